@@ -1,0 +1,123 @@
+"""The Tagger API, over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import IO, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from hangtag.contract import Answer, Language, RequestBody, read_answer
+from hangtag.failures import ApiTimeout, ApiUnreachable, BadAnswer
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""Far more than any answer has; what is longer is none."""
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class HttpTagger:
+    """
+    `Tagger` with requests.
+
+    One connection pool for all threads. Redirects are not followed: the key goes to the
+    configured address and nowhere else.
+    """
+
+    def __init__(self, url: str, *, connections: int) -> None:
+        self._url = url
+        self._session = requests.Session()
+        # A retry of requests' own would be a call that nobody counted.
+        adapter = HTTPAdapter(pool_maxsize=connections, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def ask(
+        self,
+        request: RequestBody,
+        *,
+        language: Language,
+        api_key: str,
+        timeout_seconds: float,
+    ) -> Answer:
+        ends = time.monotonic() + timeout_seconds
+        with (
+            _translated(self._url, timeout_seconds),
+            self._session.post(
+                self._url,
+                # requests streams anything iterable that knows its length
+                data=cast("IO[bytes]", request),
+                headers={
+                    "accept": "application/json",
+                    "accept-language": language,
+                    "content-type": "application/json",
+                    "user-agent": "hangtag",
+                    "x-api-key": api_key,
+                },
+                timeout=(
+                    min(CONNECT_TIMEOUT_SECONDS, timeout_seconds),
+                    timeout_seconds,
+                ),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            body = _read_all(response, ends)
+            status = response.status_code
+            headers = response.headers
+        return read_answer(
+            body,
+            http_status=status,
+            retry_after_seconds=_retry_after(headers, now=time.time()),
+        )
+
+
+def _read_all(response: requests.Response, ends: float) -> bytes:
+    """The whole body; requests' own timeout starts anew with every byte that arrives."""
+    pieces: list[bytes] = []
+    length = 0
+    for piece in response.iter_content(_CHUNK_BYTES):
+        pieces.append(piece)
+        length += len(piece)
+        if length > MAX_ANSWER_BYTES:
+            raise BadAnswer(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        if time.monotonic() > ends:
+            raise requests.ReadTimeout
+    return b"".join(pieces)
+
+
+@contextmanager
+def _translated(url: str, timeout_seconds: float) -> Iterator[None]:
+    """Errors of requests become ours; their texts may hold addresses, but never the key."""
+    try:
+        yield
+    except requests.ConnectTimeout as error:
+        raise ApiUnreachable(
+            f"no connection to {url} within {CONNECT_TIMEOUT_SECONDS:g} s"
+        ) from error
+    except requests.Timeout as error:
+        raise ApiTimeout(
+            f"no answer from {url} within {timeout_seconds:.1f} s"
+        ) from error
+    except requests.RequestException as error:
+        raise ApiUnreachable(f"{url}: {error}") from error
+
+
+def _retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """The header Retry-After in seconds; it is a number or a date."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.fromtimestamp(now, tz=UTC)).total_seconds())

@@ -1,0 +1,66 @@
+"""The log: one JSON line per upload that ended or is tried again, by Powertools' Logger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hangtag.dead_letters import DeadLetter
+from hangtag.failures import printable
+from hangtag.uploads import Skip, Upload
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
+
+class LogJournal:
+    """`Journal` on a Powertools logger. No key, no image bytes and no URL gets in here."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def tagged(self, upload: Upload, *, attempt: int, facts: Mapping[str, Any]) -> None:
+        self._logger.info(
+            "tagged",
+            extra={
+                "uri": upload.uri,
+                "version": upload.version,
+                "attempt": attempt,
+                **facts,
+            },
+        )
+
+    def skipped(self, skip: Skip) -> None:
+        self._logger.info(
+            "skipped", extra={"uri": skip.uri or "", "reason": str(skip.reason)}
+        )
+
+    def buried(self, letter: DeadLetter) -> None:
+        self._logger.error(
+            "buried",
+            extra={
+                "uri": letter.image or "",
+                "code": letter.failure.code,
+                "kind": letter.failure.kind,
+                "reason": letter.failure.message,
+                "attempt": letter.failure.attempts,
+                "replays": letter.replays,
+            },
+        )
+
+    def retried(
+        self, uri: str, *, code: str, message: str, attempt: int, delay_seconds: float
+    ) -> None:
+        self._logger.warning(
+            "handed back",
+            extra={
+                "uri": uri,
+                "code": code,
+                "reason": printable(message),
+                "attempt": attempt,
+                "delaySeconds": delay_seconds,
+            },
+        )
+
+    def unforeseen(self, uri: str, error: Exception) -> None:
+        self._logger.error("unforeseen", exc_info=error, extra={"uri": uri})

@@ -1,0 +1,153 @@
+"""The upload queue and the dead-letter queue, on SQS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hangtag.adapters.aws_errors import translated
+from hangtag.dead_letters import DeadLetter, read_letter
+from hangtag.failures import QueueUnavailable
+from hangtag.ports import Letter
+from hangtag.results import to_timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
+
+_BATCH = 10  # SQS's limit of entries in a call
+_HIDDEN_SECONDS = 30  # the design's limit for a letter that an operator's command holds
+
+
+class SqsUploadQueue:
+    """`UploadQueue` on SQS."""
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def send(self, body: str) -> None:
+        with translated(QueueUnavailable, "sending to the upload queue"):
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
+
+    def delay(self, delays: Mapping[str, float]) -> None:
+        _change_visibility(
+            self._client,
+            self._queue_url,
+            {handle: math.ceil(seconds) for handle, seconds in delays.items()},
+        )
+
+
+class SqsDeadLetterQueue:
+    """`DeadLetterQueue` on SQS."""
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def bury(self, letter: DeadLetter) -> None:
+        with translated(QueueUnavailable, "sending to the dead-letter queue"):
+            self._client.send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=letter.body,
+                MessageAttributes=_text_attributes(letter.attributes()),
+            )
+
+
+class SqsDeadLetterBox:
+    """`DeadLetterBox` on SQS."""
+
+    def __init__(
+        self, client: SQSClient, *, dead_letter_queue_url: str, upload_queue_url: str
+    ) -> None:
+        self._client = client
+        self._dead_letter_queue_url = dead_letter_queue_url
+        self._upload_queue_url = upload_queue_url
+
+    def receive(self) -> Sequence[Letter]:
+        with translated(QueueUnavailable, "reading the dead-letter queue"):
+            answer = self._client.receive_message(
+                QueueUrl=self._dead_letter_queue_url,
+                MaxNumberOfMessages=_BATCH,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["SentTimestamp"],
+                VisibilityTimeout=_HIDDEN_SECONDS,
+                # Long polling asks all of SQS's servers, short polling a sample
+                WaitTimeSeconds=1,
+            )
+        return [_letter_of(message) for message in answer.get("Messages", [])]
+
+    def put_back(self, letters: Iterable[Letter]) -> None:
+        _change_visibility(
+            self._client,
+            self._dead_letter_queue_url,
+            {letter.receipt_handle: 0 for letter in letters},
+        )
+
+    def delete(self, letter: Letter) -> None:
+        with translated(QueueUnavailable, f"deleting the dead letter {letter.id}"):
+            self._client.delete_message(
+                QueueUrl=self._dead_letter_queue_url,
+                ReceiptHandle=letter.receipt_handle,
+            )
+
+    def resend(self, letter: Letter, *, replays: int) -> None:
+        with translated(QueueUnavailable, f"replaying the dead letter {letter.id}"):
+            self._client.send_message(
+                QueueUrl=self._upload_queue_url,
+                MessageBody=letter.letter.body,
+                MessageAttributes=_text_attributes({"Replays": str(replays)}),
+            )
+
+
+def _letter_of(message: MessageTypeDef) -> Letter:
+    attributes = {
+        name: {"StringValue": value.get("StringValue", "")}
+        for name, value in message.get("MessageAttributes", {}).items()
+    }
+    sent = int(message["Attributes"]["SentTimestamp"]) / 1000
+    return Letter(
+        id=message["MessageId"],
+        receipt_handle=message["ReceiptHandle"],
+        letter=read_letter(message["Body"], attributes, sent_at=to_timestamp(sent)),
+    )
+
+
+def _text_attributes(
+    texts: Mapping[str, str],
+) -> dict[str, MessageAttributeValueTypeDef]:
+    return {
+        name: {"DataType": "String", "StringValue": value}
+        for name, value in texts.items()
+    }
+
+
+def _change_visibility(
+    client: SQSClient, queue_url: str, seconds: Mapping[str, int]
+) -> None:
+    """
+    Hide messages for some seconds, by receipt handle.
+
+    What cannot be changed is let be: those messages come back when the visibility timeout they
+    have now runs out, later than meant, but whole. Deleted ones cannot be changed, either.
+    """
+    pairs = iter(seconds.items())
+    while batch := list(islice(pairs, _BATCH)):
+        try:
+            client.change_message_visibility_batch(
+                QueueUrl=queue_url,
+                Entries=[
+                    {
+                        "Id": str(number),
+                        "ReceiptHandle": handle,
+                        "VisibilityTimeout": timeout,
+                    }
+                    for number, (handle, timeout) in enumerate(batch)
+                ],
+            )
+        except (ClientError, BotoCoreError):
+            continue

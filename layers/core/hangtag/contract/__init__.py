@@ -1,0 +1,38 @@
+"""The Tagger API, version 2.12: what it is asked, what it answers, which images it takes."""
+
+from hangtag.contract.answer import Answer, AnswerBody, named_values, read_answer
+from hangtag.contract.images import MEDIA_TYPES, SIGNATURE_BYTES, media_type
+from hangtag.contract.request import (
+    DEFAULT_LANGUAGE,
+    DETECTIONS,
+    LANGUAGES,
+    Context,
+    Detection,
+    Language,
+    RequestBody,
+    TaggingRequest,
+    read_detection,
+    read_language,
+    read_metadata,
+)
+
+__all__ = [
+    "DEFAULT_LANGUAGE",
+    "DETECTIONS",
+    "LANGUAGES",
+    "MEDIA_TYPES",
+    "SIGNATURE_BYTES",
+    "Answer",
+    "AnswerBody",
+    "Context",
+    "Detection",
+    "Language",
+    "RequestBody",
+    "TaggingRequest",
+    "media_type",
+    "named_values",
+    "read_answer",
+    "read_detection",
+    "read_language",
+    "read_metadata",
+]

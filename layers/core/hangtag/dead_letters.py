@@ -1,0 +1,102 @@
+"""Dead letters: the notification that failed, plus its failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hangtag.failures import UNCODED, Failure, printable
+from hangtag.uploads import Unreadable, Upload, read_body, read_replays
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What is put into the dead-letter queue, or was found there."""
+
+    body: str
+    """An S3 notification with exactly the record that failed; sending it back is the replay."""
+    failure: Failure
+    image: str | None
+    """The uri, where there is one."""
+    replays: int
+    """How often it was replayed before it failed this time."""
+    request_id: str
+    """Of the invocation that buried it."""
+
+    def attributes(self) -> dict[str, str]:
+        """Message attributes by name; none is empty, none has control characters."""
+        attributes = {
+            "ErrorCode": self.failure.code,
+            "ErrorKind": self.failure.kind,
+            "ErrorMessage": self.failure.message,
+            "ErrorSource": self.failure.source,
+            "Attempts": str(self.failure.attempts),
+            "Replays": str(self.replays),
+            "FailedAt": self.failure.failed_at,
+            "Image": self.image or "",
+            "RequestId": self.request_id,
+        }
+        printed = {name: printable(value) for name, value in attributes.items()}
+        return {name: value for name, value in printed.items() if value}
+
+
+def letter_of_upload(
+    upload: Upload, failure: Failure, *, replays: int, request_id: str
+) -> DeadLetter:
+    """The dead letter of an upload that failed for good."""
+    return DeadLetter(
+        body=upload.notification(),
+        failure=failure,
+        image=upload.uri,
+        replays=replays,
+        request_id=request_id,
+    )
+
+
+def letter_of_unreadable(
+    unreadable: Unreadable, failure: Failure, *, replays: int, request_id: str
+) -> DeadLetter:
+    """The dead letter of a body nobody can read; it stays as it is."""
+    return DeadLetter(
+        body=unreadable.body,
+        failure=failure,
+        image=None,
+        replays=replays,
+        request_id=request_id,
+    )
+
+
+def read_letter(
+    body: str, attributes: Mapping[str, Mapping[str, str]], *, sent_at: str
+) -> DeadLetter:
+    """
+    A letter as SQS hands it out.
+
+    One without a code (SQS's own redrive moved it, or somebody put it there) reads as
+    `UNCODED`; *sent_at* (ISO 8601) stands in where it does not say when it failed.
+    """
+    texts = {name: value.get("StringValue") or "" for name, value in attributes.items()}
+    code = texts.get("ErrorCode") or UNCODED
+    attempts = texts.get("Attempts", "")
+    return DeadLetter(
+        body=body,
+        failure=Failure(
+            code=code,
+            kind=texts.get("ErrorKind") or "uncoded",
+            message=texts.get("ErrorMessage")
+            or "nobody wrote down why: SQS moved it, or it was put there by hand",
+            source=texts.get("ErrorSource") or "internal",
+            attempts=int(attempts) if attempts.isascii() and attempts.isdigit() else 0,
+            failed_at=texts.get("FailedAt") or sent_at,
+        ),
+        image=texts.get("Image") or _image_in(body),
+        replays=read_replays(attributes),
+        request_id=texts.get("RequestId", ""),
+    )
+
+
+def _image_in(body: str) -> str | None:
+    for entry in read_body(body):
+        if isinstance(entry, Upload):
+            return entry.uri
+    return None

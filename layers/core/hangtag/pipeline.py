@@ -1,0 +1,455 @@
+"""
+The main job: deliveries in, every upload tagged, failed or skipped, the rest handed back.
+
+Nothing here talks to the outside; see `hangtag.ports`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from hangtag.contract import (
+    Answer,
+    Context,
+    Detection,
+    Language,
+    RequestBody,
+    read_metadata,
+)
+from hangtag.dead_letters import DeadLetter, letter_of_unreadable, letter_of_upload
+from hangtag.failures import (
+    Abandoned,
+    Failure,
+    HangtagError,
+    InternalError,
+    KeyNotSent,
+    KeyRefused,
+    PrefixRefused,
+    ResultsUnavailable,
+    UnreadableEvent,
+)
+from hangtag.ports import (
+    Announcer,
+    ApiKeys,
+    Busy,
+    Claim,
+    Clock,
+    DeadLetterQueue,
+    Deadline,
+    Done,
+    Journal,
+    ObjectStore,
+    ResultStore,
+    StoredImage,
+    Tagger,
+    UploadQueue,
+)
+from hangtag.results import (
+    Document,
+    announcement_of,
+    failed_result,
+    tagged_result,
+    to_timestamp,
+)
+from hangtag.uploads import (
+    Delivery,
+    Entry,
+    Skip,
+    SkipReason,
+    Unreadable,
+    Upload,
+    read_body,
+    read_document,
+)
+
+MAX_DELAY_SECONDS = 900.0
+"""The longest delay of a retry (design: at most 15 minutes)."""
+
+RESERVE_SECONDS = 3.0
+"""Kept at an invocation's end for storing, announcing, burying and handing back."""
+
+API_TIMEOUT_SECONDS = 30.0
+"""The longest wait for one answer, also where the invocation would have time for more."""
+
+BUSY = "BUSY"
+DEADLINE = "DEADLINE"
+"""What the log says of deliveries that are only handed back; these are no failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the stack wants it done."""
+
+    language: Language
+    detection: tuple[Detection, ...]
+    max_attempts: int
+    retry_base_seconds: float
+    """Delay of the first retry; doubles with each further one."""
+    lease_seconds: float
+    """How long a claim holds: no longer than an invocation can last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside."""
+
+    objects: ObjectStore
+    api_keys: ApiKeys
+    tagger: Tagger
+    results: ResultStore
+    announcer: Announcer
+    dead_letters: DeadLetterQueue
+    upload_queue: UploadQueue
+    journal: Journal
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What is known of the run of the function that does the work."""
+
+    request_id: str
+    deadline: Deadline
+
+
+class Pipeline:
+    """Tags uploads."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        policy: Policy,
+        *,
+        random_fraction: Callable[[], float] = random.random,
+    ) -> None:
+        self._ports = ports
+        self._policy = policy
+        self._random_fraction = random_fraction
+
+    def tag(
+        self, deliveries: Sequence[Delivery], invocation: Invocation
+    ) -> tuple[str, ...]:
+        """
+        Work on all deliveries at the same time.
+
+        Returns the message ids of those that SQS is to deliver again; how long each stays
+        hidden is arranged. No delivery fails another, and no error is raised.
+        """
+        work = [
+            (delivery, entry)
+            for delivery in deliveries
+            for entry in read_body(delivery.body)
+        ]
+        # As wide as the batch: the default pool of a two-core machine would be six wide and
+        # make a batch of ten wait for a second wave.
+        with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
+            delays = list(
+                pool.map(
+                    lambda pair: self._finish_entry(pair[0], pair[1], invocation), work
+                )
+            )
+
+        handed_back: dict[str, float] = {}
+        for (delivery, _), delay in zip(work, delays, strict=True):
+            if delay is not None:
+                longest = max(delay, handed_back.get(delivery.receipt_handle, 0.0))
+                handed_back[delivery.receipt_handle] = longest
+        if handed_back:
+            self._ports.upload_queue.delay(handed_back)
+        return tuple(
+            delivery.message_id
+            for delivery in deliveries
+            if delivery.receipt_handle in handed_back
+        )
+
+    def enqueue(self, event: Mapping[str, Any], body: str) -> int:
+        """
+        Put the uploads of a bare event, one that did not come through the queue, on the queue.
+
+        Returns how many there were.
+
+        Raises:
+            UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
+            QueueUnavailable: The queue did not take them; the event is to be sent again.
+        """
+        queued = 0
+        unreadable: UnreadableEvent | None = None
+        for entry in read_document(event, body):
+            match entry:
+                case Upload():
+                    self._ports.upload_queue.send(entry.notification())
+                    queued += 1
+                case Skip():
+                    self._ports.journal.skipped(entry)
+                case Unreadable():
+                    unreadable = entry.error
+        if unreadable is not None:
+            raise unreadable
+        return queued
+
+    def _finish_entry(
+        self, delivery: Delivery, entry: Entry, invocation: Invocation
+    ) -> float | None:
+        """
+        Bring one entry of a delivery to its end.
+
+        Returns None when it has ended, else the seconds after which it is to be delivered again.
+        """
+        try:
+            match entry:
+                case Skip():
+                    self._ports.journal.skipped(entry)
+                    return None
+                case Unreadable():
+                    return self._bury_unreadable(entry, delivery, invocation)
+                case Upload():
+                    return self._finish_upload(entry, delivery, invocation)
+        # A mistake of ours must not fail the neighbours of the upload that it met.
+        except Exception as error:  # noqa: BLE001
+            uri = entry.uri if isinstance(entry, Upload) else delivery.message_id
+            self._ports.journal.unforeseen(uri or delivery.message_id, error)
+            return self._delay(attempt=1)
+
+    def _finish_upload(
+        self, upload: Upload, delivery: Delivery, invocation: Invocation
+    ) -> float | None:
+        if invocation.deadline.seconds_left() < RESERVE_SECONDS + 1:
+            return self._hand_back(upload, DEADLINE, "too little time left", 0.0)
+        try:
+            identified = self._identify(upload)
+            if identified is None:
+                self._skip(upload, SkipReason.OBJECT_GONE)
+                return None
+            upload = identified
+            claim = self._ports.results.claim(
+                upload,
+                replays=delivery.replays,
+                lease_seconds=self._policy.lease_seconds,
+            )
+        except HangtagError as error:
+            # Nothing was begun, so this is no attempt, and there is none to be counted out.
+            delay = self._delay(attempt=1, error=error)
+            return self._hand_back(upload, error.code, str(error), delay)
+        match claim:
+            case Done():
+                self._skip(upload, SkipReason.ALREADY_TAGGED)
+                return None
+            case Busy():
+                delay = min(claim.seconds, MAX_DELAY_SECONDS)
+                return self._hand_back(upload, BUSY, "another worker is at it", delay)
+            case Claim():
+                return self._finish_claimed(upload, claim, delivery, invocation)
+
+    def _finish_claimed(
+        self, upload: Upload, claim: Claim, delivery: Delivery, invocation: Invocation
+    ) -> float | None:
+        try:
+            self._attempt(upload, claim, invocation)
+        except HangtagError as error:
+            return self._fail(upload, claim, error, delivery, invocation)
+        # A mistake of ours ends like any failure: counted, retried, buried with its code.
+        except Exception as error:  # noqa: BLE001
+            self._ports.journal.unforeseen(upload.uri, error)
+            return self._fail(
+                upload,
+                claim,
+                InternalError(f"{type(error).__name__}: {error}"),
+                delivery,
+                invocation,
+            )
+        return None
+
+    def _attempt(self, upload: Upload, claim: Claim, invocation: Invocation) -> None:
+        """From the claim to the announcement; raises what goes wrong on the way."""
+        ports = self._ports
+        started = ports.clock.now()
+        if claim.attempt > self._policy.max_attempts:
+            raise Abandoned(
+                f"begun {self._policy.max_attempts} times and never finished"
+            )
+        result = claim.unannounced
+        if result is None:
+            if ports.results.is_superseded(upload):
+                self._skip_for_good(upload, SkipReason.SUPERSEDED)
+                return
+            image = ports.objects.read(upload)
+            if image is None:
+                self._skip_for_good(upload, SkipReason.OBJECT_GONE)
+                return
+            result = self._tag(upload, image, invocation)
+        ports.results.store_tagged(upload, result)
+
+        if ports.results.is_superseded(upload):
+            self._skip_for_good(upload, SkipReason.SUPERSEDED)
+            return
+        ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
+        ports.results.finish(upload)
+        ports.journal.tagged(
+            upload,
+            attempt=claim.attempt,
+            facts={
+                "objects": len(result["objects"]),
+                "seconds": round(ports.clock.now() - started, 3),
+            },
+        )
+
+    def _tag(
+        self, upload: Upload, image: StoredImage, invocation: Invocation
+    ) -> Document:
+        language, context = read_metadata(
+            image.metadata,
+            language=self._policy.language,
+            detection=self._policy.detection,
+        )
+        answer = self._ask(image, language, context, invocation)
+        return tagged_result(
+            upload,
+            answer,
+            language=language,
+            context=context,
+            tagged_at=to_timestamp(self._ports.clock.now()),
+        )
+
+    def _ask(
+        self,
+        image: StoredImage,
+        language: Language,
+        context: Context,
+        invocation: Invocation,
+    ) -> Answer:
+        """One call, or two where the API's answer itself says how to ask better."""
+
+        def ask(api_key: str, *, with_prefix: bool = True) -> Answer:
+            left = invocation.deadline.seconds_left() - RESERVE_SECONDS
+            return self._ports.tagger.ask(
+                RequestBody(image.content, image.media_type, context, with_prefix),
+                language=language,
+                api_key=api_key,
+                timeout_seconds=max(0.5, min(left, API_TIMEOUT_SECONDS)),
+            )
+
+        api_key = self._ports.api_keys.key()
+        try:
+            return ask(api_key)
+        except (KeyRefused, KeyNotSent):
+            # The key may have been rotated since it was cached; the same key is not asked twice.
+            fresh_key = self._ports.api_keys.fresh_key()
+            if fresh_key == api_key:
+                raise
+            return ask(fresh_key)
+        except PrefixRefused:
+            # The API's documentation contradicts itself about the prefix.
+            return ask(api_key, with_prefix=False)
+
+    def _fail(
+        self,
+        upload: Upload,
+        claim: Claim,
+        error: HangtagError,
+        delivery: Delivery,
+        invocation: Invocation,
+    ) -> float | None:
+        """Bury, or give back for a retry."""
+        if error.kind == "permanent" or claim.attempt >= self._policy.max_attempts:
+            failure = self._failure(error, attempts=claim.attempt)
+            letter = letter_of_upload(
+                upload,
+                failure,
+                replays=delivery.replays,
+                request_id=invocation.request_id,
+            )
+            return self._bury(letter, upload)
+        # Without the release the claim's lease runs out by itself.
+        with suppress(ResultsUnavailable):
+            self._ports.results.release(upload)
+        delay = self._delay(attempt=claim.attempt, error=error)
+        return self._hand_back(
+            upload, error.code, str(error), delay, attempt=claim.attempt
+        )
+
+    def _bury_unreadable(
+        self, entry: Unreadable, delivery: Delivery, invocation: Invocation
+    ) -> float | None:
+        letter = letter_of_unreadable(
+            entry,
+            self._failure(entry.error, attempts=1),
+            replays=delivery.replays,
+            request_id=invocation.request_id,
+        )
+        return self._bury(letter, None)
+
+    def _bury(self, letter: DeadLetter, upload: Upload | None) -> float | None:
+        """Bury first, acknowledge after: what cannot be buried stays on the queue."""
+        try:
+            self._ports.dead_letters.bury(letter)
+            if upload is not None:
+                self._ports.results.store_failed(
+                    upload, failed_result(upload, letter.failure)
+                )
+        except HangtagError as error:
+            delay = self._delay(attempt=letter.failure.attempts)
+            self._ports.journal.retried(
+                letter.image or "",
+                code=error.code,
+                message=f"cannot bury {letter.failure.code}: {error}",
+                attempt=letter.failure.attempts,
+                delay_seconds=delay,
+            )
+            return delay
+        self._ports.journal.buried(letter)
+        return None
+
+    def _identify(self, upload: Upload) -> Upload | None:
+        """The upload with its version; None if the object is gone."""
+        if upload.is_identified:
+            return upload
+        facts = self._ports.objects.find(upload)
+        if facts is None:
+            return None
+        return upload.identified_as(
+            version_id=facts.version_id, etag=facts.etag, size=facts.size
+        )
+
+    def _skip(self, upload: Upload, reason: SkipReason) -> None:
+        self._ports.journal.skipped(Skip(reason, upload.uri))
+
+    def _skip_for_good(self, upload: Upload, reason: SkipReason) -> None:
+        self._ports.results.finish(upload)
+        self._skip(upload, reason)
+
+    def _hand_back(
+        self, upload: Upload, code: str, message: str, delay: float, *, attempt: int = 0
+    ) -> float:
+        self._ports.journal.retried(
+            upload.uri,
+            code=code,
+            message=message,
+            attempt=attempt,
+            delay_seconds=delay,
+        )
+        return delay
+
+    def _failure(self, error: HangtagError, *, attempts: int) -> Failure:
+        return Failure.of(
+            error,
+            attempts=attempts,
+            failed_at=to_timestamp(self._ports.clock.now()),
+        )
+
+    def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
+        """
+        Seconds until the next try: doubling from `retry_base_seconds`, give or take a quarter.
+
+        Jitter, so that what failed together does not come back together. What the other side
+        asked for (Retry-After) is the least.
+        """
+        doubled = self._policy.retry_base_seconds * 2.0 ** min(attempt - 1, 16)
+        jittered = doubled * (0.75 + self._random_fraction() / 2)
+        asked_for = (error.retry_after_seconds if error else None) or 0.0
+        return float(math.ceil(min(max(jittered, asked_for), MAX_DELAY_SECONDS)))

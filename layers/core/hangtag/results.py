@@ -1,0 +1,166 @@
+"""What is concluded about an upload: the result that is stored and the announcement of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from hangtag.contract import Answer, Context, Language, named_values
+from hangtag.failures import Failure
+from hangtag.uploads import Upload
+
+ANNOUNCEMENT_TYPE = "hangtag.image.tagged.v1"
+
+Document = dict[str, Any]
+"""JSON-like: dicts, lists, text, bool, None, and numbers as `int` and `Decimal`."""
+
+
+def tagged_result(
+    upload: Upload,
+    answer: Answer,
+    *,
+    language: Language,
+    context: Context,
+    tagged_at: str,
+) -> Document:
+    """The result of an upload that was tagged; *tagged_at* is ISO 8601, UTC."""
+    return {
+        "status": "TAGGED",
+        "image": upload.image(),
+        "language": language,
+        "context": context.document(),
+        "taggedAt": tagged_at,
+        **answer.document(),
+    }
+
+
+def failed_result(upload: Upload, failure: Failure) -> Document:
+    """The result of an upload that failed for good."""
+    return {
+        "status": "FAILED",
+        "image": upload.image(),
+        "failure": failure.document(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A CloudEvents 1.0 document and the SNS message attributes to filter it by."""
+
+    document: Document
+    texts: Mapping[str, str]
+    """Attributes of type String."""
+    lists: Mapping[str, tuple[str, ...]]
+    """Attributes of type String.Array."""
+
+    def message(self) -> str:
+        """The document as JSON, its numbers digit for digit."""
+        return to_json(self.document)
+
+
+def announcement_of(result: Document, *, bucket_arn: str) -> Announcement:
+    """
+    The announcement of a TAGGED result.
+
+    Its id is the same however often the same result is announced, and another one for every
+    other result.
+    """
+    image = result["image"]
+    texts = {
+        "type": ANNOUNCEMENT_TYPE,
+        "bucket": image["bucket"],
+        "language": result["language"],
+        "productId": result["context"].get("id") or "",
+        "gender": _name(result.get("genderInfo")),
+    }
+    lists = {
+        "objectType": _distinct(_object_types(result)),
+        "category": _distinct(_tag_values(result, "category")),
+        "item": _distinct(_tag_values(result, "item")),
+        "color": _distinct(_tag_values(result, "colors")),
+        "look": _distinct(_tag_values(result, "looks")),
+    }
+    return Announcement(
+        document={
+            "specversion": "1.0",
+            "id": _announcement_id(result),
+            "type": ANNOUNCEMENT_TYPE,
+            "source": bucket_arn,
+            "subject": image["key"],
+            "time": result["taggedAt"],
+            "datacontenttype": "application/json",
+            "data": result,
+        },
+        texts={name: value for name, value in texts.items() if value},
+        lists={name: values for name, values in lists.items() if values},
+    )
+
+
+def to_json(document: object) -> str:
+    """
+    *document* as JSON on one line; a `Decimal` keeps its digits.
+
+    The standard encoder knows no Decimal, and a float would not keep them.
+
+    Raises:
+        TypeError: Something in it is not JSON-like.
+    """
+    if isinstance(document, Mapping):
+        members = (
+            f"{json.dumps(name, ensure_ascii=False)}: {to_json(value)}"
+            for name, value in document.items()
+        )
+        return "{" + ", ".join(members) + "}"
+    if isinstance(document, list | tuple):
+        return "[" + ", ".join(map(to_json, document)) + "]"
+    if isinstance(document, Decimal):
+        if not document.is_finite():
+            raise TypeError(f"{document} is no JSON number")
+        return str(document)
+    return json.dumps(document, ensure_ascii=False)
+
+
+def to_timestamp(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, with milliseconds."""
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _announcement_id(result: Document) -> str:
+    image = result["image"]
+    identity = [
+        image["uri"],
+        image["versionId"] or image["etag"],
+        result["taggedAt"],
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def _object_types(result: Document) -> Iterator[str]:
+    for found in result["objects"]:
+        kind = found.get("type")
+        if isinstance(kind, str) and kind:
+            yield kind
+
+
+def _tag_values(result: Document, attribute: str) -> Iterator[str]:
+    """Names and ids of one attribute (or all of a list of them) over all tags."""
+    for found in result["objects"]:
+        for tag in found.get("tags") or ():
+            value = tag.get(attribute)
+            for named in value if isinstance(value, list) else (value,):
+                yield from named_values(named)
+
+
+def _name(named: object) -> str:
+    name = named.get("name") if isinstance(named, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _distinct(values: Iterator[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))

@@ -1,0 +1,144 @@
+"""The environment; nothing else reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from hangtag.contract import (
+    DEFAULT_LANGUAGE,
+    Detection,
+    Language,
+    read_detection,
+    read_language,
+)
+
+PREFIX = "HANGTAG_"
+"""Every variable's name is this and the setting's name in capitals."""
+
+DEFAULT_TAGGER_API_URL = "https://api.omnious.com/tagger/v2.12/tags"
+
+_TAGGER_API_URL = re.compile(
+    r"(https://[^\s/?#]+"
+    r"|http://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?)"
+    r"([/?]\S*)?"
+)
+
+
+class SettingsError(ValueError):
+    """A variable is missing or wrong; the message names it and what is expected."""
+
+
+class TaggingSettings(BaseModel):
+    """What TagUploads is told by its stack; see the parameters in template.yaml."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tagger_api_url: str
+    language: Language
+    detection: tuple[Detection, ...]
+    batch_size: int = Field(ge=1)
+    max_attempts: int = Field(ge=1)
+    retry_base_seconds: float = Field(ge=0)
+    max_image_bytes: int = Field(ge=1)
+    function_timeout: float = Field(ge=1)
+    api_key_secret_arn: str = Field(min_length=1)
+    results_table: str = Field(min_length=1)
+    results_topic_arn: str = Field(min_length=1)
+    upload_queue_url: str = Field(min_length=1)
+    dead_letter_queue_url: str = Field(min_length=1)
+
+    @field_validator("tagger_api_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        return read_tagger_api_url(value)
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _read_language(cls, value: str) -> Language:
+        return read_language(value)
+
+    @field_validator("detection", mode="before")
+    @classmethod
+    def _read_detection(cls, value: str) -> tuple[Detection, ...]:
+        return read_detection(value)
+
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """What `hangtag tag` needs: the API, and no AWS."""
+
+    tagger_api_url: str
+    language: Language
+    api_key: str | None
+
+
+def read_tagger_api_url(value: str) -> str:
+    """
+    *value*, if the API key may be sent there.
+
+    Raises:
+        ValueError: It is no https:// URL; http:// is taken for loopback addresses only.
+    """
+    if not _TAGGER_API_URL.fullmatch(value):
+        raise ValueError(
+            f"{value!r} must be an https:// URL; http:// only for localhost, 127.0.0.0/8 or [::1]"
+        )
+    return value
+
+
+def read_tagging_settings(environment: Mapping[str, str]) -> TaggingSettings:
+    """
+    The settings of TagUploads.
+
+    Raises:
+        SettingsError: Names every variable that is missing or wrong.
+    """
+    values = {
+        name: environment[variable_of(name)]
+        for name in TaggingSettings.model_fields
+        if variable_of(name) in environment
+    }
+    try:
+        return TaggingSettings.model_validate(values)
+    except ValidationError as error:
+        troubles = "; ".join(
+            f"{variable_of(str(trouble['loc'][0]))}: {trouble['msg']}"
+            for trouble in error.errors(include_url=False)
+        )
+        raise SettingsError(f"the environment is not complete: {troubles}") from error
+
+
+def read_ask_settings(environment: Mapping[str, str]) -> AskSettings:
+    """
+    The settings of `hangtag tag`.
+
+    Raises:
+        SettingsError: A variable is wrong.
+    """
+    try:
+        return AskSettings(
+            tagger_api_url=read_tagger_api_url(
+                environment.get(variable_of("tagger_api_url"), DEFAULT_TAGGER_API_URL)
+            ),
+            language=read_language(
+                environment.get(variable_of("language"), DEFAULT_LANGUAGE)
+            ),
+            api_key=environment.get(variable_of("api_key")) or None,
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def variable_of(setting: str) -> str:
+    """The name of a setting's environment variable."""
+    return PREFIX + setting.upper()

@@ -1,0 +1,409 @@
+"""
+What arrives: SQS messages, and in them the uploads.
+
+A message is read once, here; what travels on are frozen values. S3 notifications carry
+URL-encoded keys, EventBridge events raw ones; an upload's key is always the raw one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeGuard
+from urllib.parse import quote_plus, unquote_plus
+
+from hangtag.failures import UnreadableEvent
+
+
+class SkipReason(StrEnum):
+    """Why an upload ends without being tagged and without having failed."""
+
+    TEST_EVENT = "TEST_EVENT"
+    """S3 tests a notification when it is set up."""
+    NOT_AN_UPLOAD = "NOT_AN_UPLOAD"
+    """The event tells of something else: a deletion, a restore, an expiry."""
+    FOLDER_MARKER = "FOLDER_MARKER"
+    """An empty object whose key ends in a slash, as consoles make for folders."""
+    OBJECT_GONE = "OBJECT_GONE"
+    """The object version was deleted or overwritten before its turn came."""
+    ALREADY_TAGGED = "ALREADY_TAGGED"
+    """This version's result is stored and announced."""
+    SUPERSEDED = "SUPERSEDED"
+    """A newer version of the same key has ended already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One object version that arrived."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str | None
+    size: int | None
+    """Bytes."""
+    sequencer: str | None
+    """S3's hexadecimal order of the events of one key."""
+    record: Mapping[str, Any]
+    """The S3 notification record that tells of it; sending it again is the replay."""
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key` with the raw key: nothing in it is percent-encoded."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def bucket_arn(self) -> str:
+        """The bucket's ARN, as the event gives it."""
+        arn = self.record["s3"]["bucket"].get("arn")
+        return arn if _is_text(arn) else f"arn:aws:s3:::{self.bucket}"
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether it is known which version of the object is meant."""
+        return self.version_id is not None or self.etag is not None
+
+    @property
+    def version(self) -> str:
+        """
+        What tells this version from the key's others: the version id, or the etag without one.
+
+        At most 1,000 bytes of UTF-8, so that it fits into a DynamoDB sort key.
+        """
+        if self.version_id is not None:
+            return _bounded("version:", self.version_id)
+        if self.etag is not None:
+            return _bounded("etag:", self.etag)
+        raise ValueError(f"{self.uri} has neither version id nor etag")
+
+    @property
+    def order(self) -> str:
+        """
+        A text that sorts like the events of one key happened.
+
+        Sequencers are compared as hexadecimal numbers, left-padded. An event without one sorts
+        before all that have one: "-" comes before every digit.
+        """
+        if self.sequencer is None:
+            return "-"
+        return self.sequencer.upper().rjust(_SEQUENCER_DIGITS, "0")
+
+    def identified_as(self, *, version_id: str | None, etag: str, size: int) -> Upload:
+        """The same upload, with what its event did not tell taken from the object."""
+        return replace(
+            self,
+            version_id=self.version_id or version_id,
+            etag=self.etag or etag,
+            size=size,
+        )
+
+    def notification(self) -> str:
+        """An S3 notification with exactly this upload's record, as JSON."""
+        return json.dumps({"Records": [self.record]})
+
+    def image(self) -> dict[str, str | int | None]:
+        """The upload as it stands in a result."""
+        return {
+            "uri": self.uri,
+            "bucket": self.bucket,
+            "key": self.key,
+            "versionId": self.version_id,
+            "etag": self.etag,
+            "size": self.size,
+            "sequencer": self.sequencer,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A record that is no work, and why."""
+
+    reason: SkipReason
+    uri: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record, or a whole body, that is no upload event."""
+
+    error: UnreadableEvent
+    body: str
+    """What a dead letter carries: the body byte for byte, or a notification of the one record."""
+
+
+Entry = Upload | Skip | Unreadable
+"""What a message holds, record by record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One SQS message as it was handed to us."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    replays: int
+    """How often an operator has replayed it."""
+
+
+def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
+    """
+    The deliveries of a Lambda event, or None for an event that did not come through SQS.
+    """
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    if not isinstance(records, list) or not records:
+        return None
+    if not all(
+        isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs"
+        for record in records
+    ):
+        return None
+    return tuple(
+        Delivery(
+            message_id=record["messageId"],
+            receipt_handle=record["receiptHandle"],
+            body=record["body"],
+            replays=read_replays(record.get("messageAttributes") or {}),
+        )
+        for record in records
+    )
+
+
+def read_replays(attributes: Mapping[str, Any]) -> int:
+    """The number in the message attribute `Replays`; 0 where there is none to be read."""
+    attribute = attributes.get("Replays") or {}
+    text = attribute.get("stringValue") or attribute.get("StringValue") or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def read_body(body: str) -> tuple[Entry, ...]:
+    """What a message holds. One bad record does not hide its neighbours."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        return (_unreadable(f"the body is not JSON: {error}", body),)
+    return read_document(document, body)
+
+
+def read_document(document: object, body: str) -> tuple[Entry, ...]:
+    """Like `read_body`, for a body that is parsed already."""
+    if not isinstance(document, Mapping):
+        kind = type(document).__name__
+        return (_unreadable(f"the body is a JSON {kind}, not an object", body),)
+    if document.get("Event") == "s3:TestEvent":
+        return (Skip(SkipReason.TEST_EVENT, None),)
+    if document.get("source") == "aws.s3" and isinstance(
+        document.get("detail"), Mapping
+    ):
+        return (_read_eventbridge(document, body),)
+    undelivered = _undelivered_event(document)
+    if undelivered is not None:
+        return read_document(undelivered, body)
+    records = document.get("Records")
+    if not isinstance(records, list) or not records:
+        return (
+            _unreadable(
+                "the body is neither an S3 notification nor an EventBridge event of S3",
+                body,
+            ),
+        )
+    if len(records) == 1:
+        return (_read_record(records[0], body),)
+    return tuple(
+        _read_record(record, json.dumps({"Records": [record]})) for record in records
+    )
+
+
+def _undelivered_event(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """
+    The event inside a Lambda destination record.
+
+    Lambda writes one to the dead-letter queue when a bare event could not be put on the upload
+    queue; replayed, it is read like the event itself.
+    """
+    payload = document.get("requestPayload")
+    if "requestContext" in document and isinstance(payload, Mapping):
+        return payload if "requestPayload" not in payload else None
+    return None
+
+
+def _unreadable(message: str, body: str) -> Unreadable:
+    return Unreadable(UnreadableEvent(message), body)
+
+
+def _read_record(record: object, body: str) -> Entry:
+    try:
+        return _upload_of_record(record)
+    except _NoUpload as error:
+        return _unreadable(str(error), body)
+
+
+class _NoUpload(ValueError):
+    """A record lacks what an upload needs."""
+
+
+def _upload_of_record(record: object) -> Upload | Skip:
+    if not isinstance(record, Mapping) or record.get("eventSource") != "aws:s3":
+        raise _NoUpload("the record is not of eventSource aws:s3")
+    name = _text(record, "eventName")
+    bucket = _text(_mapping(record, "s3", "bucket"), "name")
+    found = _mapping(record, "s3", "object")
+    try:
+        key = unquote_plus(_text(found, "key"), errors="strict")
+    except UnicodeDecodeError as error:
+        raise _NoUpload(f"s3.object.key is not UTF-8: {error}") from error
+    # Direct notifications say "ObjectCreated:Put", topics' configurations "s3:ObjectCreated:Put"
+    if not name.removeprefix("s3:").startswith("ObjectCreated:"):
+        return Skip(SkipReason.NOT_AN_UPLOAD, f"s3://{bucket}/{key}")
+    return _upload_or_marker(
+        bucket=bucket,
+        key=key,
+        found=found,
+        etag=found.get("eTag"),
+        version_id=found.get("versionId"),
+        record=record,
+    )
+
+
+def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:
+    try:
+        detail = event["detail"]
+        bucket = _text(_mapping(detail, "bucket"), "name")
+        found = _mapping(detail, "object")
+        key = _text(found, "key")
+        if event.get("detail-type") != "Object Created":
+            return Skip(SkipReason.NOT_AN_UPLOAD, f"s3://{bucket}/{key}")
+        return _upload_or_marker(
+            bucket=bucket,
+            key=key,
+            found=found,
+            etag=found.get("etag"),
+            version_id=found.get("version-id"),
+            record=_as_notification_record(event, bucket, key, found),
+        )
+    except _NoUpload as error:
+        return _unreadable(f"EventBridge event: {error}", body)
+
+
+_EVENT_NAMES = {
+    "PutObject": "ObjectCreated:Put",
+    "POST Object": "ObjectCreated:Post",
+    "CopyObject": "ObjectCreated:Copy",
+    "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
+}
+
+
+def _as_notification_record(
+    event: Mapping[str, Any], bucket: str, key: str, found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """An EventBridge event as the record that S3 would have sent to a queue."""
+    reason = event["detail"].get("reason")
+    fields = {
+        "key": quote_plus(key, safe="/"),
+        "size": found.get("size"),
+        "eTag": found.get("etag"),
+        "versionId": found.get("version-id"),
+        "sequencer": found.get("sequencer"),
+    }
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": event.get("region"),
+        "eventTime": event.get("time"),
+        "eventName": _EVENT_NAMES.get(reason, "ObjectCreated:Put"),
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": _bucket_arn(event, bucket)},
+            "object": {
+                name: value for name, value in fields.items() if value is not None
+            },
+        },
+    }
+
+
+def _bucket_arn(event: Mapping[str, Any], bucket: str) -> str:
+    resources = event.get("resources")
+    if isinstance(resources, list) and resources and _is_text(resources[0]):
+        return resources[0]
+    return f"arn:aws:s3:::{bucket}"
+
+
+def _upload_or_marker(
+    *,
+    bucket: str,
+    key: str,
+    found: Mapping[str, Any],
+    etag: object,
+    version_id: object,
+    record: Mapping[str, Any],
+) -> Upload | Skip:
+    if len(key.encode()) > _KEY_BYTES or len(bucket) > _BUCKET_LETTERS:
+        raise _NoUpload("the bucket's name or the key is longer than S3 allows")
+    size = found.get("size")
+    upload = Upload(
+        bucket=bucket,
+        key=key,
+        # "null" is what S3 calls the version of an object that has none
+        version_id=version_id
+        if version_id != "null" and _is_text(version_id)
+        else None,
+        etag=etag.strip('"') if _is_text(etag) else None,
+        size=size if isinstance(size, int) and not isinstance(size, bool) else None,
+        sequencer=_sequencer(found.get("sequencer")),
+        record=record,
+    )
+    if key.endswith("/") and not upload.size:
+        return Skip(SkipReason.FOLDER_MARKER, upload.uri)
+    return upload
+
+
+# S3's limits (buckets made before 2018 in us-east-1 may have the longer name)
+_KEY_BYTES = 1_024
+_BUCKET_LETTERS = 255
+_SEQUENCER_DIGITS = 64  # AWS's have 16 to 18 today
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
+def _sequencer(value: object) -> str | None:
+    if (
+        _is_text(value)
+        and len(value) <= _SEQUENCER_DIGITS
+        and _HEX_DIGITS.issuperset(value)
+    ):
+        return value
+    return None
+
+
+def _bounded(prefix: str, value: str) -> str:
+    if len(value.encode()) <= 900:
+        return prefix + value
+    return f"{prefix}sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+
+
+def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    value: Any = parent
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping):
+        raise _NoUpload(f"{'.'.join(path)} is missing")
+    return value
+
+
+def _text(parent: Mapping[str, Any], name: str) -> str:
+    value = parent.get(name)
+    if not _is_text(value):
+        raise _NoUpload(f"{name} is missing")
+    return value
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON can spell half a character: "\ud800"
+        return False
+    return True
