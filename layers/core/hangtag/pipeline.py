@@ -31,6 +31,7 @@ from hangtag.failures import (
     KeyNotSent,
     KeyRefused,
     PrefixRefused,
+    QueueUnavailable,
     ResultsUnavailable,
     UnreadableEvent,
 )
@@ -161,7 +162,7 @@ class Pipeline:
                 longest = max(delay, handed_back.get(delivery.receipt_handle, 0.0))
                 handed_back[delivery.receipt_handle] = longest
         if handed_back:
-            self._ports.upload_queue.delay(handed_back)
+            self._delay_deliveries(handed_back)
         return tuple(
             delivery.message_id
             for delivery in deliveries
@@ -192,6 +193,19 @@ class Pipeline:
         if unreadable is not None:
             raise unreadable
         return queued
+
+    def _delay_deliveries(self, delays: Mapping[str, float]) -> None:
+        try:
+            self._ports.upload_queue.delay(delays)
+        except QueueUnavailable as error:
+            # They come back all the same, only later than meant.
+            self._ports.journal.retried(
+                "",
+                code=error.code,
+                message=str(error),
+                attempt=0,
+                delay_seconds=max(delays.values()),
+            )
 
     def _finish_entry(
         self, delivery: Delivery, entry: Entry, invocation: Invocation

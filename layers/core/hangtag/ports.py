@@ -218,8 +218,11 @@ class UploadQueue(Protocol):
 
     def delay(self, delays: Mapping[str, float]) -> None:
         """
-        Hide deliveries for some seconds, by receipt handle; what cannot be changed keeps the
-        queue's own visibility timeout.
+        Hide deliveries for some seconds, by receipt handle.
+
+        Raises:
+            QueueUnavailable: SQS refused or failed, for some of them at least; those come back
+                when the queue's visibility timeout runs out.
         """
         ...
 

@@ -35,11 +35,13 @@ class SqsUploadQueue:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
 
     def delay(self, delays: Mapping[str, float]) -> None:
-        _change_visibility(
+        troubles = _change_visibility(
             self._client,
             self._queue_url,
             {handle: math.ceil(seconds) for handle, seconds in delays.items()},
         )
+        if troubles:
+            raise QueueUnavailable(f"delaying messages: {'; '.join(troubles)}")
 
 
 class SqsDeadLetterQueue:
@@ -82,6 +84,7 @@ class SqsDeadLetterBox:
         return [_letter_of(message) for message in answer.get("Messages", [])]
 
     def put_back(self, letters: Iterable[Letter]) -> None:
+        # What cannot be changed was deleted, or is visible again in 30 s by itself.
         _change_visibility(
             self._client,
             self._dead_letter_queue_url,
@@ -128,17 +131,18 @@ def _text_attributes(
 
 def _change_visibility(
     client: SQSClient, queue_url: str, seconds: Mapping[str, int]
-) -> None:
+) -> list[str]:
     """
     Hide messages for some seconds, by receipt handle.
 
-    What cannot be changed is let be: those messages come back when the visibility timeout they
-    have now runs out, later than meant, but whole. Deleted ones cannot be changed, either.
+    Returns what went wrong. What could not be changed comes back when the visibility timeout
+    that it has now runs out.
     """
+    troubles: list[str] = []
     pairs = iter(seconds.items())
     while batch := list(islice(pairs, _BATCH)):
         try:
-            client.change_message_visibility_batch(
+            answer = client.change_message_visibility_batch(
                 QueueUrl=queue_url,
                 Entries=[
                     {
@@ -149,5 +153,11 @@ def _change_visibility(
                     for number, (handle, timeout) in enumerate(batch)
                 ],
             )
-        except (ClientError, BotoCoreError):
-            continue
+        except (ClientError, BotoCoreError) as error:
+            troubles.append(str(error))
+        else:
+            troubles += [
+                f"{failed['Code']}: {failed.get('Message', '')}"
+                for failed in answer.get("Failed", [])
+            ]
+    return troubles
