@@ -1,0 +1,114 @@
+"""What the commands take, checked at the door."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+_URI = re.compile(r"s3://[^/]+/.+", re.DOTALL)
+_SPAN = re.compile(r"(\d{1,6})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def read_image_uri(text: str) -> str:
+    """
+    An image's uri with its raw key: `%`, `?` and `#` belong to the key.
+
+    Raises:
+        ValueError: It is not of the form s3://bucket/key.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text!r} is not UTF-8, as every key in S3 is") from error
+    if not _URI.fullmatch(text):
+        raise ValueError(
+            f"{text!r} must be of the form s3://bucket/key, with the key as it is "
+            "(not percent-encoded)"
+        )
+    return text
+
+
+def read_letter_name(text: str) -> str:
+    """
+    What a dead letter is called: the uri of its image, or its id.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if text.startswith("s3:"):
+        return read_image_uri(text)
+    if not text.isascii() or not text.isprintable() or not text.strip():
+        raise ValueError(
+            f"{text!r} is neither an image's s3://bucket/key nor a dead letter's id "
+            '(see "hangtag --json failures list")'
+        )
+    return text.strip()
+
+
+def read_since(text: str, *, now: datetime) -> datetime:
+    """
+    A moment: so long ago (`90m`, `24h`, `7d`, `2w`), or an ISO time, in UTC if it has no zone.
+
+    Raises:
+        ValueError: It is neither, or too long ago to be written as a date.
+    """
+    try:
+        if span := _SPAN.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        moment = datetime.fromisoformat(text.strip())
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return zoned.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{text!r} is no time; write it like 24h, 7d, 2026-01-31 or 2026-01-31T12:00Z"
+        ) from error
+
+
+def read_endpoint_url(text: str) -> str:
+    """
+    Where AWS is spoken.
+
+    Raises:
+        ValueError: It is no address of a web server.
+    """
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        known = known and parts.port != 0  # reading the port checks it
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"{text!r} must be like http://127.0.0.1:4566")
+    return text
+
+
+class Checked(click.ParamType):
+    """What a function reads; its ValueError is wrong usage."""
+
+    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> object:
+        """What was read."""
+        try:
+            return self._read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+IMAGE_URI = Checked("uri", read_image_uri)
+LETTER_NAME = Checked("uri|id", read_letter_name)
+SINCE = Checked("time", lambda text: read_since(text, now=datetime.now(UTC)))
+ENDPOINT_URL = Checked("url", read_endpoint_url)

@@ -1,0 +1,160 @@
+"""
+Results as tables for people.
+
+Any value in a result may be missing or of another type than documented: it is shown as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from hangtag.contract.answer import NOTHING_DETECTED
+from hangtag.results import Document
+
+from .advice import advice_on
+from .tables import facts, table, text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def result_page(result: Document) -> Iterator[RenderableType]:
+    """A TAGGED or FAILED result."""
+    image = result["image"]
+    yield text(image["uri"], "bold")
+    if result["status"] == "FAILED":
+        failure = result["failure"]
+        yield facts(
+            [
+                ("status", text("FAILED", "red")),
+                *failure_facts(failure["code"], failure["kind"], failure["message"]),
+                ("source", failure["source"]),
+                ("attempts", failure["attempts"]),
+                ("failed at", failure["failedAt"]),
+                *version_facts(image),
+            ]
+        )
+        return
+    context = result.get("context") or {}
+    yield facts(
+        [
+            ("status", text("TAGGED", "green")),
+            ("tagged at", result["taggedAt"]),
+            ("language", result["language"]),
+            *([("context", _plain(context))] if context else []),
+            *version_facts(image),
+        ]
+    )
+    yield from answer_page(result)
+
+
+def failure_facts(code: str, kind: str, message: str) -> list[tuple[str, object]]:
+    """What went wrong, who acts on it and how."""
+    advice = advice_on(code)
+    return [
+        ("code", text(code, "bold")),
+        ("kind", kind),
+        ("message", message),
+        ("who acts", advice.who),
+        ("what to do", advice.text),
+    ]
+
+
+def version_facts(image: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Which version of the object it is, as far as that is known."""
+    named = [
+        ("version", image.get("versionId")),
+        ("etag", image.get("etag")),
+        ("bytes", image.get("size")),
+        ("sequencer", image.get("sequencer")),
+    ]
+    return [(name, value) for name, value in named if value is not None]
+
+
+def answer_page(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The four parts of an answer: a table, garment by garment, and what else was seen."""
+    yield ""
+    garments = table(
+        "type", "category", "item", "colours", "prints", "looks", "position"
+    )
+    for found in _listed(answer.get("objects")):
+        _add_object(garments, found)
+    yield garments if garments.row_count else text("no garment found")
+    others = [
+        ("gender", _names(answer.get("genderInfo"))),
+        ("image", _names(answer.get("imageInfo"))),
+        ("not asked for", _types(answer.get("notMatchedObject"))),
+    ]
+    if any(value for _, value in others):
+        yield facts((name, value) for name, value in others if value)
+
+
+def _add_object(garments: Any, found: object) -> None:  # noqa: ANN401 - rich's table
+    if not isinstance(found, Mapping):
+        garments.add_row(text(_plain(found)))
+        return
+    kind = found.get("type")
+    if kind == NOTHING_DETECTED:
+        garments.add_row(text("no garment found"))
+        return
+    for tag in _listed(found.get("tags")) or [{}]:
+        parts = tag if isinstance(tag, Mapping) else {"category": tag}
+        garments.add_row(
+            text(_plain(kind)),
+            text(_names(parts.get("category"))),
+            text(_names(parts.get("item"))),
+            text(_names(parts.get("colors"), with_confidence=True)),
+            text(_names(parts.get("prints"))),
+            text(_names(parts.get("looks"))),
+            text(_position(parts.get("position"))),
+        )
+
+
+def _names(value: object, *, with_confidence: bool = False) -> str:
+    """The name (or the id) of an attribute, or of each in a list."""
+    if isinstance(value, list):
+        return ", ".join(
+            _names(part, with_confidence=with_confidence) for part in value
+        )
+    if not isinstance(value, Mapping):
+        return _plain(value)
+    name = _plain(value.get("name") or value.get("id"))
+    if with_confidence and value.get("confidence") is not None:
+        return f"{name} {_share(value['confidence'])}"
+    return name
+
+
+def _position(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return _plain(value)
+    return ", ".join(
+        _share(value[side]) for side in ("x", "y") if value.get(side) is not None
+    )
+
+
+def _types(found: object) -> str:
+    return ", ".join(
+        _plain(part.get("type") if isinstance(part, Mapping) else part)
+        for part in _listed(found)
+    )
+
+
+def _share(value: object) -> str:
+    """A number from 0 to 1 with two decimals; all digits are in the JSON."""
+    return f"{value:.2f}" if isinstance(value, int | Decimal) else _plain(value)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(part) for part in value)
+    return str(value)
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

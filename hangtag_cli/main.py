@@ -1,0 +1,54 @@
+"""The entry point: the global options and the list of commands."""
+
+from __future__ import annotations
+
+import click
+
+from .app import App, Root
+from .arguments import ENDPOINT_URL
+from .failures import failures
+from .key import key
+from .results import results
+from .sandbox import sandbox
+from .status import status
+from .tag import tag
+
+
+@click.group(cls=Root)
+@click.option(
+    "--stack",
+    default="hangtag",
+    envvar="HANGTAG_STACK",
+    show_default=True,
+    show_envvar=True,
+    metavar="NAME",
+    help="The CloudFormation stack.",
+)
+@click.option(
+    "--region",
+    envvar="AWS_REGION",
+    metavar="REGION",
+    help="The stack's AWS region; else the one of your AWS configuration.",
+)
+@click.option(
+    "--endpoint-url",
+    type=ENDPOINT_URL,
+    metavar="URL",
+    help="Where AWS is spoken, for emulators; else AWS itself.",
+)
+@click.option("--json", is_flag=True, help="Print JSON, for other programs.")
+@click.version_option(package_name="hangtag", message="hangtag %(version)s")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    stack: str,
+    region: str | None,
+    endpoint_url: str | None,
+    json: bool,  # noqa: FBT001 - click hands it over by name
+) -> None:
+    """Hangtag tags every image that is uploaded to its bucket; this command looks after it."""
+    ctx.obj = App(stack_name=stack, region=region, endpoint_url=endpoint_url, json=json)
+
+
+for command in (tag, results, failures, status, key, sandbox):
+    cli.add_command(command)

@@ -1,0 +1,71 @@
+"""Data on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from hangtag.failures import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_WIDTH_OF_PIPES = 120
+
+
+def data(document: Mapping[str, object]) -> None:
+    """One line of JSON, in UTF-8 whatever the terminal's encoding is."""
+    from hangtag.results import to_json
+
+    # Half a character (a lone surrogate) has no UTF-8; JSON spells it with a backslash.
+    click.echo(to_json(document).encode(errors="backslashreplace"))
+
+
+def page(parts: Iterable[RenderableType]) -> None:
+    """Tables and texts for people. The terminal itself breaks long texts: they can be copied."""
+    from rich.text import Text
+
+    console = _console()
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def talk(message: str) -> None:
+    """A line that is no data."""
+    click.echo(printable(message), err=True)
+
+
+@contextmanager
+def working(doing: str) -> Iterator[Callable[[str], None]]:
+    """
+    Show what is *doing* while it lasts, on a terminal; gives a function that says it anew.
+
+    On anything but a terminal nothing is shown: there it would be noise in a log.
+    """
+    if not click.get_text_stream("stderr").isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status(Text(printable(doing))) as status:
+        yield lambda text: status.update(Text(printable(text)))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    stdout = click.get_text_stream("stdout", errors="replace")
+    known = stdout.isatty() or "COLUMNS" in os.environ
+    return Console(
+        file=stdout,
+        width=None if known else _WIDTH_OF_PIPES,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )

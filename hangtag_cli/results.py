@@ -1,0 +1,46 @@
+"""`hangtag results`: what became of uploads."""
+
+from __future__ import annotations
+
+import click
+
+from . import output
+from .app import App, Group, NotDone, json_option, pass_app
+from .arguments import IMAGE_URI
+
+
+@click.group(cls=Group)
+def results() -> None:
+    """Look at results."""
+
+
+@results.command(
+    "show",
+    examples=(
+        "hangtag results show s3://my-uploads/dress.jpg",
+        "hangtag --json results show 's3://my-uploads/summer sale/dress #1.jpg'",
+    ),
+)
+@json_option
+@click.argument("uri", type=IMAGE_URI)
+@pass_app
+def show(app: App, uri: str) -> None:
+    """
+    Show the newest result of an image.
+
+    URI is s3://bucket/key with the key as it is: nothing in it is percent-encoded, and "?" and
+    "#" belong to it. Exits with 1 where there is no result.
+    """
+    result = app.stack().results().newest(uri)
+    if result is None:
+        raise NotDone(
+            f"There is no result of {uri}: it was not uploaded, or waits still (see "
+            "`hangtag status`), or failed before it was known what it is (see "
+            "`hangtag failures list`)"
+        )
+    if app.json:
+        output.data(result)
+        return
+    from .garments import result_page
+
+    output.page(result_page(result))

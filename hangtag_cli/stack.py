@@ -1,0 +1,162 @@
+"""The deployed stack: what the commands need of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ParamSpec, TypeVar
+
+from botocore.exceptions import ClientError
+
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.ports import DeadLetterBox
+from hangtag.wiring import OperatorAws
+
+from .app import NotDone
+from .troubles import aws_told
+
+_Arguments = ParamSpec("_Arguments")
+_Client = TypeVar("_Client")
+
+
+def open_stack(name: str, *, region: str | None, endpoint_url: str | None) -> Stack:
+    """
+    The stack of this *name*; AWS is asked for it when something of it is needed.
+
+    Raises:
+        NotDone: There is no such AWS profile.
+    """
+    with aws_told():
+        return Stack(name, OperatorAws(region=region, endpoint_url=endpoint_url))
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Messages in the upload queue, as SQS estimates them."""
+
+    waiting: int
+    in_flight: int
+    """Being worked on, or hidden until their next attempt."""
+
+
+class Stack:
+    """
+    A deployed stack.
+
+    Every method raises `NotDone` when AWS has no such stack, refuses or fails.
+    """
+
+    def __init__(self, name: str, aws: OperatorAws) -> None:
+        self.name = name
+        self._aws = aws
+
+    @property
+    def region(self) -> str:
+        """Where it is."""
+        return self._aws.region or "no region"
+
+    def results(self) -> DynamoDBResults:
+        """Its results."""
+        return _made(self._aws.results, self._output("ResultsTableName"))
+
+    def dead_letters(self) -> DeadLetterBox:
+        """Its dead letters."""
+        return _made(
+            self._aws.dead_letter_box,
+            dead_letter_queue_url=self._output("DeadLetterQueueUrl"),
+            upload_queue_url=self._output("UploadQueueUrl"),
+        )
+
+    def count_uploads(self) -> QueueCounts:
+        """What is in the upload queue."""
+        attributes = self._upload_queue
+        return QueueCounts(
+            waiting=int(attributes["ApproximateNumberOfMessages"])
+            + int(attributes["ApproximateNumberOfMessagesDelayed"]),
+            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        )
+
+    def is_paused(self) -> bool:
+        """Whether nothing takes uploads from the queue, because somebody wants it so."""
+        function = self._output("TagUploadsFunctionName")
+        queue_arn = self._upload_queue["QueueArn"]
+        client = _made(self._aws.functions)
+        with aws_told():
+            found = client.list_event_source_mappings(
+                FunctionName=function, EventSourceArn=queue_arn
+            )
+        states = {mapping["State"] for mapping in found["EventSourceMappings"]}
+        return bool(states & {"Disabled", "Disabling"})
+
+    def store_api_key(self, secret: str) -> str:
+        """Make *secret* the value of the API key's secret; the secret's ARN."""
+        arn = self._output("ApiKeySecretArn")
+        client = _made(self._aws.secrets)
+        with aws_told():
+            client.put_secret_value(SecretId=arn, SecretString=secret)
+        return arn
+
+    def _output(self, name: str) -> str:
+        status, outputs = self._description
+        if name not in outputs:
+            raise NotDone(
+                f"The stack {self.name!r} in {self.region} ({status}) has no output {name}: "
+                "is it deployed completely, and is it Hangtag's? Name another with --stack "
+                "or HANGTAG_STACK"
+            )
+        return outputs[name]
+
+    @cached_property
+    def _description(self) -> tuple[str, dict[str, str]]:
+        """The stack's status and its outputs."""
+        client = _made(self._aws.cloudformation)
+        with aws_told():
+            try:
+                found = client.describe_stacks(StackName=self.name)["Stacks"][0]
+            except ClientError as error:
+                # Also for a name that no stack could have
+                if error.response["Error"]["Code"] != "ValidationError":
+                    raise
+                raise NotDone(
+                    f"There is no stack {self.name!r} in {self.region}: deploy it with "
+                    "`sam deploy`, or name another with --stack or HANGTAG_STACK, or "
+                    "another region with --region"
+                ) from error
+        outputs = {
+            output["OutputKey"]: output["OutputValue"]
+            for output in found.get("Outputs", [])
+        }
+        return found["StackStatus"], outputs
+
+    @cached_property
+    def _upload_queue(self) -> dict[str, str]:
+        """The upload queue's attributes."""
+        url = self._output("UploadQueueUrl")
+        client = _made(self._aws.queues)
+        with aws_told():
+            answer = client.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=[
+                    "QueueArn",
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )
+        return dict(answer["Attributes"].items())
+
+
+def _made(
+    make: Callable[_Arguments, _Client],
+    *args: _Arguments.args,
+    **kwargs: _Arguments.kwargs,
+) -> _Client:
+    """A client, or something on one."""
+    try:
+        with aws_told():
+            return make(*args, **kwargs)
+    except ValueError as error:  # what botocore says of an endpoint that is no URL
+        raise NotDone(
+            f"{error}: correct AWS_ENDPOINT_URL, or endpoint_url in your AWS configuration"
+        ) from error

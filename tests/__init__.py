@@ -1,0 +1,1 @@
+"""Hangtag's tests: unit, contract, template, stack."""

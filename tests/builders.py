@@ -1,0 +1,261 @@
+"""Valid things made with one line, to be changed where a test cares."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote_plus
+
+from hangtag.contract import Answer, Context, Language, read_answer
+from hangtag.dead_letters import DeadLetter
+from hangtag.failures import Failure
+from hangtag.ports import Letter
+from hangtag.results import Document, failed_result, tagged_result, to_json
+from hangtag.uploads import Delivery, Upload, read_body
+
+REPOSITORY = Path(__file__).parent.parent
+EVENTS = REPOSITORY / "events"
+
+BUCKET = "hangtag-uploads-example"
+KEY = "lookbook/spring jacket.jpg"
+URI = f"s3://{BUCKET}/{KEY}"
+NOON = "2026-11-22T12:00:00.000Z"
+NOON_SECONDS = 1_795_348_800.0
+API_KEY = "key-of-the-tests"
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
+"""The first bytes of a PNG; nothing in Hangtag looks further."""
+
+FIRST_BYTES = {
+    "image/bmp": b"BM\x46\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00",
+    "image/gif": b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff",
+    "image/jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01",
+    "image/png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR",
+    "image/tiff": b"II*\x00\x08\x00\x00\x00\x0e\x00\xfe\x00\x04\x00\x01\x00",
+    "image/webp": b"RIFF\x24\x00\x00\x00WEBPVP8 ",
+}
+
+
+def sample_event(name: str) -> dict[str, Any]:
+    """The event in `events/<name>.json`."""
+    text = (EVENTS / f"{name}.json").read_text(encoding="utf-8")
+    return cast("dict[str, Any]", json.loads(text))
+
+
+# ---- events
+
+
+def record(
+    key: str = KEY,
+    *,
+    bucket: str = BUCKET,
+    version_id: str | None = "version-1",
+    etag: str | None = "0123456789abcdef",
+    size: int | None = len(PNG),
+    sequencer: str | None = "0065A3F1C2D4E5B607",
+    event_name: str = "ObjectCreated:Put",
+) -> dict[str, Any]:
+    """A record of an S3 notification; what is None is left out."""
+    found = {
+        "key": quote_plus(key, safe="/"),
+        "size": size,
+        "eTag": etag,
+        "versionId": version_id,
+        "sequencer": sequencer,
+    }
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "eu-central-1",
+        "eventTime": NOON,
+        "eventName": event_name,
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+            "object": {
+                name: value for name, value in found.items() if value is not None
+            },
+        },
+    }
+
+
+def notification(*records: object) -> str:
+    """An S3 notification as it stands in an SQS message."""
+    return json.dumps({"Records": list(records)})
+
+
+def eventbridge_event(
+    key: str = KEY, *, reason: object = "PutObject"
+) -> dict[str, Any]:
+    """An EventBridge event of S3; its key is raw."""
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "123456789012",
+        "time": NOON,
+        "region": "eu-central-1",
+        "resources": [f"arn:aws:s3:::{BUCKET}"],
+        "detail": {
+            "bucket": {"name": BUCKET},
+            "object": {
+                "key": key,
+                "size": len(PNG),
+                "etag": "0123456789abcdef",
+                "version-id": "version-1",
+                "sequencer": "0065A3F1C2D4E5B607",
+            },
+            "reason": reason,
+        },
+    }
+
+
+def an_upload(key: str = KEY, **changes: Any) -> Upload:  # noqa: ANN401 - see `record`
+    """The upload that a record tells of."""
+    (entry,) = read_body(notification(record(key, **changes)))
+    assert isinstance(entry, Upload)
+    return entry
+
+
+def a_delivery(
+    body: str | None = None, *, message_id: str = "message-1", replays: int = 0
+) -> Delivery:
+    """An SQS message; its receipt handle is made from its id."""
+    return Delivery(
+        message_id=message_id,
+        receipt_handle=f"handle of {message_id}",
+        body=notification(record()) if body is None else body,
+        replays=replays,
+    )
+
+
+def sqs_event(*bodies: str) -> dict[str, Any]:
+    """What Lambda hands to the function for these messages."""
+    return {
+        "Records": [
+            {
+                "messageId": f"message-{number}",
+                "receiptHandle": f"handle of message-{number}",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+            }
+            for number, body in enumerate(bodies, start=1)
+        ]
+    }
+
+
+# ---- answers
+
+
+def jacket() -> dict[str, Any]:
+    """A garment with several colours, as the API tells of it."""
+    return {
+        "category": {"id": "T0360", "name": "jacket"},
+        "position": {"x": Decimal("0.5033992828"), "y": Decimal("0.5039257706")},
+        "item": {
+            "id": "T0345",
+            "name": "balmacaan-jacket",
+            "confidence": Decimal("0.7787289023"),
+        },
+        "colors": [
+            {"id": "T0326", "name": "beige", "confidence": Decimal("0.8287289023")},
+            {"id": "EXAMPLE-1", "name": "khaki", "confidence": Decimal("0.10")},
+        ],
+        "looks": [
+            {"id": "T0141", "name": "casual", "confidence": Decimal("0.8063992262")}
+        ],
+    }
+
+
+def answer_document(*tags: dict[str, Any]) -> dict[str, Any]:
+    """The body of a successful answer that found these garments, or a jacket."""
+    return {
+        "status": "ok",
+        "data": {
+            "imageInfo": [{"id": "T0449", "name": "nonFashion"}],
+            "genderInfo": {"id": "T0418", "name": "male"},
+            "objects": [{"type": "CLOTHING", "tags": list(tags) or [jacket()]}],
+        },
+        "error": None,
+    }
+
+
+def failed_answer_document(code: object, message: str = "no") -> dict[str, Any]:
+    """The body of an answer that refuses."""
+    return {"status": "fail", "data": {}, "error": {"code": code, "message": message}}
+
+
+def to_body(document: object) -> bytes:
+    """A document as the bytes of an HTTP body, a `Decimal` digit for digit."""
+    return to_json(document).encode()
+
+
+def an_answer(*tags: dict[str, Any]) -> Answer:
+    """What a successful answer reads as."""
+    return read_answer(to_body(answer_document(*tags)), http_status=201)
+
+
+# ---- results and letters
+
+
+def a_result(
+    upload: Upload | None = None,
+    *,
+    answer: Answer | None = None,
+    language: Language = "en",
+    context: Context | None = None,
+    tagged_at: str = NOON,
+) -> Document:
+    """A TAGGED result."""
+    return tagged_result(
+        upload or an_upload(),
+        answer or an_answer(),
+        language=language,
+        context=context or Context.model_validate({}),
+        tagged_at=tagged_at,
+    )
+
+
+def a_failure(code: str = "807", *, message: str = "Too small.") -> Failure:
+    """What was written down about an error."""
+    return Failure(
+        code=code,
+        kind="permanent",
+        message=message,
+        source="api",
+        attempts=1,
+        failed_at=NOON,
+    )
+
+
+def a_failed_result(upload: Upload | None = None, code: str = "807") -> Document:
+    """A FAILED result."""
+    return failed_result(upload or an_upload(), a_failure(code))
+
+
+def a_dead_letter(
+    upload: Upload | None = None,
+    *,
+    code: str = "807",
+    message: str = "Too small.",
+    replays: int = 0,
+) -> DeadLetter:
+    """The dead letter of an upload."""
+    upload = upload or an_upload()
+    return DeadLetter(
+        body=upload.notification(),
+        failure=a_failure(code, message=message),
+        image=upload.uri,
+        replays=replays,
+        request_id="request-1",
+    )
+
+
+def a_letter(letter_id: str, letter: DeadLetter | None = None) -> Letter:
+    """A dead letter in hand."""
+    return Letter(letter_id, f"handle of {letter_id}", letter or a_dead_letter())

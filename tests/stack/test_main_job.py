@@ -1,0 +1,376 @@
+"""An upload in; a result, an announcement or a dead letter out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from local.watch import WatchedStack
+
+
+def picture(seed: str, format_name: str = "PNG") -> bytes:
+    """A small garment-like picture; another one for every seed."""
+    color = hashlib.sha256(seed.encode()).digest()[:3]
+    image = Image.new("RGB", (120, 160), "white")
+    ImageDraw.Draw(image).rectangle((30, 40, 90, 130), fill=tuple(color))
+    file = io.BytesIO()
+    image.save(file, format_name)
+    return file.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    """As the sandbox names an image."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def calls_about(stack: WatchedStack, content: bytes) -> list[dict[str, Any]]:
+    """The calls the API got about an image."""
+    return [call for call in stack.sandbox_calls() if call["sha256"] == sha256(content)]
+
+
+def items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
+    """The rows of one key."""
+    found = stack.client("dynamodb").query(
+        TableName=stack.outputs["ResultsTableName"],
+        KeyConditionExpression="uri = :uri",
+        ExpressionAttributeValues={":uri": {"S": stack.uri(key)}},
+        ConsistentRead=True,
+    )
+    items: list[dict[str, Any]] = found["Items"]
+    return items
+
+
+def test_an_upload_is_tagged_stored_and_announced_with_one_call(
+    stack: WatchedStack,
+) -> None:
+    """The main job: one picture, one call, one row, one announcement."""
+    content = picture("main job")
+
+    version = stack.upload("main-job.png", content, {"tagger-id": "A-1"})
+
+    announcement = stack.wait_for_announcement("main-job.png")
+    result = stack.wait_for_result(stack.uri("main-job.png"))
+    assert result["status"] == "TAGGED"
+    assert result["image"] == {
+        "uri": stack.uri("main-job.png"),
+        "bucket": stack.outputs["UploadsBucketName"],
+        "key": "main-job.png",
+        "versionId": version,
+        "etag": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "size": len(content),
+        "sequencer": result["image"]["sequencer"],
+    }
+    assert result["context"] == {"id": "A-1"}
+    assert result["objects"][0]["tags"][0]["category"]["name"]
+    assert announcement.document["data"] == result
+    assert announcement.document["type"] == "hangtag.image.tagged.v1"
+    assert announcement.document["subject"] == "main-job.png"
+    assert announcement.attributes["productId"] == "A-1"
+    assert len(items_of(stack, "main-job.png")) == 1
+    assert len(calls_about(stack, content)) == 1
+
+
+def test_digits_are_stored_as_the_api_sent_them(stack: WatchedStack) -> None:
+    """No float in between: what is in the row is what the announcement says."""
+    stack.upload("digits.png", picture("digits"))
+
+    announcement = stack.wait_for_announcement("digits.png")
+    [item] = items_of(stack, "digits.png")
+    stored = item["result"]["M"]["objects"]["L"][0]["M"]["tags"]["L"][0]["M"]
+    announced = json.loads(json.dumps(announcement.document), parse_float=Decimal)
+    tag = announced["data"]["objects"][0]["tags"][0]
+    assert Decimal(stored["position"]["M"]["x"]["N"]) == tag["position"]["x"]
+    assert Decimal(stored["item"]["M"]["confidence"]["N"]) == tag["item"]["confidence"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "spring 2026/red + blue (50%).png",
+        "봄/원피스 1.jpg",
+        "a%20b+c.png",
+        "what?is#this&that=1.png",
+        "k" * 1014 + "한글.png",
+    ],
+    ids=["spaces", "korean", "already-encoded", "query", "1024-bytes"],
+)
+def test_hostile_keys_come_out_as_they_went_in(stack: WatchedStack, key: str) -> None:
+    """Keys are decoded once, and only where they were encoded."""
+    stack.upload(key, picture(key))
+
+    assert stack.wait_for_announcement(key).document["data"]["image"]["key"] == key
+    assert stack.result(stack.uri(key)) is not None
+
+
+@pytest.mark.parametrize("format_name", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_every_format_is_known_by_its_bytes_not_its_name(
+    stack: WatchedStack, format_name: str
+) -> None:
+    """A GIF named .png is sent as a GIF; the sandbox refuses a wrong prefix."""
+    key = f"formats/{format_name}.png"
+
+    stack.upload(key, picture(key, format_name))
+
+    assert stack.wait_for_result(stack.uri(key))["status"] == "TAGGED"
+
+
+def test_context_and_language_come_with_the_upload(stack: WatchedStack) -> None:
+    """Metadata reaches the API, decoded, and stands in the result."""
+    content = picture("context")
+
+    stack.upload(
+        "context.png",
+        content,
+        {
+            "tagger-brand": "나이키",
+            "tagger-price": "299.99",
+            "tagger-detection": "top, bottom",
+            "tagger-language": "ko",
+            "unrelated": "stays out",
+        },
+    )
+
+    result = stack.wait_for_result(stack.uri("context.png"))
+    expected = {"detection": ["TOP", "BOTTOM"], "brand": "나이키", "price": "299.99"}
+    assert result["language"] == "ko"
+    assert result["context"] == expected
+    [call] = calls_about(stack, content)
+    assert (call["language"], call["context"]) == ("ko", expected)
+
+
+def test_each_version_of_a_key_is_tagged_and_the_newest_is_shown(
+    stack: WatchedStack,
+) -> None:
+    """The version the event names is read, not the one that is there by then."""
+    first, second = picture("version 1"), picture("version 2")
+
+    stack.upload("versions.png", first)
+    newest = stack.upload("versions.png", second)
+
+    result = stack.wait_for_result(stack.uri("versions.png"), version=newest)
+    assert result["image"]["size"] == len(second)
+    assert len(calls_about(stack, second)) == 1
+    assert len(calls_about(stack, first)) <= 1
+
+
+def test_a_file_that_is_no_image_becomes_a_dead_letter_without_a_call(
+    stack: WatchedStack,
+) -> None:
+    """Told by its bytes, before anything is paid."""
+    content = b"item;price\nshirt;20\n"
+
+    stack.upload("price-list.jpg", content)
+
+    letter = stack.wait_for_dead_letter(stack.uri("price-list.jpg"))
+    assert letter.attributes["ErrorCode"] == "UNSUPPORTED_FORMAT"
+    assert letter.attributes["ErrorKind"] == "permanent"
+    assert letter.attributes["ErrorSource"] == "image"
+    assert letter.attributes["Attempts"] == "1"
+    [record] = json.loads(letter.body)["Records"]
+    assert record["s3"]["object"]["key"] == "price-list.jpg"
+    result = stack.wait_for_result(stack.uri("price-list.jpg"), status="FAILED")
+    assert result["failure"]["code"] == "UNSUPPORTED_FORMAT"
+    assert calls_about(stack, content) == []
+
+
+def test_a_refused_image_is_replayed_when_the_cause_is_gone(
+    stack: WatchedStack,
+) -> None:
+    """Refused once, buried at once; replayed by its code, it comes out tagged."""
+    content = picture("refused")
+    stack.fail_image(sha256(content), code=806)
+    uri = stack.uri("refused.png")
+    stack.upload("refused.png", content)
+    letter = stack.wait_for_dead_letter(uri)
+    assert letter.attributes["ErrorCode"] == "806"
+    assert len(calls_about(stack, content)) == 1
+
+    listed = stack.hangtag("--json", "failures", "list")
+    codes = {
+        failure["image"]: failure["code"]
+        for failure in map(json.loads, listed.stdout.splitlines())
+    }
+    assert codes[uri] == "806"
+
+    stack.heal_image(sha256(content))
+    rehearsed = stack.hangtag("--json", "failures", "replay", "--code", "806")
+    assert json.loads(rehearsed.stdout)["byCode"] == {"806": 1}
+    assert len(stack.dead_letters(uri)) == 1
+
+    replayed = stack.hangtag("--json", "failures", "replay", "--code", "806", "--yes")
+    assert json.loads(replayed.stdout)["done"] == 1
+    assert stack.wait_for_result(uri, status="TAGGED")["image"]["uri"] == uri
+    assert stack.dead_letters(uri) == []
+
+
+def test_a_transient_failure_is_retried_and_buried_on_the_last_attempt(
+    stack: WatchedStack,
+) -> None:
+    """MaxAttempts is two here: two calls, then the letter with its code."""
+    content = picture("transient")
+    stack.fail_image(sha256(content), code=500)
+
+    stack.upload("transient.png", content)
+
+    letter = stack.wait_for_dead_letter(stack.uri("transient.png"))
+    assert letter.attributes["ErrorCode"] == "500"
+    assert letter.attributes["ErrorKind"] == "transient"
+    assert letter.attributes["Attempts"] == "2"
+    assert len(calls_about(stack, content)) == 2
+
+
+def test_an_unreadable_message_becomes_a_dead_letter_byte_for_byte(
+    stack: WatchedStack,
+) -> None:
+    """Nobody knows what it was meant to be, so nobody changes it."""
+    body = '{"half": "an event", "한글": [1, 2'
+
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["UploadQueueUrl"], MessageBody=body
+    )
+
+    def buried() -> bool | None:
+        letters = [one for one in stack.dead_letters() if one.body == body]
+        return True if [one.code for one in letters] == ["UNREADABLE_EVENT"] else None
+
+    assert stack.wait_for(buried, "the letter of an unreadable message")
+
+
+def test_the_same_message_again_is_neither_paid_nor_announced_again(
+    stack: WatchedStack,
+) -> None:
+    """S3 repeats itself with other message ids; the object version is what counts."""
+    content = picture("again")
+    stack.upload("again.png", content)
+    stack.wait_for_announcement("again.png")
+    version = stack.wait_for_result(stack.uri("again.png"))["image"]["versionId"]
+
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["UploadQueueUrl"],
+        MessageBody=notification(stack, "again.png", version),
+    )
+    wait_until_idle(stack)
+
+    assert len(calls_about(stack, content)) == 1
+    assert len(stack.announcements("again.png")) == 1
+
+
+def test_folder_markers_and_test_events_are_skipped(stack: WatchedStack) -> None:
+    """They are no uploads: no row, no letter."""
+    stack.upload("a folder/", b"")
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["UploadQueueUrl"],
+        MessageBody=json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"}),
+    )
+    wait_until_idle(stack)
+
+    assert items_of(stack, "a folder/") == []
+    assert stack.dead_letters(stack.uri("a folder/")) == []
+    assert not any("s3:TestEvent" in one.body for one in stack.dead_letters())
+
+
+def eventbridge_event(stack: WatchedStack, key: str, version: str) -> dict[str, Any]:
+    """As EventBridge sends it: the key is raw."""
+    bucket = stack.outputs["UploadsBucketName"]
+    return {
+        "version": "0",
+        "id": "5f3d2c1e",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "time": "2026-11-22T10:00:00Z",
+        "region": "us-east-1",
+        "resources": [f"arn:aws:s3:::{bucket}"],
+        "detail": {
+            "bucket": {"name": bucket},
+            "object": {"key": key, "size": 1, "etag": "e", "version-id": version},
+            "reason": "PutObject",
+        },
+    }
+
+
+def notification(stack: WatchedStack, key: str, version: str) -> str:
+    """The least an S3 notification says."""
+    record = {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "bucket": {"name": stack.outputs["UploadsBucketName"]},
+            "object": {"key": key, "versionId": version},
+        },
+    }
+    return json.dumps({"Records": [record]})
+
+
+@pytest.mark.parametrize(
+    "event_of",
+    [
+        eventbridge_event,
+        lambda *named: json.loads(notification(*named)),
+    ],
+    ids=["eventbridge", "s3"],
+)
+def test_a_bare_event_is_put_on_the_queue(
+    stack: WatchedStack,
+    event_of: Callable[[WatchedStack, str, str], dict[str, Any]],
+    request: pytest.FixtureRequest,
+) -> None:
+    """The function answers that it queued it; being known already, it is skipped there."""
+    key = f"bare +%/{request.node.callspec.id}.png"
+    content = picture(key)
+    version = stack.upload(key, content)
+    stack.wait_for_announcement(key)
+
+    answer = stack.client("lambda").invoke(
+        FunctionName=stack.outputs["TagUploadsFunctionName"],
+        Payload=json.dumps(event_of(stack, key, version)).encode(),
+    )
+
+    assert json.loads(answer["Payload"].read()) == {"queued": 1}
+    wait_until_idle(stack)
+    assert len(calls_about(stack, content)) == 1
+    assert stack.dead_letters(stack.uri(key)) == []
+
+
+def test_status_accounts_for_what_happened(stack: WatchedStack) -> None:
+    """What a person sees at three in the morning adds up."""
+    stack.upload("status.png", picture("status"))
+    stack.wait_for_announcement("status.png")
+    stack.upload("status.txt", b"no image")
+    stack.wait_for_dead_letter(stack.uri("status.txt"))
+    stack.wait_for_result(stack.uri("status.txt"))
+    wait_until_idle(stack)
+
+    done = stack.hangtag("--json", "status")
+
+    status = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert status["queue"] == {"waiting": 0, "inFlight": 0}
+    assert status["deadLetters"]["UNSUPPORTED_FORMAT"] >= 1
+    assert status["results"]["TAGGED"] >= 1
+    assert status["results"]["FAILED"] >= 1
+    assert status["paused"] is False
+    assert status["breaker"] == {"open": False, "code": None}
+
+
+def wait_until_idle(stack: WatchedStack) -> None:
+    """Until the upload queue has nothing left to do."""
+    names = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    ]
+
+    def idle() -> bool | None:
+        counts = stack.client("sqs").get_queue_attributes(
+            QueueUrl=stack.outputs["UploadQueueUrl"], AttributeNames=names
+        )["Attributes"]
+        return True if all(counts[name] == "0" for name in names) else None
+
+    stack.wait_for(idle, "the upload queue to be empty")

@@ -1,0 +1,291 @@
+"""The command `hangtag` as it meets people: help, wrong usage, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from hangtag_cli import output
+from hangtag_cli.app import Command
+from hangtag_cli.main import cli
+from hangtag_cli.reference import reference
+from tests.builders import REPOSITORY
+
+
+def hangtag(*arguments: str, typed: str | bytes | None = None) -> Result:
+    """Run the command in this process."""
+    return CliRunner(mix_stderr=False).invoke(cli, arguments, input=typed)
+
+
+def commands(group: click.Group = cli) -> Iterator[click.Command]:
+    """All commands below *group* that are no groups themselves."""
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from commands(command)
+        else:
+            yield command
+
+
+EXAMPLES = [
+    example
+    for command in commands()
+    if isinstance(command, Command)
+    for example in command.examples
+]
+
+
+def test_help_lists_the_commands() -> None:
+    """Whoever types --help sees what there is."""
+    shown = hangtag("--help")
+
+    assert shown.exit_code == 0
+    for name in ("failures", "key", "results", "sandbox", "status", "tag"):
+        assert f"\n  {name} " in shown.stdout
+    assert "..." not in shown.stdout.partition("Commands:")[2]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """A bug report can name the version."""
+    shown = hangtag("--version")
+
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("hangtag 0.")
+
+
+@pytest.mark.parametrize(
+    "command", list(commands()), ids=lambda command: str(command.name)
+)
+def test_every_command_shows_two_examples(command: click.Command) -> None:
+    """Copying an example is quicker than reading options."""
+    assert isinstance(command, Command)
+    assert len(command.examples) == 2
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_one_that_the_command_takes(example: str) -> None:
+    """An example with an option that was renamed would mislead."""
+    words = shlex.split(example.partition(" < ")[0])
+
+    shown = hangtag(*words[1:], "--help")
+
+    assert words[0] == "hangtag"
+    assert shown.stderr == ""
+    assert f"  {example}\n" in shown.stdout
+
+
+def test_the_reference_is_the_commands_own_help() -> None:
+    """docs/cli.md cannot say anything else than --help does."""
+    written = (REPOSITORY / "docs/cli.md").read_text(encoding="utf-8")
+
+    assert written == reference(), "run: python -m hangtag_cli.reference > docs/cli.md"
+
+
+def test_help_does_not_wait_for_slow_imports() -> None:
+    """--help answers at once, although boto3 alone takes half a second to import."""
+    slow = ("boto3", "botocore", "pydantic", "requests", "rich")
+    program = (
+        f"import sys, hangtag_cli.main; print([m for m in {slow} if m in sys.modules])"
+    )
+
+    imported = subprocess.run(  # noqa: S603 - this interpreter, our own words
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert imported.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "dress.jpg",
+        "s3://",
+        "s3://bucket",
+        "s3://bucket/",
+        "s3:///key",
+        "S3://bucket/key",
+        "https://bucket/key",
+        "s3://bucket/\udce9.jpg",
+    ],
+)
+def test_what_is_no_uri_of_an_image_is_wrong_usage(uri: str) -> None:
+    """Exit status 2 tells a script that it asked wrongly, not that there is no result."""
+    shown = hangtag("results", "show", uri)
+
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    assert "Invalid value for 'URI'" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["--no-such-option"],
+        ["results", "show"],
+        ["failures", "show", "s3://bucket"],
+        ["failures", "show", ""],
+        ["failures", "replay", "s3://bucket"],
+        ["status", "--since", "yesterday"],
+        ["status", "--since", "999999w"],
+        ["--endpoint-url", "localhost:4566", "status"],
+        ["--endpoint-url", "http://localhost:port", "status"],
+        ["--endpoint-url", "ftp://localhost", "status"],
+        ["tag"],
+        ["tag", "no-such-file.jpg"],
+        ["tag", "."],
+        ["sandbox", "--port", "70000"],
+    ],
+)
+def test_wrong_usage_exits_with_2_and_prints_no_data(arguments: list[str]) -> None:
+    """Exit status 2 means: nothing was tried."""
+    shown = hangtag(*arguments)
+
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    assert "Error: " in shown.stderr
+
+
+@pytest.mark.parametrize("name", ["no such.jpg", "a folder"])
+def test_a_path_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
+    """Among fifty files the wrong one must not be searched for."""
+    (tmp_path / "a folder").mkdir()
+
+    shown = hangtag("tag", str(tmp_path / name))
+
+    assert shown.exit_code == 2
+    assert name in shown.stderr
+
+
+def test_tagging_without_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
+    """Nothing can be typed where stdin is no terminal."""
+    file = tmp_path / "dress.png"
+    file.write_bytes(b"")
+
+    shown = hangtag("tag", str(file))
+
+    assert shown.exit_code == 2
+    assert "HANGTAG_API_KEY" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--url", "http://api.example.com/tags"], "http://api.example.com/tags"),
+        (["--url", "http://127.0.0.1@example.com/"], "http://127.0.0.1@example.com/"),
+        (["--language", "fr"], "'fr' is no language; allowed are en, ko, zh, ja"),
+        (["--detection", "TOP,SOCKS"], "'SOCKS' cannot be detected"),
+    ],
+)
+def test_tagging_with_a_wrong_option_names_the_value(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    named: str,
+) -> None:
+    """And the key is not sent to an address that is not safe."""
+    file = tmp_path / "dress.png"
+    file.write_bytes(b"")
+    monkeypatch.setenv("HANGTAG_API_KEY", "key-of-the-tests")
+
+    shown = hangtag("tag", *options, str(file))
+
+    assert shown.exit_code == 2
+    assert named in shown.stderr
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "schlüssel", '{"key": "abc123"}'])
+def test_tagging_with_what_is_no_key_does_not_repeat_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """A secret that was pasted wrongly is a secret still."""
+    file = tmp_path / "dress.png"
+    file.write_bytes(b"")
+    monkeypatch.setenv("HANGTAG_API_KEY", key)
+
+    shown = hangtag("tag", str(file))
+
+    assert shown.exit_code == 2
+    assert "no API key" in shown.stderr
+    assert key not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        b"",
+        b" \r\n",
+        b"two\nlines-of-a-key",
+        "schlüssel-of-a-key".encode(),
+        b"\xff\xfe-of-a-key",
+        b"tab\tof-a-key",
+        b'{"apiKey": ""}',
+        b'{"apiKey": 5}',
+        b'{"key": "of-a-key"}',
+        b'{"apiKey": "of-a-key"',
+        b"k" * 65_537,
+    ],
+)
+def test_what_is_no_key_is_not_stored_and_not_repeated(secret: bytes) -> None:
+    """Better to hear of it now than from a thousand letters with code 609."""
+    shown = hangtag("key", "set", typed=secret)
+
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    assert "key" in shown.stderr
+    assert "of-a-key" not in shown.stderr
+
+
+def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:
+    """There it stays in the shell's history, and other users see it in `ps`."""
+    shown = hangtag("key", "set", "key-of-the-tests")
+
+    assert shown.exit_code == 2
+    assert "history" in shown.stderr
+    assert "key-of-the-tests" not in shown.stderr
+
+
+def test_without_the_extra_the_sandbox_says_how_to_install_it() -> None:
+    """`pip install hangtag` alone does not bring what the sandbox needs."""
+    program = (
+        "import sys; sys.modules['werkzeug'] = None; "
+        "from hangtag_cli.main import cli; cli(['sandbox', '--port', '0'])"
+    )
+
+    ended = subprocess.run(  # noqa: S603 - this interpreter, our own words
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 2
+    assert "pip install 'hangtag[sandbox]'" in ended.stderr
+
+
+def test_json_is_utf_8_and_half_a_character_does_not_break_it() -> None:
+    """A pipe must not depend on the terminal's encoding, nor on what an answer holds."""
+    document = {"name": "드레스", "half": "\ud800"}
+
+    @click.command()
+    def command() -> None:
+        output.data(document)
+
+    printed = CliRunner(mix_stderr=False).invoke(command).stdout_bytes
+
+    assert "드레스".encode() in printed
+    assert json.loads(printed) == document

@@ -1,0 +1,300 @@
+"""`hangtag failures replay` on a fake queue: what it says, and how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hangtag.failures import QueueUnavailable
+from hangtag.ports import Letter
+from hangtag.replay import LetterFilter, walk
+from hangtag.replay import replay as replay_letters
+from hangtag_cli.app import App
+from hangtag_cli.failures import failures
+from hangtag_cli.main import cli
+from hangtag_cli.stack import Stack
+from tests.builders import URI, a_dead_letter, a_letter, an_upload
+from tests.fakes.queues import FakeDeadLetterBox
+
+
+@dataclass
+class FakeStack:
+    """A stack whose dead letters are at hand."""
+
+    box: FakeDeadLetterBox
+
+    def dead_letters(self) -> FakeDeadLetterBox:
+        """The box."""
+        return self.box
+
+
+class AppOfTests(App):
+    """The global options, with a stack that needs no AWS."""
+
+    def __init__(self, box: FakeDeadLetterBox, *, as_json: bool) -> None:
+        super().__init__("hangtag", None, None, as_json)
+        self.box = box
+
+    def stack(self) -> Stack:
+        """The fake one."""
+        return cast("Stack", FakeStack(self.box))
+
+
+class InterruptedBox(FakeDeadLetterBox):
+    """A box whose user loses patience after the first letter."""
+
+    def resend(self, letter: Letter, *, replays: int) -> None:
+        """Ctrl-C, from the second letter on."""
+        if self.resent:
+            raise KeyboardInterrupt
+        super().resend(letter, replays=replays)
+
+
+class StubbornBox(FakeDeadLetterBox):
+    """A box behind which everything that is replayed fails again at once."""
+
+    def resend(self, letter: Letter, *, replays: int) -> None:
+        """The letter's successor is in the queue before this ends."""
+        super().resend(letter, replays=replays)
+        again = dataclasses.replace(letter.letter, replays=replays)
+        self.visible.append(a_letter(f"{letter.id} again", again))
+
+
+class SlowBox(FakeDeadLetterBox):
+    """A box whose first letters are visible again, once, before the last are handed out."""
+
+    received = 0
+
+    def receive(self) -> Sequence[Letter]:
+        """Up to ten of what is visible, the oldest first."""
+        letters = super().receive()
+        self.received += 1
+        if self.received == 3:
+            self.visible = [*self.hidden, *self.visible]
+            self.hidden.clear()
+        return letters
+
+
+def letters(*codes: str) -> list[Letter]:
+    """A letter for each code, each of an image of its own."""
+    return [
+        a_letter(f"id-{number}", a_dead_letter(an_upload(f"{number}.jpg"), code=code))
+        for number, code in enumerate(codes)
+    ]
+
+
+def replay(box: FakeDeadLetterBox, *arguments: str, as_json: bool = True) -> Result:
+    """Run `hangtag failures replay`."""
+    return CliRunner(mix_stderr=False).invoke(
+        failures, ["replay", *arguments], obj=AppOfTests(box, as_json=as_json)
+    )
+
+
+def test_without_yes_it_is_only_said_what_would_be() -> None:
+    """A slip of the finger must not cost a thousand calls."""
+    box = FakeDeadLetterBox(*letters("803", "807", "803"))
+
+    shown = replay(box)
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == {
+        "matched": 3,
+        "done": 0,
+        "skipped": 0,
+        "left": 3,
+        "dryRun": True,
+        "byCode": {"803": 2, "807": 1},
+    }
+    assert "add --yes" in shown.stderr
+    assert box.resent == []
+    assert len(box.visible) == 3
+
+
+def test_with_yes_the_letters_are_replayed() -> None:
+    """All of them, where none is named."""
+    box = FakeDeadLetterBox(*letters("803", "807"))
+
+    shown = replay(box, "--yes")
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["done"] == 2
+    assert [replays for _, replays in box.resent] == [1, 1]
+    assert box.visible == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "replayed"),
+    [
+        (["--code", "803"], ["0.jpg", "2.jpg"]),
+        (["--code", "803", "--code", "823"], ["0.jpg", "2.jpg", "3.jpg"]),
+        ([an_upload("1.jpg").uri], ["1.jpg"]),
+        (["id-3"], ["3.jpg"]),
+        (["id-3", an_upload("0.jpg").uri], ["0.jpg", "3.jpg"]),
+        (["--code", "803", "id-2", "id-3"], ["2.jpg"]),
+    ],
+)
+def test_letters_are_named_by_code_by_image_and_by_id(
+    arguments: list[str], replayed: list[str]
+) -> None:
+    """Only what was meant is replayed; the rest stays."""
+    box = FakeDeadLetterBox(*letters("803", "807", "803", "823"))
+
+    shown = replay(box, "--yes", *arguments)
+
+    assert shown.exit_code == 0
+    keys = [
+        json.loads(body)["Records"][0]["s3"]["object"]["key"] for body, _ in box.resent
+    ]
+    assert keys == replayed
+    assert len(box.visible) == 4 - len(replayed)
+
+
+@pytest.mark.parametrize("flags", [[], ["--yes"]])
+def test_where_nothing_matches_it_exits_with_1(flags: list[str]) -> None:
+    """A script that expected letters hears of it."""
+    box = FakeDeadLetterBox(*letters("803"))
+
+    shown = replay(box, *flags, "--code", "999")
+
+    assert shown.exit_code == 1
+    assert json.loads(shown.stdout)["matched"] == 0
+    assert "No dead letter matches" in shown.stderr
+
+
+def test_a_letter_that_cannot_be_sent_is_left_and_does_not_stop_the_others() -> None:
+    """One that is too large for the upload queue must not be in everybody's way."""
+    box = FakeDeadLetterBox(*letters("803", "807", "803"))
+    box.fails_with(QueueUnavailable("the message is too long"), times=1, at="resend")
+
+    shown = replay(box, "--yes")
+
+    assert shown.exit_code == 1
+    report = json.loads(shown.stdout)
+    assert (report["matched"], report["done"], report["left"]) == (3, 2, 1)
+    assert "the message is too long" in shown.stderr
+    assert [letter.id for letter in box.visible] == ["id-0"]
+
+
+def test_a_letter_that_cannot_be_deleted_is_left_although_it_was_sent() -> None:
+    """Twice is better than never; the report says that it is there still."""
+    box = FakeDeadLetterBox(*letters("803"))
+    box.fails_with(QueueUnavailable("no"), at="delete")
+
+    shown = replay(box, "--yes")
+
+    assert shown.exit_code == 1
+    assert json.loads(shown.stdout)["left"] == 1
+    assert len(box.resent) == 1
+    assert len(box.visible) == 1
+
+
+def test_what_fails_again_at_once_is_not_replayed_again() -> None:
+    """Else one command would call, and pay, without end."""
+    box = StubbornBox(*letters("803", "807"))
+
+    shown = replay(box, "--yes")
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["done"] == 2
+    assert len(box.resent) == 2
+    assert [letter.letter.replays for letter in box.visible] == [1, 1]
+
+
+def test_ctrl_c_says_what_was_done_and_leaves_the_others_visible() -> None:
+    """Who interrupts wants to know where they stand."""
+    box = InterruptedBox(*letters("803", "807", "803"))
+
+    shown = replay(box, "--yes")
+
+    assert shown.exit_code == 130
+    assert shown.stdout == ""
+    assert "1 of 2 letters replayed" in shown.stderr
+    assert {letter.id for letter in box.visible} == {"id-1", "id-2"}
+
+
+def test_an_unreachable_queue_says_what_was_done_before() -> None:
+    """Half a replay is no secret."""
+    box = FakeDeadLetterBox(*letters(*["803"] * 10))
+    app = AppOfTests(box, as_json=True)
+    box.fails_with(QueueUnavailable("SQS is away"), at="delete")
+
+    shown = CliRunner(mix_stderr=False).invoke(failures, ["replay", "--yes"], obj=app)
+
+    assert shown.exit_code == 1
+    assert "0 of 10 letters replayed" in shown.stderr
+
+
+def test_people_see_a_table_by_code() -> None:
+    """And the sentence with the way on, beside it."""
+    shown = replay(FakeDeadLetterBox(*letters("803", "803")), as_json=False)
+
+    assert ["803", "2"] in [line.split() for line in shown.stdout.splitlines()]
+    assert "2 letters would be replayed" in shown.stderr
+
+
+def test_listing_leaves_every_letter_visible() -> None:
+    """Looking must not hide letters from a colleague's replay."""
+    box = FakeDeadLetterBox(*letters(*["803"] * 25))
+
+    shown = CliRunner(mix_stderr=False).invoke(
+        failures, ["list"], obj=AppOfTests(box, as_json=True)
+    )
+
+    assert shown.exit_code == 0
+    assert len(shown.stdout.splitlines()) == 25
+    assert len(box.visible) == 25
+
+
+def test_a_list_of_nothing_is_empty_and_done() -> None:
+    """`list` exits with 0 whatever it shows."""
+    shown = CliRunner(mix_stderr=False).invoke(
+        failures, ["list"], obj=AppOfTests(FakeDeadLetterBox(), as_json=True)
+    )
+
+    assert (shown.exit_code, shown.stdout) == (0, "")
+
+
+def test_showing_a_letter_that_is_not_there_exits_with_1() -> None:
+    """With nothing on stdout, and a word on where to look."""
+    shown = CliRunner(mix_stderr=False).invoke(
+        failures,
+        ["show", URI],
+        obj=AppOfTests(FakeDeadLetterBox(*letters("803")), as_json=True),
+    )
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "hangtag results show" in shown.stderr
+
+
+def test_a_long_walk_sees_letters_that_come_after_old_ones() -> None:
+    """Letters that became visible again meanwhile do not stand for the end of the queue."""
+    box = SlowBox(*letters(*["803"] * 60))
+
+    seen = {letter.id for letter in walk(box)}
+
+    assert len(seen) == 60
+
+
+def test_the_report_so_far_is_told_after_each_letter() -> None:
+    """Long work shows progress."""
+    told: list[int] = []
+
+    replay_letters(
+        FakeDeadLetterBox(*letters("803", "807")),
+        LetterFilter(),
+        dry_run=False,
+        progress=lambda report: told.append(report.done),
+    )
+
+    assert told == [1, 2]
+
+
+def test_the_group_is_part_of_the_command() -> None:
+    """What is tested here is what `hangtag failures` runs."""
+    assert cli.commands["failures"] is failures
