@@ -1,0 +1,16 @@
+"""`python -m hangtag_sandbox`: the sandbox without the command `hangtag`."""
+
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
+
+from hangtag_sandbox.server import DEFAULT_HOST, DEFAULT_KEY, DEFAULT_PORT, main
+
+if __name__ == "__main__":
+    parser = ArgumentParser(
+        "hangtag_sandbox",
+        description="Run a sandbox of the Tagger API.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on")
+    parser.add_argument("--port", default=DEFAULT_PORT, type=int, help="0: a free one")
+    parser.add_argument("--key", default=DEFAULT_KEY, help="the API key it admits")
+    main(**vars(parser.parse_args()))

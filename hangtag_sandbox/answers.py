@@ -1,0 +1,210 @@
+"""
+The sandbox's answers, in the contract's own models.
+
+What pixels tell (where a garment is, its colours, its print) comes from the pixels. The rest is
+invented from the image's digest: the same for the same image always, consistent in itself, and
+named in `Tagging.synthetic`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import TypeVar
+
+from hangtag.contract import AnswerBody, Detection, Language
+from hangtag.contract.answer import (
+    NOTHING_DETECTED,
+    AnswerData,
+    AnswerError,
+    Attribute,
+    ColorDetail,
+    DetectedObject,
+    Named,
+    Position,
+    Tag,
+)
+from hangtag_sandbox.colors import SeenColor
+from hangtag_sandbox.sightings import Sighting
+from hangtag_sandbox.vocabulary import (
+    CATEGORIES,
+    GENDERS,
+    IMAGE_KINDS,
+    Category,
+    Word,
+)
+
+_T = TypeVar("_T")
+
+DECIMALS = 10
+MOST_COLORS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """A successful answer and the names of the fields in it that are invented."""
+
+    body: AnswerBody
+    synthetic: tuple[str, ...]
+
+
+def answer(
+    sightings: Sequence[Sighting],
+    digest: str,
+    *,
+    language: Language,
+    detection: Collection[Detection],
+) -> Tagging:
+    """
+    What the API says about an image with these *sightings* and this SHA-256 *digest* (hex).
+
+    With *detection*, only what was asked for is in `objects`; the rest is `notMatchedObject`.
+    """
+    if not sightings:
+        nothing = DetectedObject(type=NOTHING_DETECTED, tags=())
+        return Tagging(_success({"imageInfo": (), "objects": (nothing,)}), ())
+
+    invention = _Invention(digest)
+    found = []
+    for number, sighting in enumerate(sightings):
+        own = invention.of(f"garment {number}")
+        category = own.pick("category", CATEGORIES)
+        found.append((category, _tag(sighting, category, own, language)))
+    gender = invention.pick("gender", tuple(GENDERS.values()))
+    fields: dict[str, object] = {
+        "imageInfo": (_named(IMAGE_KINDS["nonFashion"], language),),
+        "genderInfo": _named(gender, language),
+        "objects": tuple(
+            DetectedObject(type=category.object_type, tags=(tag,))
+            for category, tag in found
+            if not detection or category.detection in detection
+        ),
+    }
+    if detection:
+        fields["notMatchedObject"] = tuple(
+            DetectedObject(type=category.object_type, tags=(tag,))
+            for category, tag in found
+            if category.detection not in detection
+        )
+    invented = {name for _, tag in found for name in tag.model_fields_set - _SEEN}
+    return Tagging(
+        _success(fields),
+        ("genderInfo", "imageInfo", *sorted(invented)),
+    )
+
+
+def refusal(code: int, message: str) -> AnswerBody:
+    """The answer that carries an error code."""
+    return AnswerBody(
+        status="fail",
+        data=AnswerData.model_validate({}),
+        error=AnswerError(code=code, message=message),
+    )
+
+
+def to_json(body: AnswerBody) -> bytes:
+    """The answer as it is sent: what was set, in the order of the contract."""
+    document = body.model_dump(exclude_unset=True)
+    return json.dumps(document, ensure_ascii=False, default=float).encode()
+
+
+_SEEN = {"position", "colors", "colorDetails", "prints"}
+
+
+def _success(data: dict[str, object]) -> AnswerBody:
+    return AnswerBody(status="ok", data=AnswerData.model_validate(data), error=None)
+
+
+def _tag(
+    sighting: Sighting, category: Category, invention: _Invention, language: Language
+) -> Tag:
+    def several(field: str, words: tuple[Word, ...]) -> tuple[Attribute, ...]:
+        return (invention.attribute(field, words, language),)
+
+    fields: dict[str, object] = {
+        "category": _named(category.word, language),
+        "position": Position(x=_number(sighting.x), y=_number(sighting.y)),
+        "item": invention.attribute("item", category.items, language),
+        "colors": _colors(sighting.colors, language),
+        "colorDetails": tuple(
+            ColorDetail(
+                code=seen.code,
+                name=seen.shade.of(seen.color, language),
+                pixelFraction=_number(seen.share),
+            )
+            for seen in sighting.colors
+        ),
+        "prints": (
+            _attribute(sighting.print.print, sighting.print.confidence, language),
+        ),
+        "looks": several("looks", category.looks),
+        "textures": several("textures", category.textures),
+        "details": several("details", category.details) if category.details else (),
+    }
+    for field, words in (
+        ("length", category.lengths),
+        ("sleeveLength", category.sleeves),
+        ("neckLine", category.necklines),
+        ("fit", category.fits),
+        ("shape", category.shapes),
+    ):
+        if words:
+            fields[field] = invention.attribute(field, words, language)
+    return Tag.model_validate(fields)
+
+
+def _colors(seen: list[SeenColor], language: Language) -> tuple[Attribute, ...]:
+    """The names of the colours; how sure is how many of the garment's pixels have it."""
+    shares: dict[str, float] = {}
+    words = {}
+    for one in seen:
+        shares[one.color.id] = shares.get(one.color.id, 0.0) + one.share
+        words[one.color.id] = one.color
+    strongest = sorted(shares, key=lambda name: -shares[name])[:MOST_COLORS]
+    return tuple(_attribute(words[name], shares[name], language) for name in strongest)
+
+
+def _named(word: Word, language: Language) -> Named:
+    return Named(id=word.id, name=word.names[language])
+
+
+def _attribute(word: Word, confidence: float, language: Language) -> Attribute:
+    return Attribute(
+        id=word.id, name=word.names[language], confidence=_number(confidence)
+    )
+
+
+def _number(value: float) -> Decimal:
+    return Decimal(str(round(value, DECIMALS)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Invention:
+    """
+    Choices and numbers made from a seed, each from its field's name.
+
+    A field added later therefore changes no other one.
+    """
+
+    seed: str
+
+    def of(self, part: str) -> _Invention:
+        """The same for a part of the image."""
+        return _Invention(f"{self.seed} {part}")
+
+    def pick(self, field: str, choices: Sequence[_T]) -> _T:
+        """One of the choices."""
+        return choices[self._draw(f"{field} choice") % len(choices)]
+
+    def attribute(
+        self, field: str, words: tuple[Word, ...], language: Language
+    ) -> Attribute:
+        """One of the words, with a confidence of 0.5 to 1."""
+        share = self._draw(f"{field} confidence") % 2**32 / 2**32
+        return _attribute(self.pick(field, words), 0.5 + share / 2, language)
+
+    def _draw(self, name: str) -> int:
+        return int.from_bytes(sha256(f"{self.seed} {name}".encode()).digest()[:8])

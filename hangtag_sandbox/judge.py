@@ -1,0 +1,217 @@
+"""
+What the sandbox refuses, and with which error code.
+
+A request is judged in this order; the first fault found is the answer:
+
+    1. the path and the method                            623
+    2. the header x-api-key: missing, wrong               612, 609
+    3. the header accept-language                         826
+    4. the body: too long, not JSON                       809, 824
+    5. image.type: neither url nor base64                 804
+    6. context.detection: a word that is none             825
+    7. any other field of a wrong type                    824
+    8. image.content: a URL, which is not fetched         803
+       missing, or no prefix data:image/…;base64,         801
+       not base64                                         802
+    9. what the sandbox was told about this image         as told
+   10. the image: too many bytes                          809
+       none of the six formats, or it does not open       805
+       longer and narrower than 1:10                      806
+       a side too short, too long                         807, 808
+       it does not decode                                 805
+
+The numbers behind "too" are in `limits`. No source tells the HTTP status of a failure, so those
+in `http_status` are ours.
+
+Base64 is read strictly: line breaks and blanks, the URL-safe alphabet and missing padding are
+refused. Whether the Tagger API takes them is not documented; what passes here passes there.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Callable, Collection
+from io import BytesIO
+from typing import IO, Any
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import DecompressionBombError
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from pydantic import ValidationError
+
+from hangtag.contract import (
+    DEFAULT_LANGUAGE,
+    DETECTIONS,
+    SIGNATURE_BYTES,
+    Language,
+    TaggingRequest,
+    media_type,
+    read_language,
+)
+from hangtag.contract.answer import parse_json
+from hangtag.contract.request import Image
+from hangtag_sandbox.limits import (
+    LONGEST_RATIO,
+    LONGEST_SIDE,
+    MOST_IMAGE_BYTES,
+    SHORTEST_SIDE,
+)
+from hangtag_sandbox.pixels import Pixels, read_pixels
+
+
+class Refused(Exception):
+    """The request is answered with this error code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def http_status(code: int) -> int:
+    """The HTTP status that goes with an error code."""
+    return _HTTP_STATUS.get(code, 400)
+
+
+_HTTP_STATUS = {500: 500, 609: 401, 612: 401, 623: 404, 823: 429}
+
+
+def judge_key(key: str | None, keys: Collection[str]) -> None:
+    """Refuses a missing or empty key (612) and one that is not among *keys* (609)."""
+    if not key:
+        raise Refused(612, "The header x-api-key is missing.")
+    if key not in keys:
+        raise Refused(609, "The key in x-api-key is wrong or has no permission.")
+
+
+def judge_language(header: str | None) -> Language:
+    """The language asked for, English without the header; refuses all but the four (826)."""
+    if header is None:
+        return DEFAULT_LANGUAGE
+    try:
+        return read_language(header)
+    except ValueError as error:
+        raise Refused(826, f"accept-language: {error}.") from error
+
+
+def read_document(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object; refuses all else (824)."""
+    try:
+        document = parse_json(body)
+    except ValueError as error:
+        raise Refused(824, f"The body is not JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise Refused(
+            824, f"The body is a JSON {type(document).__name__}, not an object."
+        )
+    return document
+
+
+def read_request(document: dict[str, Any]) -> TaggingRequest:
+    """The request; refuses what the contract does not take (804, 825, 824, 801 or 803)."""
+    try:
+        return TaggingRequest.model_validate(document)
+    except ValidationError as error:
+        raise _refusal(error, document) from error
+
+
+def read_image(image: Image) -> bytes:
+    """The bytes of the image; refuses URLs (803), a bad prefix (801) and bad base64 (802)."""
+    if image.type == "url":
+        raise Refused(803, "This sandbox does not fetch images from a URL; use base64.")
+    prefix = _PREFIX.match(image.content)
+    if prefix is None:
+        raise Refused(
+            801,
+            "image.content does not begin with a prefix like data:image/png;base64,",
+        )
+    try:
+        return b64decode(image.content[prefix.end() :], validate=True)
+    except ValueError as error:
+        raise Refused(802, f"image.content is not base64: {error}.") from error
+
+
+_PREFIX = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
+
+
+def open_image(content: bytes) -> ImageFile:
+    """
+    The image, its header read and nothing decoded; refuses by bytes (809), format (805),
+    ratio (806) and sides (807, 808).
+    """
+    if len(content) > MOST_IMAGE_BYTES:
+        raise Refused(
+            809, f"The image has {len(content)} bytes; {MOST_IMAGE_BYTES} are taken."
+        )
+    kind = media_type(content[:SIGNATURE_BYTES])
+    if kind is None:
+        raise Refused(805, "The image is none of BMP, GIF, JPEG, PNG, TIFF, WEBP.")
+    try:
+        image = _READERS[kind](BytesIO(content))
+    except DecompressionBombError as error:
+        # Pillow asks this of a WEBP before it tells the sides; so many pixels fit no allowed ones.
+        raise Refused(808, f"The image is too large: {error}") from error
+    except Exception as error:  # Pillow does not say what its readers may raise
+        raise Refused(805, f"The {kind} image does not open: {error}") from error
+    _judge_sides(*image.size)
+    return image
+
+
+# Not PIL.Image.open: it judges the number of pixels before anybody can judge ratio and sides.
+_READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
+    "image/bmp": BmpImageFile,
+    "image/gif": GifImageFile,
+    "image/jpeg": JpegImageFile,
+    "image/png": PngImageFile,
+    "image/tiff": TiffImageFile,
+    "image/webp": WebPImageFile,
+}
+
+
+def look_at(image: ImageFile) -> Pixels:
+    """The image's pixels, upright and small; refuses an image that does not decode (805)."""
+    try:
+        return read_pixels(image)
+    except Exception as error:  # nor does it say what its decoders may raise
+        raise Refused(805, f"The image does not decode: {error}") from error
+
+
+def _judge_sides(width: int, height: int) -> None:
+    sides = f"{width} x {height} pixels"
+    if max(width, height) > LONGEST_RATIO * min(width, height):
+        raise Refused(
+            806, f"The image has {sides}; 1:{LONGEST_RATIO} is the longest ratio."
+        )
+    if min(width, height) < SHORTEST_SIDE:
+        raise Refused(
+            807, f"The image has {sides}; a side has at least {SHORTEST_SIDE}."
+        )
+    if max(width, height) > LONGEST_SIDE:
+        raise Refused(808, f"The image has {sides}; a side has at most {LONGEST_SIDE}.")
+
+
+def _refusal(error: ValidationError, document: dict[str, Any]) -> Refused:
+    troubles = {
+        ".".join(str(step) for step in trouble["loc"]): trouble
+        for trouble in error.errors(include_url=False)
+    }
+    for field in ("image", "image.type"):
+        if field in troubles:
+            return Refused(804, "image.type is neither url nor base64.")
+    for field, trouble in troubles.items():
+        if field.startswith("context.detection"):
+            return Refused(
+                825,
+                f"{field}: {trouble['input']!r} cannot be detected; "
+                f"allowed are {', '.join(DETECTIONS)}.",
+            )
+    for field, trouble in troubles.items():
+        if field != "image.content":
+            return Refused(824, f"{field}: {trouble['msg']}.")
+    code = 801 if document["image"]["type"] == "base64" else 803
+    return Refused(code, f"image.content: {troubles['image.content']['msg']}.")

@@ -1,0 +1,32 @@
+"""
+The limits the sandbox assumes.
+
+That there are limits on ratio, sides and bytes is published, the numbers are not: these are ours,
+and this is the one place that holds them.
+"""
+
+from __future__ import annotations
+
+LONGEST_RATIO = 10
+"""The longer side is at most this many times the shorter one."""
+
+SHORTEST_SIDE = 16
+"""Pixels."""
+
+LONGEST_SIDE = 10_000
+"""Pixels."""
+
+MOST_IMAGE_BYTES = 20 * 1024 * 1024
+"""Of the decoded image."""
+
+MOST_BODY_BYTES = 64 * 1024 * 1024
+"""Of a request; what is longer is not read."""
+
+MOST_CALLS = 100_000
+"""Calls that are remembered, the newest ones."""
+
+MOST_CALLS_BYTES = 64 * 1024 * 1024
+"""Of all remembered calls together, as JSON: a context may be long."""
+
+MOST_DELAY_SECONDS = 300.0
+"""The longest delay a fault may ask for."""

@@ -1,0 +1,409 @@
+"""
+The sandbox keeps the Tagger API's published contract.
+
+Over HTTP, with a client that knows nothing of it, and read by the product's own reader.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.parse
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from PIL import Image
+
+from hangtag.contract import (
+    LANGUAGES,
+    MEDIA_TYPES,
+    Answer,
+    Context,
+    RequestBody,
+    media_type,
+    read_answer,
+)
+from hangtag.failures import HangtagError
+from hangtag_sandbox import serve
+from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES
+from local.garments import Garment, draw_garments
+
+KEY = "contract-key"
+TAGS = "/tagger/v2.12/tags"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The base URL of a sandbox."""
+    with serve(port=0, key=KEY) as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory: pytest.TempPathFactory) -> list[Garment]:
+    """The pictures the demonstration uploads."""
+    return draw_garments(tmp_path_factory.mktemp("garments"))
+
+
+def picture(
+    size: tuple[int, int] = (90, 120), kind: str = "PNG", blue: int = 0
+) -> bytes:
+    """A red thing in the upper left of a pale picture."""
+    image = Image.new("RGB", size, (235, 235, 235))
+    width, height = size
+    image.paste((200, 30, blue), (width // 4, height // 4, width // 2, height // 2))
+    buffer = BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def data_uri(image: bytes, media_type: str = "image/png") -> str:
+    """The image as `image.content`."""
+    return f"data:{media_type};base64,{b64encode(image).decode()}"
+
+
+def body(image: bytes, **context: object) -> dict[str, Any]:
+    """A good request."""
+    return {
+        "image": {"type": "base64", "content": data_uri(image)},
+        "context": context,
+    }
+
+
+def post(
+    url: str,
+    document: object,
+    *,
+    key: str | None = KEY,
+    language: str | None = None,
+    path: str = TAGS,
+) -> requests.Response:
+    """What the sandbox answers."""
+    headers = {"x-api-key": key, "accept-language": language}
+    return requests.post(
+        url + path,
+        data=document if isinstance(document, bytes) else json.dumps(document),
+        headers={name: value for name, value in headers.items() if value is not None},
+        timeout=30,
+    )
+
+
+def connected(url: str) -> http.client.HTTPConnection:
+    """A connection of the test's own."""
+    address = urllib.parse.urlsplit(url)
+    assert address.hostname is not None
+    return http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+
+
+def answered(response: requests.Response) -> Answer:
+    """The good answer in a response, as the product reads it."""
+    assert response.status_code == 201
+    return read_answer(response.content, http_status=response.status_code)
+
+
+def only_tag(answer: Answer) -> dict[str, Any]:
+    """The tag of the one garment."""
+    (found,) = answer.objects
+    (tag,) = found["tags"]
+    assert isinstance(tag, dict)
+    return tag
+
+
+def test_a_picture_is_tagged(url: str) -> None:
+    """HTTP 201, the contract's fields, and what the picture shows."""
+    response = post(url, body(picture()))
+
+    tag = only_tag(answered(response))
+    assert tag["colors"][0]["name"] == "red"
+    assert tag["prints"][0]["name"] == "solid"
+    assert pytest.approx((0.375, 0.375), abs=0.02) == (
+        float(tag["position"]["x"]),
+        float(tag["position"]["y"]),
+    )
+    assert {"category", "item", "looks", "textures"} <= set(tag)
+    assert "category" in response.headers["x-sandbox-synthetic"].split(",")
+    assert "colors" not in response.headers["x-sandbox-synthetic"].split(",")
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_each_of_the_six_formats_is_taken(url: str, kind: str) -> None:
+    """With the prefix the product sends."""
+    image = picture(kind=kind)
+    context = Context.model_validate({})
+    pieces = RequestBody(image, f"image/{kind.lower()}", context)
+
+    tag = only_tag(answered(post(url, b"".join(pieces))))
+
+    assert tag["colors"][0]["name"] == "red"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_names_come_in_the_language_asked_for(url: str, language: str) -> None:
+    """Ids stay the same."""
+    red = {"en": "red", "ko": "레드", "zh": "红色", "ja": "レッド"}
+
+    tag = only_tag(answered(post(url, body(picture()), language=language)))
+    english = only_tag(answered(post(url, body(picture()))))
+
+    assert red[language] == tag["colors"][0]["name"]
+    assert english["colors"][0]["id"] == tag["colors"][0]["id"]
+    assert english["category"]["id"] == tag["category"]["id"]
+
+
+def test_detection_chooses_what_counts(url: str) -> None:
+    """What was not asked for comes beside it."""
+    words = ["TOP", "BOTTOM", "WHOLEBODY", "SWIMWEAR"]
+
+    answers = [answered(post(url, body(picture(), detection=[word]))) for word in words]
+
+    assert sum(len(answer.objects) for answer in answers) == 1
+    assert sum(len(answer.not_matched_object) for answer in answers) == 3
+    everything = answered(post(url, body(picture(), detection=[])))
+    assert (len(everything.objects), everything.not_matched_object) == (1, [])
+
+
+def test_the_same_picture_is_answered_the_same(url: str) -> None:
+    """Byte for byte."""
+    first, second = (post(url, body(picture())).content for _ in range(2))
+
+    assert first == second
+
+
+def test_different_pictures_are_answered_differently(url: str) -> None:
+    """Even where they look alike."""
+    answers = {post(url, body(picture(blue=blue))).content for blue in range(6)}
+
+    assert len(answers) == 6
+
+
+def test_an_empty_picture_shows_nothing(url: str) -> None:
+    """NODETC, no gender, nothing invented."""
+    buffer = BytesIO()
+    Image.new("RGB", (60, 60), (120, 130, 140)).save(buffer, "PNG")
+
+    response = post(url, body(buffer.getvalue()))
+
+    answer = answered(response)
+    assert answer.objects == [{"type": "NODETC", "tags": []}]
+    assert answer.gender_info is None
+    assert "x-sandbox-synthetic" not in response.headers
+
+
+WHOLE = picture()
+
+
+@pytest.mark.parametrize(
+    ("code", "document", "options"),
+    [
+        (609, body(WHOLE), {"key": "wrong"}),
+        (612, body(WHOLE), {"key": None}),
+        (623, body(WHOLE), {"path": "/tagger/v2.11/tags"}),
+        (623, body(WHOLE), {"path": "/tagger/v2.12/tags/"}),
+        (801, {"image": {"type": "base64", "content": "iVBORw0KGgo="}}, {}),
+        (801, {"image": {"type": "base64"}}, {}),
+        (802, {"image": {"type": "base64", "content": data_uri(WHOLE)[:-1]}}, {}),
+        (803, {"image": {"type": "url", "content": "https://example.com/a"}}, {}),
+        (804, {"image": {"type": "file", "content": data_uri(WHOLE)}}, {}),
+        (805, body(b"this is a text"), {}),
+        (805, body(WHOLE[: len(WHOLE) // 2]), {}),
+        (806, body(picture((1_100, 100))), {}),
+        (807, body(picture((15, 90))), {}),
+        (808, body(picture((10_001, 1_001))), {}),
+        (809, body(WHOLE + b"\0" * MOST_IMAGE_BYTES), {}),
+        (824, b"{", {}),
+        (825, body(WHOLE, detection=["SOCKS"]), {}),
+        (826, body(WHOLE), {"language": "fr"}),
+    ],
+)
+def test_every_published_error_has_its_real_cause(
+    url: str, code: int, document: object, options: dict[str, Any]
+) -> None:
+    """And the product reads it as the leaf of its error tree."""
+    response = post(url, document, **options)
+
+    with pytest.raises(HangtagError) as error:
+        read_answer(response.content, http_status=response.status_code)
+    assert str(code) == error.value.code
+    assert str(error.value)
+    assert {"data": {}, "status": "fail"}.items() <= response.json().items()
+
+
+def test_the_other_codes_come_when_told(url: str) -> None:
+    """500 and 823 have no cause in an image."""
+    for code in (500, 823):
+        image = picture(blue=code % 256)
+        order = {"sha256": sha256(image).hexdigest(), "code": code, "times": 1}
+        told = requests.post(url + "/sandbox/faults", json=order, timeout=30)
+        assert told.status_code == 201
+
+        response = post(url, body(image))
+        with pytest.raises(HangtagError) as error:
+            read_answer(response.content, http_status=response.status_code)
+
+        assert str(code) == error.value.code
+        assert len(answered(post(url, body(image))).objects) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "OPTIONS", "DELETE"])
+def test_tags_are_asked_for_with_post_alone(url: str, method: str) -> None:
+    """Another method is an unknown resource."""
+    response = requests.request(method, url + TAGS, data=b"{}", timeout=30)
+
+    assert response.status_code == 404
+    if method != "HEAD":
+        assert response.json()["error"]["code"] == 623
+
+
+def test_a_connection_serves_many_requests(url: str) -> None:
+    """Good ones, refused ones and unknown ones, without a new handshake."""
+    connection = connected(url)
+    connection.connect()
+    first_socket = connection.sock
+
+    codes = []
+    for path, key in ((TAGS, KEY), (TAGS, "wrong"), ("/nowhere", KEY), (TAGS, KEY)):
+        connection.request(
+            "POST", path, json.dumps(body(picture())), {"x-api-key": key}
+        )
+        response = connection.getresponse()
+        codes.append(
+            (response.status, (json.load(response)["error"] or {}).get("code"))
+        )
+
+    assert codes == [(201, None), (401, 609), (404, 623), (201, None)]
+    assert first_socket is connection.sock
+    connection.close()
+
+
+def test_a_body_in_chunks_is_read(url: str) -> None:
+    """Clients need not know the length of what they send."""
+    pieces = RequestBody(picture(), "image/png", Context.model_validate({}))
+
+    response = requests.post(
+        url + TAGS, data=iter(pieces), headers={"x-api-key": KEY}, timeout=30
+    )
+
+    assert len(answered(response).objects) == 1
+
+
+def test_a_body_beyond_all_measure_is_refused_unread(url: str) -> None:
+    """The answer comes while the client is still about to send."""
+    connection = connected(url)
+    connection.putrequest("POST", TAGS)
+    connection.putheader("x-api-key", KEY)
+    connection.putheader("Content-Length", str(MOST_BODY_BYTES + 1))
+    connection.endheaders(b'{"image":')
+
+    response = connection.getresponse()
+
+    assert json.load(response)["error"]["code"] == 809
+    assert response.getheader("Connection") == "close"
+    connection.close()
+
+
+def test_a_client_that_leaves_does_no_harm(url: str) -> None:
+    """The next one is served."""
+    connection = connected(url)
+    connection.putrequest("POST", TAGS)
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"half")
+    connection.close()
+
+    assert len(answered(post(url, body(picture()))).objects) == 1
+
+
+def test_the_command_serves_until_it_is_ended() -> None:
+    """One line on stdout, the base URL; talk on stderr; a clean end."""
+    program = subprocess.Popen(  # noqa: S603  with arguments of our own
+        [sys.executable, "-m", "hangtag_sandbox", "--port", "0", "--key", KEY],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        assert program.stdout is not None
+        base = program.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", base)
+        health = requests.get(base + "/healthz", timeout=30).json()
+
+        program.send_signal(signal.SIGTERM)
+        rest, talk = program.communicate(timeout=30)
+
+    assert health == {"status": "ok"}
+    assert (program.returncode, rest) == (0, "")
+    assert f"x-api-key: {KEY}" in talk
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What somebody who looks at a drawn garment would say."""
+
+    color: str
+    print: str
+    centre: tuple[float, float]
+
+
+PAINTED = {
+    "Yellow T-shirt": Painted("yellow", "solid", (0.500, 0.526)),
+    "Striped shirt": Painted("white", "stripe", (0.500, 0.511)),
+    "Checked skirt": Painted("red", "check", (0.560, 0.524)),
+    "Lavender dress": Painted("lavender", "solid", (0.460, 0.547)),
+    "Camel coat": Painted("beige", "solid", (0.517, 0.526)),
+    "Blue jeans": Painted("blue", "solid", (0.573, 0.527)),
+    "Cable-knit sweater": Painted("wine", "solid", (0.500, 0.532)),
+    "Mint swimsuit": Painted("mint", "solid", (0.420, 0.502)),
+}
+
+
+def test_the_drawn_garments_are_seen_as_they_were_painted(
+    url: str, garments: list[Garment]
+) -> None:
+    """Colour, print and place are the picture's own."""
+    seen = {}
+    for garment in garments:
+        tag = only_tag(answered(post(url, body(garment.path.read_bytes()))))
+        position = tag["position"]
+        seen[garment.title] = Painted(
+            tag["colors"][0]["name"],
+            tag["prints"][0]["name"],
+            (float(position["x"]), float(position["y"])),
+        )
+
+    assert {title: (one.color, one.print) for title, one in PAINTED.items()} == {
+        title: (one.color, one.print) for title, one in seen.items()
+    }
+    for title, painted in PAINTED.items():
+        assert pytest.approx(painted.centre, abs=0.01) == seen[title].centre
+
+
+def test_the_drawn_garments_come_in_all_six_formats(garments: list[Garment]) -> None:
+    """Eight pictures; names with blanks and in Korean, contexts the product reads."""
+    kinds = {media_type(garment.path.read_bytes()) for garment in garments}
+    names = [garment.path.name for garment in garments]
+
+    assert set(MEDIA_TYPES) == kinds
+    assert len(set(names)) == 8
+    assert all(" " in name for name in names)
+    assert any(not name.isascii() for name in names)
+
+
+def test_the_same_garments_are_drawn_again(
+    tmp_path: Path, garments: list[Garment]
+) -> None:
+    """Byte for byte: their digests and what is invented from them stay."""
+    again = draw_garments(tmp_path, count=2)
+
+    assert [garment.path.read_bytes() for garment in garments[:2]] == [
+        garment.path.read_bytes() for garment in again
+    ]

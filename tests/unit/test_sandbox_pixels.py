@@ -1,0 +1,165 @@
+"""How the sandbox reads images: whatever they are made of, it sees what a person sees."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from hangtag_sandbox.judge import Refused, look_at, open_image
+
+RED, GREEN, BLUE, WHITE = (200, 30, 40), (30, 140, 60), (40, 60, 190), (255, 255, 255)
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:  # noqa: ANN401  Pillow's
+    """The picture as a file of this kind."""
+    buffer = BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def seen(image: bytes) -> NDArray[np.uint8]:
+    """The pixels the sandbox looks at."""
+    return look_at(open_image(image))
+
+
+def four_corners() -> Image.Image:
+    """Red, green, blue and white, clockwise from the upper left."""
+    picture = Image.new("RGB", (80, 120), RED)
+    picture.paste(GREEN, (40, 0, 80, 60))
+    picture.paste(BLUE, (40, 60, 80, 120))
+    picture.paste(WHITE, (0, 60, 40, 120))
+    return picture
+
+
+def corners(pixels: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    """The colours, clockwise from the upper left."""
+    height, width = pixels.shape[:2]
+    places = [(height // 4, width // 4), (height // 4, 3 * width // 4)]
+    places += [(3 * height // 4, 3 * width // 4), (3 * height // 4, width // 4)]
+    return [tuple(int(level) for level in pixels[place]) for place in places]
+
+
+def close(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two colours differ by no more than a lossy format makes them."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 6
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "PNG", "TIFF"])
+def test_each_lossless_format_gives_its_own_pixels(kind: str) -> None:
+    """What was painted is what is judged."""
+    pixels = seen(encoded(four_corners(), kind))
+
+    assert pixels.shape == (120, 80, 3)
+    assert corners(pixels) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_each_lossy_format_gives_its_pixels_nearly(kind: str) -> None:
+    """Compression changes colours a little and places not at all."""
+    pixels = seen(encoded(four_corners(), kind, quality=95))
+
+    found = corners(pixels)
+    assert all(
+        close(painted, one)
+        for painted, one in zip([RED, GREEN, BLUE, WHITE], found, strict=True)
+    ), found
+
+
+def test_a_large_picture_is_looked_at_in_small() -> None:
+    """However large an image is, looking at it takes the same time."""
+    pixels = seen(encoded(four_corners().resize((1600, 2400)), "PNG"))
+
+    assert pixels.shape == (400, 267, 3)
+    assert corners(pixels) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_turned_picture_is_seen_upright(kind: str, orientation: int) -> None:
+    """A photograph whose EXIF says how to turn it is judged as people see it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = encoded(four_corners(), kind, exif=exif)
+
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(image))))
+    found = seen(image)
+
+    assert upright.shape[:2] == found.shape[:2]
+    assert all(map(close, corners(upright[..., :3]), corners(found)))
+
+
+def test_broken_exif_does_not_matter() -> None:
+    """Nonsense beside the picture does not make the picture unreadable."""
+    nonsense = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff"
+
+    pixels = seen(encoded(four_corners(), "PNG", exif=nonsense))
+
+    assert corners(pixels) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_seen_over_white(mode: str) -> None:
+    """A garment that was cut out lies on white, whatever colour hides behind."""
+    picture = Image.new("RGBA", (60, 60), (0, 0, 0, 0))
+    picture.paste((0, 0, 0, 255), (20, 20, 40, 40))
+
+    pixels = seen(encoded(picture.convert(mode), "PNG"))
+
+    assert pixels[5, 5].tolist() == [255, 255, 255]
+    assert pixels[30, 30].tolist() == [0, 0, 0]
+
+
+def test_a_palette_with_a_transparent_colour_is_seen_over_white() -> None:
+    """GIF's way of cutting out counts, too."""
+    picture = Image.new("P", (60, 60), 0)
+    picture.putpalette([10, 200, 10, 200, 10, 10])
+    picture.paste(1, (20, 20, 40, 40))
+
+    pixels = seen(encoded(picture, "GIF", transparency=0))
+
+    assert pixels[5, 5].tolist() == [255, 255, 255]
+    assert pixels[30, 30].tolist() == [200, 10, 10]
+
+
+def test_of_an_animation_the_first_frame_is_seen() -> None:
+    """A GIF that moves is one picture to the API."""
+    first, second = (Image.new("RGB", (40, 40), color) for color in (RED, BLUE))
+
+    pixels = seen(encoded(first, "GIF", save_all=True, append_images=[second]))
+
+    assert list(RED) == pixels[20, 20].tolist()
+
+
+def test_printing_colours_are_read() -> None:
+    """A CMYK photograph from a print shop is seen in its colours."""
+    pixels = seen(encoded(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), "JPEG"))
+
+    assert close((255, 0, 0), tuple(int(level) for level in pixels[20, 20]))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_deep_greys_keep_their_order(kind: str) -> None:
+    """Greys of 16 bits are not cut off at the bottom eighth of their range."""
+    steps = np.repeat(np.array([[0, 20_000, 40_000, 60_000]], dtype=np.uint16), 20, 0)
+    picture = Image.fromarray(np.repeat(steps, 10, 1))
+
+    pixels = seen(encoded(picture, kind))
+
+    assert [int(pixels[10, x, 0]) for x in (5, 15, 25, 35)] == [0, 85, 170, 255]
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_an_image_that_breaks_off_is_refused(kind: str) -> None:
+    """Half an upload is not tagged as if it were whole."""
+    noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)
+    image = encoded(Image.fromarray(noise), kind)
+
+    with pytest.raises(Refused) as refusal:
+        seen(image[: len(image) // 2])
+
+    assert refusal.value.code == 805
