@@ -19,7 +19,7 @@ def text(value: object, style: str = "") -> Text:
 def indented(block: str) -> Iterator[Text]:
     """The lines of *block*, each where it began."""
     for line in block.splitlines():
-        yield Text(" " * (len(line) - len(line.lstrip(" "))) + printable(line))
+        yield Text(printable(line))
 
 
 def table(*headings: str, numbers: Iterable[str] = ()) -> Table:

@@ -5,7 +5,7 @@ from hypothesis import settings
 # The same examples on every run, and no time limit on a busy machine: a test that fails now and
 # then teaches people to run it again. For a longer search: --hypothesis-profile=search
 settings.register_profile(
-    "hangtag", derandomize=True, deadline=None, database=None, max_examples=50
+    "hangtag", derandomize=True, deadline=None, database=None, max_examples=30
 )
 settings.register_profile("search", deadline=None, database=None, max_examples=5_000)
 settings.load_profile("hangtag")

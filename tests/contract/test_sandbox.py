@@ -325,7 +325,7 @@ def test_a_client_that_leaves_does_no_harm(url: str) -> None:
 
 def test_the_command_serves_until_it_is_ended() -> None:
     """One line on stdout, the base URL; talk on stderr; a clean end."""
-    program = subprocess.Popen(  # noqa: S603  with arguments of our own
+    program = subprocess.Popen(
         [sys.executable, "-m", "hangtag_sandbox", "--port", "0", "--key", KEY],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -35,9 +35,8 @@ _Loader.add_multi_constructor("!", _short_form)
 
 def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
     """The template, its intrinsic functions in the long form."""
-    template: dict[str, Any] = yaml.load(  # noqa: S506 - a SafeLoader, with tags
-        path.read_text("utf-8"), _Loader
-    )
+    loader = _Loader(path.read_text("utf-8"))
+    template: dict[str, Any] = loader.get_single_data()
     return template
 
 

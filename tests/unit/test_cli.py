@@ -95,7 +95,7 @@ def test_help_does_not_wait_for_slow_imports() -> None:
         f"import sys, hangtag_cli.main; print([m for m in {slow} if m in sys.modules])"
     )
 
-    imported = subprocess.run(  # noqa: S603 - this interpreter, our own words
+    imported = subprocess.run(
         [sys.executable, "-c", program],
         cwd=REPOSITORY,
         capture_output=True,
@@ -264,7 +264,7 @@ def test_without_the_extra_the_sandbox_says_how_to_install_it() -> None:
         "from hangtag_cli.main import cli; cli(['sandbox', '--port', '0'])"
     )
 
-    ended = subprocess.run(  # noqa: S603 - this interpreter, our own words
+    ended = subprocess.run(
         [sys.executable, "-c", program],
         cwd=REPOSITORY,
         capture_output=True,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hangtag.failures import UNCODED, Failure, printable
-from hangtag.uploads import Unreadable, Upload, read_body, read_replays
+from hangtag.uploads import Unreadable, Upload, read_body, read_count, read_replays
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class DeadLetter:
             "RequestId": self.request_id,
         }
         printed = {name: printable(value) for name, value in attributes.items()}
-        return {name: value for name, value in printed.items() if value}
+        return {name: value for name, value in printed.items() if value.strip()}
 
 
 def letter_of_upload(
@@ -77,7 +77,6 @@ def read_letter(
     """
     texts = {name: value.get("StringValue") or "" for name, value in attributes.items()}
     code = texts.get("ErrorCode") or UNCODED
-    attempts = texts.get("Attempts", "")
     return DeadLetter(
         body=body,
         failure=Failure(
@@ -86,10 +85,11 @@ def read_letter(
             message=texts.get("ErrorMessage")
             or "nobody wrote down why: SQS moved it, or it was put there by hand",
             source=texts.get("ErrorSource") or "internal",
-            attempts=int(attempts) if attempts.isascii() and attempts.isdigit() else 0,
+            attempts=read_count(attributes, "Attempts"),
             failed_at=texts.get("FailedAt") or sent_at,
         ),
-        image=texts.get("Image") or _image_in(body),
+        # The body knows it exactly; the attribute is free of control characters.
+        image=_image_in(body) or texts.get("Image") or None,
         replays=read_replays(attributes),
         request_id=texts.get("RequestId", ""),
     )

@@ -566,7 +566,8 @@ class Failure:
         return cls(
             code=error.code,
             kind=error.kind,
-            message=printable(str(error))[:MESSAGE_LIMIT] or type(error).__name__,
+            message=printable(str(error)).strip()[:MESSAGE_LIMIT]
+            or type(error).__name__,
             source=error.source,
             attempts=attempts,
             failed_at=failed_at,
@@ -593,7 +594,7 @@ def printable(text: str) -> str:
     """
     return "".join(
         character if _harmless(ord(character)) else " " for character in text
-    ).strip()
+    )
 
 
 def _harmless(point: int) -> bool:

@@ -145,7 +145,7 @@ class Pipeline:
         work = [
             (delivery, entry)
             for delivery in deliveries
-            for entry in read_body(delivery.body)
+            for entry in self._entries_of(delivery)
         ]
         # As wide as the batch: the default pool of a two-core machine would be six wide and
         # make a batch of ten wait for a second wave.
@@ -193,6 +193,17 @@ class Pipeline:
         if unreadable is not None:
             raise unreadable
         return queued
+
+    def _entries_of(self, delivery: Delivery) -> tuple[Entry, ...]:
+        try:
+            return read_body(delivery.body)
+        # A mistake of ours in reading must not fail the other deliveries: it is buried alone.
+        except Exception as error:  # noqa: BLE001
+            self._ports.journal.unforeseen(delivery.message_id, error)
+            trouble = UnreadableEvent(
+                f"reading failed: {type(error).__name__}: {error}"
+            )
+            return (Unreadable(trouble, delivery.body),)
 
     def _delay_deliveries(self, delays: Mapping[str, float]) -> None:
         try:

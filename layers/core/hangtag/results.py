@@ -29,14 +29,15 @@ def tagged_result(
     tagged_at: str,
 ) -> Document:
     """The result of an upload that was tagged; *tagged_at* is ISO 8601, UTC."""
-    return {
+    ours: Document = {
         "status": "TAGGED",
         "image": upload.image(),
         "language": language,
         "context": context.document(),
         "taggedAt": tagged_at,
-        **answer.document(),
     }
+    # Ours again, last: an unknown field of the answer must not pass for one of them.
+    return ours | answer.document() | ours
 
 
 def failed_result(upload: Upload, failure: Failure) -> Document:

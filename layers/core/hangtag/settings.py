@@ -41,7 +41,7 @@ class SettingsError(ValueError):
 class TaggingSettings(BaseModel):
     """What TagUploads is told by its stack; see the parameters in template.yaml."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     tagger_api_url: str
     language: Language

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeGuard
@@ -174,7 +174,12 @@ def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
 
 def read_replays(attributes: Mapping[str, Any]) -> int:
     """The number in the message attribute `Replays`; 0 where there is none to be read."""
-    attribute = attributes.get("Replays") or {}
+    return read_count(attributes, "Replays")
+
+
+def read_count(attributes: Mapping[str, Any], name: str) -> int:
+    """The number in the message attribute *name*; 0 where there is none to be read."""
+    attribute = attributes.get(name) or {}
     text = attribute.get("stringValue") or attribute.get("StringValue") or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
@@ -190,6 +195,8 @@ def read_body(body: str) -> tuple[Entry, ...]:
 
 def read_document(document: object, body: str) -> tuple[Entry, ...]:
     """Like `read_body`, for a body that is parsed already."""
+    if _is_deeper_than(_LEVELS, document):
+        return (_unreadable("the body is nested too deeply for an event", body),)
     if not isinstance(document, Mapping):
         kind = type(document).__name__
         return (_unreadable(f"the body is a JSON {kind}, not an object", body),)
@@ -215,6 +222,22 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
     return tuple(
         _read_record(record, json.dumps({"Records": [record]})) for record in records
     )
+
+
+_LEVELS = 32
+"""
+Of nesting in an event; S3's have six. What can just be read may be too deep to be written again,
+and a record is written again on its dead letter.
+"""
+
+
+def _is_deeper_than(levels: int, value: object) -> bool:
+    children: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        children = value.values()
+    elif isinstance(value, list):
+        children = value
+    return levels == 0 or any(_is_deeper_than(levels - 1, child) for child in children)
 
 
 def _undelivered_event(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -313,7 +336,7 @@ def _as_notification_record(
         "eventSource": "aws:s3",
         "awsRegion": event.get("region"),
         "eventTime": event.get("time"),
-        "eventName": _EVENT_NAMES.get(reason, "ObjectCreated:Put"),
+        "eventName": _EVENT_NAMES.get(str(reason), "ObjectCreated:Put"),
         "s3": {
             "s3SchemaVersion": "1.0",
             "bucket": {"name": bucket, "arn": _bucket_arn(event, bucket)},
@@ -340,7 +363,7 @@ def _upload_or_marker(
     version_id: object,
     record: Mapping[str, Any],
 ) -> Upload | Skip:
-    if len(key.encode()) > _KEY_BYTES or len(bucket) > _BUCKET_LETTERS:
+    if len(key.encode()) > _KEY_BYTES or len(bucket.encode()) > _BUCKET_BYTES:
         raise _NoUpload("the bucket's name or the key is longer than S3 allows")
     size = found.get("size")
     upload = Upload(
@@ -350,19 +373,19 @@ def _upload_or_marker(
         version_id=version_id
         if version_id != "null" and _is_text(version_id)
         else None,
-        etag=etag.strip('"') if _is_text(etag) else None,
+        etag=(etag.strip('"') or None) if _is_text(etag) else None,
         size=size if isinstance(size, int) and not isinstance(size, bool) else None,
         sequencer=_sequencer(found.get("sequencer")),
         record=record,
     )
-    if key.endswith("/") and not upload.size:
+    if key.endswith("/") and upload.size == 0:
         return Skip(SkipReason.FOLDER_MARKER, upload.uri)
     return upload
 
 
 # S3's limits (buckets made before 2018 in us-east-1 may have the longer name)
 _KEY_BYTES = 1_024
-_BUCKET_LETTERS = 255
+_BUCKET_BYTES = 255
 _SEQUENCER_DIGITS = 64  # AWS's have 16 to 18 today
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 

@@ -153,6 +153,8 @@ class DynamoDBResults:
                         ":ended": result["taggedAt"],
                     },
                 )
+        except RecursionError as error:
+            raise ResultTooLarge(f"{upload.uri}: nested too deeply") from error
         except ResultsUnavailable as error:
             if _is_invalid(error):
                 raise ResultTooLarge(str(error)) from error
@@ -288,9 +290,10 @@ def status_shard(status: str, upload: Upload) -> str:
 
 
 # DynamoDB's numbers: 38 significant digits, magnitudes from 1e-130 to 9.99…e125
-_NUMBERS = Context(prec=38, traps=[])
+# (the serializer's own context, which raises where this one rounds)
 _LARGEST_EXPONENT = 125
 _SMALLEST_EXPONENT = -130
+_NUMBERS = Context(prec=38, Emin=-128, Emax=_LARGEST_EXPONENT, traps=[])
 
 
 def to_attribute(value: object) -> Any:  # noqa: ANN401 - the library's union of shapes
@@ -319,8 +322,10 @@ def _storable(value: object) -> object:
     exact = Decimal(value)
     if exact.is_zero() or exact.adjusted() < _SMALLEST_EXPONENT:
         return Decimal(0)
+    if exact.adjusted() > _LARGEST_EXPONENT:
+        return str(value)
     rounded = _NUMBERS.plus(exact)
-    return rounded if rounded.adjusted() <= _LARGEST_EXPONENT else str(value)
+    return rounded if rounded.is_finite() else str(value)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON-like

@@ -11,6 +11,8 @@ from typing import IO, cast
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidHeader
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
 from hangtag.contract import Answer, Language, RequestBody, read_answer
 from hangtag.failures import ApiTimeout, ApiUnreachable, BadAnswer
@@ -19,7 +21,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Far more than any answer has; what is longer is none."""
 
-_CHUNK_BYTES = 64 * 1024
+_PIECE_BYTES = 64 * 1024
 
 
 class HttpTagger:
@@ -32,7 +34,7 @@ class HttpTagger:
 
     def __init__(self, url: str, *, connections: int) -> None:
         self._url = url
-        self._session = requests.Session()
+        self._session = _Session()
         # A retry of requests' own would be a call that nobody counted.
         adapter = HTTPAdapter(pool_maxsize=connections, max_retries=0)
         self._session.mount("https://", adapter)
@@ -47,8 +49,9 @@ class HttpTagger:
         timeout_seconds: float,
     ) -> Answer:
         ends = time.monotonic() + timeout_seconds
+        connect_seconds = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)
         with (
-            _translated(self._url, timeout_seconds),
+            _translated(self._url, connect_seconds, timeout_seconds),
             self._session.post(
                 self._url,
                 # requests streams anything iterable that knows its length
@@ -60,10 +63,7 @@ class HttpTagger:
                     "user-agent": "hangtag",
                     "x-api-key": api_key,
                 },
-                timeout=(
-                    min(CONNECT_TIMEOUT_SECONDS, timeout_seconds),
-                    timeout_seconds,
-                ),
+                timeout=(connect_seconds, timeout_seconds),
                 allow_redirects=False,
                 stream=True,
             ) as response,
@@ -78,34 +78,47 @@ class HttpTagger:
         )
 
 
+class _Session(requests.Session):
+    """Looks at no redirect: even one that is not followed would be read and parsed."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        return None
+
+
 def _read_all(response: requests.Response, ends: float) -> bytes:
     """The whole body; requests' own timeout starts anew with every byte that arrives."""
-    pieces: list[bytes] = []
-    length = 0
-    for piece in response.iter_content(_CHUNK_BYTES):
-        pieces.append(piece)
-        length += len(piece)
-        if length > MAX_ANSWER_BYTES:
+    body = bytearray()
+    # What has arrived: to wait for a whole piece could take a trickle's time.
+    while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
             raise BadAnswer(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
         if time.monotonic() > ends:
             raise requests.ReadTimeout
-    return b"".join(pieces)
+    return bytes(body)
 
 
 @contextmanager
-def _translated(url: str, timeout_seconds: float) -> Iterator[None]:
+def _translated(
+    url: str, connect_seconds: float, timeout_seconds: float
+) -> Iterator[None]:
     """Errors of requests become ours; their texts may hold addresses, but never the key."""
     try:
         yield
     except requests.ConnectTimeout as error:
         raise ApiUnreachable(
-            f"no connection to {url} within {CONNECT_TIMEOUT_SECONDS:g} s"
+            f"no connection to {url} within {connect_seconds:g} s"
         ) from error
-    except requests.Timeout as error:
+    except (requests.Timeout, ReadTimeoutError) as error:
         raise ApiTimeout(
             f"no answer from {url} within {timeout_seconds:.1f} s"
         ) from error
-    except requests.RequestException as error:
+    except DecodeError as error:
+        raise BadAnswer(f"the answer cannot be unpacked: {error}") from error
+    except InvalidHeader:
+        # Its text repeats the header, which may be the key.
+        raise ApiUnreachable(f"{url}: a header is not valid HTTP") from None
+    except (requests.RequestException, HTTPError) as error:
         raise ApiUnreachable(f"{url}: {error}") from error
 
 
@@ -116,7 +129,7 @@ def _retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

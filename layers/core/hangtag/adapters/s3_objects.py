@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hangtag.adapters.aws_errors import code_of, status_of
+from hangtag.adapters.aws_errors import status_of
 from hangtag.contract import SIGNATURE_BYTES, media_type
 from hangtag.failures import (
     EmptyImage,
@@ -106,10 +106,12 @@ class S3Objects:
 
 
 def _is_gone(error: ClientError) -> bool:
-    if status_of(error) in _GONE_STATUSES:
-        return True
-    # A version id that S3 never gave out
-    return code_of(error) == "InvalidArgument" and "version" in str(error).lower()
+    # A version id that S3 never gave out is a wrong argument to it
+    argument: Any = error.response.get("Error", {})
+    return (
+        status_of(error) in _GONE_STATUSES
+        or argument.get("ArgumentName") == "versionId"
+    )
 
 
 def _refuse(upload: Upload, error: ClientError) -> NoReturn:

@@ -37,7 +37,7 @@ def _attributes(
     attributes: dict[str, MessageAttributeValueTypeDef] = {
         name: {"DataType": "String", "StringValue": printable(value)}
         for name, value in announcement.texts.items()
-        if printable(value)
+        if printable(value).strip()
     }
     for name, values in announcement.lists.items():
         attributes[name] = {

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NoReturn
 
 from pydantic import (
@@ -91,7 +91,9 @@ class Tag(_Model):
     position: Annotated[Position | None, _KeepAnything] = None
     item: _Attribute = None
     pairIndex: Annotated[int | None, _KeepAnything] = Field(
-        None, description="Shoes only: the same number for the two of a pair"
+        None,
+        strict=True,  # else 1E999999999 would be written out to see whether it is whole
+        description="Shoes only: the same number for the two of a pair",
     )
     colors: _Attributes = None
     colorDetails: Annotated[tuple[ColorDetail, ...] | None, _KeepAnything] = None
@@ -163,10 +165,13 @@ class Answer:
     not_matched_object: list[Any]
     gender_info: Any
     image_info: list[Any]
+    unknown: dict[str, Any] = field(default_factory=dict)
+    """What else the answer's data had, kept as it came."""
 
     def document(self) -> dict[str, Any]:
-        """The four parts by the API's names."""
+        """The four parts by the API's names, and what is unknown."""
         return {
+            **self.unknown,
             "objects": self.objects,
             "notMatchedObject": self.not_matched_object,
             "genderInfo": self.gender_info,
@@ -228,7 +233,9 @@ def parse_json(body: bytes | str) -> Any:
         ValueError: It is not JSON, or too deep to be read.
     """
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+        return _whole_characters(
+            json.loads(body, parse_float=_number, parse_constant=_no_number)
+        )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -242,6 +249,27 @@ def named_values(attribute: object) -> Iterator[str]:
                 yield value
 
 
+def _number(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation as error:
+        raise ValueError(f"{digits[:40]} is beyond all numbers") from error
+
+
+def _whole_characters(value: Any) -> Any:
+    r"""JSON can spell half a character ("\ud800"), which nothing else can carry."""
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode()
+    if isinstance(value, list):
+        return [_whole_characters(part) for part in value]
+    if isinstance(value, dict):
+        return {
+            _whole_characters(name): _whole_characters(part)
+            for name, part in value.items()
+        }
+    return value
+
+
 def _no_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
 
@@ -253,8 +281,9 @@ def _error_code(document: dict[str, Any]) -> str | None:
         return None
     if isinstance(code, int):
         return str(code)
-    if isinstance(code, Decimal) and code == code.to_integral_value():
-        return str(int(code))
+    # 8.03E2 is 803, but the digits of 1E999999999 would fill the memory
+    if isinstance(code, Decimal) and code.adjusted() < 10:
+        return str(int(code)) if code == code.to_integral_value() else None
     if isinstance(code, str) and code.strip().isascii() and code.strip().isdigit():
         return code.strip()
     return None
@@ -291,6 +320,7 @@ def _read_success(document: dict[str, Any]) -> Answer:
         ],
         gender_info=parts.get("genderInfo"),
         image_info=_listed(parts.get("imageInfo")),
+        unknown={name: part for name, part in parts.items() if name not in _PARTS},
     )
 
 
@@ -302,6 +332,7 @@ _DATA_SPELLINGS = {
     "genderinfo": "genderInfo",
     "objects": "objects",
 }
+_PARTS = frozenset(_DATA_SPELLINGS.values())
 _TAG_SPELLINGS = {"colordetail": "colorDetails", "colordetails": "colorDetails"}
 _NOTHING_SPELLINGS = {"no detected product", "nodetc"}
 
@@ -350,4 +381,5 @@ def _listed(value: Any) -> list[Any]:
 
 def _excerpt(body: bytes) -> str:
     """What came, as far as it fits: the first 200 characters."""
-    return printable(body[:800].decode("utf-8", errors="replace"))[:200] or "(empty)"
+    text = printable(body[:800].decode("utf-8", errors="replace")).strip()
+    return text[:200] or "(empty)"

@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Annotated, Literal, get_args
 
@@ -119,7 +119,10 @@ class RequestBody:
         context = self.context.document()
         if not context:
             return b'"}}'
-        return b'"},"context":' + json.dumps(context).encode("ascii") + b"}"
+        # A price that came as a number is sent as text: JSON's encoder knows no Decimal, and the
+        # API documents both.
+        written = json.dumps(context, default=str)
+        return b'"},"context":' + written.encode("ascii") + b"}"
 
 
 _PIECE = 3 * 64 * 1024  # a multiple of three: no padding between the pieces
@@ -221,9 +224,11 @@ def _decode(value: str) -> str:
     if "=?" not in value:
         return value
     try:
-        return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, UnicodeError) as error:
+        decoded = str(make_header(decode_header(value)))
+        decoded.encode()  # some charsets spell half a character, which nothing can carry
+    except (MessageError, LookupError, UnicodeError) as error:
         raise ValueError(f"it cannot be decoded by RFC 2047 ({error})") from error
+    return decoded
 
 
 def _numeric(value: str) -> str:
@@ -231,6 +236,6 @@ def _numeric(value: str) -> str:
         finite = Decimal(value).is_finite()
     except InvalidOperation:
         finite = False
-    if not finite:
+    if not finite or "_" in value:  # Python alone reads 1_000
         raise ValueError("it is no number; write it like 299.99")
     return value

@@ -1,0 +1,90 @@
+# What one does with this repository; `make` alone lists it.
+#
+# The environments are made on demand, from the lock files. PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+IMAGES ?=
+PORT ?= 0
+SANDBOX_PORT ?= 0
+ARGS ?=
+
+DEV := .venv
+CLOUD := .local/cloud
+LOCK := .local/lock
+UV := uv==0.13.9
+
+export IMAGES
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test lint build lock environments
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: environments ## Show the main job on this machine (IMAGES=folder: with your own pictures)
+	@$(DEV)/bin/python -m local demo --port $(PORT) --sandbox-port $(SANDBOX_PORT) \
+		$(if $(IMAGES),--images "$$IMAGES")
+
+up: environments ## Start the stack of the demo and leave it running (PORT=, SANDBOX_PORT=)
+	@$(DEV)/bin/python -m local up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
+
+down: ## End what `make up` started
+	@if test -e $(DEV)/ready; then $(DEV)/bin/python -m local down; \
+		else echo >&2 "Nothing is up."; fi
+
+test: environments ## Run all tests (ARGS='-k words': some of them)
+	@$(DEV)/bin/python -m pytest $(ARGS)
+
+lint: $(DEV)/ready ## Check style, types and the template
+	@$(DEV)/bin/ruff check
+	@$(DEV)/bin/ruff format --check
+	@$(DEV)/bin/mypy
+	@$(DEV)/bin/sam validate --lint --config-env local
+
+build: $(DEV)/ready ## Build the stack for this machine's Python
+	@$(DEV)/bin/python -m local build
+
+lock: $(LOCK)/ready ## Renew the lock files (ARGS=--upgrade: with the newest versions)
+	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
+		requirements/dev.in --output-file requirements/dev.txt $(ARGS)
+	@$(COMPILE) --universal --constraints requirements/dev.txt \
+		layers/dependencies/requirements.in \
+		--output-file layers/dependencies/requirements.txt $(ARGS)
+	@$(COMPILE) requirements/cloud.in --output-file requirements/cloud.txt $(ARGS)
+
+COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+# The local cloud has an environment of its own, because the functions it runs see its
+# packages. Both take their time, most of it waiting for downloads: side by side.
+environments:
+	@$(MAKE) --silent --jobs=2 $(DEV)/ready $(CLOUD)/ready
+
+$(DEV)/ready: requirements/dev.txt pyproject.toml
+	$(call make-environment,the tools)
+	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
+	@$(@D)/bin/pip install $(QUIETLY) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(CLOUD)/ready: requirements/cloud.txt
+	$(call make-environment,the local cloud)
+	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
+	@touch $@
+
+$(LOCK)/ready:
+	$(call make-environment,uv)
+	@$(@D)/bin/pip install $(QUIETLY) $(UV)
+	@touch $@
+
+QUIETLY = --quiet --disable-pip-version-check
+
+define make-environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
+	"Hangtag needs Python 3.11 or newer: install it, or name it, as in: make PYTHON=python3.12"; \
+	exit 1; }
+@echo >&2 "Installing $(1) into $(@D); the first time, that takes a minute or two ..."
+@$(PYTHON) -m venv $(@D) || { echo >&2 \
+	"$(PYTHON) cannot make virtual environments: on Debian, apt-get install python3-venv"; \
+	exit 1; }
+endef

@@ -1,0 +1,207 @@
+"""`python -m local`: what `make demo`, `make up`, `make down` and `make build` run."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from local.cloud import PROGRAMS, ROOT
+from local.demo import demo
+from local.processes import LocalError
+from local.progress import steps_on
+from local.stack import Stack, bring_up, build, running_stack, take_down
+
+LOCAL = ROOT / ".local"
+RUN = LOCAL / "run"
+
+USAGE = """\
+The stack is up, with the sandbox Tagger API at {sandbox}.
+
+  source .local/run/env      # leads this shell, and no other, to the local cloud
+  python -m local put photo.jpg --metadata tagger-brand=Acme
+  aws s3 cp photo.jpg {photo} --metadata tagger-brand=Acme    # the same with AWS's command
+  hangtag results show {photo}
+  hangtag status
+  hangtag tag photo.jpg      # asks the sandbox, past the stack
+  make down                  # ends it, with all it holds"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    # Ended by a closed terminal or by `kill`, it stops what it started, as on Ctrl-C.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+    options = parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except LocalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    up_command = commands.add_parser("up", help="start the stack and leave it running")
+    up_command.set_defaults(run=up)
+    demo_command = commands.add_parser("demo", help="show the main job")
+    demo_command.set_defaults(run=show_demo)
+    demo_command.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="your own pictures"
+    )
+    for command in (up_command, demo_command):
+        command.add_argument(
+            "--port", type=port, default=0, help="of the local cloud (a free one)"
+        )
+        command.add_argument(
+            "--sandbox-port", type=port, default=0, help="of the sandbox (a free one)"
+        )
+
+    down_command = commands.add_parser("down", help="end what `up` has started")
+    down_command.set_defaults(run=down)
+
+    put_command = commands.add_parser("put", help="upload files to what `up` started")
+    put_command.set_defaults(run=put)
+    put_command.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    put_command.add_argument(
+        "--metadata",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="context of the images, such as tagger-brand=Acme; may be repeated",
+    )
+
+    build_command = commands.add_parser("build", help="build for this machine's Python")
+    build_command.set_defaults(run=build_only)
+    return top
+
+
+def port(text: str) -> int:
+    """A port number from the command line; 0 for a free one."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return number
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """KEY=VALUE from the command line."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def up(options: argparse.Namespace) -> int:
+    """Start the stack in .local/run, unless it is there already."""
+    talk = Console(stderr=True)
+    with one_at_a_time():
+        stack = running_stack(RUN)
+        if stack:
+            talk.print("It is already up.", highlight=False)
+        else:
+            take_down(RUN)  # the rest of one that was killed
+            stack = bring_up(
+                RUN,
+                step=steps_on(talk),
+                cloud_port=options.port,
+                sandbox_port=options.sandbox_port,
+            )
+            write_environment(stack)
+    photo = stack.uri("photo.jpg")
+    print(USAGE.format(sandbox=stack.sandbox.url, photo=photo))
+    return 0
+
+
+def down(_options: argparse.Namespace) -> int:
+    """End what `up` has started."""
+    with one_at_a_time():
+        ran = take_down(RUN)
+        (RUN / "env").unlink(missing_ok=True)
+    print("It is down." if ran else "Nothing is up.", file=sys.stderr)
+    return 0
+
+
+def put(options: argparse.Namespace) -> int:
+    """Upload files under their own names, and print their uris."""
+    stack = running_stack(RUN)
+    if stack is None:
+        raise LocalError("the stack is not up; `make up` starts it")
+    for file in options.files:
+        try:
+            body = file.read_bytes()
+        except OSError as error:
+            raise LocalError(f"{file} cannot be read: {error.strerror}") from error
+        stack.upload(file.name, body, dict(options.metadata))
+        print(stack.uri(file.name))
+    return 0
+
+
+def build_only(_options: argparse.Namespace) -> int:
+    """Build what `up` would deploy, to where sam looks for it."""
+    with steps_on(Console(stderr=True))("Building the stack (sam build)"):
+        template = build(ROOT / ".aws-sam")
+    print(template.relative_to(ROOT))
+    return 0
+
+
+def show_demo(options: argparse.Namespace) -> int:
+    """Show the main job in a folder of its own, which is removed in the end."""
+    LOCAL.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="demo-", dir=LOCAL))
+    try:
+        demo(
+            directory,
+            images=options.images,
+            cloud_port=options.port,
+            sandbox_port=options.sandbox_port,
+        )
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def write_environment(stack: Stack) -> None:
+    """Write what a shell sources to reach the stack."""
+    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    variables = {
+        **stack.access.variables(),
+        "HANGTAG_TAGGER_API_URL": stack.sandbox.tagger_api_url,  # for `hangtag tag`
+        "HANGTAG_API_KEY": stack.key(),
+    }
+    for name, value in variables.items():
+        lines.append(f"export {name}={shlex.quote(value)}")
+    lines.append(f'export PATH={shlex.quote(str(PROGRAMS))}:"$PATH"')
+    file = RUN / "env"
+    file.touch(mode=0o600)
+    file.write_text("\n".join(lines) + "\n")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Commands that start or end the stack of .local/run take turns."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    with (RUN / "lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""What comes out of a running stack, and the patience to wait for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from local.processes import wait_for
+from local.stack import Letter, Stack, text_attributes
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An announcement as a subscriber received it."""
+
+    document: dict[str, Any]
+    attributes: dict[str, str | list[str]]
+
+
+class Subscriber:
+    """A queue that is subscribed to the topic of results."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        """Subscribe; what was announced before is not received."""
+        topic = stack.outputs["ResultsTopicArn"]
+        self._sqs = stack.access.client("sqs")
+        self._received: list[Announcement] = []
+        self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(
+            QueueUrl=self._url, AttributeNames=["QueueArn"]
+        )["Attributes"]["QueueArn"]
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "sns.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+                }
+            ],
+        }
+        self._sqs.set_queue_attributes(
+            QueueUrl=self._url, Attributes={"Policy": json.dumps(policy)}
+        )
+        stack.access.client("sns").subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=arn,
+            Attributes={"RawMessageDelivery": "true"},
+        )
+
+    def announcements(self) -> list[Announcement]:
+        """All announcements received so far, in the order of their arrival."""
+        while messages := self._sqs.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in messages:
+                self._received.append(
+                    Announcement(
+                        document=json.loads(message["Body"]),
+                        attributes=announced_attributes(message["MessageAttributes"]),
+                    )
+                )
+                self._sqs.delete_message(
+                    QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"]
+                )
+        return list(self._received)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedStack(Stack):
+    """
+    A running stack with a subscriber to its topic.
+
+    Whoever waits in vain gets a LocalError that says for what, with the end of the
+    function's log.
+    """
+
+    subscriber: Subscriber
+
+    def announcements(self, key: str | None = None) -> list[Announcement]:
+        """All announcements received so far, in their order, or those of one key."""
+        received = self.subscriber.announcements()
+        return [one for one in received if key in (None, one.document["subject"])]
+
+    def wait_for(
+        self,
+        check: Callable[[], T | None],
+        what: str,
+        *,
+        seconds: float = PATIENCE_SECONDS,
+    ) -> T:
+        """What `check` answers, as soon as that is not None; `what` names it."""
+        return wait_for(
+            check,
+            seconds=seconds,
+            otherwise=lambda: self.with_log(f"waited {seconds:g} s in vain for {what}"),
+        )
+
+    def with_log(self, trouble: str) -> str:
+        """A trouble, with the end of the function's log, which may tell its cause."""
+        return f"{trouble}\n\nThe end of the function's log:\n{self.function_log()}"
+
+    def wait_for_result(
+        self, uri: str, *, version: str | None = None, status: str | None = None
+    ) -> dict[str, Any]:
+        """The result of an upload, or that of one version or with one status."""
+
+        def check() -> dict[str, Any] | None:
+            result = self.result(uri)
+            if result is None:
+                return None
+            as_asked = version in (None, result["image"]["versionId"]) and status in (
+                None,
+                result["status"],
+            )
+            return result if as_asked else None
+
+        return self.wait_for(check, f"a result of {uri}")
+
+    def wait_for_announcement(self, key: str) -> Announcement:
+        """The first announcement of a key."""
+        return self.wait_for(
+            lambda: next(iter(self.announcements(key)), None),
+            f"an announcement of {key}",
+        )
+
+    def wait_for_dead_letter(self, uri: str) -> Letter:
+        """The first dead letter of an upload."""
+        return self.wait_for(
+            lambda: next(iter(self.dead_letters(uri)), None), f"a dead letter of {uri}"
+        )
+
+
+def watch(stack: Stack, subscriber_name: str) -> WatchedStack:
+    """The same stack with a subscriber of this name, who hears what comes from now on."""
+    subscriber = Subscriber(stack, subscriber_name)
+    return WatchedStack(stack.access, stack.sandbox, stack.outputs, subscriber)
+
+
+def announced_attributes(attributes: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """The message attributes of SNS: a String.Array is JSON in SQS."""
+    return {
+        name: json.loads(text)
+        if attributes[name]["DataType"] == "String.Array"
+        else text
+        for name, text in text_attributes(attributes).items()
+    }

@@ -1,0 +1,223 @@
+"""TagUploads as Lambda runs it: the real handler and wiring, AWS in memory, an API on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.tag_uploads.handler import lambda_handler, pipeline
+from tests.builders import (
+    API_KEY,
+    BUCKET,
+    KEY,
+    PNG,
+    answer_document,
+    failed_answer_document,
+    notification,
+    record,
+    sample_event,
+    sqs_event,
+    to_body,
+)
+from tests.contract.loopback import LoopbackServer, answer, loopback_server
+from tests.environment import REGION
+from tests.template.cloudformation import read_template
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBServiceResource
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+RESOURCES: dict[str, Any] = read_template()["Resources"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What Lambda tells the function of its run."""
+
+    aws_request_id: str = "request-1"
+    function_name: str = "TagUploads"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:x"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda stops the function."""
+        return 30_000
+
+
+class Stack:
+    """The stack's resources, made from the template's properties."""
+
+    def __init__(self, api: LoopbackServer) -> None:
+        self.api = api
+        self.s3: S3Client = boto3.client("s3")
+        self.sqs: SQSClient = boto3.client("sqs")
+        self.dynamodb: DynamoDBServiceResource = boto3.resource("dynamodb")
+        self.s3.create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        self.s3.put_bucket_versioning(
+            Bucket=BUCKET,
+            VersioningConfiguration=RESOURCES["UploadsBucket"]["Properties"][
+                "VersioningConfiguration"
+            ],
+        )
+        table = RESOURCES["ResultsTable"]["Properties"]
+        self.table = self.dynamodb.create_table(
+            TableName="results",
+            **{
+                name: table[name]
+                for name in (
+                    "AttributeDefinitions",
+                    "BillingMode",
+                    "GlobalSecondaryIndexes",
+                    "KeySchema",
+                    "LocalSecondaryIndexes",
+                )
+            },
+        )
+        self.uploads = self.sqs.create_queue(QueueName="uploads")["QueueUrl"]
+        self.dead_letters = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
+        self.heard = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
+        sns = boto3.client("sns")
+        self.topic = sns.create_topic(Name="results")["TopicArn"]
+        sns.subscribe(
+            TopicArn=self.topic,
+            Protocol="sqs",
+            Endpoint=f"arn:aws:sqs:{REGION}:123456789012:heard",
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        self.secret = boto3.client("secretsmanager").create_secret(
+            Name="key", SecretString=json.dumps({"apiKey": API_KEY})
+        )["ARN"]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the template sets."""
+        return {
+            "HANGTAG_TAGGER_API_URL": f"{self.api.url}/tagger/v2.12/tags",
+            "HANGTAG_LANGUAGE": "en",
+            "HANGTAG_DETECTION": "",
+            "HANGTAG_BATCH_SIZE": "10",
+            "HANGTAG_MAX_ATTEMPTS": "2",
+            "HANGTAG_RETRY_BASE_SECONDS": "0",
+            "HANGTAG_MAX_IMAGE_BYTES": "1000000",
+            "HANGTAG_FUNCTION_TIMEOUT": "60",
+            "HANGTAG_API_KEY_SECRET_ARN": self.secret,
+            "HANGTAG_RESULTS_TABLE": "results",
+            "HANGTAG_RESULTS_TOPIC_ARN": self.topic,
+            "HANGTAG_UPLOAD_QUEUE_URL": self.uploads,
+            "HANGTAG_DEAD_LETTER_QUEUE_URL": self.dead_letters,
+        }
+
+    def upload(self, key: str = KEY, content: bytes = PNG) -> str:
+        """Put an object into the bucket; the notification that tells of it."""
+        put = self.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        return notification(
+            record(key, version_id=put["VersionId"], etag=put["ETag"].strip('"'))
+        )
+
+    def take(self, queue_url: str) -> list[dict[str, Any]]:
+        """What lies in a queue: bodies, and the texts of their attributes."""
+        received = self.sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return [
+            {
+                "body": message["Body"],
+                **{
+                    name: value["StringValue"]
+                    for name, value in message.get("MessageAttributes", {}).items()
+                },
+            }
+            for message in received.get("Messages", [])
+        ]
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """The stack, and a function that has not run yet."""
+    with mock_aws(), loopback_server() as api:
+        api.replies(answer(201, to_body(answer_document())))
+        made = Stack(api)
+        for name, value in made.environment().items():
+            monkeypatch.setenv(name, value)
+        pipeline.cache_clear()
+        yield made
+        pipeline.cache_clear()
+
+
+def invoke(event: dict[str, Any]) -> dict[str, Any]:
+    """One invocation."""
+    answered: dict[str, Any] = lambda_handler(event, cast("LambdaContext", Context()))
+    return answered
+
+
+def test_an_upload_comes_out_tagged_and_announced(stack: Stack) -> None:
+    """Queue in, table and topic out; the API was asked once."""
+    body = stack.upload()
+
+    answered = invoke(sqs_event(body))
+
+    (item,) = stack.table.scan()["Items"]
+    (heard,) = stack.take(stack.heard)
+    assert answered == {"batchItemFailures": []}
+    assert (item["state"], item["uri"]) == ("DONE", f"s3://{BUCKET}/{KEY}")
+    assert json.loads(heard["body"])["data"]["status"] == "TAGGED"
+    assert json.loads(heard["color"]) == ["beige", "T0326", "khaki", "EXAMPLE-1"]
+    assert [API_KEY] == [request.headers["x-api-key"] for request in stack.api.received]
+
+
+def test_a_repetition_of_the_message_asks_nothing(stack: Stack) -> None:
+    """The claim is in the table, not in the function's memory."""
+    body = stack.upload()
+
+    invoke(sqs_event(body))
+    pipeline.cache_clear()  # another instance of the function
+    answered = invoke(sqs_event(body))
+
+    assert answered == {"batchItemFailures": []}
+    assert len(stack.api.received) == 1
+    assert len(stack.take(stack.heard)) == 1
+
+
+def test_failures_are_buried_or_handed_back_one_by_one(stack: Stack) -> None:
+    """A good one, one that is no image, one that nobody can read, one for later."""
+    stack.api.replies(answer(201, to_body(answer_document())))
+    good, bad = stack.upload("good.png"), stack.upload("bad.png", b"name,price\n")
+    invoke(sqs_event(good))
+    stack.api.replies(answer(503, to_body(failed_answer_document(500))))
+    later = stack.upload("later.png")
+
+    answered = invoke(sqs_event(good, bad, "no event", later))
+
+    letters = {letter["ErrorCode"]: letter for letter in stack.take(stack.dead_letters)}
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "message-4"}]}
+    assert set(letters) == {"UNSUPPORTED_FORMAT", "UNREADABLE_EVENT"}
+    assert letters["UNSUPPORTED_FORMAT"]["Image"] == f"s3://{BUCKET}/bad.png"
+    assert letters["UNREADABLE_EVENT"]["body"] == "no event"
+
+
+def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
+    """It comes back through SQS, with retries."""
+    answered = invoke(sample_event("s3-put"))
+
+    (message,) = stack.take(stack.uploads)
+    assert answered == {"queued": 1}
+    assert json.loads(message["body"]) == sample_event("s3-put")
+
+
+def test_a_function_without_its_settings_says_which(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first line of its log names the variable."""
+    monkeypatch.delenv("HANGTAG_RESULTS_TABLE")
+
+    with pytest.raises(ValueError, match="HANGTAG_RESULTS_TABLE"):
+        invoke(sqs_event(stack.upload()))

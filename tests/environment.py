@@ -1,0 +1,28 @@
+"""The environment that tests see."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import pytest
+
+REGION: Final = "eu-central-1"
+
+_OURS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a developer's AWS or Hangtag settings is seen; credentials are made up."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "HANGTAG_")):
+            monkeypatch.delenv(name)
+    for name, value in _OURS.items():
+        monkeypatch.setenv(name, value)

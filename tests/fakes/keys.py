@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from hangtag.failures import ApiKeyMissing
+from tests.builders import API_KEY
+from tests.fakes.failing import CanFail
+
+
+class FakeApiKeys(CanFail):
+    """`ApiKeys` in memory; what was read once is remembered, as by the adapter."""
+
+    def __init__(self, key: str | None = API_KEY) -> None:
+        super().__init__()
+        self._secret = key
+        self._cached: str | None = None
+
+    def set_key(self, key: str | None) -> None:
+        """Put another key into the secret, or none."""
+        self._secret = key
+
+    def key(self) -> str:
+        return self._cached or self.fresh_key()
+
+    def fresh_key(self) -> str:
+        self._may_fail("fresh_key")
+        if self._secret is None:
+            raise ApiKeyMissing("the secret has no value")
+        self._cached = self._secret
+        return self._cached

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hangtag.contract import SIGNATURE_BYTES, media_type
+from hangtag.failures import EmptyImage, ImageTooLarge, UnsupportedFormat
+from hangtag.ports import ObjectFacts, StoredImage
+from hangtag.uploads import Upload
+from tests.fakes.failing import CanFail
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    facts: ObjectFacts
+    content: bytes
+    metadata: Mapping[str, str]
+
+
+class FakeObjectStore(CanFail):
+    """`ObjectStore` in memory: a versioned bucket, or one without versions."""
+
+    def __init__(
+        self, *, max_image_bytes: int = 20 * 1024 * 1024, versioned: bool = True
+    ) -> None:
+        super().__init__()
+        self._max_image_bytes = max_image_bytes
+        self._versioned = versioned
+        self._versions: dict[str, list[_Version | None]] = {}
+        self.before_reading: Callable[[], object] = lambda: None
+        """Called while an object is waited for."""
+        self._count = 0
+
+    def put(
+        self, uri: str, content: bytes, metadata: Mapping[str, str] | None = None
+    ) -> ObjectFacts:
+        """Put an object there."""
+        self._count += 1
+        facts = ObjectFacts(
+            version_id=f"version-{self._count}" if self._versioned else None,
+            etag=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            size=len(content),
+        )
+        version = _Version(facts, content, metadata or {})
+        history = self._versions.setdefault(uri, [])
+        if not self._versioned:
+            history.clear()
+        history.append(version)
+        return facts
+
+    def delete(self, uri: str) -> None:
+        """Delete an object; in a versioned bucket its versions stay behind a marker."""
+        if self._versioned:
+            self._versions[uri].append(None)
+        else:
+            del self._versions[uri]
+
+    def find(self, upload: Upload) -> ObjectFacts | None:
+        self._may_fail("find")
+        current = self._current(upload.uri)
+        return current.facts if current else None
+
+    def read(self, upload: Upload) -> StoredImage | None:
+        self.before_reading()
+        self._may_fail("read")
+        version = self._version_of(upload)
+        if version is None:
+            return None
+        size = len(version.content)
+        if size == 0:
+            raise EmptyImage(f"{upload.uri} has no bytes")
+        if size > self._max_image_bytes:
+            raise ImageTooLarge(f"{upload.uri} has {size} bytes")
+        kind = media_type(version.content[:SIGNATURE_BYTES])
+        if kind is None:
+            raise UnsupportedFormat(f"{upload.uri} is no image")
+        return StoredImage(version.content, kind, version.metadata)
+
+    def _current(self, uri: str) -> _Version | None:
+        history = self._versions.get(uri, [])
+        return history[-1] if history else None
+
+    def _version_of(self, upload: Upload) -> _Version | None:
+        if upload.version_id is not None:
+            for version in self._versions.get(upload.uri, []):
+                if version and version.facts.version_id == upload.version_id:
+                    return version
+            return None
+        current = self._current(upload.uri)
+        if current and upload.etag not in (None, current.facts.etag):
+            return None
+        return current

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from hangtag.dead_letters import DeadLetter
+from hangtag.ports import Letter
+from hangtag.results import Announcement
+from tests.fakes.failing import CanFail
+
+
+class FakeAnnouncer(CanFail):
+    """`Announcer` that keeps what it announced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.announced: list[Announcement] = []
+
+    def announce(self, announcement: Announcement) -> None:
+        self._may_fail("announce")
+        self.announced.append(announcement)
+
+
+class FakeUploadQueue(CanFail):
+    """`UploadQueue` that keeps what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[str] = []
+        self.hidden_for: dict[str, int] = {}
+        """Whole seconds by receipt handle."""
+
+    def send(self, body: str) -> None:
+        self._may_fail("send")
+        self.bodies.append(body)
+
+    def delay(self, delays: Mapping[str, float]) -> None:
+        self._may_fail("delay")
+        self.hidden_for.update(
+            (handle, math.ceil(seconds)) for handle, seconds in delays.items()
+        )
+
+
+class FakeDeadLetterQueue(CanFail):
+    """`DeadLetterQueue` that keeps what was buried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.letters: list[DeadLetter] = []
+
+    def bury(self, letter: DeadLetter) -> None:
+        self._may_fail("bury")
+        self.letters.append(letter)
+
+
+class FakeDeadLetterBox(CanFail):
+    """`DeadLetterBox` on a list of letters."""
+
+    def __init__(self, *letters: Letter) -> None:
+        super().__init__()
+        self.visible: list[Letter] = list(letters)
+        self.hidden: list[Letter] = []
+        self.resent: list[tuple[str, int]] = []
+        """Bodies put on the upload queue, and their counts of replays."""
+        self.after_resending: Callable[[Letter, int], None] = lambda *_: None
+        """Called with the letter and its new count of replays."""
+
+    def receive(self) -> Sequence[Letter]:
+        self._may_fail("receive")
+        received, self.visible = self.visible[:10], self.visible[10:]
+        self.hidden += received
+        return received
+
+    def put_back(self, letters: Iterable[Letter]) -> None:
+        for letter in letters:
+            if letter in self.hidden:
+                self.hidden.remove(letter)
+                self.visible.append(letter)
+
+    def delete(self, letter: Letter) -> None:
+        self._may_fail("delete")
+        self.hidden.remove(letter)
+
+    def resend(self, letter: Letter, *, replays: int) -> None:
+        self._may_fail("resend")
+        self.resent.append((letter.letter.body, replays))
+        self.after_resending(letter, replays)

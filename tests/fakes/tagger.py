@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hangtag.contract import Answer, Language, RequestBody, TaggingRequest
+from hangtag.failures import KeyRefused, PrefixRefused
+from tests.builders import an_answer
+from tests.fakes.failing import CanFail
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the API was asked."""
+
+    request: TaggingRequest
+    language: str
+    api_key: str
+    timeout_seconds: float
+
+
+class FakeTagger(CanFail):
+    """`Tagger` that gives one answer to all, or what it is told."""
+
+    def __init__(self, answer: Answer | None = None) -> None:
+        super().__init__()
+        self.answer = answer or an_answer()
+        self.calls: list[Call] = []
+        self.accepted_key: str | None = None
+        """The only key it takes; None takes any."""
+        self.refuses_the_prefix = False
+        self.before_answering: Callable[[Call], object] = lambda _: None
+        """Called while the answer is waited for."""
+
+    def ask(
+        self,
+        request: RequestBody,
+        *,
+        language: Language,
+        api_key: str,
+        timeout_seconds: float,
+    ) -> Answer:
+        call = Call(
+            TaggingRequest.model_validate_json(b"".join(request)),
+            language,
+            api_key,
+            timeout_seconds,
+        )
+        self.calls.append(call)
+        self.before_answering(call)
+        self._may_fail("ask")
+        if self.accepted_key not in (None, api_key):
+            raise KeyRefused("Wrong key.")
+        if self.refuses_the_prefix and call.request.image.content.startswith("data:"):
+            raise PrefixRefused("Remove the header.")
+        return self.answer

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hangtag.contract import Detection, Language
+from hangtag.pipeline import Invocation, Pipeline, Policy, Ports
+from hangtag.ports import ObjectFacts
+from hangtag.uploads import Delivery
+from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
+from tests.fakes.journal import FakeJournal
+from tests.fakes.keys import FakeApiKeys
+from tests.fakes.objects import FakeObjectStore
+from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
+from tests.fakes.results import FakeResultStore
+from tests.fakes.tagger import FakeTagger
+from tests.fakes.time import FakeClock, FakeDeadline
+
+LEASE_SECONDS = 60.0
+
+
+class World:
+    """The pipeline with a fake in every port; no jitter, unless it is asked for."""
+
+    def __init__(
+        self,
+        *,
+        max_attempts: int = 3,
+        retry_base_seconds: float = 10.0,
+        language: Language = "en",
+        detection: tuple[Detection, ...] = (),
+        max_image_bytes: int = 20 * 1024 * 1024,
+        random_fraction: Callable[[], float] = lambda: 0.5,
+    ) -> None:
+        self.clock = FakeClock()
+        self.deadline = FakeDeadline(LEASE_SECONDS)
+        self.objects = FakeObjectStore(max_image_bytes=max_image_bytes)
+        self.api_keys = FakeApiKeys()
+        self.tagger = FakeTagger()
+        self.results = FakeResultStore(self.clock)
+        self.announcer = FakeAnnouncer()
+        self.dead_letters = FakeDeadLetterQueue()
+        self.upload_queue = FakeUploadQueue()
+        self.journal = FakeJournal()
+        self.pipeline = Pipeline(
+            Ports(
+                objects=self.objects,
+                api_keys=self.api_keys,
+                tagger=self.tagger,
+                results=self.results,
+                announcer=self.announcer,
+                dead_letters=self.dead_letters,
+                upload_queue=self.upload_queue,
+                journal=self.journal,
+                clock=self.clock,
+            ),
+            Policy(
+                language=language,
+                detection=detection,
+                max_attempts=max_attempts,
+                retry_base_seconds=retry_base_seconds,
+                lease_seconds=LEASE_SECONDS,
+            ),
+            random_fraction=random_fraction,
+        )
+        self._arrivals = 0
+
+    def put(
+        self,
+        key: str = KEY,
+        content: bytes = PNG,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectFacts:
+        """Put an object into the bucket, unnoticed."""
+        return self.objects.put(f"s3://{BUCKET}/{key}", content, metadata)
+
+    def upload(
+        self,
+        key: str = KEY,
+        content: bytes = PNG,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Delivery:
+        """Put an object into the bucket; the delivery that tells of it."""
+        facts = self.put(key, content, metadata)
+        self._arrivals += 1
+        told = record(
+            key,
+            version_id=facts.version_id,
+            etag=facts.etag,
+            size=facts.size,
+            sequencer=f"{self._arrivals:018X}",
+        )
+        return a_delivery(notification(told), message_id=f"message-{self._arrivals}")
+
+    def tag(self, *deliveries: Delivery) -> tuple[str, ...]:
+        """One invocation; the ids of the messages that are handed back."""
+        return self.pipeline.tag(deliveries, Invocation("request-1", self.deadline))

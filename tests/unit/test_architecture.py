@@ -1,0 +1,203 @@
+"""Who may import whom; see docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.builders import REPOSITORY
+
+CORE = REPOSITORY / "layers" / "core"
+ENTRY_POINTS = (
+    "functions",
+    "handler",
+    "hangtag_cli",
+    "hangtag_sandbox",
+    "local",
+    "tests",
+)
+
+STANDARD_LIBRARY_AND = {
+    # What arrives and what went wrong: on nothing else
+    "failures": set[str](),
+    "uploads": {"failures"},
+    # The API's words
+    "contract": {"failures", "pydantic"},
+    # What is kept
+    "results": {"contract", "failures", "uploads"},
+    "dead_letters": {"failures", "uploads"},
+    # What is needed from outside, and what is done with it
+    "ports": {"contract", "dead_letters", "results", "uploads"},
+    "pipeline": {
+        "contract",
+        "dead_letters",
+        "failures",
+        "ports",
+        "results",
+        "uploads",
+    },
+    "replay": {"dead_letters", "failures", "ports", "uploads"},
+    # The environment, and the clients
+    "settings": {"contract", "pydantic"},
+    "wiring": {"adapters", "boto3", "botocore", "pipeline", "settings"},
+}
+
+PURE = (
+    "contract",
+    "dead_letters",
+    "failures",
+    "ports",
+    "results",
+    "uploads",
+)
+
+ADAPTERS_MAY_SEE = {*PURE, "adapters.aws_errors"}
+CLIENT_LIBRARIES = (
+    {"boto3", "botocore"},
+    {"requests", "urllib3"},
+    {"aws_lambda_powertools"},
+)
+
+
+def python_files(folder: Path) -> list[Path]:
+    """All of them below *folder*."""
+    return sorted(folder.rglob("*.py"))
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """The full names of the modules that a file imports, those for types only left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            package = file.relative_to(REPOSITORY).with_suffix("").parts
+            prefix = ".".join(package[: -node.level]) + "." if node.level else ""
+            yield prefix + (node.module or "")
+
+
+def room_of(file: Path) -> str:
+    """The module of the core that a file is, or is part of."""
+    return file.relative_to(CORE / "hangtag").parts[0].removesuffix(".py")
+
+
+def seen_by(file: Path) -> set[str]:
+    """What a file of the core imports: rooms of the core, and foreign packages."""
+    seen = set()
+    for name in imports_of(file):
+        first, _, rest = name.partition(".")
+        if first == "hangtag":
+            seen.add(rest if rest.startswith("adapters.") else rest.partition(".")[0])
+        elif first not in sys.stdlib_module_names:
+            seen.add(first)
+    return seen
+
+
+CORE_FILES = [
+    file
+    for file in python_files(CORE)
+    if file.name != "__init__.py" or "contract" in file.parts
+]
+ADAPTER_FILES = [file for file in CORE_FILES if room_of(file) == "adapters"]
+
+
+def name_of(file: Path) -> str:
+    """The file as a test's id."""
+    return str(file.relative_to(REPOSITORY))
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in CORE_FILES if file not in ADAPTER_FILES], ids=name_of
+)
+def test_a_room_of_the_core_sees_only_what_it_may(file: Path) -> None:
+    """Left to right like the flow; effects only through ports."""
+    room = room_of(file)
+
+    allowed = STANDARD_LIBRARY_AND[room] | {room}
+
+    seen = {name.partition(".")[0] for name in seen_by(file)}
+    assert set() == seen - allowed
+
+
+@pytest.mark.parametrize("file", ADAPTER_FILES, ids=name_of)
+def test_an_adapter_sees_ports_values_and_one_client_library(file: Path) -> None:
+    """Not another adapter, not a use case."""
+    seen = seen_by(file)
+
+    foreign = {name for name in seen if name not in ADAPTERS_MAY_SEE}
+
+    assert any(foreign <= library for library in CLIENT_LIBRARIES)
+
+
+@pytest.mark.parametrize("file", CORE_FILES, ids=name_of)
+def test_nobody_reads_the_environment(file: Path) -> None:
+    """Entry points do, and hand it over."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+
+    reads = [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    ]
+
+    assert [] == reads
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in CORE_FILES if room_of(file) in PURE], ids=name_of
+)
+def test_what_is_pure_has_no_clock_and_no_files(file: Path) -> None:
+    """The same in, the same out."""
+    effects = {"time", "os", "pathlib", "random", "socket", "subprocess", "logging"}
+
+    assert set() == effects & set(imports_of(file))
+
+
+@pytest.mark.parametrize("file", python_files(CORE), ids=name_of)
+def test_the_core_knows_no_entry_point(file: Path) -> None:
+    """Functions, command and sandbox stand outside."""
+    known = {name.partition(".")[0] for name in imports_of(file)}
+
+    assert set() == known & set(ENTRY_POINTS)
+
+
+@pytest.mark.parametrize(
+    ("folder", "others"),
+    [
+        (
+            "functions",
+            {"hangtag_cli", "hangtag_sandbox", "local", "tests", "functions"},
+        ),
+        ("hangtag_cli", {"functions", "local", "tests"}),
+        ("hangtag_sandbox", {"functions", "hangtag_cli", "local", "tests"}),
+        ("local", {"functions", "tests"}),
+    ],
+)
+def test_entry_points_do_not_import_one_another(folder: str, others: set[str]) -> None:
+    """Except: the command starts the sandbox, and the demo uses both."""
+    known = {
+        name.partition(".")[0]
+        for file in python_files(REPOSITORY / folder)
+        for name in imports_of(file)
+    }
+
+    assert set() == known & others
+
+
+def test_the_map_has_every_room() -> None:
+    """A new module needs its place here."""
+    rooms = {room_of(file) for file in CORE_FILES}
+
+    assert {*STANDARD_LIBRARY_AND, "adapters"} == rooms

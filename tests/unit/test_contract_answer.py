@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hangtag.contract import Answer, named_values, read_answer
+from hangtag.contract.answer import parse_json
+from hangtag.failures import (
+    BadAnswer,
+    HangtagError,
+    HttpStatus,
+    SidesTooSmall,
+    UnlistedApiCode,
+    UrlNotFetched,
+)
+from hangtag.results import announcement_of, to_json
+from tests.builders import (
+    a_result,
+    an_answer,
+    answer_document,
+    failed_answer_document,
+    jacket,
+    to_body,
+)
+
+
+def read(document: object, *, http_status: int = 201) -> Answer:
+    """The answer in a JSON body."""
+    return read_answer(to_body(document), http_status=http_status)
+
+
+def answer_or_error(body: bytes) -> Answer | HangtagError:
+    """What a body with HTTP 201 is read as."""
+    try:
+        return read_answer(body, http_status=201)
+    except HangtagError as error:
+        return error
+
+
+def with_data(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
+    """A successful answer whose data is changed; what is ... is left out."""
+    document = answer_document()
+    document["data"].update(changes)
+    document["data"] = {
+        name: value for name, value in document["data"].items() if value is not ...
+    }
+    return document
+
+
+# ---- the good case
+
+
+def test_an_answer_is_kept_whole() -> None:
+    """Names, ids, numbers: as they came."""
+    answer = read(answer_document())
+
+    assert answer == Answer(
+        objects=[{"type": "CLOTHING", "tags": [jacket()]}],
+        not_matched_object=[],
+        gender_info={"id": "T0418", "name": "male"},
+        image_info=[{"id": "T0449", "name": "nonFashion"}],
+    )
+
+
+def test_every_digit_is_kept() -> None:
+    """A confidence that was paid for is not rounded, nor are its zeros dropped."""
+    digits = "0.50339928280000000000000000000000000000000001"
+    body = to_body(answer_document({"position": {"x": Decimal(digits)}}))
+
+    answer = read_answer(body, http_status=201)
+
+    assert digits in to_json(answer.document())
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+def test_every_2xx_may_carry_an_answer(status: int) -> None:
+    """The API says 201; the body is what counts."""
+    assert read(answer_document(), http_status=status).objects
+
+
+# ---- one shape out of many
+
+
+@pytest.mark.parametrize("spelling", ["colorDetail", "colorDetails", "ColorDetails"])
+def test_color_details_have_one_name(spelling: str) -> None:
+    """Both names have been seen on the same path."""
+    details = [
+        {"code": "#e5ccaf", "name": "gray-sand", "pixelFraction": Decimal("1.0")}
+    ]
+
+    answer = read(answer_document({spelling: details}))
+
+    assert [{"colorDetails": details}] == answer.objects[0]["tags"]
+
+
+@pytest.mark.parametrize("spelling", ["no detected product", "NODETC", "nodetc"])
+def test_nothing_detected_has_one_type(spelling: str) -> None:
+    """Both have been seen on the same path; such answers have no genderInfo."""
+    document = with_data(objects=[{"type": spelling, "tags": []}], genderInfo=...)
+
+    answer = read(document)
+
+    assert answer.objects == [{"type": "NODETC", "tags": []}]
+    assert answer.gender_info is None
+
+
+@pytest.mark.parametrize("place", ["data", "root"])
+@pytest.mark.parametrize(
+    "spelling", ["notMatchedObject", "notMatchedObjects", "notmatchedobjects"]
+)
+def test_what_was_not_asked_for_has_one_place(spelling: str, place: str) -> None:
+    """In three spellings and two places, and garments in it are given one shape, too."""
+    found = [{"type": "SHOES", "tags": [{"colorDetail": []}]}]
+    document = answer_document()
+    (document["data"] if place == "data" else document)[spelling] = found
+
+    answer = read(document)
+
+    assert answer.not_matched_object == [
+        {"type": "SHOES", "tags": [{"colorDetails": []}]}
+    ]
+
+
+@pytest.mark.parametrize("spelling", ["imageinfo", "imageInfo"])
+def test_image_info_has_one_name(spelling: str) -> None:
+    """The page has one in its table and the other in its example."""
+    info = [{"id": "T0449", "name": "nonFashion"}]
+
+    answer = read(with_data(**({"imageInfo": ...} | {spelling: info})))
+
+    assert info == answer.image_info
+
+
+def test_the_spelling_that_says_something_wins() -> None:
+    """An empty twin does not hide the other."""
+    document = with_data(notMatchedObject=[])
+    document["notMatchedObjects"] = [{"type": "HATS", "tags": []}]
+
+    answer = read(document)
+
+    assert answer.not_matched_object == [{"type": "HATS", "tags": []}]
+
+
+# ---- what may be missing or odd
+
+
+@pytest.mark.parametrize(
+    "objects", [[], None, [{"type": "CLOTHING", "tags": []}], [{"type": "CLOTHING"}]]
+)
+def test_an_answer_may_have_no_garments(objects: object) -> None:
+    """Empty lists do occur."""
+    answer = read(with_data(objects=objects))
+
+    assert all(found["tags"] == [] for found in answer.objects)
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "text", 7, True, [None], [[1]]])
+@pytest.mark.parametrize("attribute", ["item", "colors", "shape", "position", "new"])
+def test_an_odd_attribute_is_kept(attribute: str, value: object) -> None:
+    """An answer that was paid for is not thrown away over one value."""
+    answer = read(answer_document({attribute: value}))
+
+    assert [{attribute: value}] == answer.objects[0]["tags"]
+
+
+def test_unknown_types_and_fields_are_data() -> None:
+    """The API grows; what it says is kept."""
+    found = {"type": "SOCKS", "tags": [{"holes": 2}], "mood": {"name": "good"}}
+
+    answer = read(with_data(objects=[found]))
+
+    assert [found] == answer.objects
+
+
+def test_a_success_may_lack_its_status() -> None:
+    """It is judged by what it brings."""
+    document = answer_document()
+    del document["status"]
+
+    assert read(document).objects
+
+
+# ---- refusals
+
+ODD_CODES = [
+    (803, "803"),
+    ("803", "803"),
+    (" 803 ", "803"),
+    (Decimal("803.0"), "803"),
+    (830, "830"),
+    (999_999, "999999"),
+]
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 403, 429, 500])
+def test_the_code_in_the_body_decides_whatever_the_status(status: int) -> None:
+    """Nobody has published which statuses failures have."""
+    with pytest.raises(SidesTooSmall, match="Too small"):
+        read(failed_answer_document(807, "Too small."), http_status=status)
+
+
+@pytest.mark.parametrize(("code", "expected"), ODD_CODES)
+def test_a_code_is_text_whatever_its_type(code: object, expected: str) -> None:
+    """A number, a number as text, a number with a point: it is the same code."""
+    with pytest.raises(HangtagError) as caught:
+        read(failed_answer_document(code))
+
+    assert expected == caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, "permanent"), (404, "permanent"), (503, "transient")]
+)
+def test_an_unpublished_code_is_kept_and_judged_by_its_status(
+    status: int, kind: str
+) -> None:
+    """More codes exist from 830 on; nobody knows what they mean."""
+    with pytest.raises(UnlistedApiCode) as caught:
+        read(failed_answer_document(841, "new"), http_status=status)
+
+    assert (caught.value.code, caught.value.kind) == ("841", kind)
+
+
+def test_a_refusal_without_words_says_its_code() -> None:
+    """A message is never empty."""
+    with pytest.raises(UrlNotFetched, match="803"):
+        read({"error": {"code": 803}})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, "transient"),
+        (400, "permanent"),
+        (401, "permanent"),
+        (404, "permanent"),
+        (408, "transient"),
+        (413, "permanent"),
+        (429, "transient"),
+        (500, "transient"),
+        (502, "transient"),
+        (503, "transient"),
+        (599, "transient"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Bad Gateway</html>", b'{"status": "fail"}', b"[]", b"\xff\xfe"],
+)
+def test_a_status_without_a_code_is_its_own(
+    status: int, kind: str, body: bytes
+) -> None:
+    """A gateway in between knows nothing of the API's codes."""
+    with pytest.raises(HttpStatus) as caught:
+        read_answer(body, http_status=status)
+
+    assert (caught.value.code, caught.value.kind) == (f"HTTP_{status}", kind)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>It works!</html>",
+        b'{"status": "ok", "data": {"objects": [',
+        b"null",
+        b"[]",
+        b'"ok"',
+        b"{}",
+        b'{"status": "ok"}',
+        b'{"status": "ok", "data": null}',
+        b'{"status": "ok", "data": []}',
+        b'{"status": "ok", "data": {}}',
+        b'{"status": "fail", "data": {"objects": []}}',
+        b'{"status": "fail", "data": {}, "error": null}',
+        b'{"status": "fail", "data": {}, "error": "no"}',
+        b'{"status": "fail", "data": {}, "error": {"code": null}}',
+        b'{"status": "fail", "data": {}, "error": {"code": true}}',
+        b'{"status": "fail", "data": {}, "error": {"code": 8.5}}',
+        b'{"status": "fail", "data": {}, "error": {"code": 1e999999999}}',
+        b'{"status": "fail", "data": {}, "error": {"code": 1e-999999999}}',
+        b'{"status": "fail", "data": {}, "error": {"code": "E1"}}',
+        b'{"status": "ok", "data": {"objects": {}}}',
+        b'{"status": "ok", "data": {"objects": "none"}}',
+        b'{"status": "ok", "data": {"objects": [7]}}',
+        b'{"status": "ok", "data": {"objects": [{"tags": {}}]}}',
+        b'{"status": "ok", "data": {"objects": [{"tags": ["shirt"]}]}}',
+        b'{"status": "ok", "data": {"objects": [], "x": NaN}}',
+        b'{"status": "ok", "data": {"objects": [], "x": 1e9999999999999999999}}',
+        b'{"status": "ok", "data": {"objects": [' + b"[" * 100_000,
+        b"9" * 10_000,
+        b"\xff\xfe",
+    ],
+)
+def test_a_2xx_that_is_no_answer_is_a_bad_answer(body: bytes) -> None:
+    """Transient: something stands in between, and may not tomorrow."""
+    with pytest.raises(BadAnswer) as caught:
+        read_answer(body, http_status=201)
+
+    assert caught.value.kind == "transient"
+
+
+def test_a_bad_answer_shows_what_came_instead() -> None:
+    """Its first 200 characters, on one line, without control characters."""
+    body = b"<html>\n\x1b[31m" + "봄".encode() * 500
+
+    with pytest.raises(BadAnswer) as caught:
+        read_answer(body, http_status=200)
+
+    assert "<html>  [31m봄봄" in str(caught.value)
+    assert str(caught.value).count("봄") <= 200
+
+
+def test_what_the_api_asks_to_wait_is_kept() -> None:
+    """On every error, so that the retry can honour it."""
+    for body in (to_body(failed_answer_document(500)), b"busy"):
+        with pytest.raises(HangtagError) as caught:
+            read_answer(body, http_status=503, retry_after_seconds=7)
+
+        assert caught.value.retry_after_seconds == 7
+
+
+# ---- names and ids
+
+
+@pytest.mark.parametrize(
+    ("attribute", "expected"),
+    [
+        ({"id": "T0326", "name": "beige"}, ["beige", "T0326"]),
+        ({"id": "T0326"}, ["T0326"]),
+        ({"id": None, "name": ""}, []),
+        ({"id": 7, "name": ["x"]}, []),
+        ("beige", []),
+        (None, []),
+    ],
+)
+def test_an_attribute_has_a_name_and_an_id_as_far_as_it_has(
+    attribute: object, expected: list[str]
+) -> None:
+    """Both are what subscribers filter by."""
+    assert expected == list(named_values(attribute))
+
+
+# ---- whatever comes
+
+numbers = st.integers() | st.decimals(allow_nan=False, allow_infinity=False)
+texts = st.text()
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+named = st.fixed_dictionaries(
+    {}, optional={"id": texts | json_values, "name": texts, "confidence": numbers}
+)
+tags = st.dictionaries(
+    st.sampled_from(["category", "item", "colors", "looks", "colorDetail", "other"]),
+    named | st.lists(named, max_size=3) | json_values,
+    max_size=4,
+)
+objects = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["CLOTHING", "NODETC"]) | json_values,
+        "tags": st.lists(tags, max_size=3) | json_values,
+    },
+)
+answers = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["ok", "fail"]) | json_values,
+        "data": st.fixed_dictionaries(
+            {},
+            optional={
+                "objects": st.lists(objects, max_size=3) | json_values,
+                "notMatchedObjects": st.lists(objects, max_size=2) | json_values,
+                "genderInfo": named | json_values,
+                "imageinfo": st.lists(named, max_size=2) | json_values,
+            },
+        )
+        | json_values,
+        "error": st.fixed_dictionaries({}, optional={"code": json_values})
+        | json_values,
+    },
+)
+
+
+@given(answers | json_values)
+@example({"status": "ok", "data": {"objects": [{"tags": [{"item": "\ud800"}]}]}})
+def test_any_json_is_an_answer_or_one_of_our_errors(document: object) -> None:
+    """Never another exception; and what is an answer can be stored and announced."""
+    body = json.dumps(document, default=float).encode()
+
+    answer = answer_or_error(body)
+
+    if isinstance(answer, HangtagError):
+        has_an_error = isinstance(document, dict) and bool(document.get("error"))
+        assert isinstance(answer, BadAnswer) or has_an_error
+        return
+    result = a_result(answer=answer)
+    announcement = announcement_of(result, bucket_arn="arn:aws:s3:::b")
+
+    assert parse_json(announcement.message().encode())["data"] == result
+
+
+@given(st.binary())
+def test_any_bytes_are_an_answer_or_one_of_our_errors(body: bytes) -> None:
+    """A gateway may send anything."""
+    with pytest.raises((BadAnswer, HttpStatus)):
+        read_answer(body, http_status=200)
+
+
+@given(st.lists(objects, max_size=3))
+def test_an_answer_written_again_has_every_value_and_digit(
+    found: list[dict[str, Any]],
+) -> None:
+    """What was paid for is what is kept."""
+    body = to_body({"status": "ok", "data": {"objects": [], "imageInfo": found}})
+
+    answer = read_answer(body, http_status=201)
+
+    assert to_json(found) == to_json(answer.image_info)
+
+
+def test_a_typical_answer_reads_the_same_when_written_again() -> None:
+    """Reading gives one shape out: reading that changes nothing."""
+    once = an_answer()
+
+    again = read({"status": "ok", "data": once.document()})
+
+    assert once == again

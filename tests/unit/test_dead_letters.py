@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hangtag.dead_letters import (
+    DeadLetter,
+    letter_of_unreadable,
+    letter_of_upload,
+    read_letter,
+)
+from hangtag.failures import MESSAGE_LIMIT, Failure, InternalError, printable
+from hangtag.uploads import Unreadable, read_body
+from tests.builders import (
+    BUCKET,
+    NOON,
+    URI,
+    a_dead_letter,
+    a_failure,
+    an_upload,
+    notification,
+    record,
+)
+
+
+def read_back(letter: DeadLetter) -> DeadLetter:
+    """The letter as SQS hands it out again."""
+    attributes = {
+        name: {"StringValue": value} for name, value in letter.attributes().items()
+    }
+    return read_letter(letter.body, attributes, sent_at="later")
+
+
+def test_an_uploads_letter_is_its_notification_and_its_failure() -> None:
+    """Sending the body back is the replay; the attributes say why it is there."""
+    upload = an_upload()
+
+    letter = letter_of_upload(upload, a_failure(), replays=2, request_id="request-1")
+
+    assert (upload,) == read_body(letter.body)
+    assert letter.attributes() == {
+        "ErrorCode": "807",
+        "ErrorKind": "permanent",
+        "ErrorMessage": "Too small.",
+        "ErrorSource": "api",
+        "Attempts": "1",
+        "Replays": "2",
+        "FailedAt": NOON,
+        "Image": URI,
+        "RequestId": "request-1",
+    }
+
+
+def test_an_unreadable_bodys_letter_is_the_body() -> None:
+    """Byte for byte, and without an image."""
+    (entry,) = read_body("no event\n")
+    assert isinstance(entry, Unreadable)
+
+    letter = letter_of_unreadable(entry, a_failure(), replays=0, request_id="r")
+
+    assert letter.body == "no event\n"
+    assert "Image" not in letter.attributes()
+
+
+def test_a_letter_reads_back_as_it_was_buried() -> None:
+    """Operators see what the function knew."""
+    letter = a_dead_letter(code="803", message="Fail to prove image.", replays=3)
+
+    assert letter == read_back(letter)
+
+
+@pytest.mark.parametrize(
+    "key", ["trailing blank ", "line\nbreak", "\x1b[31mred", "봄 %20+.png", "~\x7f"]
+)
+def test_a_letter_reads_back_with_its_exact_image(key: str) -> None:
+    """`hangtag failures replay URI` must find it, whatever the key looks like."""
+    upload = an_upload(key)
+
+    read = read_back(a_dead_letter(upload))
+
+    assert upload.uri == read.image
+
+
+def test_a_trailing_blank_stays_on_the_attribute() -> None:
+    """It belongs to the key, and SQS takes it."""
+    letter = a_dead_letter(an_upload("trailing blank "))
+
+    assert f"s3://{BUCKET}/trailing blank " == letter.attributes()["Image"]
+
+
+@given(st.text(max_size=1_000), st.text(), st.text(min_size=1, max_size=300))
+def test_attributes_are_never_empty_and_have_no_control_characters(
+    message: str, request_id: str, key: str
+) -> None:
+    """SQS refuses such a letter, and then the failure could not be buried."""
+    upload = an_upload(key.encode("utf-8", "replace").decode(), size=1)
+    failure = Failure.of(InternalError(message), attempts=1, failed_at=NOON)
+
+    letter = letter_of_upload(upload, failure, replays=0, request_id=request_id)
+
+    for value in letter.attributes().values():
+        assert value.strip()
+        assert printable(value) == value
+
+
+def test_a_letter_fits_into_the_dead_letter_queue_at_its_largest() -> None:
+    """256 KiB of body, the longest key in the attributes, the longest message: under 1 MiB."""
+    upload = an_upload("가" * 341)
+    failure = replace(a_failure(), message="가" * MESSAGE_LIMIT)
+    letter = letter_of_upload(upload, failure, replays=0, request_id="r")
+
+    size = sum(
+        len(name) + len("String") + len(value.encode())
+        for name, value in letter.attributes().items()
+    )
+
+    assert size + 262_144 < 1_048_576
+
+
+def test_a_letter_without_a_code_is_uncoded() -> None:
+    """SQS's own redrive moved it, or somebody put it there."""
+    letter = read_letter(notification(record()), {}, sent_at=NOON)
+
+    assert (letter.failure.code, letter.failure.kind) == ("UNCODED", "uncoded")
+    assert (letter.image, letter.failure.failed_at) == (URI, NOON)
+    assert (letter.failure.attempts, letter.replays) == (0, 0)
+    assert letter.failure.message
+
+
+@pytest.mark.parametrize("body", ["", "no event", "{}", '{"Records": [{}]}'])
+def test_a_letter_with_any_body_can_be_read(body: str) -> None:
+    """Operators list what lies there, whatever it is."""
+    letter = read_letter(body, {}, sent_at=NOON)
+
+    assert letter.image is None
+
+
+@pytest.mark.parametrize("attempts", ["", "-1", "two", "²", "9" * 5_000])
+def test_attempts_that_are_no_number_count_as_none(attempts: str) -> None:
+    """A letter that somebody made by hand must not hide all others."""
+    attributes = {"Attempts": {"StringValue": attempts}}
+
+    letter = read_letter(notification(record()), attributes, sent_at=NOON)
+
+    assert letter.failure.attempts == 0
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["ErrorCode", "Attempts", "Replays", "Image", "FailedAt"]),
+        st.fixed_dictionaries({}, optional={"StringValue": st.text()}),
+    )
+)
+def test_no_attribute_is_an_error(attributes: dict[str, dict[str, str]]) -> None:
+    """Anybody may put a letter there."""
+    letter = read_letter(notification(record()), attributes, sent_at=NOON)
+
+    assert letter.failure.code
+    assert letter.failure.attempts >= 0

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docs.generate_error_codes import error_codes
+from hangtag import failures
+from hangtag.failures import (
+    KINDS,
+    MESSAGE_LIMIT,
+    Failure,
+    HangtagError,
+    HttpStatus,
+    InternalError,
+    SidesTooSmall,
+    UnlistedApiCode,
+    UnlistedError,
+    error_from_api,
+    kind_of_http_status,
+    leaves,
+    printable,
+)
+from tests.builders import NOON, REPOSITORY
+
+LEAVES = list(leaves())
+
+# What the vendor's documentation lists, and what has to be done about each.
+DOCUMENTED = {
+    "500": "transient",
+    "609": "auth",
+    "612": "auth",
+    "623": "config",
+    "801": "permanent",
+    "802": "permanent",
+    "803": "permanent",
+    "804": "config",
+    "805": "permanent",
+    "806": "permanent",
+    "807": "permanent",
+    "808": "permanent",
+    "809": "permanent",
+    "823": "quota",
+    "824": "config",
+    "825": "config",
+    "826": "config",
+}
+
+_TREE_LINE = re.compile(
+    r"^    (?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+)(:.*|\s{2,}(?P<code>\S.*))?$"
+)
+
+
+def every_error(branch: type[HangtagError] = HangtagError) -> set[type[HangtagError]]:
+    """*branch* and all below it."""
+    below = (every_error(child) for child in branch.__subclasses__())
+    return {branch}.union(*below)
+
+
+def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
+    """The tree in the module's docstring: name to parent and code."""
+    assert failures.__doc__ is not None
+    branches: dict[int, str] = {}
+    drawn: dict[str, tuple[str | None, str | None]] = {}
+    for line in failures.__doc__.splitlines():
+        found = _TREE_LINE.match(line)
+        if found:
+            depth = len(found["indent"]) // 4
+            branches[depth] = found["name"]
+            drawn[found["name"]] = (branches.get(depth - 1), found["code"])
+    return drawn
+
+
+# ---- the tree
+
+
+def test_the_tree_drawn_in_the_docstring_is_the_tree_of_the_classes() -> None:
+    """It is the first thing that a reader sees."""
+    classes = {
+        error.__name__: None if error is HangtagError else error.__base__.__name__
+        for error in every_error()
+        if error.__base__ is not None
+    }
+
+    drawn = {name: parent for name, (parent, _) in drawn_tree().items()}
+
+    assert classes == drawn
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
+def test_the_code_drawn_beside_a_leaf_is_its_own(leaf: type[HangtagError]) -> None:
+    """The picture must not lie about codes, either."""
+    _, code = drawn_tree()[leaf.__name__]
+
+    assert leaf.code == code
+
+
+def test_leaves_and_codes_match_one_to_one() -> None:
+    """A code that two errors shared would tell nobody what to do."""
+    codes = [leaf.code for leaf in LEAVES]
+
+    assert len(codes) == len(set(codes))
+
+
+def test_every_error_without_a_code_is_a_branch_or_cannot_be_listed() -> None:
+    """An error that is raised has a code."""
+    uncoded = every_error() - set(LEAVES)
+
+    ends = {error for error in uncoded if not error.__subclasses__()}
+
+    assert ends == {UnlistedApiCode, HttpStatus}
+
+
+@pytest.mark.parametrize(
+    "error", [*LEAVES, UnlistedApiCode, HttpStatus], ids=lambda error: error.__name__
+)
+def test_every_error_says_what_happened_and_what_to_do(
+    error: type[HangtagError],
+) -> None:
+    """Operators read it at night: a sentence of meaning, who acts, a sentence of advice."""
+    assert error.__doc__ is not None
+    assert error.__doc__.strip().splitlines()[0].endswith(".")
+    assert error.source in {"api", "image", "aws", "event", "internal"}
+    assert error.who
+    assert error.advice.endswith(".")
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
+def test_every_leaf_has_a_kind_and_a_code_that_can_be_typed(
+    leaf: type[HangtagError],
+) -> None:
+    """Codes are words of an interface: digits, or capitals and underscores."""
+    assert leaf.kind in KINDS
+    assert re.fullmatch(r"\d+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", leaf.code)
+
+
+def test_the_page_of_error_codes_is_fresh() -> None:
+    """Run `python docs/generate_error_codes.py > docs/error-codes.md` when it is not."""
+    page = (REPOSITORY / "docs" / "error-codes.md").read_text(encoding="utf-8")
+
+    assert error_codes() == page
+
+
+# ---- the API's codes
+
+
+def test_the_documented_codes_have_leaves_of_their_kind() -> None:
+    """All that the vendor lists, and nothing invented."""
+    ours = {leaf.code: leaf.kind for leaf in LEAVES if leaf.code.isdigit()}
+
+    assert ours == DOCUMENTED
+
+
+@pytest.mark.parametrize("code", DOCUMENTED)
+def test_a_documented_code_keeps_its_kind_whatever_the_status(code: str) -> None:
+    """The body decides."""
+    for status in (200, 400, 500):
+        error = error_from_api(code, "no", http_status=status, retry_after_seconds=3)
+
+        assert (code, DOCUMENTED[code]) == (error.code, error.kind)
+        assert error.retry_after_seconds == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, "permanent"), (429, "transient"), (500, "transient")]
+)
+def test_other_codes_are_kept_and_judged_by_the_status(status: int, kind: str) -> None:
+    """They exist, and nobody has published them."""
+    error = error_from_api("831", "no", http_status=status)
+
+    assert isinstance(error, UnlistedError)
+    assert (error.code, error.kind) == ("831", kind)
+
+
+@pytest.mark.parametrize(
+    "status", [300, 399, 400, 407, 408, 409, 428, 429, 430, 499, 500, 599]
+)
+def test_every_status_has_a_kind(status: int) -> None:
+    """Redirects (never followed), 408, 429 and 5xx may go better later, all else not."""
+    later = status in (408, 429) or status >= 500 or status < 400
+
+    assert ("transient" if later else "permanent") == kind_of_http_status(status)
+
+
+# ---- failures
+
+
+def test_a_failure_is_what_is_written_down_about_an_error() -> None:
+    """It stands in the result and on the dead letter."""
+    failure = Failure.of(SidesTooSmall("10 x 10"), attempts=2, failed_at=NOON)
+
+    assert failure.document() == {
+        "code": "807",
+        "kind": "permanent",
+        "message": "10 x 10",
+        "source": "api",
+        "attempts": 2,
+        "failedAt": NOON,
+    }
+
+
+@pytest.mark.parametrize("message", ["", " ", "\n\t", "\x00"])
+def test_a_failure_without_words_has_its_errors_name(message: str) -> None:
+    """SQS refuses empty attributes."""
+    failure = Failure.of(InternalError(message), attempts=1, failed_at=NOON)
+
+    assert failure.message == "InternalError"
+
+
+def test_a_long_message_is_cut() -> None:
+    """An attribute is no place for a web page."""
+    failure = Failure.of(InternalError("가" * 5_000), attempts=1, failed_at=NOON)
+
+    assert failure.message == "가" * MESSAGE_LIMIT
+
+
+# ---- printable text
+
+
+@given(st.text())
+def test_printable_text_is_what_sqs_and_terminals_take(text: str) -> None:
+    """No control character, no newline, no half character, no colour of a terminal."""
+    shown = printable(text)
+
+    assert re.fullmatch(
+        "[\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*", shown
+    )
+
+
+@pytest.mark.parametrize("text", ["plain", "봄 자켓 🧥", "a  b", "<&>\"'\\"])
+def test_harmless_text_is_printed_as_it_is(text: str) -> None:
+    """Only what harms is changed."""
+    assert text == printable(text)
+
+
+def test_what_harms_becomes_a_blank() -> None:
+    """So that words do not run together."""
+    assert printable("a\nb\x1bc\x85d\ud800e\ufffff") == "a b c d e f"

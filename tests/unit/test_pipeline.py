@@ -1,0 +1,1125 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Barrier
+
+import pytest
+
+from hangtag.failures import (
+    Abandoned,
+    AnnouncementFailed,
+    ApiInternalError,
+    ApiKeyMissing,
+    ApiKeyUnavailable,
+    ApiTimeout,
+    ApiUnreachable,
+    BadAnswer,
+    Base64Refused,
+    DetectionRefused,
+    EmptyImage,
+    FormatRefused,
+    HangtagError,
+    HttpStatus,
+    ImageTooLarge,
+    ImageTypeRefused,
+    InternalError,
+    InvalidContext,
+    JsonRefused,
+    KeyNotSent,
+    KeyRefused,
+    LanguageRefused,
+    ObjectForbidden,
+    ObjectUnavailable,
+    PrefixRefused,
+    QueueUnavailable,
+    QuotaExceeded,
+    RatioRefused,
+    ResourceUnknown,
+    ResultsUnavailable,
+    ResultTooLarge,
+    SidesTooLarge,
+    SidesTooSmall,
+    TooManyBytes,
+    UnlistedApiCode,
+    UnreadableEvent,
+    UnsupportedFormat,
+    UrlNotFetched,
+    leaves,
+)
+from hangtag.pipeline import MAX_DELAY_SECONDS
+from hangtag.uploads import Delivery, SkipReason, Upload, read_body
+from tests.builders import (
+    API_KEY,
+    BUCKET,
+    FIRST_BYTES,
+    KEY,
+    NOON,
+    PNG,
+    URI,
+    a_delivery,
+    an_answer,
+    eventbridge_event,
+    notification,
+    record,
+    sample_event,
+)
+from tests.fakes import LEASE_SECONDS, Call, World
+
+Case = Callable[[World], Delivery]
+
+
+def message_of(delivery: Delivery) -> tuple[str, ...]:
+    """What is handed back when this delivery is."""
+    return (delivery.message_id,)
+
+
+def upload_of(delivery: Delivery) -> Upload:
+    """The upload that a delivery tells of."""
+    (entry,) = read_body(delivery.body)
+    assert isinstance(entry, Upload)
+    return entry
+
+
+def codes(world: World) -> list[str]:
+    """The codes of what was buried."""
+    return [letter.failure.code for letter in world.dead_letters.letters]
+
+
+def skips(world: World) -> list[SkipReason]:
+    """Why records were skipped."""
+    return [skip.reason for skip in world.journal.skips]
+
+
+# ---- the good case
+
+
+def test_an_upload_is_tagged_stored_and_announced() -> None:
+    """The main job."""
+    world = World()
+    delivery = world.upload()
+
+    handed_back = world.tag(delivery)
+
+    result = world.results.newest(URI)
+    assert handed_back == ()
+    assert result is not None
+    assert (result["status"], result["taggedAt"]) == ("TAGGED", NOON)
+    assert result["objects"] == an_answer().objects
+    assert result["image"] == upload_of(delivery).image()
+    assert [result] == [
+        announcement.document["data"] for announcement in world.announcer.announced
+    ]
+    assert [(URI, 1)] == [tagged[:2] for tagged in world.journal.tags]
+    assert codes(world) == []
+
+
+@pytest.mark.parametrize(("kind", "content"), FIRST_BYTES.items())
+def test_the_api_gets_the_image_with_its_true_media_type(
+    kind: str, content: bytes
+) -> None:
+    """Whatever its name says."""
+    world = World()
+
+    world.tag(world.upload("always.jpg", content))
+
+    (call,) = world.tagger.calls
+    assert call.request.image.content.startswith(f"data:{kind};base64,")
+    assert call.api_key == API_KEY
+
+
+def test_language_and_context_come_with_the_upload() -> None:
+    """The metadata reaches the API, the result and the announcement."""
+    world = World(language="ja", detection=("HAT",))
+
+    world.tag(world.upload(metadata={"tagger-language": "ko", "tagger-id": "A111"}))
+
+    (call,) = world.tagger.calls
+    (announcement,) = world.announcer.announced
+    result = world.results.newest(URI)
+    assert result is not None
+    assert call.language == "ko"
+    assert call.request.context is not None
+    assert call.request.context.document() == {"id": "A111", "detection": ("HAT",)}
+    assert (result["language"], result["context"]["id"]) == ("ko", "A111")
+    assert announcement.texts["productId"] == "A111"
+
+
+def test_the_stacks_language_holds_where_the_upload_says_nothing() -> None:
+    """It is the parameter Language."""
+    world = World(language="ja")
+
+    world.tag(world.upload())
+
+    (call,) = world.tagger.calls
+    assert call.language == "ja"
+
+
+def test_exactly_the_version_that_the_event_names_is_tagged() -> None:
+    """The object may have been overwritten since."""
+    world = World()
+    delivery = world.upload(content=PNG + b"old")
+    world.put(content=PNG + b"new")
+
+    world.tag(delivery)
+
+    (call,) = world.tagger.calls
+    assert len(call.request.image.content) == len("data:image/png;base64,") + 100
+
+
+def test_an_event_without_version_and_etag_is_about_the_object_that_is_there() -> None:
+    """It takes both from the object, and is one identity with the event that has them."""
+    world = World()
+    delivery = world.upload()
+    bare = a_delivery(
+        notification(record(version_id=None, etag=None, size=None, sequencer=None))
+    )
+
+    world.tag(bare)
+    world.tag(delivery)
+
+    result = world.results.newest(URI)
+    assert result is not None
+    assert result["image"]["versionId"] == upload_of(delivery).version_id
+    assert skips(world) == [SkipReason.ALREADY_TAGGED]
+    assert len(world.tagger.calls) == 1
+
+
+def test_an_empty_batch_is_no_error() -> None:
+    """Nothing in, nothing out."""
+    assert World().tag() == ()
+
+
+# ---- several at a time
+
+
+def test_ten_uploads_are_worked_on_at_the_same_time() -> None:
+    """The API is slow: none waits for another, and none for a second wave."""
+    world = World()
+    all_asking = Barrier(10, timeout=10)
+    world.tagger.before_answering = lambda _: all_asking.wait()
+
+    handed_back = world.tag(*(world.upload(f"{number}.png") for number in range(10)))
+
+    assert handed_back == ()
+    assert len(world.announcer.announced) == 10
+
+
+def test_the_records_of_one_message_are_worked_on_at_the_same_time() -> None:
+    """A message may hold several."""
+    world = World()
+    together = Barrier(2, timeout=10)
+    world.tagger.before_answering = lambda _: together.wait()
+    one, other = world.upload("one.png"), world.upload("other.png")
+    both = a_delivery(notification(upload_of(one).record, upload_of(other).record))
+
+    handed_back = world.tag(both)
+
+    assert handed_back == ()
+    assert len(world.announcer.announced) == 2
+
+
+def test_a_message_comes_back_if_one_of_its_records_does() -> None:
+    """Its other record is done by then, and is not paid for again."""
+    world = World()
+    one, other = world.upload("one.png"), world.upload("other.png")
+    both = a_delivery(notification(upload_of(one).record, upload_of(other).record))
+    world.objects.fails_with(ObjectUnavailable("slow"), times=1, at="read")
+
+    first = world.tag(both)
+    second = world.tag(both)
+
+    assert (first, second) == (message_of(both), ())
+    assert len(world.tagger.calls) == 2
+    assert len(world.announcer.announced) == 2
+
+
+def test_the_longest_delay_of_a_messages_records_counts() -> None:
+    """Else one of them would come back too early."""
+    world = World()
+    one, other = world.upload("one.png"), world.upload("other.png")
+    both = a_delivery(notification(upload_of(one).record, upload_of(other).record))
+    world.tagger.fails_with(ApiTimeout("slow", retry_after_seconds=77), times=1)
+    world.tagger.fails_with(ApiTimeout("slow"), times=1)
+
+    world.tag(both)
+
+    assert world.upload_queue.hidden_for == {both.receipt_handle: 77}
+
+
+def test_one_failure_does_not_fail_its_neighbours() -> None:
+    """Each delivery ends by itself, and only the failed one is handed back."""
+    world = World()
+    good = world.upload("good.png")
+    bad = world.upload("bad.png", b"no image")
+    later = world.upload("later.png", metadata={"tagger-id": "later"})
+
+    def refuse(call: Call) -> None:
+        if call.request.context is not None:
+            raise ApiTimeout("slow")
+
+    world.tagger.before_answering = refuse
+
+    handed_back = world.tag(good, bad, later)
+
+    assert message_of(later) == handed_back
+    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+    assert world.results.newest(f"s3://{BUCKET}/good.png") is not None
+
+
+# ---- each leaf of the error tree
+
+
+def api(error: type[HangtagError]) -> Case:
+    """The API refuses like this."""
+
+    def arrange(world: World) -> Delivery:
+        world.tagger.fails_with(error("no"))
+        return world.upload()
+
+    return arrange
+
+
+def fails(port: str, at: str, error: type[HangtagError]) -> Case:
+    """A port fails like this."""
+
+    def arrange(world: World) -> Delivery:
+        getattr(world, port).fails_with(error("no"), at=at)
+        return world.upload()
+
+    return arrange
+
+
+def no_key(world: World) -> Delivery:
+    """The secret was never set."""
+    world.api_keys.set_key(None)
+    return world.upload()
+
+
+def bug(world: World) -> Delivery:
+    """A mistake of ours."""
+    world.tagger.fails_with(ZeroDivisionError("ours"))
+    return world.upload()
+
+
+def crashes(world: World) -> Delivery:
+    """Every attempt was begun, and the function died."""
+    delivery = world.upload()
+    for _ in range(3):
+        world.results.claim(upload_of(delivery), replays=0, lease_seconds=1)
+        world.clock.advance(2)
+    return delivery
+
+
+def huge_answer(world: World) -> Delivery:
+    """More than an item takes."""
+    world.tagger.answer = an_answer({"note": "x" * 500_000})
+    return world.upload()
+
+
+CASES: dict[type[HangtagError], Case] = {
+    UnreadableEvent: lambda _: a_delivery("no event"),
+    UnsupportedFormat: lambda world: world.upload(content=b"name,price\n"),
+    EmptyImage: lambda world: world.upload(content=b""),
+    ImageTooLarge: lambda world: world.upload(content=PNG + bytes(2_000)),
+    InvalidContext: lambda world: world.upload(metadata={"tagger-gendr": "female"}),
+    ResultTooLarge: huge_answer,
+    Abandoned: crashes,
+    ApiTimeout: api(ApiTimeout),
+    ApiUnreachable: api(ApiUnreachable),
+    BadAnswer: api(BadAnswer),
+    ObjectForbidden: fails("objects", "read", ObjectForbidden),
+    ObjectUnavailable: fails("objects", "read", ObjectUnavailable),
+    ApiKeyUnavailable: fails("api_keys", "fresh_key", ApiKeyUnavailable),
+    ResultsUnavailable: fails("results", "store_tagged", ResultsUnavailable),
+    AnnouncementFailed: fails("announcer", "announce", AnnouncementFailed),
+    InternalError: bug,
+    ApiKeyMissing: no_key,
+    ApiInternalError: api(ApiInternalError),
+    KeyRefused: api(KeyRefused),
+    KeyNotSent: api(KeyNotSent),
+    ResourceUnknown: api(ResourceUnknown),
+    PrefixRefused: api(PrefixRefused),
+    Base64Refused: api(Base64Refused),
+    UrlNotFetched: api(UrlNotFetched),
+    ImageTypeRefused: api(ImageTypeRefused),
+    FormatRefused: api(FormatRefused),
+    RatioRefused: api(RatioRefused),
+    SidesTooSmall: api(SidesTooSmall),
+    SidesTooLarge: api(SidesTooLarge),
+    TooManyBytes: api(TooManyBytes),
+    QuotaExceeded: api(QuotaExceeded),
+    JsonRefused: api(JsonRefused),
+    DetectionRefused: api(DetectionRefused),
+    LanguageRefused: api(LanguageRefused),
+}
+
+NEVER_ON_A_LETTER = {QueueUnavailable}
+"""What cannot be put into the dead-letter queue because of that queue."""
+
+
+def test_every_leaf_of_the_error_tree_has_a_case() -> None:
+    """A new error needs to be seen on a dead letter."""
+    assert set(leaves()) == set(CASES) | NEVER_ON_A_LETTER
+
+
+def case_name(leaf: type[HangtagError]) -> str:
+    """The leaf as a test's id."""
+    return leaf.__name__
+
+
+PERMANENT = [leaf for leaf in CASES if leaf.kind == "permanent"]
+RETRIED = [leaf for leaf in CASES if leaf.kind != "permanent"]
+
+
+@pytest.mark.parametrize("leaf", PERMANENT, ids=case_name)
+def test_a_permanent_failure_is_buried_at_once(leaf: type[HangtagError]) -> None:
+    """With its code, and nothing is handed back."""
+    world = World(max_attempts=3, max_image_bytes=1_000)
+    delivery = CASES[leaf](world)
+
+    handed_back = world.tag(delivery)
+
+    (letter,) = world.dead_letters.letters
+    assert handed_back == ()
+    assert (letter.failure.code, letter.failure.kind) == (leaf.code, "permanent")
+    assert letter.failure.source == leaf.source
+    assert letter.failure.message
+    assert letter.request_id == "request-1"
+    assert letter.body == delivery.body
+    assert world.journal.burials == [letter]
+    assert world.announcer.announced == []
+
+
+@pytest.mark.parametrize("leaf", RETRIED, ids=case_name)
+def test_other_failures_are_retried_and_buried_with_the_last_attempt(
+    leaf: type[HangtagError],
+) -> None:
+    """The delay doubles from attempt to attempt; the letter has the code."""
+    world = World(max_attempts=3, retry_base_seconds=10)
+    delivery = CASES[leaf](world)
+
+    outcomes = []
+    for _ in range(3):
+        handed_back = world.tag(delivery)
+        outcomes.append((handed_back, list(world.upload_queue.hidden_for.values())))
+        world.upload_queue.hidden_for.clear()
+        world.clock.advance(1_000)
+
+    (letter,) = world.dead_letters.letters
+    assert outcomes == [
+        (message_of(delivery), [10]),
+        (message_of(delivery), [20]),
+        ((), []),
+    ]
+    assert (letter.failure.code, letter.failure.kind) == (leaf.code, leaf.kind)
+    assert letter.failure.attempts == 3
+    assert [(1, leaf.code), (2, leaf.code)] == [
+        (retry.attempt, retry.code) for retry in world.journal.retries
+    ]
+
+
+@pytest.mark.parametrize(
+    "leaf", [leaf for leaf in CASES if leaf is not UnreadableEvent], ids=case_name
+)
+def test_a_failed_upload_has_a_failed_result(leaf: type[HangtagError]) -> None:
+    """It says the same as the letter, and stays when the letter has expired."""
+    world = World(max_attempts=1, max_image_bytes=1_000)
+
+    world.tag(CASES[leaf](world))
+
+    result = world.results.newest(URI)
+    (letter,) = world.dead_letters.letters
+    assert result is not None
+    assert result["status"] == "FAILED"
+    assert result["failure"] == letter.failure.document()
+
+
+@pytest.mark.parametrize(
+    ("error", "handed_back"),
+    [
+        (UnlistedApiCode("new", code="841", http_status=400), False),
+        (UnlistedApiCode("new", code="841", http_status=503), True),
+        (HttpStatus("teapot", http_status=418), False),
+        (HttpStatus("busy", http_status=429), True),
+    ],
+)
+def test_codes_that_cannot_be_listed_are_judged_by_their_kind(
+    error: HangtagError, *, handed_back: bool
+) -> None:
+    """Nobody knows them beforehand."""
+    world = World()
+    world.tagger.fails_with(error)
+    delivery = world.upload()
+
+    came_back = world.tag(delivery)
+
+    assert handed_back == (message_of(delivery) == came_back)
+    assert codes(world) == ([] if handed_back else [error.code])
+
+
+# ---- delays
+
+
+def test_a_delay_never_grows_beyond_a_quarter_of_an_hour() -> None:
+    """However often it was tried."""
+    world = World(max_attempts=100)
+    world.tagger.fails_with(ApiTimeout("slow"))
+    delivery = world.upload()
+
+    for _ in range(30):
+        world.tag(delivery)
+
+    assert max(retry.delay_seconds for retry in world.journal.retries) == 900
+    assert world.journal.retries[-1].delay_seconds == MAX_DELAY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "expected"), [(None, 10), (3, 10), (42.2, 43), (86_400, 900)]
+)
+def test_what_the_api_asks_to_wait_is_the_least(
+    asked_for: float | None, expected: float
+) -> None:
+    """As far as a quarter of an hour goes."""
+    world = World(retry_base_seconds=10)
+    world.tagger.fails_with(
+        HttpStatus("busy", http_status=429, retry_after_seconds=asked_for)
+    )
+    delivery = world.upload()
+
+    world.tag(delivery)
+
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: expected}
+
+
+def test_without_a_base_there_is_no_delay() -> None:
+    """RetryBaseSeconds may be 0."""
+    world = World(retry_base_seconds=0)
+    world.tagger.fails_with(ApiTimeout("slow"))
+    delivery = world.upload()
+
+    world.tag(delivery)
+
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 0}
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.0, 8), (0.5, 10), (0.999, 13)])
+def test_what_failed_together_does_not_come_back_together(
+    fraction: float, expected: float
+) -> None:
+    """A quarter less or more, by chance."""
+    world = World(retry_base_seconds=10, random_fraction=lambda: fraction)
+    world.tagger.fails_with(ApiTimeout("slow"))
+    delivery = world.upload()
+
+    world.tag(delivery)
+
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: expected}
+
+
+def test_a_delay_that_cannot_be_arranged_is_no_loss() -> None:
+    """The message comes back by itself, later than meant; it must not be acknowledged."""
+    world = World()
+    world.tagger.fails_with(ApiTimeout("slow"))
+    world.upload_queue.fails_with(QueueUnavailable("away"), at="delay")
+    delivery = world.upload()
+
+    handed_back = world.tag(delivery)
+
+    assert message_of(delivery) == handed_back
+    assert world.journal.retries[-1].code == "QUEUE_UNAVAILABLE"
+
+
+# ---- asking again
+
+
+def test_a_key_that_was_changed_is_fetched_anew() -> None:
+    """A rotation goes unnoticed: the same attempt, one more call."""
+    world = World()
+    world.api_keys.key()
+    world.api_keys.set_key("new key")
+    world.tagger.accepted_key = "new key"
+
+    handed_back = world.tag(world.upload())
+
+    assert handed_back == ()
+    assert [call.api_key for call in world.tagger.calls] == [API_KEY, "new key"]
+    assert len(world.announcer.announced) == 1
+
+
+@pytest.mark.parametrize("error", [KeyRefused, KeyNotSent])
+def test_a_key_that_is_still_the_same_is_not_tried_twice(
+    error: type[HangtagError],
+) -> None:
+    """It would be refused again."""
+    world = World()
+    world.tagger.fails_with(error("no"))
+
+    world.tag(world.upload())
+
+    assert len(world.tagger.calls) == 1
+
+
+def test_a_fresh_key_is_tried_once() -> None:
+    """If that is refused, too, somebody has to look at it."""
+    world = World(max_attempts=1)
+    world.api_keys.key()
+    world.api_keys.set_key("new key")
+    world.tagger.accepted_key = "another"
+
+    world.tag(world.upload())
+
+    assert [call.api_key for call in world.tagger.calls] == [API_KEY, "new key"]
+    assert codes(world) == ["609"]
+
+
+def test_a_refused_prefix_is_left_out_once() -> None:
+    """The API's documentation contradicts itself about it."""
+    world = World()
+    world.tagger.refuses_the_prefix = True
+
+    handed_back = world.tag(world.upload())
+
+    with_prefix, without = (call.request.image.content for call in world.tagger.calls)
+    assert handed_back == ()
+    assert with_prefix == "data:image/png;base64," + without
+    assert len(world.announcer.announced) == 1
+
+
+def test_a_prefix_refused_without_being_there_is_a_failure() -> None:
+    """Two calls, and not one more."""
+    world = World()
+    world.tagger.fails_with(PrefixRefused("no"))
+
+    world.tag(world.upload())
+
+    assert len(world.tagger.calls) == 2
+    assert codes(world) == ["801"]
+
+
+# ---- store, then announce
+
+
+def test_nothing_is_announced_that_is_not_stored() -> None:
+    """A subscriber who looks must find it."""
+    world = World()
+    world.results.fails_with(ResultsUnavailable("away"), at="store_tagged")
+
+    world.tag(world.upload())
+
+    assert world.announcer.announced == []
+
+
+def test_a_failed_announcement_is_retried_without_asking_again() -> None:
+    """The answer is paid for and stored."""
+    world = World()
+    world.announcer.fails_with(AnnouncementFailed("away"), times=1)
+    delivery = world.upload()
+
+    first = world.tag(delivery)
+    world.clock.advance(10)
+    second = world.tag(delivery)
+
+    (announcement,) = world.announcer.announced
+    assert (first, second) == (message_of(delivery), ())
+    assert len(world.tagger.calls) == 1
+    assert announcement.document["time"] == NOON
+
+
+def test_an_upload_whose_announcement_failed_for_good_is_replayed_for_free() -> None:
+    """The letter is sent back, and the stored answer is announced."""
+    world = World(max_attempts=1)
+    world.announcer.fails_with(AnnouncementFailed("away"), times=1)
+    delivery = world.upload()
+
+    world.tag(delivery)
+    world.tag(replace(delivery, replays=1))
+
+    result = world.results.newest(URI)
+    assert result is not None
+    assert result["status"] == "TAGGED"
+    assert len(world.tagger.calls) == 1
+    assert len(world.announcer.announced) == 1
+
+
+def test_an_announcement_that_cannot_be_noted_is_made_again_with_the_same_id() -> None:
+    """At least once; subscribers tell by the id."""
+    world = World()
+    world.results.fails_with(ResultsUnavailable("away"), times=1, at="finish")
+    delivery = world.upload()
+
+    world.tag(delivery)
+    world.tag(delivery)
+
+    one, other = world.announcer.announced
+    assert one.document == other.document
+    assert len(world.tagger.calls) == 1
+
+
+# ---- one bill
+
+
+def test_a_repetition_is_skipped() -> None:
+    """S3 and SQS repeat themselves; nothing is paid for or announced twice."""
+    world = World()
+    delivery = world.upload()
+
+    world.tag(delivery)
+    handed_back = world.tag(replace(delivery, message_id="other", receipt_handle="o"))
+
+    assert handed_back == ()
+    assert skips(world) == [SkipReason.ALREADY_TAGGED]
+    assert (len(world.tagger.calls), len(world.announcer.announced)) == (1, 1)
+
+
+def test_a_repetition_in_the_same_batch_waits() -> None:
+    """Whoever comes second waits for the first one's lease, and pays nothing."""
+    world = World()
+    delivery = world.upload()
+    twin = replace(delivery, message_id="twin", receipt_handle="handle of twin")
+
+    handed_back = world.tag(delivery, twin)
+
+    assert len(world.tagger.calls) == 1
+    assert len(world.announcer.announced) == 1
+    assert set(handed_back) <= {delivery.message_id, "twin"}
+    assert len(handed_back) + len(skips(world)) == 1
+
+
+def test_what_another_worker_is_at_waits_for_its_lease() -> None:
+    """That worker may have crashed: then it is this one's turn."""
+    world = World()
+    delivery = world.upload()
+    world.results.claim(upload_of(delivery), replays=0, lease_seconds=30)
+
+    first = world.tag(delivery)
+    world.clock.advance(31)
+    second = world.tag(delivery)
+
+    assert (first, second) == (message_of(delivery), ())
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 30}
+    assert [(retry.code, retry.attempt) for retry in world.journal.retries] == [
+        ("BUSY", 0)
+    ]
+    assert world.journal.tags[0][1] == 2
+
+
+def test_a_replay_begins_anew() -> None:
+    """Its attempts are counted from 1, and its letter says that it was replayed."""
+    world = World(max_attempts=2)
+    world.tagger.fails_with(ApiTimeout("slow"))
+    delivery = world.upload()
+
+    for _ in range(2):
+        world.tag(delivery)
+    for _ in range(2):
+        world.tag(replace(delivery, replays=1))
+
+    first, second = world.dead_letters.letters
+    assert (first.failure.attempts, first.replays) == (2, 0)
+    assert (second.failure.attempts, second.replays) == (2, 1)
+
+
+def test_a_replay_overtakes_a_retry_that_waits() -> None:
+    """The operator's word counts: attempts begin anew, also before the last one failed."""
+    world = World(max_attempts=3)
+    world.tagger.fails_with(ApiTimeout("slow"))
+    delivery = world.upload()
+
+    for _ in range(2):
+        world.tag(delivery)
+    for _ in range(2):
+        world.tag(replace(delivery, replays=1))
+
+    assert codes(world) == []
+    assert [retry.attempt for retry in world.journal.retries] == [1, 2, 1, 2]
+
+
+def test_a_replay_of_what_was_tagged_since_is_skipped() -> None:
+    """Its letter was left over."""
+    world = World()
+    delivery = world.upload()
+
+    world.tag(delivery)
+    world.tag(replace(delivery, replays=1))
+
+    assert skips(world) == [SkipReason.ALREADY_TAGGED]
+
+
+# ---- newest wins
+
+
+def test_an_older_event_that_arrives_late_is_skipped() -> None:
+    """Nothing is asked, nothing is announced."""
+    world = World()
+    older, newer = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
+
+    world.tag(newer)
+    world.tag(older)
+
+    result = world.results.newest(URI)
+    assert result is not None
+    assert skips(world) == [SkipReason.SUPERSEDED]
+    assert len(world.tagger.calls) == 1
+    assert result["image"]["versionId"] == upload_of(newer).version_id
+
+
+def test_an_older_call_that_answers_late_is_not_announced() -> None:
+    """It was overtaken while the API was thinking; its answer is stored, not shown."""
+    world = World()
+    older, newer = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
+
+    def overtake(_: Call) -> None:
+        world.tagger.before_answering = lambda _: None
+        world.tag(newer)
+
+    world.tagger.before_answering = overtake
+
+    world.tag(older)
+
+    result = world.results.newest(URI)
+    (announcement,) = world.announcer.announced
+    assert result is not None
+    assert result["image"]["versionId"] == upload_of(newer).version_id
+    assert announcement.document["data"] == result
+    assert skips(world) == [SkipReason.SUPERSEDED]
+
+
+def test_what_was_superseded_is_not_worked_on_again() -> None:
+    """A repetition of it ends at once."""
+    world = World()
+    older, newer = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
+
+    world.tag(newer)
+    world.tag(older)
+    handed_back = world.tag(older)
+
+    assert handed_back == ()
+    assert len(world.tagger.calls) == 1
+
+
+def test_versions_of_different_keys_do_not_supersede_each_other() -> None:
+    """Sequencers order the events of one key only."""
+    world = World()
+    older, newer = world.upload("a.png"), world.upload("b.png")
+
+    world.tag(newer)
+    world.tag(older)
+
+    assert len(world.announcer.announced) == 2
+
+
+def test_a_newer_version_that_failed_supersedes_too() -> None:
+    """The result that people see is about the object that is there."""
+    world = World()
+    older, newer = world.upload(content=PNG), world.upload(content=b"no image")
+
+    world.tag(newer)
+    world.tag(older)
+
+    assert skips(world) == [SkipReason.SUPERSEDED]
+
+
+# ---- what is gone, what is no work
+
+
+def test_an_object_that_is_gone_is_skipped() -> None:
+    """Deleted before its turn came: nothing to tag, nothing failed."""
+    world = World()
+    delivery = a_delivery(notification(record(version_id="version-9")))
+
+    handed_back = world.tag(delivery)
+
+    assert handed_back == ()
+    assert skips(world) == [SkipReason.OBJECT_GONE]
+    assert (codes(world), world.tagger.calls) == ([], [])
+
+
+def test_an_object_that_is_gone_and_was_not_identified_is_skipped() -> None:
+    """Without version and etag nobody even claims it."""
+    world = World()
+    delivery = a_delivery(notification(record(version_id=None, etag=None)))
+
+    handed_back = world.tag(delivery)
+
+    assert handed_back == ()
+    assert skips(world) == [SkipReason.OBJECT_GONE]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sqs-s3-test-event", SkipReason.TEST_EVENT),
+        ("sqs-folder-marker", SkipReason.FOLDER_MARKER),
+        ("sqs-deletion", SkipReason.NOT_AN_UPLOAD),
+    ],
+)
+def test_what_is_no_work_is_skipped_for_a_named_reason(
+    name: str, reason: SkipReason
+) -> None:
+    """And is counted: the log has a line for it."""
+    world = World()
+    body = sample_event(name)["Records"][0]["body"]
+
+    handed_back = world.tag(a_delivery(body))
+
+    assert handed_back == ()
+    assert [reason] == skips(world)
+
+
+def test_half_an_event_is_half_tagged_and_half_buried() -> None:
+    """The letter has only the record that nobody can read."""
+    world = World()
+    good = upload_of(world.upload()).record
+    bad = {"eventSource": "aws:s3"}
+
+    handed_back = world.tag(a_delivery(notification(good, bad)))
+
+    (letter,) = world.dead_letters.letters
+    assert handed_back == ()
+    assert len(world.announcer.announced) == 1
+    assert json.loads(letter.body) == {"Records": [bad]}
+
+
+# ---- time
+
+
+@pytest.mark.parametrize("left", [0.0, 1.0, 3.9])
+def test_what_cannot_finish_in_time_is_handed_back(left: float) -> None:
+    """It is no attempt: nothing was begun."""
+    world = World()
+    world.deadline.seconds = left
+    delivery = world.upload()
+
+    handed_back = world.tag(delivery)
+    world.deadline.seconds = LEASE_SECONDS
+    world.tag(delivery)
+
+    assert message_of(delivery) == handed_back
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 0}
+    assert [(retry.code, retry.attempt) for retry in world.journal.retries] == [
+        ("DEADLINE", 0)
+    ]
+    assert world.journal.tags[0][1] == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [(60.0, 30.0), (20.0, 17.0), (4.0, 1.0), (3.2, 0.5)]
+)
+def test_the_api_gets_the_time_that_is_left(left: float, expected: float) -> None:
+    """Less what storing and announcing take, and never more than half a minute."""
+    world = World()
+    delivery = world.upload()
+    world.deadline.seconds = 10.0
+    world.objects.before_reading = lambda: setattr(world.deadline, "seconds", left)
+
+    world.tag(delivery)
+
+    (call,) = world.tagger.calls
+    assert call.timeout_seconds == pytest.approx(expected)
+
+
+# ---- the services in between
+
+
+def test_an_upload_that_cannot_be_claimed_is_handed_back_uncounted() -> None:
+    """Without the table nobody can count; no call is paid for without a claim."""
+    world = World(max_attempts=1)
+    world.results.fails_with(ResultsUnavailable("away"), times=3, at="claim")
+    delivery = world.upload()
+
+    handed_back = [world.tag(delivery) for _ in range(4)]
+
+    assert handed_back == [message_of(delivery)] * 3 + [()]
+    assert len(world.tagger.calls) == 1
+    assert world.journal.tags[0][1] == 1
+
+
+def test_an_object_that_cannot_be_looked_up_is_handed_back() -> None:
+    """Its version is needed before anything is begun."""
+    world = World()
+    world.put()
+    world.objects.fails_with(ObjectForbidden("no"), times=1, at="find")
+    delivery = a_delivery(notification(record(version_id=None, etag=None)))
+
+    handed_back = [world.tag(delivery) for _ in range(2)]
+
+    assert handed_back == [message_of(delivery), ()]
+    assert len(world.announcer.announced) == 1
+
+
+def test_a_claim_that_cannot_be_released_runs_out() -> None:
+    """The upload waits a little longer, and is tried again."""
+    world = World()
+    world.tagger.fails_with(ApiTimeout("slow"), times=1)
+    world.results.fails_with(ResultsUnavailable("away"), times=1, at="release")
+    delivery = world.upload()
+
+    first = world.tag(delivery)
+    second = world.tag(delivery)
+    world.clock.advance(LEASE_SECONDS + 1)
+    third = world.tag(delivery)
+
+    assert (first, second, third) == (message_of(delivery), message_of(delivery), ())
+    assert [retry.code for retry in world.journal.retries] == ["API_TIMEOUT", "BUSY"]
+    assert len(world.announcer.announced) == 1
+
+
+def test_what_cannot_be_buried_stays_on_the_queue() -> None:
+    """Bury first, acknowledge after."""
+    world = World()
+    world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
+    delivery = world.upload(content=b"no image")
+
+    first = world.tag(delivery)
+    world.clock.advance(LEASE_SECONDS + 1)
+    second = world.tag(delivery)
+
+    assert (first, second) == (message_of(delivery), ())
+    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+    assert world.journal.retries[0].code == "QUEUE_UNAVAILABLE"
+
+
+def test_an_unreadable_message_that_cannot_be_buried_stays_on_the_queue() -> None:
+    """Nothing else knows of it."""
+    world = World()
+    world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
+    delivery = a_delivery("no event")
+
+    handed_back = [world.tag(delivery) for _ in range(2)]
+
+    assert handed_back == [message_of(delivery), ()]
+    assert codes(world) == ["UNREADABLE_EVENT"]
+
+
+def test_a_failure_that_cannot_be_stored_is_buried_again_rather_than_lost() -> None:
+    """A crash repeats, never loses."""
+    world = World()
+    world.results.fails_with(ResultsUnavailable("away"), times=1, at="store_failed")
+    delivery = world.upload(content=b"no image")
+
+    first = world.tag(delivery)
+    world.clock.advance(LEASE_SECONDS + 1)
+    second = world.tag(delivery)
+
+    assert (first, second) == (message_of(delivery), ())
+    assert codes(world) == ["UNSUPPORTED_FORMAT", "UNSUPPORTED_FORMAT"]
+
+
+@pytest.mark.parametrize(
+    ("port", "at"),
+    [
+        ("objects", "find"),
+        ("results", "claim"),
+        ("results", "is_superseded"),
+        ("objects", "read"),
+        ("api_keys", "fresh_key"),
+        ("tagger", "ask"),
+        ("results", "store_tagged"),
+        ("announcer", "announce"),
+        ("results", "finish"),
+        ("dead_letters", "bury"),
+        ("results", "store_failed"),
+    ],
+)
+def test_a_mistake_of_ours_does_not_fail_the_neighbours(port: str, at: str) -> None:
+    """Wherever it is: it is logged, and its delivery is handed back or buried."""
+    world = World(max_attempts=1)
+    bodies = [
+        notification(record("find.png", version_id=None, etag=None)),
+        world.upload("good.png").body,
+        world.upload("bad.png", b"no image").body,
+        world.upload("other.png").body,
+    ]
+    world.put("find.png")
+    deliveries = [
+        a_delivery(body, message_id=f"message-{number}")
+        for number, body in enumerate(bodies)
+    ]
+    getattr(world, port).fails_with(ZeroDivisionError("ours"), times=1, at=at)
+
+    handed_back = world.tag(*deliveries)
+
+    known = {delivery.message_id for delivery in deliveries}
+    ended = len(world.announcer.announced) + len(world.dead_letters.letters)
+    assert len(world.journal.mistakes) == 1
+    assert set(handed_back) <= known
+    assert len(handed_back) <= 1
+    assert ended + len(handed_back) >= 4
+
+
+# ---- events without a queue
+
+
+@pytest.mark.parametrize(
+    "event", [sample_event("s3-put"), sample_event("eventbridge-object-created")]
+)
+def test_a_bare_event_is_put_on_the_queue(event: dict[str, object]) -> None:
+    """There it has retries and loses nothing; nothing is worked on in place."""
+    world = World()
+
+    queued = world.pipeline.enqueue(event, json.dumps(event))
+
+    (body,) = world.upload_queue.bodies
+    assert queued == 1
+    assert [type(entry) for entry in read_body(body)] == [Upload]
+    assert world.tagger.calls == []
+
+
+def test_each_upload_of_a_bare_event_is_a_message_of_its_own() -> None:
+    """So that one cannot hold up the other."""
+    world = World()
+    event = json.loads(notification(record("a.png"), record("b.png")))
+
+    queued = world.pipeline.enqueue(event, json.dumps(event))
+
+    assert queued == 2
+    assert [upload_of(a_delivery(body)).key for body in world.upload_queue.bodies] == [
+        "a.png",
+        "b.png",
+    ]
+
+
+def test_a_bare_event_that_is_no_work_is_skipped() -> None:
+    """As it would be on the queue."""
+    world = World()
+    event = json.loads(notification(record("lookbook/", size=0)))
+
+    queued = world.pipeline.enqueue(event, json.dumps(event))
+
+    assert queued == 0
+    assert skips(world) == [SkipReason.FOLDER_MARKER]
+
+
+def test_a_bare_event_that_nobody_can_read_is_an_error() -> None:
+    """Whoever sent it is told; its readable uploads are queued all the same."""
+    world = World()
+    event = json.loads(notification({"eventSource": "aws:s3"}, record("b.png")))
+
+    with pytest.raises(UnreadableEvent):
+        world.pipeline.enqueue(event, json.dumps(event))
+
+    assert len(world.upload_queue.bodies) == 1
+
+
+def test_a_bare_event_that_cannot_be_queued_is_an_error() -> None:
+    """Lambda tries again, and buries it in the end."""
+    world = World()
+    world.upload_queue.fails_with(QueueUnavailable("away"))
+    event = eventbridge_event()
+
+    with pytest.raises(QueueUnavailable):
+        world.pipeline.enqueue(event, json.dumps(event))
+
+
+def test_the_key_of_the_api_is_in_no_log_and_no_letter() -> None:
+    """Not even when it is refused."""
+    world = World(max_attempts=1)
+    world.tagger.accepted_key = "another"
+
+    world.tag(world.upload(KEY))
+
+    said = [*world.journal.retries, *world.dead_letters.letters, *world.journal.burials]
+    assert said
+    assert API_KEY not in repr(said)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hangtag.contract import Context
+from hangtag.contract.answer import parse_json
+from hangtag.results import (
+    Announcement,
+    announcement_of,
+    to_json,
+    to_timestamp,
+)
+from tests.builders import (
+    BUCKET,
+    KEY,
+    NOON,
+    NOON_SECONDS,
+    URI,
+    a_failed_result,
+    a_result,
+    an_answer,
+    an_upload,
+    jacket,
+)
+
+ARN = f"arn:aws:s3:::{BUCKET}"
+RICH_CONTEXT = Context.model_validate(
+    {"id": "A111", "detection": ["TOP"], "productContentName": "봄 자켓"}
+)
+
+
+def announce(**changes: Any) -> Announcement:  # noqa: ANN401 - see `a_result`
+    """The announcement of a result."""
+    return announcement_of(a_result(**changes), bucket_arn=ARN)
+
+
+# ---- results
+
+
+def test_a_tagged_result_has_the_image_the_context_and_the_answer() -> None:
+    """This is what `hangtag results show` prints and what subscribers get."""
+    result = a_result(language="ko", context=RICH_CONTEXT)
+
+    assert result == {
+        "status": "TAGGED",
+        "image": {
+            "uri": URI,
+            "bucket": BUCKET,
+            "key": KEY,
+            "versionId": "version-1",
+            "etag": "0123456789abcdef",
+            "size": 72,
+            "sequencer": "0065A3F1C2D4E5B607",
+        },
+        "language": "ko",
+        "context": {
+            "id": "A111",
+            "detection": ("TOP",),
+            "productContentName": "봄 자켓",
+        },
+        "taggedAt": NOON,
+        "objects": [{"type": "CLOTHING", "tags": [jacket()]}],
+        "notMatchedObject": [],
+        "genderInfo": {"id": "T0418", "name": "male"},
+        "imageInfo": [{"id": "T0449", "name": "nonFashion"}],
+    }
+
+
+def test_a_failed_result_has_the_image_and_the_failure() -> None:
+    """It says the same as the dead letter."""
+    result = a_failed_result(code="807")
+
+    assert result == {
+        "status": "FAILED",
+        "image": a_result()["image"],
+        "failure": {
+            "code": "807",
+            "kind": "permanent",
+            "message": "Too small.",
+            "source": "api",
+            "attempts": 1,
+            "failedAt": NOON,
+        },
+    }
+
+
+# ---- announcements
+
+
+def test_an_announcement_is_a_cloudevent() -> None:
+    """Version 1.0, with the result as its data."""
+    result = a_result()
+
+    document = announcement_of(result, bucket_arn=ARN).document
+
+    assert {
+        "specversion": "1.0",
+        "id": document["id"],
+        "type": "hangtag.image.tagged.v1",
+        "source": ARN,
+        "subject": KEY,
+        "time": NOON,
+        "datacontenttype": "application/json",
+        "data": result,
+    } == document
+
+
+def test_the_same_result_has_the_same_id() -> None:
+    """Subscribers can tell a repetition from news."""
+    assert announce().document["id"] == announce().document["id"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"upload": an_upload("other.png")},
+        {"upload": an_upload(bucket="other")},
+        {"upload": an_upload(version_id="version-2")},
+        {"upload": an_upload(version_id=None)},
+        {"tagged_at": "2026-11-22T12:00:00.001Z"},
+    ],
+)
+def test_another_result_has_another_id(changes: dict[str, Any]) -> None:
+    """News must not be taken for a repetition."""
+    assert announce().document["id"] != announce(**changes).document["id"]
+
+
+def test_without_versions_the_etag_tells_results_apart() -> None:
+    """Buckets without versioning have nothing else."""
+    one = announce(upload=an_upload(version_id=None, etag="a"))
+    other = announce(upload=an_upload(version_id=None, etag="b"))
+
+    assert one.document["id"] != other.document["id"]
+
+
+def test_an_announcements_numbers_keep_their_digits() -> None:
+    """0.5033992828 is not 0.50339928279999997."""
+    message = announce().message()
+
+    assert '"x": 0.5033992828' in message
+    assert '"confidence": 0.10}' in message
+    assert parse_json(message)["data"]["objects"] == a_result()["objects"]
+
+
+def test_subscribers_can_filter_by_what_was_found() -> None:
+    """Names and ids of every value, of all colours and not only the first."""
+    announcement = announce(context=RICH_CONTEXT)
+
+    assert announcement.texts == {
+        "type": "hangtag.image.tagged.v1",
+        "bucket": BUCKET,
+        "language": "en",
+        "productId": "A111",
+        "gender": "male",
+    }
+    assert announcement.lists == {
+        "objectType": ("CLOTHING",),
+        "category": ("jacket", "T0360"),
+        "item": ("balmacaan-jacket", "T0345"),
+        "color": ("beige", "T0326", "khaki", "EXAMPLE-1"),
+        "look": ("casual", "T0141"),
+    }
+
+
+def test_sns_takes_as_many_attributes_as_there_are() -> None:
+    """Raw delivery to SQS takes ten; more would lose the message."""
+    announcement = announce(context=RICH_CONTEXT)
+
+    assert len({*announcement.texts, *announcement.lists}) == 10
+
+
+def test_attributes_without_a_value_are_left_out() -> None:
+    """SNS refuses empty ones."""
+    nothing = an_answer({"category": {"name": ""}, "colors": [], "item": None})
+
+    announcement = announce(answer=nothing)
+
+    assert set(announcement.texts) == {"type", "bucket", "language", "gender"}
+    assert set(announcement.lists) == {"objectType"}
+
+
+def test_a_value_found_twice_is_listed_once() -> None:
+    """Two jackets are one category."""
+    announcement = announce(answer=an_answer(jacket(), jacket()))
+
+    assert announcement.lists["category"] == ("jacket", "T0360")
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "text", 7, True, [None], ["x"], [[{}]], {"id": 1}]
+)
+def test_odd_attributes_are_no_filters_and_no_errors(odd: object) -> None:
+    """Whatever the API answers, its result is announced."""
+    answer = an_answer({"category": odd, "item": odd, "colors": odd, "looks": odd})
+
+    announcement = announce(answer=answer)
+
+    assert set(announcement.lists) == {"objectType"}
+
+
+# ---- JSON and time
+
+json_like = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_like)
+def test_json_keeps_every_value_and_digit(document: object) -> None:
+    """A Decimal is written as it is, and read as it was written."""
+    written = to_json(document)
+
+    assert to_json(parse_json(written)) == written
+    assert "\n" not in written
+
+
+def test_json_is_valid_whatever_the_number_looks_like() -> None:
+    """Exponents and trailing zeros are JSON; other programs read them."""
+    numbers = [Decimal("1E+5"), Decimal("1.10"), Decimal("-0.0"), Decimal("1E-400")]
+
+    assert json.loads(to_json(numbers)) == [1e5, 1.1, 0.0, 0.0]
+
+
+def test_text_in_json_is_readable() -> None:
+    """Korean stays Korean; what would break a line is escaped."""
+    assert to_json({"name": '봄\n"x"'}) == r'{"name": "봄\n\"x\""}'
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), object(), b"x"])
+def test_what_is_not_json_is_an_error(value: object) -> None:
+    """A mistake is found where it is made, not by a subscriber."""
+    with pytest.raises(TypeError):
+        to_json([value])
+
+
+def test_timestamps_are_utc_with_milliseconds() -> None:
+    """They sort like time does, and read the same everywhere."""
+    assert to_timestamp(NOON_SECONDS) == "2026-11-22T12:00:00.000Z"
+    assert to_timestamp(NOON_SECONDS + 0.0015) == "2026-11-22T12:00:00.001Z"

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import pytest
+
+from hangtag.settings import (
+    DEFAULT_TAGGER_API_URL,
+    AskSettings,
+    SettingsError,
+    TaggingSettings,
+    read_ask_settings,
+    read_tagger_api_url,
+    read_tagging_settings,
+    variable_of,
+)
+
+COMPLETE = {
+    "HANGTAG_TAGGER_API_URL": "https://api.example/tagger/v2.12/tags",
+    "HANGTAG_LANGUAGE": "ko",
+    "HANGTAG_DETECTION": "TOP, SHOES",
+    "HANGTAG_BATCH_SIZE": "10",
+    "HANGTAG_MAX_ATTEMPTS": "5",
+    "HANGTAG_RETRY_BASE_SECONDS": "10",
+    "HANGTAG_MAX_IMAGE_BYTES": "20971520",
+    "HANGTAG_FUNCTION_TIMEOUT": "60",
+    "HANGTAG_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:1:secret:key",
+    "HANGTAG_RESULTS_TABLE": "results",
+    "HANGTAG_RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:1:results",
+    "HANGTAG_UPLOAD_QUEUE_URL": "https://sqs.example/1/uploads",
+    "HANGTAG_DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead-letters",
+}
+
+GOOD_URLS = [
+    DEFAULT_TAGGER_API_URL,
+    "https://api.example",
+    "https://api.example:8443/tags?version=2",
+    "http://localhost",
+    "http://localhost:8080/tagger/v2.12/tags",
+    "http://127.0.0.1:8080/tags",
+    "http://127.255.0.9/tags",
+    "http://[::1]:8080/tags",
+]
+
+HOSTILE_URLS = [
+    "",
+    "api.example",
+    "ftp://api.example",
+    "file:///etc/passwd",
+    "http://api.example",
+    "http://127.0.0.1.evil.example/tags",
+    "http://127.0.0.1@evil.example/tags",
+    "http://127.0.0.1:80@evil.example/tags",
+    "http://localhost.evil.example",
+    "http://localhost@evil.example",
+    "http://localhost:80@evil.example",
+    "http://evil.example#@localhost",
+    "http://evil.example/?@127.0.0.1",
+    "http://localhost\\@evil.example",
+    "http://127.0.0.1\t.evil.example",
+    "http://1270.0.0.1",
+    "http://127.1",
+    "http://2130706433",
+    "http://0x7f000001",
+    "http://[::1].evil.example",
+    "http://[::2]",
+    "http://0.0.0.0",
+    "http://",
+    "https://",
+    "https:///tags",
+    "https://?x",
+    "https://api.example/a b",
+    "https://api.example/tags\n",
+    " https://api.example",
+    "HTTP://LOCALHOST.evil.example",
+]
+
+
+def test_the_settings_are_read_from_the_environment() -> None:
+    """Numbers become numbers, lists become lists."""
+    settings = read_tagging_settings(COMPLETE)
+
+    assert settings.model_dump() == {
+        "tagger_api_url": "https://api.example/tagger/v2.12/tags",
+        "language": "ko",
+        "detection": ("TOP", "SHOES"),
+        "batch_size": 10,
+        "max_attempts": 5,
+        "retry_base_seconds": 10.0,
+        "max_image_bytes": 20_971_520,
+        "function_timeout": 60.0,
+        "api_key_secret_arn": "arn:aws:secretsmanager:eu-central-1:1:secret:key",
+        "results_table": "results",
+        "results_topic_arn": "arn:aws:sns:eu-central-1:1:results",
+        "upload_queue_url": "https://sqs.example/1/uploads",
+        "dead_letter_queue_url": "https://sqs.example/1/dead-letters",
+    }
+
+
+def test_the_complete_environment_has_every_setting() -> None:
+    """A new setting has to be tried for its absence, too."""
+    assert set(COMPLETE) == {variable_of(name) for name in TaggingSettings.model_fields}
+
+
+@pytest.mark.parametrize("variable", COMPLETE)
+def test_a_missing_variable_is_named(variable: str) -> None:
+    """The function's log says at once what is missing."""
+    environment = {name: value for name, value in COMPLETE.items() if name != variable}
+
+    with pytest.raises(SettingsError, match=variable):
+        read_tagging_settings(environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HANGTAG_TAGGER_API_URL", "http://api.example"),
+        ("HANGTAG_LANGUAGE", "fr"),
+        ("HANGTAG_DETECTION", "TOP,SOCKS"),
+        ("HANGTAG_BATCH_SIZE", "0"),
+        ("HANGTAG_BATCH_SIZE", "ten"),
+        ("HANGTAG_MAX_ATTEMPTS", "0"),
+        ("HANGTAG_MAX_ATTEMPTS", "1.5"),
+        ("HANGTAG_RETRY_BASE_SECONDS", "-1"),
+        ("HANGTAG_RETRY_BASE_SECONDS", "nan"),
+        ("HANGTAG_MAX_IMAGE_BYTES", "0"),
+        ("HANGTAG_FUNCTION_TIMEOUT", "0"),
+        ("HANGTAG_FUNCTION_TIMEOUT", "inf"),
+        ("HANGTAG_API_KEY_SECRET_ARN", ""),
+        ("HANGTAG_RESULTS_TABLE", ""),
+        ("HANGTAG_RESULTS_TOPIC_ARN", ""),
+        ("HANGTAG_UPLOAD_QUEUE_URL", ""),
+        ("HANGTAG_DEAD_LETTER_QUEUE_URL", ""),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str) -> None:
+    """And only that one."""
+    with pytest.raises(SettingsError) as caught:
+        read_tagging_settings(COMPLETE | {variable: value})
+
+    named = [name for name in COMPLETE if name in str(caught.value)]
+    assert [variable] == named
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    """Nobody has to deploy three times to find three mistakes."""
+    with pytest.raises(SettingsError) as caught:
+        read_tagging_settings({})
+
+    assert [] == [name for name in COMPLETE if name not in str(caught.value)]
+
+
+def test_variables_of_others_do_not_matter() -> None:
+    """Lambda's environment has many."""
+    settings = read_tagging_settings(COMPLETE | {"AWS_REGION": "x", "HANGTAG_NEW": "y"})
+
+    assert read_tagging_settings(COMPLETE) == settings
+
+
+@pytest.mark.parametrize("url", GOOD_URLS)
+def test_the_key_may_be_sent_over_tls_and_on_this_machine(url: str) -> None:
+    """The sandbox needs no certificate."""
+    assert url == read_tagger_api_url(url)
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+def test_the_key_is_never_sent_in_the_clear(url: str) -> None:
+    """However a url pretends to be on this machine; the message shows it."""
+    with pytest.raises(ValueError, match="must be an https:// URL") as caught:
+        read_tagger_api_url(url)
+
+    assert repr(url) in str(caught.value)
+
+
+def test_asking_about_local_files_needs_no_settings() -> None:
+    """The vendor's address and English; the key is asked for."""
+    settings = read_ask_settings({})
+
+    assert settings == AskSettings(DEFAULT_TAGGER_API_URL, "en", None)
+
+
+def test_asking_about_local_files_takes_its_settings() -> None:
+    """From the environment, the key with them."""
+    settings = read_ask_settings(
+        {
+            "HANGTAG_TAGGER_API_URL": "http://localhost:1",
+            "HANGTAG_LANGUAGE": "ja",
+            "HANGTAG_API_KEY": "secret",
+        }
+    )
+
+    assert settings == AskSettings("http://localhost:1", "ja", "secret")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HANGTAG_TAGGER_API_URL", "http://api.example"), ("HANGTAG_LANGUAGE", "fr")],
+)
+def test_asking_with_a_wrong_setting_is_an_error(variable: str, value: str) -> None:
+    """One that shows the value."""
+    with pytest.raises(SettingsError, match=value):
+        read_ask_settings({variable: value})
