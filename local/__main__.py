@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     # Ended by a closed terminal or by `kill`, it stops what it started, as on Ctrl-C.
     for number in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -141,7 +142,8 @@ def down(_options: argparse.Namespace) -> int:
 
 def put(options: argparse.Namespace) -> int:
     """Upload files under their own names, and print their uris."""
-    stack = running_stack(RUN)
+    with one_at_a_time():
+        stack = running_stack(RUN)
     if stack is None:
         raise LocalError("the stack is not up; `make up` starts it")
     for file in options.files:

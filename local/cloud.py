@@ -13,8 +13,7 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import boto3
@@ -136,8 +135,10 @@ class LocalCloud:
         Start it on `port` (0: a free one), with a user `deployer` who may do everything.
 
         Raises:
-            LocalError: it did not start; nothing of it is left running.
+            LocalError: it runs already, or did not start; then nothing of it is left running.
         """
+        if self.runs():
+            raise LocalError(f"a local cloud runs already in {self._directory}")
         shutil.rmtree(self._rooms, ignore_errors=True)
         for room in ("tmp", "home"):
             (self._rooms / room).mkdir(parents=True)
@@ -186,22 +187,6 @@ class LocalCloud:
         self._access_file.unlink(missing_ok=True)
         shutil.rmtree(self._rooms, ignore_errors=True)
         return ran
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self._process.tail()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _environment(self, root: Access, port: int) -> dict[str, str]:
         """

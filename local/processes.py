@@ -137,11 +137,14 @@ class Process:
         return self._output.read_text()
 
     def tail(self, lines: int = 20) -> str:
-        """The end of the program's log."""
-        if not self._log.exists():
-            return "(no log)"
-        log = self._log.read_text(errors="replace").splitlines()
-        return "\n".join(log[-lines:]) or "(its log is empty)"
+        """The end of what the program has printed and logged."""
+        said = [
+            line
+            for file in (self._output, self._log)
+            if file.exists()
+            for line in file.read_text(errors="replace").splitlines()
+        ]
+        return "\n".join(said[-lines:]) or "(it has not said anything)"
 
     def stop(self) -> bool:
         """End the program, if need be by force; False when it did not run."""

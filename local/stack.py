@@ -111,7 +111,7 @@ class Stack:
             env=self.access.environment(),
             input=text,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=COMMAND_SECONDS,
         )

@@ -21,6 +21,7 @@ class FakeApiKeys(CanFail):
         return self._cached or self.fresh_key()
 
     def fresh_key(self) -> str:
+        self._cached = None
         self._may_fail("fresh_key")
         if self._secret is None:
             raise ApiKeyMissing("the secret has no value")

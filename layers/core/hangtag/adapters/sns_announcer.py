@@ -42,6 +42,8 @@ def _attributes(
     for name, values in announcement.lists.items():
         attributes[name] = {
             "DataType": "String.Array",
-            "StringValue": json.dumps(values, ensure_ascii=False),
+            "StringValue": json.dumps(
+                [printable(value) for value in values], ensure_ascii=False
+            ),
         }
     return attributes
