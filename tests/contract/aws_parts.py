@@ -1,7 +1,8 @@
-"""Parts of the real template.yaml, made in moto."""
+"""AWS in moto: clients, and parts of the real template.yaml."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
 import boto3
@@ -21,6 +22,20 @@ ONCE = Config(
 _NOT_OF_A_NEW_TABLE = ("PointInTimeRecoverySpecification", "SSESpecification")
 
 
+@cache
+def session() -> boto3.Session:
+    """
+    For all clients: each new session would read botocore's descriptions of AWS again.
+
+    What it is logged in as is made up.
+    """
+    return boto3.Session(
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        region_name=REGION,
+    )
+
+
 def create_table(resource: str = "ResultsTable") -> str:
     """The table as the template has it; its name."""
     properties = {
@@ -28,7 +43,7 @@ def create_table(resource: str = "ResultsTable") -> str:
         for name, value in _properties(resource).items()
         if name not in _NOT_OF_A_NEW_TABLE
     }
-    boto3.client("dynamodb", region_name=REGION).create_table(
+    session().client("dynamodb").create_table(
         TableName=resource, **cast("Any", properties)
     )
     return resource
@@ -41,13 +56,19 @@ def create_queue(resource: str) -> str:
         for name, value in _properties(resource).items()
         if name != "RedrivePolicy"
     }
-    return boto3.client("sqs", region_name=REGION).create_queue(
-        QueueName=resource, Attributes=cast("Any", attributes)
-    )["QueueUrl"]
+    made = (
+        session()
+        .client("sqs")
+        .create_queue(QueueName=resource, Attributes=cast("Any", attributes))
+    )
+    return made["QueueUrl"]
+
+
+_template = cache(read_template)
 
 
 def _properties(resource: str) -> dict[str, Any]:
-    properties: dict[str, Any] = read_template()["Resources"][resource]["Properties"]
+    properties: dict[str, Any] = _template()["Resources"][resource]["Properties"]
     return properties
 
 
@@ -55,7 +76,7 @@ def _text(value: object) -> str:
     """A property as an attribute: a parameter as its default."""
     match value:
         case {"Ref": str(parameter)}:
-            return str(read_template()["Parameters"][parameter]["Default"])
+            return str(_template()["Parameters"][parameter]["Default"])
         case bool():
             return str(value).lower()
         case _:

@@ -50,6 +50,10 @@ class Exchange(BaseHTTPRequestHandler):
         """Like `do_POST`."""
         self.do_POST()
 
+    def do_HEAD(self) -> None:
+        """Like `do_POST`; the reply must have no body."""
+        self.do_POST()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
         """Say nothing."""
 

@@ -1,0 +1,360 @@
+"""What AWS refuses or fails at becomes a leaf of the error tree, with the original behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.stub import Stubber
+
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.s3_objects import S3Objects
+from hangtag.adapters.secrets_manager_key import SecretsManagerKey
+from hangtag.adapters.sns_announcer import SnsAnnouncer
+from hangtag.adapters.sqs_queues import (
+    SqsDeadLetterBox,
+    SqsDeadLetterQueue,
+    SqsUploadQueue,
+)
+from hangtag.failures import (
+    AnnouncementFailed,
+    ApiKeyUnavailable,
+    HangtagError,
+    ObjectForbidden,
+    ObjectUnavailable,
+    QueueUnavailable,
+    ResultsUnavailable,
+    leaves,
+)
+from hangtag.results import announcement_of
+from tests.builders import (
+    URI,
+    a_dead_letter,
+    a_failed_result,
+    a_letter,
+    a_result,
+    an_upload,
+)
+from tests.contract.aws_parts import ONCE, session
+from tests.contract.loopback import (
+    LoopbackServer,
+    answer,
+    hang_up,
+    loopback_server,
+    reset,
+    silence,
+    unused_port,
+)
+from tests.fakes import FakeClock
+
+QUEUE_URL = "http://127.0.0.1/queue"
+TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:topic"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an adapter that reaches AWS."""
+
+    service: str
+    operation: str
+    """boto3's method."""
+    leaf: type[HangtagError]
+    make: Callable[[Any], object]
+    """Makes the call with a client of the service."""
+    forbidden: type[HangtagError] | None = None
+    """The leaf for a refusal, where it is another one."""
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.operation}"
+
+
+def objects(client: Any) -> S3Objects:  # noqa: ANN401 - any service's client
+    """The adapter of S3."""
+    return S3Objects(client, max_image_bytes=1_000)
+
+
+def results(client: Any) -> DynamoDBResults:  # noqa: ANN401 - any service's client
+    """The adapter of DynamoDB."""
+    return DynamoDBResults(client, "ResultsTable", FakeClock())
+
+
+def box(client: Any) -> SqsDeadLetterBox:  # noqa: ANN401 - any service's client
+    """The operators' adapter of SQS."""
+    return SqsDeadLetterBox(
+        client, dead_letter_queue_url=QUEUE_URL, upload_queue_url=QUEUE_URL
+    )
+
+
+def announce(client: Any) -> None:  # noqa: ANN401 - any service's client
+    """The adapter of SNS has one call."""
+    announcement = announcement_of(a_result(), bucket_arn="arn:aws:s3:::bucket")
+    SnsAnnouncer(client, TOPIC_ARN).announce(announcement)
+
+
+def key_of(client: Any) -> SecretsManagerKey:  # noqa: ANN401 - any service's client
+    """The adapter of Secrets Manager."""
+    return SecretsManagerKey(client, "api-key", FakeClock())
+
+
+def dynamodb(operation: str, make: Callable[[DynamoDBResults], object]) -> Call:
+    """A call of the result store."""
+    return Call(
+        "dynamodb", operation, ResultsUnavailable, lambda client: make(results(client))
+    )
+
+
+def sqs(operation: str, make: Callable[[Any], object]) -> Call:
+    """A call of a queue."""
+    return Call("sqs", operation, QueueUnavailable, make)
+
+
+CALLS = [
+    Call(
+        "s3",
+        "head_object",
+        ObjectUnavailable,
+        lambda client: objects(client).find(an_upload()),
+        forbidden=ObjectForbidden,
+    ),
+    Call(
+        "s3",
+        "get_object",
+        ObjectUnavailable,
+        lambda client: objects(client).read(an_upload()),
+        forbidden=ObjectForbidden,
+    ),
+    Call(
+        "secretsmanager",
+        "get_secret_value",
+        ApiKeyUnavailable,
+        lambda client: key_of(client).key(),
+    ),
+    Call(
+        "secretsmanager",
+        "get_secret_value",
+        ApiKeyUnavailable,
+        lambda client: key_of(client).fresh_key(),
+    ),
+    dynamodb(
+        "update_item",
+        lambda store: store.claim(an_upload(), replays=0, lease_seconds=60),
+    ),
+    dynamodb("update_item", lambda store: store.release(an_upload())),
+    dynamodb("update_item", lambda store: store.store_tagged(an_upload(), a_result())),
+    dynamodb("update_item", lambda store: store.finish(an_upload())),
+    dynamodb(
+        "update_item",
+        lambda store: store.store_failed(an_upload(), a_failed_result()),
+    ),
+    dynamodb("query", lambda store: store.is_superseded(an_upload())),
+    dynamodb("query", lambda store: store.newest(URI)),
+    dynamodb("query", lambda store: store.count_ended("TAGGED", since="2026")),
+    Call("sns", "publish", AnnouncementFailed, announce),
+    sqs("send_message", lambda client: SqsUploadQueue(client, QUEUE_URL).send("{}")),
+    sqs(
+        "send_message",
+        lambda client: SqsDeadLetterQueue(client, QUEUE_URL).bury(a_dead_letter()),
+    ),
+    sqs("receive_message", lambda client: box(client).receive()),
+    sqs("delete_message", lambda client: box(client).delete(a_letter("letter-1"))),
+    sqs(
+        "send_message",
+        lambda client: box(client).resend(a_letter("letter-1"), replays=1),
+    ),
+]
+
+REFUSALS = [
+    ("ThrottlingException", 400),
+    ("ProvisionedThroughputExceededException", 400),
+    ("SlowDown", 503),
+    ("InternalServerError", 500),
+    ("ServiceUnavailable", 503),
+    ("KMS.ThrottlingException", 400),
+    ("ExpiredToken", 400),
+]
+
+FORBIDDEN = [("AccessDenied", 403), ("AccessDeniedException", 403), ("403", 403)]
+
+
+def client_of(service: str, endpoint_url: str | None = None) -> Any:  # noqa: ANN401
+    """A client that does not try again."""
+    return session().client(
+        cast("Any", service), endpoint_url=endpoint_url, config=ONCE
+    )
+
+
+def error_of(call: Call, client: Any) -> HangtagError:  # noqa: ANN401
+    """What the adapter raises."""
+    with pytest.raises(HangtagError) as caught:
+        call.make(client)
+    return caught.value
+
+
+def stubbed_error(call: Call, code: str, status: int) -> HangtagError:
+    """What the adapter raises where the service answers with this error."""
+    client = client_of(call.service)
+    with Stubber(client) as stub:
+        stub.add_client_error(
+            call.operation,
+            service_error_code=code,
+            service_message="the service's words",
+            http_status_code=status,
+        )
+        error = error_of(call, client)
+        stub.assert_no_pending_responses()
+    return error
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize(("code", "status"), REFUSALS)
+def test_what_a_service_fails_at_comes_later(
+    call: Call, code: str, status: int
+) -> None:
+    """Throttled, broken, busy: the port's leaf, the service's words, the original behind."""
+    error = stubbed_error(call, code, status)
+
+    assert type(error) is call.leaf
+    assert (error.kind, error.source) == ("transient", "aws")
+    assert "the service's words" in str(error)
+    assert isinstance(error.__cause__, ClientError)
+    assert error.__cause__.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize(("code", "status"), FORBIDDEN)
+def test_what_a_service_forbids_is_told_as_such_where_it_matters(
+    call: Call, code: str, status: int
+) -> None:
+    """A forbidden object has a code of its own: somebody must give access."""
+    error = stubbed_error(call, code, status)
+
+    assert type(error) is (call.forbidden or call.leaf)
+    assert isinstance(error.__cause__, ClientError)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_a_service_that_is_not_there_comes_later(call: Call) -> None:
+    """No connection."""
+    client = client_of(call.service, f"http://127.0.0.1:{unused_port()}")
+
+    error = error_of(call, client)
+
+    assert type(error) is call.leaf
+    assert isinstance(error.__cause__, EndpointConnectionError)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LoopbackServer]:
+    """A service that misbehaves as it is told."""
+    with loopback_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize(
+    "reply",
+    [hang_up, reset, answer(500, b"<html>"), answer(502)],
+    ids=["hangs up", "resets", "500 without a code", "502 without a body"],
+)
+def test_a_service_that_breaks_off_comes_later(
+    server: LoopbackServer, call: Call, reply: Callable[[Any], None]
+) -> None:
+    """The answer is none, or not the service's own."""
+    server.replies(reply)
+
+    error = error_of(call, client_of(call.service, server.url))
+
+    assert type(error) is call.leaf
+    assert isinstance(error.__cause__, ClientError | BotoCoreError)
+
+
+@pytest.mark.parametrize(
+    "call", {call.service: call for call in CALLS}.values(), ids=str
+)
+def test_a_service_that_is_silent_comes_later(
+    server: LoopbackServer, call: Call
+) -> None:
+    """The client's patience is bounded."""
+    server.replies(silence)
+
+    error = error_of(call, client_of(call.service, server.url))
+
+    assert type(error) is call.leaf
+    assert isinstance(error.__cause__, ReadTimeoutError)
+
+
+def test_every_port_of_aws_is_tried() -> None:
+    """A new leaf for something that AWS fails at needs a call here."""
+    unavailable = {
+        leaf for leaf in leaves() if leaf.source == "aws" and leaf.kind == "transient"
+    }
+
+    tried = {call.leaf for call in CALLS} | {call.forbidden for call in CALLS}
+
+    assert tried - {None} == unavailable
+
+
+# ---- calls that do not raise the first error
+
+
+def test_a_delay_that_fails_is_told() -> None:
+    """The messages come back all the same, only later than meant."""
+    client = client_of("sqs")
+    with Stubber(client) as stub:
+        stub.add_client_error(
+            "change_message_visibility_batch", "RequestThrottled", "too fast", 400
+        )
+
+        with pytest.raises(QueueUnavailable, match="too fast"):
+            SqsUploadQueue(client, QUEUE_URL).delay({"handle": 5.0})
+
+
+def test_after_a_call_that_fails_the_other_deliveries_are_delayed() -> None:
+    """Ten at a time: one call that fails is no reason to leave out the next."""
+    client = client_of("sqs")
+    with Stubber(client) as stub:
+        stub.add_client_error(
+            "change_message_visibility_batch", "RequestThrottled", "too fast", 400
+        )
+        stub.add_response(
+            "change_message_visibility_batch", {"Successful": [], "Failed": []}
+        )
+
+        with pytest.raises(QueueUnavailable):
+            SqsUploadQueue(client, QUEUE_URL).delay(
+                {f"handle {number}": 5.0 for number in range(11)}
+            )
+
+        stub.assert_no_pending_responses()
+
+
+def test_putting_letters_back_never_fails() -> None:
+    """It ends a walk, perhaps because of an error that must be seen instead."""
+    client = client_of("sqs")
+    with Stubber(client) as stub:
+        stub.add_client_error(
+            "change_message_visibility_batch", "RequestThrottled", "too fast", 400
+        )
+
+        box(client).put_back([a_letter("letter-1")])
+
+        stub.assert_no_pending_responses()
+
+
+def test_a_result_that_dynamodb_calls_invalid_is_no_outage() -> None:
+    """Too large or too deep: waiting does not help, and each retry would be paid for."""
+    tagged = dynamodb(
+        "update_item", lambda store: store.store_tagged(an_upload(), a_result())
+    )
+
+    error = stubbed_error(tagged, "ValidationException", 400)
+
+    assert (error.code, error.kind) == ("RESULT_TOO_LARGE", "permanent")

@@ -1,0 +1,509 @@
+"""`UploadQueue`, `DeadLetterQueue` and `DeadLetterBox`: in memory and on SQS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hangtag.adapters.sqs_queues import (
+    SqsDeadLetterBox,
+    SqsDeadLetterQueue,
+    SqsUploadQueue,
+)
+from hangtag.dead_letters import DeadLetter
+from hangtag.failures import QueueUnavailable
+from hangtag.ports import DeadLetterBox, DeadLetterQueue, Letter, UploadQueue
+from hangtag.replay import LetterFilter, replay
+from tests.builders import (
+    NOON,
+    URI,
+    a_dead_letter,
+    a_failure,
+    a_letter,
+    an_upload,
+    notification,
+    record,
+)
+from tests.contract.aws_parts import create_queue, session
+from tests.fakes import FakeDeadLetterBox, FakeDeadLetterQueue, FakeUploadQueue
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The template's two queues in moto."""
+
+    client: SQSClient
+    uploads: str
+    dead_letters: str
+
+    def messages(self, url: str, *, hidden_for: int = 0) -> list[MessageTypeDef]:
+        """What can be received now."""
+        return self.client.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            VisibilityTimeout=hidden_for,
+            WaitTimeSeconds=0,
+        ).get("Messages", [])
+
+    def box(self) -> SqsDeadLetterBox:
+        """The adapter for operators."""
+        return SqsDeadLetterBox(
+            self.client,
+            dead_letter_queue_url=self.dead_letters,
+            upload_queue_url=self.uploads,
+        )
+
+
+@pytest.fixture
+def queues(aws: None) -> Queues:  # noqa: ARG001 - the queues are of it
+    """Both queues, empty."""
+    return Queues(
+        session().client("sqs"),
+        create_queue("UploadQueue"),
+        create_queue("DeadLetterQueue"),
+    )
+
+
+def texts_of(message: MessageTypeDef) -> dict[str, str]:
+    """A message's attributes, which are all texts."""
+    attributes = message.get("MessageAttributes", {})
+    assert {value["DataType"] for value in attributes.values()} <= {"String"}
+    return {name: value["StringValue"] for name, value in attributes.items()}
+
+
+def noted_parameters(client: SQSClient, operation: str) -> list[dict[str, Any]]:
+    """What the following calls of an operation ask for, as they are made."""
+    noted: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        noted.append(params)
+
+    client.meta.events.register(f"provide-client-params.sqs.{operation}", note)
+    return noted
+
+
+# ---- the upload queue
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """The upload queue, and what is on it."""
+
+    port: UploadQueue
+    bodies: Callable[[], list[str]]
+    receive: Callable[[], list[str]]
+    """Receipt handles of all messages, which are visible no more."""
+    hidden_for: Callable[[], Mapping[str, int]]
+    """Whole seconds for which handles were asked to be hidden."""
+
+
+def fake_uploads() -> Uploads:
+    """The fake that the pipeline's tests use."""
+    fake = FakeUploadQueue()
+    return Uploads(
+        fake,
+        lambda: fake.bodies,
+        lambda: [f"handle {number}" for number, _ in enumerate(fake.bodies)],
+        lambda: fake.hidden_for,
+    )
+
+
+def sqs_uploads(queues: Queues) -> Uploads:
+    """The adapter, and the upload queue in moto."""
+    calls = noted_parameters(queues.client, "ChangeMessageVisibilityBatch")
+
+    def receive() -> list[str]:
+        handles: list[str] = []
+        while found := queues.messages(queues.uploads, hidden_for=60):
+            handles += [message["ReceiptHandle"] for message in found]
+        return handles
+
+    return Uploads(
+        SqsUploadQueue(queues.client, queues.uploads),
+        lambda: [message["Body"] for message in queues.messages(queues.uploads)],
+        receive,
+        lambda: {
+            entry["ReceiptHandle"]: entry["VisibilityTimeout"]
+            for call in calls
+            for entry in call["Entries"]
+        },
+    )
+
+
+@pytest.fixture(params=["fake", "moto"])
+def uploads(request: pytest.FixtureRequest) -> Uploads:
+    """The fake, then the adapter."""
+    if request.param == "fake":
+        return fake_uploads()
+    return sqs_uploads(request.getfixturevalue("queues"))
+
+
+def test_what_is_sent_is_on_the_queue(uploads: Uploads) -> None:
+    """Byte for byte, in any script."""
+    bodies = [notification(record()), '{"키": "봄 자켓 + 100%"}\n']
+
+    for body in bodies:
+        uploads.port.send(body)
+
+    assert sorted(uploads.bodies()) == sorted(bodies)
+
+
+def test_each_delivery_has_a_delay_of_its_own(uploads: Uploads) -> None:
+    """In whole seconds, never shorter than was meant."""
+    for _ in range(3):
+        uploads.port.send("{}")
+    first, second, third = uploads.receive()
+
+    uploads.port.delay({first: 9.01, second: 900.0, third: 0.0})
+
+    assert uploads.hidden_for() == {first: 10, second: 900, third: 0}
+
+
+def test_more_deliveries_than_fit_into_a_call_are_delayed(uploads: Uploads) -> None:
+    """A batch may have a hundred; SQS takes ten at a time."""
+    for _ in range(23):
+        uploads.port.send("{}")
+    handles = uploads.receive()
+
+    uploads.port.delay(dict.fromkeys(handles, 5.0))
+
+    assert uploads.hidden_for() == dict.fromkeys(handles, 5)
+
+
+def test_no_delivery_needs_no_call(uploads: Uploads) -> None:
+    """SQS takes no empty list."""
+    uploads.port.delay({})
+
+    assert uploads.hidden_for() == {}
+
+
+def test_a_delay_of_nothing_makes_a_delivery_visible(queues: Queues) -> None:
+    """It is worked on again at once."""
+    queue = SqsUploadQueue(queues.client, queues.uploads)
+    queue.send("{}")
+    (message,) = queues.messages(queues.uploads, hidden_for=60)
+    hidden = queues.messages(queues.uploads)
+
+    queue.delay({message["ReceiptHandle"]: 0.0})
+
+    assert (len(hidden), len(queues.messages(queues.uploads))) == (0, 1)
+
+
+def test_a_delay_that_is_refused_is_told_and_the_others_are_done(
+    queues: Queues,
+) -> None:
+    """A handle that SQS does not know must not leave its neighbours without their delay."""
+    queue = SqsUploadQueue(queues.client, queues.uploads)
+    queue.send("{}")
+    (message,) = queues.messages(queues.uploads, hidden_for=60)
+
+    with pytest.raises(QueueUnavailable, match="ReceiptHandleIsInvalid"):
+        queue.delay({"no handle": 5.0, message["ReceiptHandle"]: 0.0})
+
+    assert len(queues.messages(queues.uploads)) == 1
+
+
+# ---- the dead-letter queue
+
+
+@dataclass(frozen=True)
+class Grave:
+    """The dead-letter queue, and what is in it."""
+
+    port: DeadLetterQueue
+    buried: Callable[[], list[tuple[str, dict[str, str]]]]
+    """Bodies and attributes."""
+
+
+def fake_grave() -> Grave:
+    """The fake that the pipeline's tests use."""
+    fake = FakeDeadLetterQueue()
+    return Grave(
+        fake, lambda: [(letter.body, letter.attributes()) for letter in fake.letters]
+    )
+
+
+def sqs_grave(queues: Queues) -> Grave:
+    """The adapter, and the dead-letter queue in moto."""
+    return Grave(
+        SqsDeadLetterQueue(queues.client, queues.dead_letters),
+        lambda: [
+            (message["Body"], texts_of(message))
+            for message in queues.messages(queues.dead_letters)
+        ],
+    )
+
+
+@pytest.fixture(params=["fake", "moto"])
+def grave(request: pytest.FixtureRequest) -> Grave:
+    """The fake, then the adapter."""
+    if request.param == "fake":
+        return fake_grave()
+    return sqs_grave(request.getfixturevalue("queues"))
+
+
+def test_a_buried_letter_carries_its_failure(grave: Grave) -> None:
+    """The notification as the body, the failure as attributes."""
+    upload = an_upload()
+
+    grave.port.bury(a_dead_letter(upload, code="803", replays=2))
+
+    assert grave.buried() == [
+        (
+            upload.notification(),
+            {
+                "ErrorCode": "803",
+                "ErrorKind": "permanent",
+                "ErrorMessage": "Too small.",
+                "ErrorSource": "api",
+                "Attempts": "1",
+                "Replays": "2",
+                "FailedAt": NOON,
+                "Image": URI,
+                "RequestId": "request-1",
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["a\x00b\x1b[31mc\n\ud800\ufffe", " ", "\x00", "너무 작습니다", "x" * 5_000],
+    ids=ascii,
+)
+def test_a_letter_with_any_message_can_be_buried(grave: Grave, message: str) -> None:
+    """SQS refuses control characters and empty values; burying must not fail for them."""
+    letter = DeadLetter("{}", a_failure(message=message), None, 0, "")
+
+    grave.port.bury(letter)
+
+    ((_, attributes),) = grave.buried()
+    assert attributes.get("ErrorMessage", "").isprintable()
+    assert "" not in attributes.values()
+
+
+def test_the_largest_upload_message_fits_into_the_dead_letter_queue(
+    grave: Grave,
+) -> None:
+    """With all its attributes: the queue takes larger messages than the upload queue."""
+    body = "x" * 262_144
+    letter = DeadLetter(
+        body, a_failure(message="y" * 1_000), "s3://b/" + "k" * 1_024, 9, "r"
+    )
+
+    grave.port.bury(letter)
+
+    ((buried, attributes),) = grave.buried()
+    assert (len(buried), len(attributes)) == (262_144, 9)
+
+
+# ---- the operators' box
+
+
+@dataclass(frozen=True)
+class Box:
+    """The operators' view, and what is behind it."""
+
+    port: DeadLetterBox
+    visible: Callable[[], int]
+    """Letters that others can see."""
+    resent: Callable[[], list[tuple[str, dict[str, str]]]]
+    """Bodies on the upload queue, and their attributes."""
+
+
+def fake_box(letters: list[DeadLetter]) -> Box:
+    """The fake that the replay's tests use."""
+    fake = FakeDeadLetterBox(
+        *(a_letter(f"letter-{number}", letter) for number, letter in enumerate(letters))
+    )
+    return Box(
+        fake,
+        lambda: len(fake.visible),
+        lambda: [(body, {"Replays": str(replays)}) for body, replays in fake.resent],
+    )
+
+
+def sqs_box(queues: Queues, letters: list[DeadLetter]) -> Box:
+    """The adapter, and both queues in moto."""
+    queue = SqsDeadLetterQueue(queues.client, queues.dead_letters)
+    for letter in letters:
+        queue.bury(letter)
+
+    def visible() -> int:
+        attributes = queues.client.get_queue_attributes(
+            QueueUrl=queues.dead_letters,
+            AttributeNames=["ApproximateNumberOfMessages"],
+        )["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"])
+
+    def resent() -> list[tuple[str, dict[str, str]]]:
+        return [
+            (message["Body"], texts_of(message))
+            for message in queues.messages(queues.uploads)
+        ]
+
+    return Box(queues.box(), visible, resent)
+
+
+@pytest.fixture(params=["fake", "moto"])
+def box_of(request: pytest.FixtureRequest) -> Callable[..., Box]:
+    """Make a box with these letters in it: the fake, then the adapter."""
+    if request.param == "fake":
+        return lambda *letters: fake_box(list(letters))
+    queues: Queues = request.getfixturevalue("queues")
+    return lambda *letters: sqs_box(queues, list(letters))
+
+
+BoxOf = Callable[..., Box]
+
+
+def test_received_letters_are_hidden_until_they_are_put_back(box_of: BoxOf) -> None:
+    """Two operators do not replay the same letter."""
+    box = box_of(a_dead_letter(code="803"), a_dead_letter(code="807"))
+
+    received = box.port.receive()
+    hidden = (box.visible(), box.port.receive())
+    box.port.put_back(received)
+
+    assert sorted(letter.letter.failure.code for letter in received) == ["803", "807"]
+    assert hidden == (0, [])
+    assert box.visible() == 2
+
+
+def test_letters_come_ten_at_a_time(box_of: BoxOf) -> None:
+    """Each once."""
+    box = box_of(*(a_dead_letter() for _ in range(12)))
+
+    first, second = box.port.receive(), box.port.receive()
+
+    assert (len(first), len(second)) == (10, 2)
+    assert len({letter.id for letter in [*first, *second]}) == 12
+
+
+def test_more_letters_than_fit_into_a_call_are_put_back(box_of: BoxOf) -> None:
+    """A walk holds all the letters it has seen."""
+    box = box_of(*(a_dead_letter() for _ in range(12)))
+    received = [*box.port.receive(), *box.port.receive()]
+
+    box.port.put_back(iter(received))
+
+    assert box.visible() == 12
+
+
+def test_a_letter_is_read_as_it_was_written(box_of: BoxOf) -> None:
+    """Body, failure, image, replays and request."""
+    letter = a_dead_letter(an_upload("드레스/a+b %20.png"), code="500", replays=3)
+    box = box_of(letter)
+
+    (received,) = box.port.receive()
+
+    assert received.letter == letter
+
+
+def test_a_deleted_letter_stays_deleted(box_of: BoxOf) -> None:
+    """Also if it is put back with the others afterwards."""
+    box = box_of(a_dead_letter(code="803"), a_dead_letter(code="807"))
+    received = box.port.receive()
+    deleted = received[0]
+
+    box.port.delete(deleted)
+    box.port.put_back(received)
+
+    (left,) = box.port.receive()
+    assert left.id == received[1].id
+
+
+def test_a_resent_letter_is_its_notification_with_a_count_of_replays(
+    box_of: BoxOf,
+) -> None:
+    """The old failure does not travel along; the letter itself is not touched."""
+    upload = an_upload()
+    box = box_of(a_dead_letter(upload, replays=1))
+    (letter,) = box.port.receive()
+
+    box.port.resend(letter, replays=2)
+    box.port.put_back([letter])
+
+    assert box.resent() == [(upload.notification(), {"Replays": "2"})]
+    assert box.visible() == 1
+
+
+def test_a_replay_leaves_what_it_does_not_mean(box_of: BoxOf) -> None:
+    """The use case on the real calls: send first, delete after, put the others back."""
+    meant = a_dead_letter(an_upload("a"), code="803")
+    other = a_dead_letter(an_upload("b"), code="807")
+    box = box_of(meant, other)
+
+    report = replay(box.port, LetterFilter(codes={"803"}), dry_run=False)
+
+    assert (report.matched, report.done, report.left) == (1, 1, 0)
+    assert box.resent() == [(meant.body, {"Replays": "1"})]
+    assert box.visible() == 1
+
+
+# ---- SQS alone
+
+
+def test_a_letter_is_hidden_for_at_most_half_a_minute(queues: Queues) -> None:
+    """An operator's command that is killed hides nothing for long."""
+    received = noted_parameters(queues.client, "ReceiveMessage")
+
+    queues.box().receive()
+
+    (asked,) = received
+    assert asked["VisibilityTimeout"] <= 30
+
+
+def test_a_letter_without_a_code_reads_as_uncoded(queues: Queues) -> None:
+    """SQS's own redrive moved it: it says nothing, but when it came is known."""
+    upload = an_upload()
+    queues.client.send_message(
+        QueueUrl=queues.dead_letters, MessageBody=upload.notification()
+    )
+
+    (found,) = queues.box().receive()
+
+    failure = found.letter.failure
+    assert (failure.code, failure.kind, failure.attempts) == ("UNCODED", "uncoded", 0)
+    assert failure.failed_at.endswith("Z")
+    assert (found.letter.image, found.letter.replays) == (upload.uri, 0)
+
+
+def test_a_letter_with_foreign_attributes_is_read(queues: Queues) -> None:
+    """Numbers and bytes, and names of ours with strange values."""
+    queues.client.send_message(
+        QueueUrl=queues.dead_letters,
+        MessageBody="hello",
+        MessageAttributes={
+            "ErrorCode": {"DataType": "String", "StringValue": "803"},
+            "Attempts": {"DataType": "String", "StringValue": "many"},
+            "Replays": {"DataType": "Number", "StringValue": "3"},
+            "Image": {"DataType": "Binary", "BinaryValue": b"\xff"},
+        },
+    )
+
+    (found,) = queues.box().receive()
+
+    letter = found.letter
+    assert (letter.body, letter.failure.code) == ("hello", "803")
+    assert (letter.failure.attempts, letter.replays, letter.image) == (0, 3, None)
+
+
+def test_putting_back_what_is_gone_is_no_error(queues: Queues) -> None:
+    """It ends a walk, also after a delete; there is nothing to be done about it."""
+    box = queues.box()
+    SqsDeadLetterQueue(queues.client, queues.dead_letters).bury(a_dead_letter())
+    (held,) = box.receive()
+    unknown = Letter("unknown", "no handle", held.letter)
+
+    box.put_back([unknown, held])
+
+    assert len(queues.messages(queues.dead_letters)) == 1

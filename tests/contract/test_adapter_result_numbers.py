@@ -1,0 +1,237 @@
+"""Answers in DynamoDB's types: nothing is lost that DynamoDB can keep, and nothing is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hangtag.adapters.dynamodb_results import (
+    DynamoDBResults,
+    from_items,
+    to_attribute,
+)
+from hangtag.contract import read_answer
+from tests.builders import (
+    URI,
+    a_result,
+    an_answer,
+    an_upload,
+    answer_document,
+    jacket,
+    to_body,
+)
+from tests.contract.aws_parts import create_table, session
+from tests.fakes import FakeClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LARGEST = Decimal("9." + "9" * 37 + "E+125")
+SMALLEST = Decimal("1E-130")
+
+
+def kept(value: object) -> Any:  # noqa: ANN401 - JSON-like
+    """A value as it comes back."""
+    return from_items({"value": to_attribute(value)})["value"]
+
+
+# ---- any number
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        0,
+        1,
+        -1,
+        10**37,
+        12_345_678_901_234_567_890_123_456_789_012_345_678,
+        Decimal("0.1"),
+        Decimal("0.12345678901234567890123456789012345678"),
+        Decimal("-0.5033992828"),
+        LARGEST,
+        LARGEST.copy_negate(),
+        SMALLEST,
+        SMALLEST.copy_negate(),
+        Decimal("1.234567890123456789012345678901234567E-128"),
+    ],
+)
+def test_a_number_that_dynamodb_can_keep_stays_as_it_is(number: int | Decimal) -> None:
+    """Up to 38 digits, from 1e-130 to 9.99…e125."""
+    assert kept(number) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "rounded"),
+    [
+        (Decimal("0." + "1" * 40), Decimal("0." + "1" * 38)),
+        (Decimal("0." + "6" * 40), Decimal("0." + "6" * 37 + "7")),
+        (10**45 + 1, 10**45),
+        (Decimal("9" * 40), 10**40),
+        (Decimal("1." + "5" * 37 + "E-130"), Decimal("1." + "5" * 34 + "6E-130")),
+    ],
+)
+def test_digits_beyond_38_are_rounded(
+    number: int | Decimal, rounded: int | Decimal
+) -> None:
+    """Not refused."""
+    assert kept(number) == rounded
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1E-131", "-9E-131", "1E-9999999", "0E-500", "0E+500", "-0", "0.000", "-0.0"],
+)
+def test_numbers_next_to_nothing_are_0(number: str) -> None:
+    """No confidence is that small."""
+    assert kept(Decimal(number)) == 0
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1E+126", "-1E+126", "1E+9999999", "-1E+9999999", "9." + "9" * 40 + "E+125"],
+)
+def test_numbers_beyond_all_bounds_are_kept_as_text(number: str) -> None:
+    """Digit for digit; also where rounding alone would bring them beyond."""
+    assert kept(Decimal(number)) == number
+
+
+def test_huge_whole_numbers_are_kept_as_text() -> None:
+    """Whole numbers in JSON have no bound."""
+    assert kept(10**130) == "1" + "0" * 130
+
+
+def test_whole_numbers_come_back_whole() -> None:
+    """An index of 2 is printed as 2, not as 2.0 or 2E+0."""
+    came = [kept(number) for number in (2, Decimal("2.0"), Decimal("2E+2"))]
+
+    assert [(number, type(number)) for number in came] == [
+        (2, int),
+        (2, int),
+        (200, int),
+    ]
+
+
+def test_a_truth_is_no_number() -> None:
+    """Though Python thinks that True is 1."""
+    assert kept([True, False, 1, 0]) == [True, False, 1, 0]
+    assert [type(part) for part in kept([True, 1])] == [bool, int]
+
+
+@given(
+    st.one_of(
+        st.integers(),
+        st.decimals(allow_nan=False, allow_infinity=False),
+        st.builds(
+            lambda digits, exponent: Decimal(digits).scaleb(exponent, Context(prec=99)),
+            st.integers(-(10**50), 10**50),
+            st.integers(-200, 200),
+        ),
+    )
+)
+def test_no_number_is_an_error(number: int | Decimal) -> None:
+    """Each comes back as near as DynamoDB can keep it, or as text."""
+    came = kept(number)
+
+    if isinstance(came, str):
+        assert abs(Decimal(number)) > LARGEST
+        assert Decimal(came) == number
+    elif abs(Decimal(number)) < SMALLEST:
+        assert came == 0
+    else:
+        # 38 digits; two less at the lowest end
+        wide = Context(prec=99)
+        distance = abs(wide.subtract(Decimal(came), Decimal(number)))
+        assert distance <= wide.multiply(abs(Decimal(number)), Decimal("1E-35"))
+
+
+# ---- any answer
+
+NUMBERS = st.builds(
+    lambda digits, exponent: Decimal(digits).scaleb(exponent),
+    st.integers(-(10**28) + 1, 10**28 - 1),
+    st.integers(-100, 90),
+)
+"""Numbers that DynamoDB can keep, in any notation."""
+
+# JSON can spell half a character, which reading makes whole; nothing else is written so
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+NAMES = TEXTS.filter(bool)
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**37), 10**37) | NUMBERS | TEXTS,
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(NAMES, children, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+UNKNOWN_FIELDS = st.dictionaries(NAMES.map("new {}".format), VALUES, max_size=4)
+
+
+def same(left: object, right: object) -> bool:
+    """Equal, and of the same JSON type: 1 is neither true nor "1", but it is 1.0."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(
+            same(value, right[name]) for name, value in left.items()
+        )
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    return left == right
+
+
+@given(VALUES)
+def test_any_value_comes_back(value: object) -> None:
+    """Empty texts, lists and maps, nothing, truths, numbers and any characters."""
+    assert same(value, kept(value))
+
+
+@given(tag=UNKNOWN_FIELDS, found=UNKNOWN_FIELDS, confidence=NUMBERS)
+def test_any_answer_comes_back(
+    tag: dict[str, Any], found: dict[str, Any], confidence: Decimal
+) -> None:
+    """From the bytes of the API to what operators see: fields we know and fields we do not."""
+    item = {"id": "T0345", "name": "재킷", "confidence": confidence}
+    document = answer_document({**jacket(), "item": item, **tag})
+    document["data"]["objects"][0].update(found)
+    answer = read_answer(to_body(document), http_status=201)
+
+    came = kept(answer.document())
+
+    assert same(answer.document(), came)
+    (garment,) = came["objects"][0]["tags"]
+    assert same({"item": item, **tag}, {name: garment[name] for name in ("item", *tag)})
+
+
+# ---- through DynamoDB
+
+
+@pytest.fixture
+def client(aws: None) -> DynamoDBClient:  # noqa: ARG001 - the client is of it
+    """DynamoDB in memory, with the template's table."""
+    create_table()
+    return session().client("dynamodb")
+
+
+def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
+    """It was paid for: no number in it makes it worthless."""
+    store = DynamoDBResults(client, "ResultsTable", FakeClock())
+    odd = {"huge": Decimal("1E+9999999"), "tiny": Decimal("1E-9999999"), "zero": 0}
+    fine = Decimal("0." + "1" * 40)
+    answer = an_answer({**jacket(), "odd": odd, "fine": fine})
+    store.claim(an_upload(), replays=0, lease_seconds=60)
+
+    store.store_tagged(an_upload(), a_result(answer=answer))
+
+    result = store.newest(URI)
+    assert result is not None
+    (garment,) = result["objects"][0]["tags"]
+    assert garment["odd"] == {"huge": "1E+9999999", "tiny": 0, "zero": 0}
+    assert garment["fine"] == Decimal("0." + "1" * 38)

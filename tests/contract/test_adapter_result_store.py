@@ -1,0 +1,550 @@
+"""`ResultStore`: claims, attempts and results, in memory and in DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
+from hangtag.failures import ResultTooLarge
+from hangtag.ports import Busy, Claim, Done, ResultStore
+from hangtag.results import Document
+from hangtag.uploads import Upload
+from tests.builders import (
+    NOON,
+    URI,
+    a_failed_result,
+    a_result,
+    an_answer,
+    an_upload,
+    jacket,
+)
+from tests.contract.aws_parts import create_table, session
+from tests.fakes import FakeClock, FakeResultStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LEASE = 60.0
+
+
+class ReadableResults(ResultStore, Protocol):
+    """A store, and what operators read of it."""
+
+    def newest(self, uri: str) -> Document | None:
+        """The result of the newest version of a key that has ended, or None."""
+        ...
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon, until a test lets time pass."""
+    return FakeClock()
+
+
+@pytest.fixture
+def client(aws: None) -> DynamoDBClient:  # noqa: ARG001 - the client is of it
+    """DynamoDB in memory, with the template's table."""
+    create_table()
+    return session().client("dynamodb")
+
+
+@pytest.fixture
+def dynamodb(client: DynamoDBClient, clock: FakeClock) -> DynamoDBResults:
+    """The adapter."""
+    return DynamoDBResults(client, "ResultsTable", clock)
+
+
+@pytest.fixture(params=["fake", "moto"])
+def store(request: pytest.FixtureRequest, clock: FakeClock) -> ReadableResults:
+    """The fake, then the adapter."""
+    if request.param == "fake":
+        return FakeResultStore(clock)
+    adapter: DynamoDBResults = request.getfixturevalue("dynamodb")
+    return adapter
+
+
+def claim(
+    store: ResultStore, upload: Upload | None = None, *, replays: int = 0
+) -> Claim | Done | Busy:
+    """What the pipeline does first."""
+    return store.claim(upload or an_upload(), replays=replays, lease_seconds=LEASE)
+
+
+def tag(store: ResultStore, upload: Upload, result: Document | None = None) -> None:
+    """An upload from its claim to its end as TAGGED."""
+    claim(store, upload)
+    store.store_tagged(upload, result or a_result(upload))
+    store.finish(upload)
+
+
+def fail(store: ResultStore, upload: Upload, code: str = "807") -> None:
+    """An upload from its claim to its end as FAILED."""
+    claim(store, upload)
+    store.store_failed(upload, a_failed_result(upload, code))
+
+
+def version(number: int, *, sequencer: str | None = "unset") -> Upload:
+    """One of the versions of a key; the sequencers rise with the numbers."""
+    return an_upload(
+        version_id=f"version-{number}",
+        sequencer=f"{number:018X}" if sequencer == "unset" else sequencer,
+    )
+
+
+# ---- claims
+
+
+def test_the_first_claim_begins_the_first_attempt(store: ReadableResults) -> None:
+    """Nothing is known of the upload yet."""
+    assert claim(store) == Claim(1, None)
+
+
+def test_of_two_claimers_one_wins(store: ReadableResults, clock: FakeClock) -> None:
+    """The other is told how long the lease still runs."""
+    claim(store)
+    clock.advance(20)
+
+    assert claim(store) == Busy(40.0)
+
+
+def test_a_claim_holds_until_its_lease_has_run_out(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """To the last moment, and no longer; the next attempt counts on."""
+    claim(store)
+
+    clock.advance(LEASE)
+    at_the_end = claim(store)
+    clock.advance(0.001)
+    after_the_end = claim(store)
+
+    assert (at_the_end, after_the_end) == (Busy(0.0), Claim(2, None))
+
+
+def test_a_new_claim_has_a_lease_of_its_own(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """It begins when the claim does."""
+    claim(store)
+    clock.advance(LEASE + 1)
+    claim(store)
+    clock.advance(10)
+
+    assert claim(store) == Busy(50.0)
+
+
+def test_attempts_count_up_from_release_to_release(store: ReadableResults) -> None:
+    """That is what decides when to bury."""
+    attempts = []
+    for _ in range(4):
+        attempts.append(claim(store))
+        store.release(an_upload())
+
+    assert attempts == [Claim(number, None) for number in (1, 2, 3, 4)]
+
+
+def test_a_replay_of_what_failed_begins_anew(store: ReadableResults) -> None:
+    """It has all its attempts again."""
+    upload = an_upload()
+    claim(store)
+    store.release(upload)
+    claim(store)
+    store.store_failed(upload, a_failed_result())
+
+    replayed = claim(store, replays=1)
+    store.release(upload)
+    retried = claim(store, replays=1)
+
+    assert (replayed, retried) == (Claim(1, None), Claim(2, None))
+
+
+def test_what_failed_begins_anew_without_a_count_of_replays_too(
+    store: ReadableResults,
+) -> None:
+    """AWS's own redrive counts nothing."""
+    fail(store, an_upload())
+
+    assert claim(store) == Claim(1, None)
+
+
+def test_a_replay_of_what_waits_for_a_retry_begins_anew(
+    store: ReadableResults,
+) -> None:
+    """An operator's word is newer; the old delivery that still comes counts on from there."""
+    claim(store)
+    store.release(an_upload())
+
+    replayed = claim(store, replays=1)
+    store.release(an_upload())
+    old = claim(store, replays=0)
+
+    assert (replayed, old) == (Claim(1, None), Claim(2, None))
+
+
+def test_a_replay_does_not_take_a_claim_away(store: ReadableResults) -> None:
+    """Somebody is at it already."""
+    claim(store)
+
+    assert claim(store, replays=1) == Busy(LEASE)
+
+
+def test_a_replay_of_what_a_crash_left_begins_anew(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Its lease has run out."""
+    claim(store)
+    clock.advance(LEASE + 1)
+
+    assert claim(store, replays=1) == Claim(1, None)
+
+
+@pytest.mark.parametrize("replays", [0, 1])
+def test_what_is_done_stays_done(
+    store: ReadableResults, clock: FakeClock, replays: int
+) -> None:
+    """Whoever repeats it or replays it, whenever: it is paid once."""
+    tag(store, an_upload())
+    clock.advance(1_000_000)
+
+    assert claim(store, replays=replays) == Done()
+
+
+def test_what_ends_without_a_result_is_done_too(store: ReadableResults) -> None:
+    """Superseded, or gone."""
+    claim(store)
+    store.finish(an_upload())
+
+    assert claim(store, replays=1) == Done()
+    assert store.newest(URI) is None
+
+
+def test_a_result_that_is_not_announced_comes_with_the_next_claim(
+    store: ReadableResults,
+) -> None:
+    """So that the API is not asked again."""
+    upload = an_upload()
+    result = a_result(upload)
+    claim(store)
+    store.store_tagged(upload, result)
+    store.release(upload)
+
+    assert claim(store) == Claim(2, result)
+
+
+def test_a_result_whose_worker_crashed_before_announcing_comes_too(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Nobody released it."""
+    upload = an_upload()
+    result = a_result(upload)
+    claim(store)
+    store.store_tagged(upload, result)
+    clock.advance(LEASE + 1)
+
+    assert claim(store) == Claim(2, result)
+
+
+def test_a_result_that_could_not_be_announced_survives_the_burial(
+    store: ReadableResults,
+) -> None:
+    """It shows as FAILED until a replay announces it, without asking the API again."""
+    upload = an_upload()
+    result = a_result(upload)
+    claim(store)
+    store.store_tagged(upload, result)
+    failed = a_failed_result(upload, "ANNOUNCEMENT_FAILED")
+    store.store_failed(upload, failed)
+
+    shown = store.newest(URI)
+    replayed = claim(store, replays=1)
+    store.store_tagged(upload, result)
+
+    assert shown == failed
+    assert replayed == Claim(1, result)
+    assert store.newest(URI) == result
+
+
+def test_versions_are_claimed_apart(store: ReadableResults) -> None:
+    """Also a version id that spells like an etag."""
+    by_version = an_upload(version_id="0123456789abcdef")
+    by_etag = an_upload(version_id=None, etag="0123456789abcdef")
+    elsewhere = an_upload("another key", version_id="0123456789abcdef")
+
+    claims = [claim(store, upload) for upload in (by_version, by_etag, elsewhere)]
+
+    assert claims == [Claim(1, None)] * 3
+
+
+@pytest.mark.parametrize(
+    ("key", "version_id"),
+    [
+        ("드레스/봄 +100% #1?.jpg", "version-1"),
+        ("k" * 1_024, "v" * 1_000),
+        ("가" * 341, "가" * 1_000),
+    ],
+    ids=["hostile", "longest", "longest in Korean"],
+)
+def test_any_key_and_version_is_kept(
+    store: ReadableResults, key: str, version_id: str
+) -> None:
+    """S3's longest keys fit, and versions longer than any of S3's."""
+    upload = an_upload(key, version_id=version_id)
+    result = a_result(upload)
+
+    tag(store, upload, result)
+
+    assert store.newest(upload.uri) == result
+    assert claim(store, upload) == Done()
+
+
+# ---- results
+
+
+def test_there_is_no_result_before_there_is_one(store: ReadableResults) -> None:
+    """A claim is none."""
+    nothing = store.newest(URI)
+    claim(store)
+
+    assert (nothing, store.newest(URI)) == (None, None)
+
+
+def test_a_result_is_kept_as_it_is(store: ReadableResults) -> None:
+    """Empty texts and lists, nothing, unknown fields, digits."""
+    garment = {
+        **jacket(),
+        "brandNew": {"text": "", "list": [], "map": {}, "null": None, "true": True},
+        "digits": Decimal("0.12345678901234567890123456789012345678"),
+        "count": 12_345_678_901_234_567_890_123_456_789_012_345_678,
+    }
+    result = a_result(answer=an_answer(garment))
+
+    tag(store, an_upload(), result)
+
+    assert store.newest(URI) == result
+
+
+def test_a_failure_is_kept_as_it_is(store: ReadableResults) -> None:
+    """It is what `hangtag results show` prints."""
+    fail(store, an_upload())
+
+    assert store.newest(URI) == a_failed_result()
+
+
+def test_a_replay_that_is_tagged_leaves_no_failure(store: ReadableResults) -> None:
+    """The last word counts."""
+    upload = an_upload()
+    fail(store, upload)
+    claim(store, replays=1)
+    store.store_tagged(upload, a_result(upload))
+    store.finish(upload)
+
+    assert store.newest(URI) == a_result(upload)
+
+
+def test_a_replay_that_fails_again_shows_the_new_failure(
+    store: ReadableResults,
+) -> None:
+    """Not the one that was there before."""
+    fail(store, an_upload(), "807")
+    fail(store, an_upload(), "805")
+
+    assert store.newest(URI) == a_failed_result(code="805")
+
+
+def test_while_a_replay_runs_the_old_failure_is_shown(store: ReadableResults) -> None:
+    """Until there is something newer to tell."""
+    fail(store, an_upload())
+    claim(store, replays=1)
+
+    assert store.newest(URI) == a_failed_result()
+
+
+def test_a_result_that_does_not_fit_is_refused(store: ReadableResults) -> None:
+    """With an error of its own: no retry makes it smaller. Its failure fits."""
+    upload = an_upload()
+    result = {**a_result(upload), "more": "x" * 500_000}
+    claim(store)
+
+    with pytest.raises(ResultTooLarge):
+        store.store_tagged(upload, result)
+
+    store.store_failed(upload, a_failed_result(upload, "RESULT_TOO_LARGE"))
+    assert store.newest(URI) == a_failed_result(code="RESULT_TOO_LARGE")
+
+
+def test_a_large_result_fits(store: ReadableResults) -> None:
+    """Far larger than any answer is."""
+    result = {**a_result(), "more": "x" * 300_000}
+
+    tag(store, an_upload(), result)
+
+    assert store.newest(URI) == result
+
+
+# ---- newest wins
+
+
+@pytest.mark.parametrize("arrival", list(permutations((1, 2, 3))))
+def test_the_newest_wins_whatever_the_order_of_arrival(
+    store: ReadableResults, arrival: tuple[int, ...]
+) -> None:
+    """An older event that arrives late, or is answered late, does not matter."""
+    for number in arrival:
+        tag(store, version(number))
+
+    assert store.newest(URI) == a_result(version(3))
+
+
+def test_the_newest_wins_though_it_failed(store: ReadableResults) -> None:
+    """An old picture's tags would be wrong for the new one."""
+    fail(store, version(2))
+    tag(store, version(1))
+
+    assert store.newest(URI) == a_failed_result(version(2))
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (None, "0"),
+        (None, "0065A3F1C2D4E5B607"),
+        ("9", "10"),
+        ("FF", "100"),
+        ("0065a3f1c2d4e5b607", "0065A3F1C2D4E5B608"),
+        ("0065A3F1C2D4E5B6FF", "65a3f1c2d4e5b700"),
+    ],
+)
+def test_sequencers_are_compared_as_numbers(
+    store: ReadableResults, older: str | None, newer: str
+) -> None:
+    """Hexadecimal ones of any length and case; an event without one is older than all."""
+    old = version(1, sequencer=older)
+    new = version(2, sequencer=newer)
+    tag(store, new)
+    tag(store, old)
+
+    assert store.newest(URI) == a_result(new)
+    assert (store.is_superseded(old), store.is_superseded(new)) == (True, False)
+
+
+@pytest.mark.parametrize("end", [tag, fail])
+def test_an_upload_is_superseded_by_a_newer_one_that_ended(
+    store: ReadableResults, end: Callable[[ResultStore, Upload], None]
+) -> None:
+    """However it ended; not by an older one, by itself or by one that is worked on."""
+    claim(store, version(3))
+    end(store, version(2))
+    end(store, version(1))
+
+    superseded = [store.is_superseded(version(number)) for number in (1, 2, 3)]
+
+    assert superseded == [True, False, False]
+
+
+def test_keys_do_not_supersede_one_another(store: ReadableResults) -> None:
+    """Nor does a key that begins with another's name."""
+    tag(store, an_upload("a", sequencer="1"))
+    tag(store, an_upload("ab", sequencer="2"))
+
+    assert store.is_superseded(an_upload("a", sequencer="1")) is False
+    assert store.newest(an_upload("a").uri) == a_result(an_upload("a", sequencer="1"))
+
+
+# ---- DynamoDB alone
+
+
+def item_of(client: DynamoDBClient, upload: Upload) -> Document:
+    """All that stands in the table about an upload."""
+    item = client.get_item(
+        TableName="ResultsTable",
+        Key={"uri": {"S": upload.uri}, "version": {"S": upload.version}},
+    )["Item"]
+    return from_items(item)
+
+
+def test_a_failed_item_keeps_what_a_replay_sends(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """Dead letters expire after 14 days; tagged items need it no more."""
+    upload = an_upload()
+    fail(dynamodb, upload)
+    failed = item_of(client, upload)
+
+    claim(dynamodb, replays=1)
+    dynamodb.store_tagged(upload, a_result(upload))
+
+    assert failed["notification"] == upload.notification()
+    assert {"notification", "failed"} & set(item_of(client, upload)) == set()
+
+
+def test_a_result_that_is_nested_too_deeply_is_refused(
+    dynamodb: DynamoDBResults,
+) -> None:
+    """What can be read may be too deep to be written; a retry would pay for it again."""
+    deep: list[Any] = []
+    for _ in range(450):
+        deep = [deep]
+    claim(dynamodb)
+
+    with pytest.raises(ResultTooLarge):
+        dynamodb.store_tagged(an_upload(), {**a_result(), "deep": deep})
+
+
+def test_two_replays_at_the_same_moment_begin_one_attempt(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """Between the look at the failed item and the claim another worker was faster."""
+    fail(dynamodb, an_upload())
+    claims: list[Claim | Done | Busy] = []
+    requests: list[str] = []
+
+    def other_worker(**_: Any) -> None:  # noqa: ANN401 - botocore's
+        requests.append("UpdateItem")
+        if len(requests) == 2:
+            claims.append(claim(dynamodb, replays=1))
+
+    client.meta.events.register("before-call.dynamodb.UpdateItem", other_worker)
+
+    slower = claim(dynamodb, replays=1)
+
+    assert claims == [Claim(1, None)]
+    assert isinstance(slower, Busy)
+
+
+def test_ended_uploads_are_counted_by_status_and_time(
+    dynamodb: DynamoDBResults,
+) -> None:
+    """Over all partitions of the index; the moment itself counts."""
+    for number in range(20):
+        tag(dynamodb, an_upload(f"tagged {number}"))
+    for number in range(3):
+        fail(dynamodb, an_upload(f"failed {number}"))
+    claim(dynamodb, an_upload("still at it"))
+
+    counted = [
+        dynamodb.count_ended(status, since=since)
+        for status in ("TAGGED", "FAILED", "REMOVED")
+        for since in ("2026-11-22T11:59:59.999Z", NOON, "2026-11-22T12:00:00.001Z")
+    ]
+
+    assert counted == [20, 20, 0, 3, 3, 0, 0, 0, 0]
+
+
+def test_a_replay_that_is_tagged_changes_the_count(dynamodb: DynamoDBResults) -> None:
+    """An upload has one end."""
+    upload = an_upload()
+    fail(dynamodb, upload)
+    claim(dynamodb, replays=1)
+    dynamodb.store_tagged(upload, a_result(upload))
+    dynamodb.finish(upload)
+
+    counted = [
+        dynamodb.count_ended(status, since=NOON) for status in ("TAGGED", "FAILED")
+    ]
+
+    assert counted == [1, 0]

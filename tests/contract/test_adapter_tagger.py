@@ -1,0 +1,617 @@
+"""The Tagger API over HTTP: `HttpTagger` against a server on loopback, and its fake."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from threading import Barrier, Thread
+
+import pytest
+
+from hangtag.adapters.http_tagger import MAX_ANSWER_BYTES, HttpTagger
+from hangtag.contract import Answer, Context, Language, RequestBody, TaggingRequest
+from hangtag.failures import (
+    ApiTimeout,
+    ApiUnreachable,
+    BadAnswer,
+    HangtagError,
+    HttpStatus,
+    KeyRefused,
+    PrefixRefused,
+    QuotaExceeded,
+    SidesTooSmall,
+)
+from hangtag.ports import Tagger
+from tests.builders import (
+    API_KEY,
+    PNG,
+    an_answer,
+    answer_document,
+    failed_answer_document,
+    jacket,
+    to_body,
+)
+from tests.contract.loopback import (
+    Exchange,
+    LoopbackServer,
+    Reply,
+    answer,
+    answer_and_hang_up,
+    hang_up,
+    loopback_server,
+    part_of_an_answer,
+    part_of_an_answer_and_silence,
+    reset,
+    silence,
+    trickle,
+    unused_port,
+)
+from tests.fakes import FakeTagger
+
+TAGS = "/tagger/v2.12/tags"
+GOOD = to_body(answer_document())
+SOON = 0.3
+"""Seconds after which the tests give up waiting."""
+TRICKLE = 1_000
+"""Bytes that take far longer than that, one by one."""
+
+
+def ask(
+    tagger: Tagger,
+    *,
+    image: bytes = PNG,
+    context: Context | None = None,
+    with_prefix: bool = True,
+    language: Language = "en",
+    api_key: str = API_KEY,
+    timeout_seconds: float = 10,
+) -> Answer:
+    """One call about a small picture."""
+    return tagger.ask(
+        RequestBody(
+            image, "image/png", context or Context.model_validate({}), with_prefix
+        ),
+        language=language,
+        api_key=api_key,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def refusal(code: int, message: str) -> bytes:
+    """The body of an answer that refuses."""
+    return to_body(failed_answer_document(code, message))
+
+
+@pytest.fixture
+def api() -> Iterator[LoopbackServer]:
+    """A Tagger API that answers well until it is told otherwise."""
+    with loopback_server() as server:
+        server.replies(answer(201, GOOD))
+        yield server
+
+
+@pytest.fixture
+def tagger(api: LoopbackServer) -> HttpTagger:
+    """The adapter, with the API's address."""
+    return HttpTagger(api.url + TAGS, connections=4)
+
+
+# ---- the fake and the adapter
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A `Tagger`, and a way to tell it what to say."""
+
+    tagger: Tagger
+    takes_only_key: Callable[[str], None]
+    refuses_the_prefix: Callable[[], None]
+
+
+def fake_tagger() -> Asked:
+    """The fake that the pipeline's tests use."""
+    fake = FakeTagger()
+
+    def takes_only_key(key: str) -> None:
+        fake.accepted_key = key
+
+    def refuses_the_prefix() -> None:
+        fake.refuses_the_prefix = True
+
+    return Asked(fake, takes_only_key, refuses_the_prefix)
+
+
+def http_tagger(api: LoopbackServer) -> Asked:
+    """The adapter, and an API on loopback that looks at what it is asked."""
+
+    def takes_only_key(key: str) -> None:
+        def reply(exchange: Exchange) -> None:
+            right = exchange.headers["x-api-key"] == key
+            (answer(201, GOOD) if right else answer(401, refusal(609, "Wrong key.")))(
+                exchange
+            )
+
+        api.replies(reply)
+
+    def refuses_the_prefix() -> None:
+        def reply(exchange: Exchange) -> None:
+            asked = json.loads(api.received[-1].body)
+            has_prefix = asked["image"]["content"].startswith("data:")
+            (answer(400, refusal(801, "No.")) if has_prefix else answer(201, GOOD))(
+                exchange
+            )
+
+        api.replies(reply)
+
+    return Asked(
+        HttpTagger(api.url + TAGS, connections=1), takes_only_key, refuses_the_prefix
+    )
+
+
+@pytest.fixture(params=["fake", "http"])
+def asked(request: pytest.FixtureRequest, api: LoopbackServer) -> Asked:
+    """The fake, then the adapter."""
+    return fake_tagger() if request.param == "fake" else http_tagger(api)
+
+
+def test_a_question_is_answered(asked: Asked) -> None:
+    """What the API says is what the pipeline gets."""
+    assert ask(asked.tagger) == an_answer()
+
+
+def test_a_refused_key_is_told_as_such(asked: Asked) -> None:
+    """The pipeline fetches a fresh key on it."""
+    asked.takes_only_key("another-key")
+
+    with pytest.raises(KeyRefused):
+        ask(asked.tagger)
+
+    assert ask(asked.tagger, api_key="another-key") == an_answer()
+
+
+def test_a_refused_prefix_is_told_as_such(asked: Asked) -> None:
+    """The pipeline asks again without it."""
+    asked.refuses_the_prefix()
+
+    with pytest.raises(PrefixRefused):
+        ask(asked.tagger)
+
+    assert ask(asked.tagger, with_prefix=False) == an_answer()
+
+
+# ---- what is sent
+
+
+def test_the_request_is_the_documented_one(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """Method, path, headers, and a body with an exact length that reads as a request."""
+    context = Context.model_validate({"id": "셔츠-1", "detection": ("TOP", "SHOES")})
+
+    ask(tagger, image=PNG * 10_000, context=context, language="ko")
+
+    (request,) = api.received
+    told = request.headers
+    assert (request.method, request.path) == ("POST", TAGS)
+    assert told["x-api-key"] == API_KEY
+    assert told["accept-language"] == "ko"
+    assert told["accept"] == "application/json"
+    assert told["content-type"] == "application/json"
+    assert told["content-length"] == str(len(request.body))
+    assert "transfer-encoding" not in told
+    body = RequestBody(PNG * 10_000, "image/png", context)
+    assert request.body == b"".join(body)
+    assert TaggingRequest.model_validate_json(request.body).context == context
+
+
+def test_a_connection_is_used_again(api: LoopbackServer, tagger: HttpTagger) -> None:
+    """A handshake for every picture would cost more than the answer."""
+    for _ in range(3):
+        ask(tagger)
+
+    assert len({request.client_port for request in api.received}) == 1
+
+
+def test_a_connection_is_used_again_after_a_refusal(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """Refusals are answers like others."""
+    api.replies(answer(400, refusal(807, "Too small.")), answer(201, GOOD))
+    with pytest.raises(SidesTooSmall):
+        ask(tagger)
+
+    ask(tagger)
+
+    assert len({request.client_port for request in api.received}) == 1
+
+
+def test_a_connection_closed_while_idle_does_not_fail_the_next_call(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """Servers close idle connections without a word; the next call opens another."""
+    api.replies(answer_and_hang_up(201, GOOD), answer(201, GOOD))
+    ask(tagger)
+    assert api.hung_up.wait(10)
+
+    ask(tagger)
+
+    assert len({request.client_port for request in api.received}) == 2
+
+
+def test_a_batch_asks_at_the_same_time(api: LoopbackServer, tagger: HttpTagger) -> None:
+    """Each of the answers waits for all the questions: one by one none would come."""
+    together = Barrier(4)
+
+    def reply(exchange: Exchange) -> None:
+        together.wait(10)
+        answer(201, GOOD)(exchange)
+
+    api.replies(reply)
+    answers: list[Answer] = []
+    threads = [
+        Thread(target=lambda: answers.append(ask(tagger)))
+        for _ in range(together.parties)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == [an_answer()] * together.parties
+
+
+# ---- what comes back
+
+
+def test_an_answers_digits_are_kept(api: LoopbackServer, tagger: HttpTagger) -> None:
+    """Numbers go through as they were written."""
+    tag = jacket()
+    api.replies(answer(201, to_body(answer_document(tag))))
+
+    assert ask(tagger).objects[0]["tags"] == [tag]
+
+
+def test_a_compressed_answer_is_read(api: LoopbackServer, tagger: HttpTagger) -> None:
+    """We say that we take it, so we must."""
+    api.replies(answer(201, gzip.compress(GOOD), Content_Encoding="gzip"))
+
+    assert ask(tagger) == an_answer()
+
+
+def test_an_answer_in_chunks_is_read(api: LoopbackServer, tagger: HttpTagger) -> None:
+    """Proxies take the length away and send pieces."""
+
+    def reply(exchange: Exchange) -> None:
+        exchange.send_response(201)
+        exchange.send_header("Transfer-Encoding", "chunked")
+        exchange.end_headers()
+        for piece in (GOOD[:10], GOOD[10:]):
+            exchange.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        exchange.wfile.write(b"0\r\n\r\n")
+
+    api.replies(reply)
+
+    assert ask(tagger) == an_answer()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (401, refusal(609, "Wrong key."), "609"),
+        (400, refusal(802, "Unreadable."), "802"),
+        (429, refusal(823, "Used up."), "823"),
+        (500, refusal(500, "Sorry."), "500"),
+        (201, refusal(807, "Too small."), "807"),
+        (200, refusal(609, "Wrong key."), "609"),
+        (400, b"no", "HTTP_400"),
+        (403, b"<html>", "HTTP_403"),
+        (413, b"", "HTTP_413"),
+        (429, b"slow down", "HTTP_429"),
+        (500, b"", "HTTP_500"),
+        (503, b'{"message": "no"}', "HTTP_503"),
+        (201, b"<html>hello</html>", "BAD_ANSWER"),
+        (200, b"", "BAD_ANSWER"),
+        (201, b"[]", "BAD_ANSWER"),
+        (201, b'{"status": "ok"}', "BAD_ANSWER"),
+        (204, b"", "BAD_ANSWER"),
+    ],
+)
+def test_what_is_no_answer_has_a_code(
+    api: LoopbackServer,
+    tagger: HttpTagger,
+    status: int,
+    body: bytes,
+    code: str,
+) -> None:
+    """The number in the body where there is one, whatever the HTTP status says."""
+    api.replies(answer(status, body))
+
+    with pytest.raises(HangtagError) as caught:
+        ask(tagger)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("120", 120.0),
+        ("0", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("\u0663", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2035 00:00:00 +9999", None),
+    ],
+)
+def test_retry_after_is_read_as_far_as_it_can_be(
+    api: LoopbackServer, tagger: HttpTagger, said: str, seconds: float | None
+) -> None:
+    """A number, or a date; garbage is as good as nothing."""
+    # http.server writes headers as Latin-1
+    value = said.encode().decode("latin-1")
+    api.replies(answer(429, b"slow down", Retry_After=value))
+
+    with pytest.raises(HttpStatus) as caught:
+        ask(tagger)
+
+    assert caught.value.retry_after_seconds == seconds
+
+
+def test_retry_after_may_be_a_date(api: LoopbackServer, tagger: HttpTagger) -> None:
+    """Seconds from now, in the clock of this machine."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    api.replies(
+        answer(503, b"", Retry_After=format_datetime(later, usegmt=True)),
+    )
+
+    with pytest.raises(HttpStatus) as caught:
+        ask(tagger)
+
+    asked_for = caught.value.retry_after_seconds
+    assert asked_for is not None
+    assert 3_000 < asked_for <= 3_600
+
+
+def test_retry_after_counts_for_the_apis_own_codes_too(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """A quota that says when it is renewed is waited for."""
+    api.replies(answer(429, refusal(823, "Used up."), Retry_After="60"))
+
+    with pytest.raises(QuotaExceeded) as caught:
+        ask(tagger)
+
+    assert caught.value.retry_after_seconds == 60.0
+
+
+# ---- redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(
+    api: LoopbackServer, tagger: HttpTagger, status: int
+) -> None:
+    """The key goes to the configured address and nowhere else."""
+    with loopback_server() as elsewhere:
+        elsewhere.replies(answer(201, GOOD))
+        api.replies(answer(status, b"moved", Location=elsewhere.url + TAGS))
+
+        with pytest.raises(HttpStatus) as caught:
+            ask(tagger)
+
+        assert elsewhere.received == []
+    assert caught.value.code == f"HTTP_{status}"
+    assert len(api.received) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[", "\xff\xfe", "", "//", "?"])
+def test_a_redirect_to_nowhere_is_an_answer_like_others(
+    api: LoopbackServer, tagger: HttpTagger, location: str
+) -> None:
+    """What is not followed need not be understood."""
+    api.replies(answer(302, b"moved", Location=location))
+
+    with pytest.raises(HttpStatus) as caught:
+        ask(tagger)
+
+    assert caught.value.code == "HTTP_302"
+
+
+# ---- no answer
+
+
+def test_an_api_that_is_not_there_is_unreachable() -> None:
+    """Nobody listens."""
+    tagger = HttpTagger(f"http://127.0.0.1:{unused_port()}{TAGS}", connections=1)
+
+    with pytest.raises(ApiUnreachable) as caught:
+        ask(tagger)
+
+    assert caught.value.__cause__ is not None
+
+
+def test_an_api_that_takes_no_connection_is_unreachable() -> None:
+    """A server whose queue of connections is full does not even refuse."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for caller in waiting:
+            caller.settimeout(0)
+            caller.connect_ex(address)
+        tagger = HttpTagger(f"http://127.0.0.1:{address[1]}{TAGS}", connections=1)
+
+        with pytest.raises(ApiUnreachable) as caught:
+            ask(tagger, timeout_seconds=SOON)
+
+        for caller in waiting:
+            caller.close()
+    assert "within 0.3 s" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        hang_up,
+        reset,
+        part_of_an_answer(201, GOOD[:20], length=len(GOOD)),
+        part_of_an_answer(201, b"", length=len(GOOD)),
+        lambda exchange: exchange.wfile.write(b"no HTTP at all\r\n\r\n"),
+    ],
+    ids=["hangs up", "resets", "half an answer", "only headers", "no HTTP"],
+)
+def test_a_connection_that_breaks_is_unreachable(
+    api: LoopbackServer, tagger: HttpTagger, reply: Reply
+) -> None:
+    """Half an answer is none; and the call is not repeated behind our back."""
+    api.replies(reply)
+
+    with pytest.raises(ApiUnreachable) as caught:
+        ask(tagger, timeout_seconds=SOON)
+
+    assert caught.value.__cause__ is not None
+    assert len(api.received) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        silence,
+        part_of_an_answer_and_silence(201, GOOD[:20], length=len(GOOD)),
+        trickle(201, b" " * TRICKLE, seconds=0.01),
+        trickle(500, b" " * TRICKLE, seconds=0.01),
+    ],
+    ids=["silence", "half an answer", "trickle", "trickling refusal"],
+)
+def test_an_answer_that_takes_too_long_is_a_timeout(
+    api: LoopbackServer, tagger: HttpTagger, reply: Reply
+) -> None:
+    """The time is for the whole answer, not for each of its bytes."""
+    api.replies(reply)
+
+    with pytest.raises(ApiTimeout) as caught:
+        ask(tagger, timeout_seconds=SOON)
+
+    assert "within 0.3 s" in str(caught.value)
+    assert caught.value.__cause__ is not None
+    assert api.trickled < TRICKLE
+
+
+def test_an_api_that_does_not_take_the_question_is_unreachable() -> None:
+    """It accepts the connection and reads nothing of an image that fits into no buffer."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        tagger = HttpTagger(f"http://127.0.0.1:{deaf.getsockname()[1]}", connections=1)
+
+        with pytest.raises(ApiUnreachable) as caught:
+            ask(tagger, image=PNG * 200_000, timeout_seconds=SOON)
+
+    assert caught.value.__cause__ is not None
+
+
+def test_after_a_timeout_the_next_call_gets_its_own_answer(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """A late answer is nobody's: its connection is not used again."""
+    api.replies(
+        part_of_an_answer_and_silence(201, GOOD[:20], length=len(GOOD)),
+        answer(201, GOOD),
+    )
+    with pytest.raises(ApiTimeout):
+        ask(tagger, timeout_seconds=SOON)
+
+    assert ask(tagger) == an_answer()
+    assert len({request.client_port for request in api.received}) == 2
+
+
+def test_an_answer_that_does_not_end_is_no_answer(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """Memory is bounded, whatever comes."""
+    api.replies(answer(201, b" " * (MAX_ANSWER_BYTES + 1)))
+
+    with pytest.raises(BadAnswer) as caught:
+        ask(tagger)
+
+    assert "longer than" in str(caught.value)
+
+
+def test_a_small_answer_that_unpacks_to_a_huge_one_is_no_answer(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """The bound is on what is read out, not on what is sent."""
+    packed = gzip.compress(b" " * (MAX_ANSWER_BYTES + 1))
+    api.replies(answer(201, packed, Content_Encoding="gzip"))
+
+    with pytest.raises(BadAnswer) as caught:
+        ask(tagger)
+
+    assert "longer than" in str(caught.value)
+
+
+def test_an_answer_that_does_not_unpack_is_no_answer(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """It came over whole, but it is not what it says."""
+    api.replies(answer(201, GOOD, Content_Encoding="gzip"))
+
+    with pytest.raises(BadAnswer):
+        ask(tagger)
+
+
+# ---- the key
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        hang_up,
+        reset,
+        silence,
+        answer(401, refusal(609, "Wrong key.")),
+        answer(302, b"", Location="http://127.0.0.1/"),
+        answer(201, b"<html>"),
+        part_of_an_answer(201, GOOD[:20], length=len(GOOD)),
+    ],
+    ids=["hang up", "reset", "silence", "609", "redirect", "no JSON", "half"],
+)
+def test_the_key_stands_in_no_errors_text(
+    api: LoopbackServer, tagger: HttpTagger, reply: Reply
+) -> None:
+    """Errors are logged, buried and shown; neither they nor their causes tell the key."""
+    api.replies(reply)
+
+    with pytest.raises(HangtagError) as caught:
+        ask(tagger, timeout_seconds=SOON)
+
+    assert API_KEY not in "".join(traceback.format_exception_only(caught.value))
+    assert API_KEY not in _texts(caught.value)
+
+
+@pytest.mark.parametrize("key", ["secret\r\nx-more: 1", " secret", "secret\n"])
+def test_a_key_that_is_no_header_is_not_sent_and_not_told(
+    api: LoopbackServer, tagger: HttpTagger, key: str
+) -> None:
+    """It would be two headers, or none."""
+    with pytest.raises(HangtagError) as caught:
+        ask(tagger, api_key=key)
+
+    assert "secret" not in str(caught.value)
+    assert api.received == []
+
+
+def _texts(error: BaseException | None) -> str:
+    """What an error and those it came from say."""
+    texts = ""
+    while error is not None:
+        texts += str(error)
+        error = error.__cause__ or error.__context__
+    return texts
