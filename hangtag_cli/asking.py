@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from hangtag.adapters.system_clock import SystemClock
+from hangtag.asking import Asker
 from hangtag.contract import (
     SIGNATURE_BYTES,
     Answer,
     Context,
     Language,
-    RequestBody,
     media_type,
 )
 from hangtag.failures import (
     EmptyImage,
     ImageTooLarge,
-    PrefixRefused,
     UnsupportedFormat,
 )
-from hangtag.pipeline import API_TIMEOUT_SECONDS
 from hangtag.ports import StoredImage, Tagger
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -43,20 +43,32 @@ class Question:
             HangtagError: The file is not to be sent, or the API did not answer it.
             OSError: The file cannot be read.
         """
-        image = read_image(file)
-        try:
-            return self._ask(image, with_prefix=True)
-        except PrefixRefused:
-            # The API's documentation contradicts itself about the prefix.
-            return self._ask(image, with_prefix=False)
-
-    def _ask(self, image: StoredImage, *, with_prefix: bool) -> Answer:
-        return self.tagger.ask(
-            RequestBody(image.content, image.media_type, self.context, with_prefix),
+        return Asker(self.tagger, _OneKey(self.api_key), SystemClock()).ask_about(
+            read_image(file),
+            self.context,
             language=self.language,
-            api_key=self.api_key,
-            timeout_seconds=API_TIMEOUT_SECONDS,
+            deadline=_NoDeadline(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _OneKey:
+    """`ApiKeys` with the one key a person gave."""
+
+    api_key: str
+
+    def key(self) -> str:
+        return self.api_key
+
+    def fresh_key(self) -> str:
+        return self.api_key
+
+
+class _NoDeadline:
+    """`Deadline` of a person who waits; the API has its usual time."""
+
+    def seconds_left(self) -> float:
+        return math.inf
 
 
 def read_image(file: Path) -> StoredImage:

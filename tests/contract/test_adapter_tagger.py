@@ -15,7 +15,7 @@ from threading import Barrier, Thread
 import pytest
 
 from hangtag.adapters.http_tagger import MAX_ANSWER_BYTES, HttpTagger
-from hangtag.contract import Answer, Context, Language, RequestBody, TaggingRequest
+from hangtag.contract import Answer, Base64Body, Context, Language, TaggingRequest
 from hangtag.failures import (
     ApiTimeout,
     ApiUnreachable,
@@ -74,7 +74,7 @@ def ask(
 ) -> Answer:
     """One call about a small picture."""
     return tagger.ask(
-        RequestBody(
+        Base64Body(
             image, "image/png", context or Context.model_validate({}), with_prefix
         ),
         language=language,
@@ -205,7 +205,7 @@ def test_the_request_is_the_documented_one(
     assert told["content-type"] == "application/json"
     assert told["content-length"] == str(len(request.body))
     assert "transfer-encoding" not in told
-    body = RequestBody(PNG * 10_000, "image/png", context)
+    body = Base64Body(PNG * 10_000, "image/png", context)
     assert request.body == b"".join(body)
     assert TaggingRequest.model_validate_json(request.body).context == context
 

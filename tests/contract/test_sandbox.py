@@ -29,8 +29,8 @@ from hangtag.contract import (
     LANGUAGES,
     MEDIA_TYPES,
     Answer,
+    Base64Body,
     Context,
-    RequestBody,
     media_type,
     read_answer,
 )
@@ -141,7 +141,7 @@ def test_each_of_the_six_formats_is_taken(url: str, kind: str) -> None:
     """With the prefix the product sends."""
     image = picture(kind=kind)
     context = Context.model_validate({})
-    pieces = RequestBody(image, f"image/{kind.lower()}", context)
+    pieces = Base64Body(image, f"image/{kind.lower()}", context)
 
     tag = only_tag(answered(post(url, b"".join(pieces))))
 
@@ -288,7 +288,7 @@ def test_a_connection_serves_many_requests(url: str) -> None:
 
 def test_a_body_in_chunks_is_read(url: str) -> None:
     """Clients need not know the length of what they send."""
-    pieces = RequestBody(picture(), "image/png", Context.model_validate({}))
+    pieces = Base64Body(picture(), "image/png", Context.model_validate({}))
 
     response = requests.post(
         url + TAGS, data=iter(pieces), headers={"x-api-key": KEY}, timeout=30

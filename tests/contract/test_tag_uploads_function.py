@@ -104,6 +104,7 @@ class Stack:
             "HANGTAG_TAGGER_API_URL": f"{self.api.url}/tagger/v2.12/tags",
             "HANGTAG_LANGUAGE": "en",
             "HANGTAG_DETECTION": "",
+            "HANGTAG_IMAGE_TRANSPORT": "base64",
             "HANGTAG_BATCH_SIZE": "10",
             "HANGTAG_MAX_ATTEMPTS": "2",
             "HANGTAG_RETRY_BASE_SECONDS": "0",

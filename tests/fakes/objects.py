@@ -3,10 +3,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from hangtag.contract import SIGNATURE_BYTES, media_type
 from hangtag.failures import EmptyImage, ImageTooLarge, UnsupportedFormat
-from hangtag.ports import ObjectFacts, StoredImage
+from hangtag.ports import ImageHead, ObjectFacts, StoredImage
 from hangtag.uploads import Upload
 from tests.fakes.failing import CanFail
 
@@ -56,6 +57,10 @@ class FakeObjectStore(CanFail):
         else:
             del self._versions[uri]
 
+    def forget(self, uri: str) -> None:
+        """Delete an object with all its versions."""
+        self._versions.pop(uri, None)
+
     def find(self, upload: Upload) -> ObjectFacts | None:
         self._may_fail("find")
         current = self._current(upload.uri)
@@ -76,6 +81,18 @@ class FakeObjectStore(CanFail):
         if kind is None:
             raise UnsupportedFormat(f"{upload.uri} is no image")
         return StoredImage(version.content, kind, version.metadata)
+
+    def peek(self, upload: Upload) -> ImageHead | None:
+        image = self.read(upload)
+        return None if image is None else ImageHead(image.media_type, image.metadata)
+
+    def link(self, upload: Upload, *, seconds: float) -> str:
+        self._may_fail("link")
+        key = quote(upload.key)
+        return (
+            f"https://{upload.bucket}.s3.example/{key}?versionId={upload.version_id}"
+            f"&X-Amz-Expires={seconds:.0f}&X-Amz-Signature=secret"
+        )
 
     def _current(self, uri: str) -> _Version | None:
         history = self._versions.get(uri, [])

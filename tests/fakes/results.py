@@ -59,6 +59,11 @@ class FakeResultStore(CanFail):
         self._may_fail("release")
         self._item(upload).state = "WAITING"
 
+    def withdraw(self, upload: Upload) -> None:
+        self._may_fail("withdraw")
+        self._item(upload).state = "WAITING"
+        self._item(upload).attempts -= 1
+
     def store_tagged(self, upload: Upload, result: Document) -> None:
         self._may_fail("store_tagged")
         if len(to_json(result).encode()) > _ITEM_BYTES:

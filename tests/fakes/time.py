@@ -12,6 +12,9 @@ class FakeClock:
     def now(self) -> float:
         return self._seconds
 
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._seconds += seconds

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hangtag.contract import Detection, Language
-from hangtag.pipeline import Invocation, Pipeline, Policy, Ports
+from hangtag.pipeline import ImageTransport, Invocation, Pipeline, Policy, Ports
 from hangtag.ports import ObjectFacts
 from hangtag.uploads import Delivery
 from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
@@ -29,6 +29,7 @@ class World:
         language: Language = "en",
         detection: tuple[Detection, ...] = (),
         max_image_bytes: int = 20 * 1024 * 1024,
+        image_transport: ImageTransport = "base64",
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.clock = FakeClock()
@@ -59,6 +60,7 @@ class World:
                 max_attempts=max_attempts,
                 retry_base_seconds=retry_base_seconds,
                 lease_seconds=LEASE_SECONDS,
+                image_transport=image_transport,
             ),
             random_fraction=random_fraction,
         )

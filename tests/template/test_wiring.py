@@ -19,6 +19,7 @@ PARAMETERS = {
     "TaggerApiUrl": "https://api.omnious.com/tagger/v2.12/tags",
     "Language": "en",
     "Detection": "",
+    "ImageTransport": "base64",
     "BatchSize": 10,
     "BatchingWindow": 0,
     "MaxConcurrency": 5,

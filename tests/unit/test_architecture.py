@@ -32,7 +32,9 @@ STANDARD_LIBRARY_AND = {
     "dead_letters": {"failures", "uploads"},
     # What is needed from outside, and what is done with it
     "ports": {"contract", "dead_letters", "results", "uploads"},
+    "asking": {"contract", "failures", "ports"},
     "pipeline": {
+        "asking",
         "contract",
         "dead_letters",
         "failures",

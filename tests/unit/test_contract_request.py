@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hangtag.contract import (
     DETECTIONS,
     LANGUAGES,
+    Base64Body,
     Context,
-    RequestBody,
     TaggingRequest,
     media_type,
     read_detection,
@@ -51,7 +51,7 @@ def read(metadata: dict[str, str]) -> tuple[str, dict[str, object]]:
 def test_a_request_carries_the_image_byte_for_byte(size: int) -> None:
     """Written piece by piece, it is the same base64 as in one go."""
     image = bytes(number % 251 for number in range(size))
-    body = RequestBody(image, "image/webp", Context.model_validate({}))
+    body = Base64Body(image, "image/webp", Context.model_validate({}))
 
     request = TaggingRequest.model_validate_json(b"".join(body))
 
@@ -64,7 +64,7 @@ def test_a_request_carries_the_image_byte_for_byte(size: int) -> None:
 
 def test_a_request_without_the_prefix_is_bare_base64() -> None:
     """That is how error 801's English text wants it."""
-    body = RequestBody(PNG, "image/png", Context.model_validate({}), with_prefix=False)
+    body = Base64Body(PNG, "image/png", Context.model_validate({}), with_prefix=False)
 
     request = TaggingRequest.model_validate_json(b"".join(body))
 
@@ -73,7 +73,7 @@ def test_a_request_without_the_prefix_is_bare_base64() -> None:
 
 def test_a_request_can_be_written_again() -> None:
     """A second try sends the same bytes."""
-    body = RequestBody(PNG, "image/png", Context.model_validate({"brand": "봄"}))
+    body = Base64Body(PNG, "image/png", Context.model_validate({"brand": "봄"}))
 
     assert list(body) == list(body)
 
@@ -110,7 +110,7 @@ def test_a_request_reads_back_as_it_was_meant(
     *, image: bytes, kind: str, context: Context, with_prefix: bool
 ) -> None:
     """The sandbox reads with the models what the client writes without them."""
-    body = RequestBody(image, kind, context, with_prefix)
+    body = Base64Body(image, kind, context, with_prefix)
 
     written = b"".join(body)
     request = TaggingRequest.model_validate_json(written)
@@ -128,7 +128,7 @@ def test_the_context_is_sent_by_the_apis_names() -> None:
     context = Context(  # type: ignore[call-arg]
         id="A111", product_content_name="one-piece", detection=("SHOES",), price="1.50"
     )
-    body = RequestBody(PNG, "image/png", context)
+    body = Base64Body(PNG, "image/png", context)
 
     written = json.loads(b"".join(body))
 

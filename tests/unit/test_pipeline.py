@@ -904,9 +904,7 @@ def test_what_cannot_finish_in_time_is_handed_back(left: float) -> None:
     assert world.journal.tags[0][1] == 1
 
 
-@pytest.mark.parametrize(
-    ("left", "expected"), [(60.0, 30.0), (20.0, 17.0), (4.0, 1.0), (3.2, 0.5)]
-)
+@pytest.mark.parametrize(("left", "expected"), [(60.0, 30.0), (20.0, 17.0), (4.0, 1.0)])
 def test_the_api_gets_the_time_that_is_left(left: float, expected: float) -> None:
     """Less what storing and announcing take, and never more than half a minute."""
     world = World()
@@ -918,6 +916,127 @@ def test_the_api_gets_the_time_that_is_left(left: float, expected: float) -> Non
 
     (call,) = world.tagger.calls
     assert call.timeout_seconds == pytest.approx(expected)
+
+
+def test_a_call_that_has_no_time_is_not_begun_and_is_no_attempt() -> None:
+    """It would be paid for and lost."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.deadline.seconds = 10.0
+    world.objects.before_reading = lambda: setattr(world.deadline, "seconds", 3.2)
+
+    assert world.tag(delivery) == ("message-1",)
+
+    assert world.tagger.calls == []
+    world.deadline.seconds = 60.0
+    world.objects.before_reading = lambda: None
+    assert world.tag(delivery) == ()
+    assert world.journal.tags[0][1] == 1
+
+
+# ---- the image by its URL
+
+
+def test_with_url_transport_the_api_is_sent_a_link_to_the_version() -> None:
+    """The image itself stays where it is."""
+    world = World(image_transport="url")
+    delivery = world.upload(metadata={"tagger-brand": "B"})
+
+    assert world.tag(delivery) == ()
+
+    (call,) = world.tagger.calls
+    assert call.request.image.type == "url"
+    assert "versionId=version-1" in call.request.image.content
+    assert call.request.context is not None
+    assert call.request.context.brand == "B"
+
+
+def test_what_is_no_image_is_refused_before_its_link_is_sent() -> None:
+    """The first bytes tell, whatever the transport is."""
+    world = World(image_transport="url")
+
+    world.tag(world.upload(content=b"no image"))
+
+    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+    assert world.tagger.calls == []
+
+
+def test_an_image_the_api_cannot_fetch_is_sent_along() -> None:
+    """803 in url mode: the same attempt, the other transport."""
+    world = World(image_transport="url")
+    world.tagger.fails_with(UrlNotFetched("cannot fetch"), times=1)
+
+    assert world.tag(world.upload()) == ()
+
+    assert ["url", "base64"] == [call.request.image.type for call in world.tagger.calls]
+    assert len(world.journal.tags) == 1
+
+
+def test_an_image_that_goes_away_before_it_can_be_sent_along_is_skipped() -> None:
+    """Gone is gone, at whichever step."""
+    world = World(image_transport="url")
+    delivery = world.upload()
+    world.tagger.fails_with(UrlNotFetched("cannot fetch"), times=1)
+    world.tagger.before_answering = lambda _: world.objects.forget(URI)
+
+    assert world.tag(delivery) == ()
+
+    assert SkipReason.OBJECT_GONE in {skip.reason for skip in world.journal.skips}
+
+
+def test_a_presigned_url_is_in_no_log_and_no_letter() -> None:
+    """Whoever has it can fetch the image."""
+    world = World(image_transport="url")
+
+    def refuse(call: Call) -> None:
+        raise FormatRefused(f"cannot read {call.request.image.content}")
+
+    world.tagger.before_answering = refuse
+    world.tag(world.upload())
+
+    (letter,) = world.dead_letters.letters
+    assert "X-Amz-Signature=..." in letter.failure.message
+    assert "secret" not in repr(letter) + repr(world.journal)
+
+
+# ---- waiting as the API asks
+
+
+def test_a_short_wait_is_kept_in_place() -> None:
+    """429 with Retry-After: asked again after it, in the same attempt."""
+    world = World()
+    started = world.clock.now()
+    busy = HttpStatus("slow down", http_status=429, retry_after_seconds=7)
+    world.tagger.fails_with(busy, times=1)
+
+    assert world.tag(world.upload()) == ()
+
+    assert len(world.tagger.calls) == 2
+    assert world.clock.now() - started == 7
+
+
+def test_a_wait_is_kept_in_place_once() -> None:
+    """Then it is the retry's turn, with the wait as its least delay."""
+    world = World(retry_base_seconds=0)
+    busy = HttpStatus("slow down", http_status=503, retry_after_seconds=7)
+    world.tagger.fails_with(busy)
+
+    assert world.tag(world.upload()) == ("message-1",)
+
+    assert len(world.tagger.calls) == 2
+    assert list(world.upload_queue.hidden_for.values()) == [7.0]
+
+
+def test_a_wait_for_which_there_is_no_time_is_left_to_the_retry() -> None:
+    """The function does not sleep into its own deadline."""
+    world = World(retry_base_seconds=0)
+    busy = HttpStatus("slow down", http_status=429, retry_after_seconds=50)
+    world.tagger.fails_with(busy, times=1)
+
+    assert world.tag(world.upload()) == ("message-1",)
+
+    assert len(world.tagger.calls) == 1
+    assert list(world.upload_queue.hidden_for.values()) == [50.0]
 
 
 # ---- the services in between

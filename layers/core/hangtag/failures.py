@@ -54,6 +54,7 @@ The meanings of the numbers are those of the Tagger API's documentation, version
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -377,8 +378,8 @@ class ImageTypeRefused(ConfigError):
 
     code = "804"
     source = "api"
-    who = "Hangtag's developers"
-    advice = "Report it; replay after the update."
+    who = "operator"
+    advice = "A mistake of ours: report it; replay after the update."
 
 
 class FormatRefused(PermanentError):
@@ -440,8 +441,8 @@ class JsonRefused(ConfigError):
 
     code = "824"
     source = "api"
-    who = "Hangtag's developers"
-    advice = "Report it with the image; replay after the update."
+    who = "operator"
+    advice = "A mistake of ours: report it with the image; replay after the update."
 
 
 class DetectionRefused(ConfigError):
@@ -566,7 +567,7 @@ class Failure:
         return cls(
             code=error.code,
             kind=error.kind,
-            message=printable(str(error)).strip()[:MESSAGE_LIMIT]
+            message=printable(_without_signatures(str(error))).strip()[:MESSAGE_LIMIT]
             or type(error).__name__,
             source=error.source,
             attempts=attempts,
@@ -583,6 +584,11 @@ class Failure:
             "attempts": self.attempts,
             "failedAt": self.failed_at,
         }
+
+
+def _without_signatures(text: str) -> str:
+    """*text* without what makes a presigned URL one; the API may tell the URL it was given."""
+    return re.sub(r"([?&]X-Amz-[A-Za-z-]+=)[^&\s\"'<>]*", r"\1...", text)
 
 
 def printable(text: str) -> str:

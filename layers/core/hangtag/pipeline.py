@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from hangtag.asking import LEAST_SECONDS, RESERVE_SECONDS, Asker, OutOfTime
 from hangtag.contract import (
     Answer,
     Context,
     Detection,
     Language,
-    RequestBody,
     read_metadata,
 )
 from hangtag.dead_letters import DeadLetter, letter_of_unreadable, letter_of_upload
@@ -28,12 +28,10 @@ from hangtag.failures import (
     Failure,
     HangtagError,
     InternalError,
-    KeyNotSent,
-    KeyRefused,
-    PrefixRefused,
     QueueUnavailable,
     ResultsUnavailable,
     UnreadableEvent,
+    UrlNotFetched,
 )
 from hangtag.ports import (
     Announcer,
@@ -44,6 +42,7 @@ from hangtag.ports import (
     DeadLetterQueue,
     Deadline,
     Done,
+    ImageHead,
     Journal,
     ObjectStore,
     ResultStore,
@@ -72,15 +71,14 @@ from hangtag.uploads import (
 MAX_DELAY_SECONDS = 900.0
 """The longest delay of a retry (design: at most 15 minutes)."""
 
-RESERVE_SECONDS = 3.0
-"""Kept at an invocation's end for storing, announcing, burying and handing back."""
-
-API_TIMEOUT_SECONDS = 30.0
-"""The longest wait for one answer, also where the invocation would have time for more."""
+ImageTransport = Literal["base64", "url"]
+"""How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
 
 BUSY = "BUSY"
 DEADLINE = "DEADLINE"
 """What the log says of deliveries that are only handed back; these are no failures."""
+
+_TOO_LATE = "too little time left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,7 @@ class Policy:
     """Delay of the first retry; doubles with each further one."""
     lease_seconds: float
     """How long a claim holds: no longer than an invocation can last."""
+    image_transport: ImageTransport = "base64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +130,7 @@ class Pipeline:
     ) -> None:
         self._ports = ports
         self._policy = policy
+        self._asker = Asker(ports.tagger, ports.api_keys, ports.clock)
         self._random_fraction = random_fraction
 
     def tag(
@@ -244,8 +244,8 @@ class Pipeline:
     def _finish_upload(
         self, upload: Upload, delivery: Delivery, invocation: Invocation
     ) -> float | None:
-        if invocation.deadline.seconds_left() < RESERVE_SECONDS + 1:
-            return self._hand_back(upload, DEADLINE, "too little time left", 0.0)
+        if invocation.deadline.seconds_left() < RESERVE_SECONDS + LEAST_SECONDS:
+            return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
         try:
             identified = self._identify(upload)
             if identified is None:
@@ -276,6 +276,11 @@ class Pipeline:
     ) -> float | None:
         try:
             self._attempt(upload, claim, invocation)
+        except OutOfTime:
+            # Begun, but nothing was asked: that is no attempt.
+            with suppress(ResultsUnavailable):
+                self._ports.results.withdraw(upload)
+            return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
         except HangtagError as error:
             return self._fail(upload, claim, error, delivery, invocation)
         # A mistake of ours ends like any failure: counted, retried, buried with its code.
@@ -303,11 +308,12 @@ class Pipeline:
             if ports.results.is_superseded(upload):
                 self._skip_for_good(upload, SkipReason.SUPERSEDED)
                 return
-            image = ports.objects.read(upload)
-            if image is None:
+            image = self._look_at(upload)
+            if image is not None:
+                result = self._tag(upload, image, invocation)
+            if result is None:
                 self._skip_for_good(upload, SkipReason.OBJECT_GONE)
                 return
-            result = self._tag(upload, image, invocation)
         ports.results.store_tagged(upload, result)
 
         if ports.results.is_superseded(upload):
@@ -324,15 +330,22 @@ class Pipeline:
             },
         )
 
+    def _look_at(self, upload: Upload) -> StoredImage | ImageHead | None:
+        if self._policy.image_transport == "url":
+            return self._ports.objects.peek(upload)
+        return self._ports.objects.read(upload)
+
     def _tag(
-        self, upload: Upload, image: StoredImage, invocation: Invocation
-    ) -> Document:
+        self, upload: Upload, image: StoredImage | ImageHead, invocation: Invocation
+    ) -> Document | None:
         language, context = read_metadata(
             image.metadata,
             language=self._policy.language,
             detection=self._policy.detection,
         )
-        answer = self._ask(image, language, context, invocation)
+        answer = self._ask(upload, image, language, context, invocation)
+        if answer is None:
+            return None
         return tagged_result(
             upload,
             answer,
@@ -343,34 +356,29 @@ class Pipeline:
 
     def _ask(
         self,
-        image: StoredImage,
+        upload: Upload,
+        image: StoredImage | ImageHead,
         language: Language,
         context: Context,
         invocation: Invocation,
-    ) -> Answer:
-        """One call, or two where the API's answer itself says how to ask better."""
-
-        def ask(api_key: str, *, with_prefix: bool = True) -> Answer:
-            left = invocation.deadline.seconds_left() - RESERVE_SECONDS
-            return self._ports.tagger.ask(
-                RequestBody(image.content, image.media_type, context, with_prefix),
-                language=language,
-                api_key=api_key,
-                timeout_seconds=max(0.5, min(left, API_TIMEOUT_SECONDS)),
-            )
-
-        api_key = self._ports.api_keys.key()
-        try:
-            return ask(api_key)
-        except (KeyRefused, KeyNotSent):
-            # The key may have been rotated since it was cached; the same key is not asked twice.
-            fresh_key = self._ports.api_keys.fresh_key()
-            if fresh_key == api_key:
-                raise
-            return ask(fresh_key)
-        except PrefixRefused:
-            # The API's documentation contradicts itself about the prefix.
-            return ask(api_key, with_prefix=False)
+    ) -> Answer | None:
+        """The answer, or None if the object went away before it could be sent."""
+        deadline = invocation.deadline
+        if isinstance(image, ImageHead):
+            url = self._ports.objects.link(upload, seconds=self._policy.lease_seconds)
+            try:
+                return self._asker.ask_about_url(
+                    url, context, language=language, deadline=deadline
+                )
+            except UrlNotFetched:
+                # The API cannot reach the bucket; it still may be told.
+                found = self._ports.objects.read(upload)
+                if found is None:
+                    return None
+                image = found
+        return self._asker.ask_about(
+            image, context, language=language, deadline=deadline
+        )
 
     def _fail(
         self,

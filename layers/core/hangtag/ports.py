@@ -24,6 +24,10 @@ class Clock(Protocol):
         """Seconds since 1970."""
         ...
 
+    def sleep(self, seconds: float) -> None:
+        """Let that much time pass."""
+        ...
+
 
 class Deadline(Protocol):
     """How much of the invocation's time is left."""
@@ -52,6 +56,15 @@ class StoredImage:
     """User metadata, its keys without `x-amz-meta-`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ImageHead:
+    """What the first bytes of an object version tell: it is an image the API takes."""
+
+    media_type: str
+    metadata: Mapping[str, str]
+    """User metadata, its keys without `x-amz-meta-`."""
+
+
 class ObjectStore(Protocol):
     """Where the images are."""
 
@@ -73,6 +86,18 @@ class ObjectStore(Protocol):
         Raises:
             EmptyImage, ImageTooLarge, UnsupportedFormat: It is not to be sent.
             ObjectForbidden, ObjectUnavailable: S3 refused or failed.
+        """
+        ...
+
+    def peek(self, upload: Upload) -> ImageHead | None:
+        """Like `read`, but no more than the first bytes. Raises like `read`."""
+        ...
+
+    def link(self, upload: Upload, *, seconds: float) -> str:
+        """
+        A URL from which anybody can fetch exactly the upload's version for that long.
+
+        It is a secret: it goes to the API and into no log.
         """
         ...
 
@@ -154,6 +179,10 @@ class ResultStore(Protocol):
 
     def release(self, upload: Upload) -> None:
         """Give the claim back: the upload is tried again later."""
+        ...
+
+    def withdraw(self, upload: Upload) -> None:
+        """Give the claim back as if it had not been made: the attempt does not count."""
         ...
 
     def store_tagged(self, upload: Upload, result: Document) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -46,6 +47,7 @@ class TaggingSettings(BaseModel):
     tagger_api_url: str
     language: Language
     detection: tuple[Detection, ...]
+    image_transport: Literal["base64", "url"]
     batch_size: int = Field(ge=1)
     max_attempts: int = Field(ge=1)
     retry_base_seconds: float = Field(ge=0)

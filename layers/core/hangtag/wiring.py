@@ -39,7 +39,10 @@ def tagging_pipeline(settings: TaggingSettings, logger: Logger) -> Pipeline:
     return Pipeline(
         Ports(
             objects=S3Objects(
-                session.client("s3", config=config),
+                # Presigned URLs are signed the old way else, which KMS does not take
+                session.client(
+                    "s3", config=config.merge(Config(signature_version="s3v4"))
+                ),
                 max_image_bytes=settings.max_image_bytes,
             ),
             api_keys=SecretsManagerKey(
@@ -67,6 +70,7 @@ def tagging_pipeline(settings: TaggingSettings, logger: Logger) -> Pipeline:
             max_attempts=settings.max_attempts,
             retry_base_seconds=settings.retry_base_seconds,
             lease_seconds=settings.function_timeout,
+            image_transport=settings.image_transport,
         ),
     )
 

@@ -139,6 +139,14 @@ class DynamoDBResults:
                 {":waiting": "WAITING"},
             )
 
+    def withdraw(self, upload: Upload) -> None:
+        with translated(ResultsUnavailable, f"withdrawing from {upload.uri}"):
+            self._update(
+                upload,
+                "SET #state = :waiting REMOVE claimedUntil ADD attempts :minus_one",
+                {":waiting": "WAITING", ":minus_one": -1},
+            )
+
     def store_tagged(self, upload: Upload, result: Document) -> None:
         try:
             with translated(ResultsUnavailable, f"storing the result of {upload.uri}"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hangtag.adapters.aws_errors import status_of
+from hangtag.adapters.aws_errors import status_of, translated
 from hangtag.contract import SIGNATURE_BYTES, media_type
 from hangtag.failures import (
     EmptyImage,
@@ -16,19 +17,23 @@ from hangtag.failures import (
     ObjectUnavailable,
     UnsupportedFormat,
 )
-from hangtag.ports import ObjectFacts, StoredImage
+from hangtag.ports import ImageHead, ObjectFacts, StoredImage
 from hangtag.uploads import Upload
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import (
+        GetObjectOutputTypeDef,
+        GetObjectRequestTypeDef,
+    )
 
 _CHUNK_BYTES = 256 * 1024
 
 # 404: no such bucket, key or version. 405: the version is a delete marker. 412: without a
 # version id the etag tells the version, and another one is there now.
 _GONE_STATUSES = (404, 405, 412)
+_NO_SUCH_RANGE = 416
 
 
 class S3Objects:
@@ -55,54 +60,96 @@ class S3Objects:
         )
 
     def read(self, upload: Upload) -> StoredImage | None:
+        found = self._get(upload)
+        if found is None:
+            return None
+        size = found["ContentLength"]
+        with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
+            self._check_size(upload, size)
+            first_bytes = body.read(SIGNATURE_BYTES)
+            kind = _kind_of(upload, first_bytes)
+            content = _filled(upload, body, first_bytes, size=size)
+        return StoredImage(content, kind, found["Metadata"])
+
+    def peek(self, upload: Upload) -> ImageHead | None:
+        found = self._get(upload, first_bytes_only=True)
+        if found is None:
+            return None
+        with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
+            # "bytes 0-15/251134"
+            whole = found.get("ContentRange", "").rpartition("/")[2]
+            self._check_size(
+                upload, int(whole) if whole.isdigit() else found["ContentLength"]
+            )
+            kind = _kind_of(upload, body.read(SIGNATURE_BYTES))
+        return ImageHead(kind, found["Metadata"])
+
+    def link(self, upload: Upload, *, seconds: float) -> str:
+        named = {"Bucket": upload.bucket, "Key": upload.key}
+        if upload.version_id is not None:
+            named["VersionId"] = upload.version_id
+        with translated(ObjectUnavailable, f"presigning {upload.uri}"):
+            return self._client.generate_presigned_url(
+                "get_object", Params=named, ExpiresIn=math.ceil(seconds)
+            )
+
+    def _get(
+        self, upload: Upload, *, first_bytes_only: bool = False
+    ) -> GetObjectOutputTypeDef | None:
+        """Exactly the upload's version, or None if it is gone."""
         order: GetObjectRequestTypeDef = {"Bucket": upload.bucket, "Key": upload.key}
         if upload.version_id is not None:
             order["VersionId"] = upload.version_id
         elif upload.etag is not None:
             order["IfMatch"] = f'"{upload.etag}"'
+        if first_bytes_only:
+            order["Range"] = f"bytes=0-{SIGNATURE_BYTES - 1}"
         try:
-            found = self._client.get_object(**order)
-            with closing(found["Body"]) as body:
-                content, kind = self._read_image(
-                    upload, body, size=found["ContentLength"]
-                )
+            return self._client.get_object(**order)
         except ClientError as error:
             if _is_gone(error):
                 return None
+            if status_of(error) == _NO_SUCH_RANGE:  # not even a first byte
+                self._check_size(upload, 0)
             _refuse(upload, error)
         except BotoCoreError as error:
             raise ObjectUnavailable(f"{upload.uri}: {error}") from error
-        return StoredImage(content, kind, found["Metadata"])
 
-    def _read_image(
-        self, upload: Upload, body: StreamingBody, *, size: int
-    ) -> tuple[bytearray, str]:
+    def _check_size(self, upload: Upload, size: int) -> None:
         if size == 0:
             raise EmptyImage(f"{upload.uri} has no bytes")
         if size > self._max_image_bytes:
             raise ImageTooLarge(
                 f"{upload.uri} has {size:,} bytes; MaxImageBytes is {self._max_image_bytes:,}"
             )
-        first_bytes = body.read(SIGNATURE_BYTES)
-        kind = media_type(first_bytes)
-        if kind is None:
-            raise UnsupportedFormat(
-                f"{upload.uri} begins with {first_bytes[:8].hex(' ')}, like no BMP, GIF, "
-                "JPEG, PNG, TIFF or WEBP"
+
+
+def _kind_of(upload: Upload, first_bytes: bytes) -> str:
+    kind = media_type(first_bytes)
+    if kind is None:
+        raise UnsupportedFormat(
+            f"{upload.uri} begins with {first_bytes[:8].hex(' ')}, like no BMP, GIF, "
+            "JPEG, PNG, TIFF or WEBP"
+        )
+    return kind
+
+
+def _filled(
+    upload: Upload, body: StreamingBody, first_bytes: bytes, *, size: int
+) -> bytearray:
+    """The whole image, filled in place: joining pieces would hold it twice."""
+    content = bytearray(size)
+    content[: len(first_bytes)] = first_bytes
+    filled = len(first_bytes)
+    while filled < size:
+        chunk = body.read(_CHUNK_BYTES)
+        if not chunk:
+            raise ObjectUnavailable(
+                f"{upload.uri} ended after {filled:,} of {size:,} bytes"
             )
-        # Filled in place: joining the pieces would hold the image twice.
-        content = bytearray(size)
-        content[: len(first_bytes)] = first_bytes
-        filled = len(first_bytes)
-        while filled < size:
-            chunk = body.read(_CHUNK_BYTES)
-            if not chunk:
-                raise ObjectUnavailable(
-                    f"{upload.uri} ended after {filled:,} of {size:,} bytes"
-                )
-            content[filled : filled + len(chunk)] = chunk
-            filled += len(chunk)
-        return content, kind
+        content[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    return content
 
 
 def _is_gone(error: ClientError) -> bool:

@@ -1,8 +1,8 @@
 """
 What the Tagger API is asked: `POST /tagger/v2.12/tags`.
 
-The models describe the whole request; the sandbox reads requests with them. `RequestBody` writes
-one piece by piece, so that an image is never in memory as base64 and as JSON, too.
+The models describe the whole request; the sandbox reads requests with them. `Base64Body`
+writes one piece by piece, so that an image is never in memory as base64 and as JSON, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from email.errors import MessageError
 from email.header import decode_header, make_header
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,14 +85,21 @@ class TaggingRequest(BaseModel):
     context: Context | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBody:
-    """
-    The bytes of a request that carries its image as base64.
+class RequestBody(Protocol):
+    """The bytes of a request, piece by piece; again and again, for a second try."""
 
-    Iterates over pieces (again and again, for a second try) and knows its length in bytes, so
-    that it is sent with a Content-Length. What it holds in memory is the image.
-    """
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces."""
+        ...
+
+    def __len__(self) -> int:
+        """How many bytes they are together: what is sent has a Content-Length."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Body:
+    """A request that carries its image as base64; what it holds in memory is the image."""
 
     image: bytes | bytearray
     media_type: str
@@ -105,24 +112,44 @@ class RequestBody:
         view = memoryview(self.image)
         for start in range(0, len(view), _PIECE):
             yield b64encode(view[start : start + _PIECE])
-        yield self._tail()
+        yield _tail(self.context)
 
     def __len__(self) -> int:
         encoded = (len(self.image) + 2) // 3 * 4
-        return len(self._head()) + encoded + len(self._tail())
+        return len(self._head()) + encoded + len(_tail(self.context))
 
     def _head(self) -> bytes:
         prefix = f"data:{self.media_type};base64," if self.with_prefix else ""
         return b'{"image":{"type":"base64","content":"' + prefix.encode("ascii")
 
-    def _tail(self) -> bytes:
-        context = self.context.document()
-        if not context:
-            return b'"}}'
-        # A price that came as a number is sent as text: JSON's encoder knows no Decimal, and the
-        # API documents both.
-        written = json.dumps(context, default=str)
-        return b'"},"context":' + written.encode("ascii") + b"}"
+
+@dataclass(frozen=True, slots=True)
+class UrlBody:
+    """A request that says where the image is; the API fetches it."""
+
+    url: str
+    context: Context
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head()
+        yield _tail(self.context)
+
+    def __len__(self) -> int:
+        return len(self._head()) + len(_tail(self.context))
+
+    def _head(self) -> bytes:
+        # Without the closing quote, which begins the tail
+        return b'{"image":{"type":"url","content":' + json.dumps(self.url).encode()[:-1]
+
+
+def _tail(context: Context) -> bytes:
+    """From the quote that ends the image's content to the end of the request."""
+    document = context.document()
+    if not document:
+        return b'"}}'
+    # A price that came as a number is sent as text: JSON's encoder knows no Decimal, and the
+    # API documents both.
+    return b'"},"context":' + json.dumps(document, default=str).encode("ascii") + b"}"
 
 
 _PIECE = 3 * 64 * 1024  # a multiple of three: no padding between the pieces
