@@ -51,7 +51,7 @@ UNLISTED = """
 |---|---|---|---|---|---|
 """
 
-BY_STATUS = "`transient` for 3xx, 408, 429 and 5xx, else `permanent`"
+BY_STATUS = "`transient` for 408, 429 and 5xx, else `permanent`"
 
 
 def error_codes() -> str:

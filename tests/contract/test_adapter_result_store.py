@@ -68,6 +68,13 @@ def store(request: pytest.FixtureRequest, clock: FakeClock) -> ReadableResults:
     return adapter
 
 
+def claimed(
+    attempt: int, unannounced: Document | None, *, ran_out: bool = False
+) -> Claim:
+    """A claim of an upload whose event had a sequencer."""
+    return Claim(attempt, unannounced, an_upload().sequencer, ran_out)
+
+
 def claim(
     store: ResultStore, upload: Upload | None = None, *, replays: int = 0
 ) -> Claim | Done | Busy:
@@ -101,7 +108,7 @@ def version(number: int, *, sequencer: str | None = "unset") -> Upload:
 
 def test_the_first_claim_begins_the_first_attempt(store: ReadableResults) -> None:
     """Nothing is known of the upload yet."""
-    assert claim(store) == Claim(1, None)
+    assert claim(store) == claimed(1, None)
 
 
 def test_of_two_claimers_one_wins(store: ReadableResults, clock: FakeClock) -> None:
@@ -123,7 +130,7 @@ def test_a_claim_holds_until_its_lease_has_run_out(
     clock.advance(0.001)
     after_the_end = claim(store)
 
-    assert (at_the_end, after_the_end) == (Busy(0.0), Claim(2, None))
+    assert (at_the_end, after_the_end) == (Busy(0.0), claimed(2, None, ran_out=True))
 
 
 def test_a_new_claim_has_a_lease_of_its_own(
@@ -145,7 +152,7 @@ def test_attempts_count_up_from_release_to_release(store: ReadableResults) -> No
         attempts.append(claim(store))
         store.release(an_upload())
 
-    assert attempts == [Claim(number, None) for number in (1, 2, 3, 4)]
+    assert attempts == [claimed(number, None) for number in (1, 2, 3, 4)]
 
 
 def test_a_replay_of_what_failed_begins_anew(store: ReadableResults) -> None:
@@ -160,7 +167,7 @@ def test_a_replay_of_what_failed_begins_anew(store: ReadableResults) -> None:
     store.release(upload)
     retried = claim(store, replays=1)
 
-    assert (replayed, retried) == (Claim(1, None), Claim(2, None))
+    assert (replayed, retried) == (claimed(1, None), claimed(2, None))
 
 
 def test_what_failed_begins_anew_without_a_count_of_replays_too(
@@ -169,7 +176,7 @@ def test_what_failed_begins_anew_without_a_count_of_replays_too(
     """AWS's own redrive counts nothing."""
     fail(store, an_upload())
 
-    assert claim(store) == Claim(1, None)
+    assert claim(store) == claimed(1, None)
 
 
 def test_a_replay_of_what_waits_for_a_retry_begins_anew(
@@ -183,7 +190,31 @@ def test_a_replay_of_what_waits_for_a_retry_begins_anew(
     store.release(an_upload())
     old = claim(store, replays=0)
 
-    assert (replayed, old) == (Claim(1, None), Claim(2, None))
+    assert (replayed, old) == (claimed(1, None), claimed(2, None))
+
+
+def test_an_event_without_a_sequencer_has_that_of_an_earlier_one(
+    store: ReadableResults,
+) -> None:
+    """Else it would count as older than what the same version is already."""
+    first = version(2)
+    fail(store, first)
+
+    again = claim(store, version(2, sequencer=None))
+
+    assert isinstance(again, Claim)
+    assert again.sequencer == first.sequencer
+    tag_again = first.ordered_as(again.sequencer)
+    store.store_tagged(tag_again, a_result(tag_again))
+    assert not store.is_superseded(tag_again)
+
+
+def test_what_was_withdrawn_is_no_attempt(store: ReadableResults) -> None:
+    """Begun, but nothing was asked."""
+    claim(store)
+    store.withdraw(an_upload())
+
+    assert claim(store) == claimed(1, None)
 
 
 def test_a_replay_does_not_take_a_claim_away(store: ReadableResults) -> None:
@@ -200,7 +231,7 @@ def test_a_replay_of_what_a_crash_left_begins_anew(
     claim(store)
     clock.advance(LEASE + 1)
 
-    assert claim(store, replays=1) == Claim(1, None)
+    assert claim(store, replays=1) == claimed(1, None)
 
 
 @pytest.mark.parametrize("replays", [0, 1])
@@ -233,7 +264,7 @@ def test_a_result_that_is_not_announced_comes_with_the_next_claim(
     store.store_tagged(upload, result)
     store.release(upload)
 
-    assert claim(store) == Claim(2, result)
+    assert claim(store) == claimed(2, result)
 
 
 def test_a_result_whose_worker_crashed_before_announcing_comes_too(
@@ -246,7 +277,7 @@ def test_a_result_whose_worker_crashed_before_announcing_comes_too(
     store.store_tagged(upload, result)
     clock.advance(LEASE + 1)
 
-    assert claim(store) == Claim(2, result)
+    assert claim(store) == claimed(2, result, ran_out=True)
 
 
 def test_a_result_that_could_not_be_announced_survives_the_burial(
@@ -265,7 +296,7 @@ def test_a_result_that_could_not_be_announced_survives_the_burial(
     store.store_tagged(upload, result)
 
     assert shown == failed
-    assert replayed == Claim(1, result)
+    assert replayed == claimed(1, result)
     assert store.newest(URI) == result
 
 
@@ -277,7 +308,7 @@ def test_versions_are_claimed_apart(store: ReadableResults) -> None:
 
     claims = [claim(store, upload) for upload in (by_version, by_etag, elsewhere)]
 
-    assert claims == [Claim(1, None)] * 3
+    assert claims == [claimed(1, None)] * 3
 
 
 @pytest.mark.parametrize(
@@ -512,7 +543,7 @@ def test_two_replays_at_the_same_moment_begin_one_attempt(
 
     slower = claim(dynamodb, replays=1)
 
-    assert claims == [Claim(1, None)]
+    assert claims == [claimed(1, None)]
     assert isinstance(slower, Busy)
 
 

@@ -29,6 +29,7 @@ class FakeObjectStore(CanFail):
         self._max_image_bytes = max_image_bytes
         self._versioned = versioned
         self._versions: dict[str, list[_Version | None]] = {}
+        self._forgotten: dict[str, list[_Version | None]] = {}
         self.before_reading: Callable[[], object] = lambda: None
         """Called while an object is waited for."""
         self._count = 0
@@ -59,7 +60,11 @@ class FakeObjectStore(CanFail):
 
     def forget(self, uri: str) -> None:
         """Delete an object with all its versions."""
-        self._versions.pop(uri, None)
+        self._forgotten[uri] = self._versions.pop(uri, [])
+
+    def restore(self, uri: str) -> None:
+        """Put a forgotten object back."""
+        self._versions[uri] = self._forgotten.pop(uri)
 
     def find(self, upload: Upload) -> ObjectFacts | None:
         self._may_fail("find")

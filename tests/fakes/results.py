@@ -15,10 +15,11 @@ _ITEM_BYTES = 400 * 1024
 
 @dataclass(slots=True)
 class _Item:
-    state: str
-    claimed_until: float
     replays: int
-    attempts: int = 1
+    state: str = "NEW"
+    claimed_until: float = 0.0
+    attempts: int = 0
+    sequencer: str | None = None
     result: Document | None = None
     failed: Document | None = None
     order: str | None = None
@@ -39,21 +40,19 @@ class FakeResultStore(CanFail):
         self._may_fail("claim")
         now = self._clock.now()
         with self._lock:
-            item = self._items.get((upload.uri, upload.version))
-            if item is None:
-                item = _Item("CLAIMED", now + lease_seconds, replays)
-                self._items[(upload.uri, upload.version)] = item
-                return Claim(1, None)
+            item = self._items.setdefault((upload.uri, upload.version), _Item(replays))
             if item.state == "DONE":
                 return Done()
             if item.state == "CLAIMED" and item.claimed_until >= now:
                 return Busy(item.claimed_until - now)
             begins_anew = item.state == "FAILED" or replays > item.replays
+            ran_out = item.state == "CLAIMED" and not begins_anew
             item.attempts = 1 if begins_anew else item.attempts + 1
             item.replays = max(replays, item.replays)
+            item.sequencer = upload.sequencer or item.sequencer
             item.state = "CLAIMED"
             item.claimed_until = now + lease_seconds
-            return Claim(item.attempts, deepcopy(item.result))
+            return Claim(item.attempts, deepcopy(item.result), item.sequencer, ran_out)
 
     def release(self, upload: Upload) -> None:
         self._may_fail("release")

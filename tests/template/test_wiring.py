@@ -25,7 +25,7 @@ PARAMETERS = {
     "MaxConcurrency": 5,
     "MaxAttempts": 5,
     "RetryBaseSeconds": 10,
-    "MaxImageBytes": 20 * 1024 * 1024,
+    "MaxImageBytes": str(20 * 1024 * 1024),
     "FunctionTimeout": 60,
     "VisibilityTimeout": 390,
     "MemorySize": 512,

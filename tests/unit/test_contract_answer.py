@@ -235,7 +235,6 @@ def test_a_refusal_without_words_says_its_code() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (301, "transient"),
         (400, "permanent"),
         (401, "permanent"),
         (404, "permanent"),

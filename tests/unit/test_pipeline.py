@@ -13,6 +13,7 @@ from hangtag.failures import (
     ApiInternalError,
     ApiKeyMissing,
     ApiKeyUnavailable,
+    ApiRedirected,
     ApiTimeout,
     ApiUnreachable,
     BadAnswer,
@@ -80,6 +81,12 @@ def upload_of(delivery: Delivery) -> Upload:
     (entry,) = read_body(delivery.body)
     assert isinstance(entry, Upload)
     return entry
+
+
+def uploads_of(delivery: Delivery) -> list[Upload]:
+    """The uploads a delivery tells of."""
+    entries = read_body(delivery.body)
+    return [entry for entry in entries if isinstance(entry, Upload)]
 
 
 def codes(world: World) -> list[str]:
@@ -337,6 +344,7 @@ CASES: dict[type[HangtagError], Case] = {
     InternalError: bug,
     ApiKeyMissing: no_key,
     ApiInternalError: api(ApiInternalError),
+    ApiRedirected: api(ApiRedirected),
     KeyRefused: api(KeyRefused),
     KeyNotSent: api(KeyNotSent),
     ResourceUnknown: api(ResourceUnknown),
@@ -932,6 +940,93 @@ def test_a_call_that_has_no_time_is_not_begun_and_is_no_attempt() -> None:
     world.objects.before_reading = lambda: None
     assert world.tag(delivery) == ()
     assert world.journal.tags[0][1] == 1
+
+
+# ---- what must not be lost on the way
+
+
+def test_an_event_without_a_sequencer_does_not_supersede_its_own_upload() -> None:
+    """Somebody sends the same version again, without its place in the order."""
+    world = World()
+    facts = world.put()
+    told = record(version_id=facts.version_id, etag=facts.etag, sequencer="0A")
+    world.tagger.fails_with(RatioRefused("too long"), times=1)
+    world.tag(a_delivery(notification(told), message_id="message-1"))
+
+    bare = record(version_id=facts.version_id, etag=facts.etag, sequencer=None)
+    world.tag(a_delivery(notification(bare), message_id="message-2"))
+
+    assert len(world.journal.tags) == 1
+    assert [SkipReason.SUPERSEDED] not in [[s.reason] for s in world.journal.skips]
+
+
+def test_an_event_with_an_etag_only_is_about_the_version_that_has_it() -> None:
+    """In a versioned bucket an etag is no identity: one version, one call."""
+    world = World()
+    delivery = world.upload()
+    facts = world.objects.find(next(iter(uploads_of(delivery))))
+    assert facts is not None
+    etag_only = record(version_id=None, etag=facts.etag, sequencer=None)
+
+    world.tag(delivery)
+    world.tag(a_delivery(notification(etag_only), message_id="message-2"))
+
+    assert len(world.tagger.calls) == 1
+    assert [skip.reason for skip in world.journal.skips] == [SkipReason.ALREADY_TAGGED]
+
+
+def test_a_failure_that_could_not_be_buried_keeps_its_code() -> None:
+    """The next delivery buries the failure, not the trouble of burying."""
+    world = World(max_attempts=2)
+    world.tagger.fails_with(ApiInternalError("down"))
+    delivery = world.upload()
+    world.tag(delivery)
+    world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
+
+    assert world.tag(delivery) == ("message-1",)
+    assert world.tag(delivery) == ()
+
+    assert codes(world) == ["500"]
+
+
+def test_what_is_stored_is_announced_whatever_the_count() -> None:
+    """Announcing costs nothing; burying it as ABANDONED would hide a paid result."""
+    world = World(max_attempts=1)
+    world.announcer.fails_with(RuntimeError("killed"), times=1)
+    world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
+    delivery = world.upload()
+    world.tag(delivery)
+
+    assert world.tag(delivery) == ()
+
+    assert len(world.tagger.calls) == 1
+    assert len(world.journal.tags) == 1
+
+
+def test_an_outage_does_not_use_up_the_receives() -> None:
+    """Hand-backs that are no attempts come ever later, also without a base delay."""
+    world = World(retry_base_seconds=0)
+    world.results.fails_with(ResultsUnavailable("away"))
+    delivery = world.upload()
+    delays = []
+    for receives in (1, 2, 3, 20):
+        world.tag(replace(delivery, receives=receives))
+        delays.append(world.upload_queue.hidden_for[delivery.receipt_handle])
+
+    assert [2, 4, 8, 90] == delays
+
+
+def test_an_object_that_comes_back_is_tagged() -> None:
+    """Gone is no end for ever where the same bytes may be put there again."""
+    world = World()
+    delivery = world.upload()
+    world.objects.forget(URI)
+    world.tag(delivery)
+    world.objects.restore(URI)
+
+    world.tag(delivery)
+
+    assert len(world.journal.tags) == 1
 
 
 # ---- the image by its URL

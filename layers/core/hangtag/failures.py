@@ -40,6 +40,7 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     ├── QuotaError: the account
     │   └── QuotaExceeded         823
     ├── ConfigError: the stack asks wrongly
+    │   ├── ApiRedirected         API_REDIRECTED
     │   ├── ResourceUnknown       623
     │   ├── ImageTypeRefused      804
     │   ├── JsonRefused           824
@@ -181,14 +182,12 @@ class InvalidContext(PermanentError):
 
 
 class ResultTooLarge(PermanentError):
-    """The answer does not fit into an item of the table."""
+    """The answer does not fit into an item of the table, or not into an announcement."""
 
     code = "RESULT_TOO_LARGE"
     source = "aws"
     who = "operator"
-    advice = (
-        "Report it with the image: an answer is a few kilobytes, an item takes 400."
-    )
+    advice = "Report it with the image: an answer is a few kilobytes, an item takes 400, SNS 256."
 
 
 class Abandoned(PermanentError):
@@ -335,6 +334,15 @@ class KeyNotSent(AuthError):
     source = "api"
     who = "key owner"
     advice = 'Run "hangtag key set", then replay.'
+
+
+class ApiRedirected(ConfigError):
+    """The API's address answers with a redirect, which is never followed."""
+
+    code = "API_REDIRECTED"
+    source = "api"
+    who = "operator"
+    advice = "Set TaggerApiUrl to the address that answers itself, deploy, then replay."
 
 
 class ResourceUnknown(ConfigError):
@@ -492,7 +500,7 @@ class UnlistedApiCode(UnlistedError):
 
 
 class HttpStatus(UnlistedError):
-    """An HTTP status from 300 up whose body carries no code."""
+    """An HTTP status from 400 up whose body carries no code."""
 
     who = "operator"
     advice = "Check TaggerApiUrl and what stands between; replay when it may go better."
@@ -511,9 +519,9 @@ class HttpStatus(UnlistedError):
 
 def kind_of_http_status(status: int) -> Kind:
     """
-    408, 429, 5xx and redirects (which are never followed) may go better later, all else not.
+    408, 429 and 5xx may go better later, all else not.
     """
-    if status in (408, 429) or status >= 500 or 300 <= status < 400:
+    if status in (408, 429) or status >= 500:
         return "transient"
     return "permanent"
 

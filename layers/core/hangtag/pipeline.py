@@ -239,7 +239,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001
             uri = entry.uri if isinstance(entry, Upload) else delivery.message_id
             self._ports.journal.unforeseen(uri or delivery.message_id, error)
-            return self._delay(attempt=1)
+            return self._delay_of_receive(delivery)
 
     def _finish_upload(
         self, upload: Upload, delivery: Delivery, invocation: Invocation
@@ -259,7 +259,7 @@ class Pipeline:
             )
         except HangtagError as error:
             # Nothing was begun, so this is no attempt, and there is none to be counted out.
-            delay = self._delay(attempt=1, error=error)
+            delay = self._delay_of_receive(delivery, error)
             return self._hand_back(upload, error.code, str(error), delay)
         match claim:
             case Done():
@@ -269,6 +269,7 @@ class Pipeline:
                 delay = min(claim.seconds, MAX_DELAY_SECONDS)
                 return self._hand_back(upload, BUSY, "another worker is at it", delay)
             case Claim():
+                upload = upload.ordered_as(claim.sequencer)
                 return self._finish_claimed(upload, claim, delivery, invocation)
 
     def _finish_claimed(
@@ -299,25 +300,24 @@ class Pipeline:
         """From the claim to the announcement; raises what goes wrong on the way."""
         ports = self._ports
         started = ports.clock.now()
-        if claim.attempt > self._policy.max_attempts:
-            raise Abandoned(
-                f"begun {self._policy.max_attempts} times and never finished"
-            )
         result = claim.unannounced
         if result is None:
+            if claim.ran_out and claim.attempt > self._policy.max_attempts:
+                raise Abandoned(f"begun {claim.attempt - 1} times and never finished")
             if ports.results.is_superseded(upload):
-                self._skip_for_good(upload, SkipReason.SUPERSEDED)
+                self._skip_claimed(upload, SkipReason.SUPERSEDED)
                 return
             image = self._look_at(upload)
             if image is not None:
                 result = self._tag(upload, image, invocation)
             if result is None:
-                self._skip_for_good(upload, SkipReason.OBJECT_GONE)
+                self._skip_claimed(upload, SkipReason.OBJECT_GONE)
                 return
         ports.results.store_tagged(upload, result)
 
         if ports.results.is_superseded(upload):
-            self._skip_for_good(upload, SkipReason.SUPERSEDED)
+            ports.results.finish(upload)
+            self._skip(upload, SkipReason.SUPERSEDED)
             return
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
         ports.results.finish(upload)
@@ -397,7 +397,7 @@ class Pipeline:
                 replays=delivery.replays,
                 request_id=invocation.request_id,
             )
-            return self._bury(letter, upload)
+            return self._bury(letter, upload, delivery)
         # Without the release the claim's lease runs out by itself.
         with suppress(ResultsUnavailable):
             self._ports.results.release(upload)
@@ -415,9 +415,11 @@ class Pipeline:
             replays=delivery.replays,
             request_id=invocation.request_id,
         )
-        return self._bury(letter, None)
+        return self._bury(letter, None, delivery)
 
-    def _bury(self, letter: DeadLetter, upload: Upload | None) -> float | None:
+    def _bury(
+        self, letter: DeadLetter, upload: Upload | None, delivery: Delivery
+    ) -> float | None:
         """Bury first, acknowledge after: what cannot be buried stays on the queue."""
         try:
             self._ports.dead_letters.bury(letter)
@@ -426,7 +428,10 @@ class Pipeline:
                     upload, failed_result(upload, letter.failure)
                 )
         except HangtagError as error:
-            delay = self._delay(attempt=letter.failure.attempts)
+            if upload is not None:
+                with suppress(ResultsUnavailable):
+                    self._ports.results.release(upload)
+            delay = self._delay_of_receive(delivery)
             self._ports.journal.retried(
                 letter.image or "",
                 code=error.code,
@@ -452,8 +457,9 @@ class Pipeline:
     def _skip(self, upload: Upload, reason: SkipReason) -> None:
         self._ports.journal.skipped(Skip(reason, upload.uri))
 
-    def _skip_for_good(self, upload: Upload, reason: SkipReason) -> None:
-        self._ports.results.finish(upload)
+    def _skip_claimed(self, upload: Upload, reason: SkipReason) -> None:
+        """Nothing was asked: should the upload come again, it is looked at again."""
+        self._ports.results.withdraw(upload)
         self._skip(upload, reason)
 
     def _hand_back(
@@ -474,6 +480,18 @@ class Pipeline:
             attempts=attempts,
             failed_at=to_timestamp(self._ports.clock.now()),
         )
+
+    def _delay_of_receive(
+        self, delivery: Delivery, error: HangtagError | None = None
+    ) -> float:
+        """
+        Seconds until the next try of what was no attempt.
+
+        It grows with the receives, and is never nothing: an outage must not use up the receives
+        after which SQS moves a message to the dead-letter queue, without a code.
+        """
+        delay = self._delay(attempt=delivery.receives, error=error)
+        return max(delay, min(2.0**delivery.receives, MAX_DELAY_SECONDS / 10))
 
     def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
         """

@@ -148,6 +148,10 @@ class Claim:
     """From 1; a replay begins anew."""
     unannounced: Document | None
     """A TAGGED result that is stored but not announced: only that is left to do."""
+    sequencer: str | None
+    """The upload's, also where this event came without one but an earlier one did not."""
+    ran_out: bool
+    """Whether the attempt before this one was never finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +220,7 @@ class Announcer(Protocol):
 
         Raises:
             AnnouncementFailed: SNS refused or failed.
+            ResultTooLarge: SNS does not take so much.
         """
         ...
 

@@ -63,8 +63,15 @@ class Upload:
 
     @property
     def is_identified(self) -> bool:
-        """Whether it is known which version of the object is meant."""
-        return self.version_id is not None or self.etag is not None
+        """
+        Whether it is known which version of the object is meant.
+
+        An etag alone is enough where S3 itself wrote the event (it has a sequencer then): the
+        bucket has no versions. Others may have left the version id out.
+        """
+        return self.version_id is not None or (
+            self.etag is not None and self.sequencer is not None
+        )
 
     @property
     def version(self) -> str:
@@ -93,12 +100,13 @@ class Upload:
 
     def identified_as(self, *, version_id: str | None, etag: str, size: int) -> Upload:
         """The same upload, with what its event did not tell taken from the object."""
-        return replace(
-            self,
-            version_id=self.version_id or version_id,
-            etag=self.etag or etag,
-            size=size,
-        )
+        if self.etag not in (None, etag):
+            return self  # the object that is there now is another one
+        return replace(self, version_id=version_id, etag=etag, size=size)
+
+    def ordered_as(self, sequencer: str | None) -> Upload:
+        """The same upload with its place in the order of its key's events."""
+        return replace(self, sequencer=sequencer)
 
     def notification(self) -> str:
         """An S3 notification with exactly this upload's record, as JSON."""
@@ -147,6 +155,8 @@ class Delivery:
     body: str
     replays: int
     """How often an operator has replayed it."""
+    receives: int = 1
+    """How often SQS has handed it out, this time included; hand-backs count, too."""
 
 
 def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
@@ -167,6 +177,7 @@ def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
             receipt_handle=record["receiptHandle"],
             body=record["body"],
             replays=read_replays(record.get("messageAttributes") or {}),
+            receives=max(1, _count(_receives_of(record))),
         )
         for record in records
     )
@@ -181,6 +192,14 @@ def read_count(attributes: Mapping[str, Any], name: str) -> int:
     """The number in the message attribute *name*; 0 where there is none to be read."""
     attribute = attributes.get(name) or {}
     text = attribute.get("stringValue") or attribute.get("StringValue") or ""
+    return _count(text)
+
+
+def _receives_of(record: Mapping[str, Any]) -> str:
+    return str((record.get("attributes") or {}).get("ApproximateReceiveCount", ""))
+
+
+def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 

@@ -5,6 +5,8 @@ The results, in DynamoDB: one item per object version.
     version         sort key, see `Upload.version`
     state           CLAIMED, WAITING (for a retry), FAILED or DONE
     claimedUntil    epoch milliseconds; the lease of a CLAIMED item
+    claimToken      of the claim that was made last
+    sequencer       of the last event that had one
     attempts        begun since the upload arrived or was replayed
     replays         the highest count of replays a delivery came with
     result          the TAGGED result, from the moment it is stored
@@ -16,6 +18,7 @@ The results, in DynamoDB: one item per object version.
 
 from __future__ import annotations
 
+import uuid
 import zlib
 from collections.abc import Mapping
 from decimal import Context, Decimal
@@ -67,69 +70,91 @@ class DynamoDBResults:
         self, upload: Upload, *, replays: int, lease_seconds: float
     ) -> Claim | Done | Busy:
         now = self._milliseconds()
-        until = now + int(lease_seconds * 1000)
+        values = {
+            ":claimed": "CLAIMED",
+            ":until": now + int(lease_seconds * 1000),
+            # Tells our own claim again, should botocore repeat a call whose answer was lost
+            ":token": uuid.uuid4().hex,
+            ":replays": replays,
+            ":one": 1,
+        }
         try:
-            with translated(ResultsUnavailable, f"claiming {upload.uri}"):
-                item = self._update(
-                    upload,
-                    "SET #state = :claimed, claimedUntil = :until, "
-                    "replays = if_not_exists(replays, :replays) ADD attempts :one",
-                    {
-                        ":claimed": "CLAIMED",
-                        ":waiting": "WAITING",
-                        ":now": now,
-                        ":until": until,
-                        ":replays": replays,
-                        ":one": 1,
-                    },
-                    condition=_CLAIMABLE,
-                )
-        except ResultsUnavailable as error:
-            old = _item_of_failed_condition(error)
-            if old is None:
-                raise
-            return self._claim_anew(
-                upload, from_items(old), replays=replays, until=until, now=now
+            old = self._take(
+                upload,
+                "replays = if_not_exists(replays, :replays) ADD attempts :one",
+                {**values, ":waiting": "WAITING", ":now": now},
+                _CLAIMABLE,
             )
-        return _claim_of(item)
+        except _NotClaimable as refusal:
+            return self._claim_anew(upload, refusal.item, values, now)
+        return Claim(
+            attempt=int(old.get("attempts", 0)) + 1,
+            unannounced=old.get("result"),
+            sequencer=upload.sequencer or old.get("sequencer"),
+            ran_out=old.get("state") == "CLAIMED",
+        )
 
     def _claim_anew(
-        self,
-        upload: Upload,
-        old: Document,
-        *,
-        replays: int,
-        until: int,
-        now: int,
+        self, upload: Upload, old: Document, values: dict[str, Any], now: int
     ) -> Claim | Done | Busy:
         """An item that is done, being worked on, or back after it had failed."""
+        if old.get("claimToken") == values[":token"]:
+            return _first_claim(upload, old, attempt=int(old["attempts"]))
         if old["state"] == "DONE":
             return Done()
         if old["state"] == "CLAIMED" and int(old["claimedUntil"]) >= now:
             return Busy((int(old["claimedUntil"]) - now) / 1000)
         try:
+            self._take(
+                upload,
+                "replays = :replays, attempts = :one",
+                {
+                    **values,
+                    ":replays": max(values[":replays"], int(old["replays"])),
+                    ":old_state": old["state"],
+                    ":old_attempts": old["attempts"],
+                    ":old_replays": old["replays"],
+                },
+                "#state = :old_state AND attempts = :old_attempts "
+                "AND replays = :old_replays",
+            )
+        except _NotClaimable as refusal:
+            if refusal.item.get("claimToken") != values[":token"]:
+                return Busy(1.0)  # another worker was faster by a moment
+        return _first_claim(upload, old, attempt=1)
+
+    def _take(
+        self,
+        upload: Upload,
+        counting: str,
+        values: Mapping[str, Any],
+        condition: str,
+    ) -> Document:
+        """
+        Claim an item; what it was before.
+
+        Raises:
+            _NotClaimable: The condition does not hold.
+        """
+        expression = (
+            "SET #state = :claimed, claimedUntil = :until, claimToken = :token, "
+        )
+        if upload.sequencer is not None:
+            # Kept, for an event of the same version that comes without one
+            expression += "sequencer = :sequencer, "
+            values = {**values, ":sequencer": upload.sequencer}
+        try:
             with translated(ResultsUnavailable, f"claiming {upload.uri}"):
-                item = self._update(
-                    upload,
-                    "SET #state = :claimed, claimedUntil = :until, "
-                    "replays = :replays, attempts = :one",
-                    {
-                        ":claimed": "CLAIMED",
-                        ":until": until,
-                        ":replays": max(replays, int(old["replays"])),
-                        ":one": 1,
-                        ":old_state": old["state"],
-                        ":old_attempts": old["attempts"],
-                        ":old_replays": old["replays"],
-                    },
-                    condition="#state = :old_state AND attempts = :old_attempts "
-                    "AND replays = :old_replays",
+                return from_items(
+                    self._update(
+                        upload, expression + counting, values, condition=condition
+                    )
                 )
         except ResultsUnavailable as error:
-            if _item_of_failed_condition(error) is None:
+            item = _item_of_failed_condition(error)
+            if item is None:
                 raise
-            return Busy(1.0)  # another worker was faster by a moment
-        return _claim_of(item)
+            raise _NotClaimable(from_items(item)) from error
 
     def release(self, upload: Upload) -> None:
         with translated(ResultsUnavailable, f"releasing {upload.uri}"):
@@ -283,7 +308,7 @@ class DynamoDBResults:
         }
         if condition:
             order["ConditionExpression"] = condition
-            order["ReturnValues"] = "ALL_NEW"
+            order["ReturnValues"] = "ALL_OLD"
             order["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         return dict(self._client.update_item(**order).get("Attributes") or {})
 
@@ -346,9 +371,21 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON-like
     return value
 
 
-def _claim_of(item: Item) -> Claim:
-    document = from_items(item)
-    return Claim(attempt=int(document["attempts"]), unannounced=document.get("result"))
+class _NotClaimable(Exception):
+    """An item is not to be claimed as things are."""
+
+    def __init__(self, item: Document) -> None:
+        super().__init__()
+        self.item = item
+
+
+def _first_claim(upload: Upload, item: Document, *, attempt: int) -> Claim:
+    return Claim(
+        attempt=attempt,
+        unannounced=item.get("result"),
+        sequencer=upload.sequencer or item.get("sequencer"),
+        ran_out=False,
+    )
 
 
 def _item_of_failed_condition(error: ResultsUnavailable) -> Item | None:

@@ -55,7 +55,7 @@ class HttpTagger:
             self._session.post(
                 self._url,
                 # requests streams anything iterable that knows its length
-                data=cast("IO[bytes]", request),
+                data=cast("IO[bytes]", _Timed(request, ends)),
                 headers={
                     "accept": "application/json",
                     "accept-language": language,
@@ -76,6 +76,23 @@ class HttpTagger:
             http_status=status,
             retry_after_seconds=_retry_after(headers, now=time.time()),
         )
+
+
+class _Timed:
+    """A request whose sending ends with its time; a slow reader has requests wait for ever."""
+
+    def __init__(self, request: RequestBody, ends: float) -> None:
+        self._request = request
+        self._ends = ends
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._request:
+            if time.monotonic() > self._ends:
+                raise requests.ReadTimeout
+            yield piece
+
+    def __len__(self) -> int:
+        return len(self._request)
 
 
 class _Session(requests.Session):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _CACHE_SECONDS = 300.0
+_PATIENCE_SECONDS = 10.0  # with a known key, before Secrets Manager is asked again
 _HOW_TO_SET = 'set it with "hangtag key set"'
 
 # No secret, no current version of it, or marked for deletion
@@ -37,13 +38,20 @@ class SecretsManagerKey:
         self._clock = clock
         self._lock = Lock()
         self._cached: str | None = None
-        self._cached_at = 0.0
+        self._stale_at = 0.0
 
     def key(self) -> str:
         with self._lock:
-            age = self._clock.now() - self._cached_at
-            if self._cached is None or not 0 <= age < _CACHE_SECONDS:
-                self._fetch()
+            left = self._stale_at - self._clock.now()
+            # More than the whole time is left where the clock was set back
+            if self._cached is None or not 0 < left <= _CACHE_SECONDS:
+                try:
+                    self._fetch()
+                except ApiKeyUnavailable:
+                    if self._cached is None:
+                        raise
+                    # Most likely it is still the key; it is looked up again soon.
+                    self._stale_at = self._clock.now() + _PATIENCE_SECONDS
             return self._current()
 
     def fresh_key(self) -> str:
@@ -57,19 +65,20 @@ class SecretsManagerKey:
         return self._cached
 
     def _fetch(self) -> None:
-        self._cached = None
         try:
             secret = self._client.get_secret_value(SecretId=self._secret_id)
         except ClientError as error:
             if code_of(error) in _MISSING:
+                self._cached = None
                 raise ApiKeyMissing(
                     f"the secret {self._secret_id} has no value; {_HOW_TO_SET}"
                 ) from error
             raise ApiKeyUnavailable(f"Secrets Manager: {error}") from error
         except BotoCoreError as error:
             raise ApiKeyUnavailable(f"Secrets Manager: {error}") from error
+        self._cached = None  # should the value be none
         self._cached = read_key(secret.get("SecretString") or "")
-        self._cached_at = self._clock.now()
+        self._stale_at = self._clock.now() + _CACHE_SECONDS
 
 
 def read_key(secret: str) -> str | None:

@@ -6,12 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
-from hangtag.failures import AnnouncementFailed, printable
+from hangtag.failures import AnnouncementFailed, ResultTooLarge, printable
 from hangtag.results import Announcement
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
+
+
+_MAX_BYTES = 256 * 1024  # SNS's limit for a message with its attributes
 
 
 class SnsAnnouncer:
@@ -22,12 +25,22 @@ class SnsAnnouncer:
         self._topic_arn = topic_arn
 
     def announce(self, announcement: Announcement) -> None:
-        subject = announcement.document["subject"]
-        with translated(AnnouncementFailed, f"announcing {printable(subject)}"):
+        subject = printable(announcement.document["subject"])
+        message = announcement.message()
+        attributes = _attributes(announcement)
+        size = len(message.encode()) + sum(
+            len(name.encode()) + len(str(value).encode())
+            for name, value in attributes.items()
+        )
+        if size > _MAX_BYTES:
+            raise ResultTooLarge(
+                f"the announcement of {subject} has {size:,} bytes; SNS takes {_MAX_BYTES:,}"
+            )
+        with translated(AnnouncementFailed, f"announcing {subject}"):
             self._client.publish(
                 TopicArn=self._topic_arn,
-                Message=announcement.message(),
-                MessageAttributes=_attributes(announcement),
+                Message=message,
+                MessageAttributes=attributes,
             )
 
 

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from hangtag.failures import (
+    ApiRedirected,
     BadAnswer,
     HttpStatus,
     error_from_api,
@@ -188,7 +189,8 @@ def read_answer(
     Raises:
         HangtagError: The leaf for the code in the body (`UnlistedApiCode` for a number that is
             not documented).
-        HttpStatus: The status is not 2xx and the body carries no code.
+        ApiRedirected: The status is 3xx and the body carries no code.
+        HttpStatus: The status is 4xx or 5xx and the body carries no code.
         BadAnswer: The status is 2xx and the body is no Tagger answer.
     """
     try:
@@ -208,6 +210,8 @@ def read_answer(
                 http_status=http_status,
                 retry_after_seconds=retry_after_seconds,
             )
+    if 300 <= http_status < 400:
+        raise ApiRedirected(f"the API answered HTTP {http_status}: {_excerpt(body)}")
     if not 200 <= http_status < 300:
         raise HttpStatus(
             f"the API answered HTTP {http_status}: {_excerpt(body)}",
@@ -338,12 +342,9 @@ _NOTHING_SPELLINGS = {"no detected product", "nodetc"}
 
 
 def _root_parts(document: dict[str, Any]) -> dict[str, Any]:
-    """`notMatchedObject` has been seen beside `data`, too."""
-    return {
-        name: value
-        for name, value in document.items()
-        if _DATA_SPELLINGS.get(name.lower()) == "notMatchedObject"
-    }
+    """`notMatchedObject` has been seen beside `data`, too; what is unknown there is kept."""
+    envelope = {"status", "data", "error"}
+    return {name: value for name, value in document.items() if name not in envelope}
 
 
 def _one_spelling(
