@@ -47,9 +47,10 @@ def steps_in_the_report(config: pytest.Config) -> Step:
 
     @contextmanager
     def step(work: str) -> Iterator[None]:
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"{work} ...")
+        if reporter is not None:  # one of several processes has none
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write_line(f"{work} ...")
         yield
 
     return step
