@@ -37,7 +37,9 @@ def set_(ctx: click.Context, app: App) -> None:
         )
     secret = ask_for_key()
     arn = app.stack().store_api_key(secret)
-    output.talk(f"The API key is stored in {arn}.")
+    output.talk(
+        f"The API key is stored in {arn}. The function takes it up within five minutes."
+    )
 
 
 def ask_for_key() -> str:

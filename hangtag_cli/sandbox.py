@@ -39,6 +39,6 @@ def sandbox(host: str, port: int, key: str) -> None:
         from hangtag_sandbox.server import main
     except ModuleNotFoundError as error:
         raise click.UsageError(
-            f"the sandbox needs {error.name}: pip install 'hangtag[sandbox]'"
+            f"the sandbox needs {error.name}: in the checkout, pip install '.[sandbox]'"
         ) from error
     main(host, port, key)

@@ -82,7 +82,7 @@ def sentence(error: BotoCoreError | ClientError) -> str:
             return f"{error}: correct AWS_PROFILE, or make it with `aws configure`"
         case NoRegionError():
             return (
-                "No AWS region is known: give --region, or set AWS_REGION, "
+                "No AWS region is known: give --region, or set AWS_DEFAULT_REGION, "
                 "or run `aws configure`"
             )
         case InvalidRegionError():

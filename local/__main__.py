@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from hangtag.failures import printable
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
 from local.processes import LocalError
@@ -107,6 +108,12 @@ def assignment(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    if ",tagger-" in value:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names several keys: repeat --metadata for each"
+        )
+    if not value.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} has characters no header can have")
     return key, value
 
 
@@ -152,7 +159,7 @@ def put(options: argparse.Namespace) -> int:
         except OSError as error:
             raise LocalError(f"{file} cannot be read: {error.strerror}") from error
         stack.upload(file.name, body, dict(options.metadata))
-        print(stack.uri(file.name))
+        print(printable(stack.uri(file.name)))
     return 0
 
 
@@ -182,7 +189,11 @@ def show_demo(options: argparse.Namespace) -> int:
 
 def write_environment(stack: Stack) -> None:
     """Write what a shell sources to reach the stack."""
-    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    # Whatever else would lead elsewhere, such as AWS_ENDPOINT_URL_S3
+    lines = [
+        "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "unset HANGTAG_STACK $(env | sed -n 's/^\\(AWS_ENDPOINT_URL_[A-Z0-9_]*\\)=.*/\\1/p')"
+    ]
     variables = {
         **stack.access.variables(),
         "HANGTAG_TAGGER_API_URL": stack.sandbox.tagger_api_url,  # for `hangtag tag`

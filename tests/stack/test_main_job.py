@@ -110,10 +110,10 @@ def test_hostile_keys_come_out_as_they_went_in(stack: WatchedStack, key: str) ->
 
 
 @pytest.mark.parametrize("format_name", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-def test_every_format_is_known_by_its_bytes_not_its_name(
+def test_every_format_is_tagged_whatever_its_name_says(
     stack: WatchedStack, format_name: str
 ) -> None:
-    """A GIF named .png is sent as a GIF; the sandbox refuses a wrong prefix."""
+    """A GIF named .png is an image; that its prefix says so is asked in tests/unit."""
     key = f"formats/{format_name}.png"
 
     stack.upload(key, picture(key, format_name))

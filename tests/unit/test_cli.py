@@ -274,7 +274,7 @@ def test_without_the_extra_the_sandbox_says_how_to_install_it() -> None:
     )
 
     assert ended.returncode == 2
-    assert "pip install 'hangtag[sandbox]'" in ended.stderr
+    assert "pip install '.[sandbox]'" in ended.stderr
 
 
 def test_json_is_utf_8_and_half_a_character_does_not_break_it() -> None:

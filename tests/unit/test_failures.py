@@ -247,3 +247,9 @@ def test_harmless_text_is_printed_as_it_is(text: str) -> None:
 def test_what_harms_becomes_a_blank() -> None:
     """So that words do not run together."""
     assert printable("a\nb\x1bc\x85d\ud800e\ufffff") == "a b c d e f"
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f"])
+def test_what_turns_the_direction_of_writing_is_left_out(mark: str) -> None:
+    """Else a key that ends in exe.png could be shown as one that ends in png.exe."""
+    assert printable(f"a{mark}b") == "a b"

@@ -142,7 +142,7 @@ class UnreadableEvent(PermanentError):
     code = "UNREADABLE_EVENT"
     source = "event"
     who = "whoever sends to the upload queue"
-    advice = "Look at the letter's body; correct its sender, then discard it."
+    advice = "Look at the letter's body and correct its sender; the letter expires after 14 days."
 
 
 class UnsupportedFormat(PermanentError):
@@ -603,6 +603,7 @@ def printable(text: str) -> str:
     """
     *text* on one line and without characters that a log, a terminal or SQS chokes on.
 
+    Nor with marks that turn the direction of writing, which make one name look like another.
     SQS takes #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (and tab, newline, return, which
     are made spaces here).
     """
@@ -611,8 +612,13 @@ def printable(text: str) -> str:
     )
 
 
+_TURNS_DIRECTION = frozenset(
+    (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)
+
+
 def _harmless(point: int) -> bool:
-    return (
+    return point not in _TURNS_DIRECTION and (
         0x20 <= point < 0x7F
         or 0xA0 <= point <= 0xD7FF
         or 0xE000 <= point <= 0xFFFD
