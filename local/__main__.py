@@ -192,7 +192,7 @@ def write_environment(stack: Stack) -> None:
     # Whatever else would lead elsewhere, such as AWS_ENDPOINT_URL_S3
     lines = [
         "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-        "unset HANGTAG_STACK $(env | sed -n 's/^\\(AWS_ENDPOINT_URL_[A-Z0-9_]*\\)=.*/\\1/p')"
+        "unset HANGTAG_STACK $(env | sed -n 's/^\\(AWS_ENDPOINT_URL_[A-Z0-9_]*\\)=.*/\\1/p')",
     ]
     variables = {
         **stack.access.variables(),
