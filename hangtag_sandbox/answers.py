@@ -27,15 +27,10 @@ from hangtag.contract.answer import (
     Position,
     Tag,
 )
+from hangtag_sandbox.categories import CLOTHING, SHOES, Category
 from hangtag_sandbox.colors import SeenColor
 from hangtag_sandbox.sightings import Sighting
-from hangtag_sandbox.vocabulary import (
-    CATEGORIES,
-    GENDERS,
-    IMAGE_KINDS,
-    Category,
-    Word,
-)
+from hangtag_sandbox.vocabulary import GENDERS, IMAGE_KINDS, Word
 
 _T = TypeVar("_T")
 
@@ -61,35 +56,31 @@ def answer(
     """
     What the API says about an image with these *sightings* and this SHA-256 *digest* (hex).
 
-    With *detection*, only what was asked for is in `objects`; the rest is `notMatchedObject`.
+    Without *detection*, all clothing is tagged; shoes must be asked for. With it, only what was
+    asked for is in `objects`, and all else in `notMatchedObject`.
     """
-    if not sightings:
-        nothing = DetectedObject(type=NOTHING_DETECTED, tags=())
-        return Tagging(_success({"imageInfo": (), "objects": (nothing,)}), ())
-
     invention = _Invention(digest)
     found = []
     for number, sighting in enumerate(sightings):
-        own = invention.of(f"garment {number}")
-        category = own.pick("category", CATEGORIES)
+        category, own = _what_it_is(sighting, number, invention)
         found.append((category, _tag(sighting, category, own, language)))
+    asked_for = [one for one in found if _is_asked_for(one[0], detection)]
+    if not asked_for and not detection:
+        nothing = DetectedObject(type=NOTHING_DETECTED, tags=())
+        return Tagging(_success({"imageInfo": (), "objects": (nothing,)}), ())
+
     gender = invention.pick("gender", tuple(GENDERS.values()))
     fields: dict[str, object] = {
         "imageInfo": (_named(IMAGE_KINDS["nonFashion"], language),),
         "genderInfo": _named(gender, language),
-        "objects": tuple(
-            DetectedObject(type=category.object_type, tags=(tag,))
-            for category, tag in found
-            if not detection or category.detection in detection
-        ),
+        "objects": _objects(asked_for),
     }
+    told = asked_for
     if detection:
-        fields["notMatchedObject"] = tuple(
-            DetectedObject(type=category.object_type, tags=(tag,))
-            for category, tag in found
-            if category.detection not in detection
-        )
-    invented = {name for _, tag in found for name in tag.model_fields_set - _SEEN}
+        others = [one for one in found if not _is_asked_for(one[0], detection)]
+        fields["notMatchedObject"] = _objects(others)
+        told = found
+    invented = {name for _, tag in told for name in tag.model_fields_set - _SEEN}
     return Tagging(
         _success(fields),
         ("genderInfo", "imageInfo", *sorted(invented)),
@@ -111,28 +102,49 @@ def to_json(body: AnswerBody) -> bytes:
     return json.dumps(document, ensure_ascii=False, default=float).encode()
 
 
-_SEEN = {"position", "colors", "colorDetails", "prints"}
+_SEEN = {"position", "pairIndex", "colors", "colorDetails", "prints"}
+_LISTS = {"looks", "textures", "details"}
 
 
 def _success(data: dict[str, object]) -> AnswerBody:
     return AnswerBody(status="ok", data=AnswerData.model_validate(data), error=None)
 
 
+def _what_it_is(
+    sighting: Sighting, number: int, invention: _Invention
+) -> tuple[Category, _Invention]:
+    """A category, and the invention that goes on with it: the same for the two of a pair."""
+    if sighting.pair is not None:
+        own = invention.of(f"pair {sighting.pair}")
+        return own.pick("category", SHOES), own
+    own = invention.of(f"garment {number}")
+    return own.pick("category", CLOTHING), own
+
+
+def _is_asked_for(category: Category, detection: Collection[Detection]) -> bool:
+    if detection:
+        return category.detection in detection
+    return category.detection != "SHOES"
+
+
+def _objects(found: list[tuple[Category, Tag]]) -> tuple[DetectedObject, ...]:
+    return tuple(
+        DetectedObject(type=category.object_type, tags=(tag,))
+        for category, tag in found
+    )
+
+
 def _tag(
     sighting: Sighting, category: Category, invention: _Invention, language: Language
 ) -> Tag:
-    def several(field: str, words: tuple[Word, ...]) -> tuple[Attribute, ...]:
-        return (invention.attribute(field, words, language),)
-
     fields: dict[str, object] = {
         "category": _named(category.word, language),
         "position": Position(x=_number(sighting.x), y=_number(sighting.y)),
-        "item": invention.attribute("item", category.items, language),
         "colors": _colors(sighting.colors, language),
         "colorDetails": tuple(
             ColorDetail(
                 code=seen.code,
-                name=seen.shade.of(seen.color, language),
+                name=_fine_name(seen, language),
                 pixelFraction=_number(seen.share),
             )
             for seen in sighting.colors
@@ -140,20 +152,19 @@ def _tag(
         "prints": (
             _attribute(sighting.print.print, sighting.print.confidence, language),
         ),
-        "looks": several("looks", category.looks),
-        "textures": several("textures", category.textures),
-        "details": several("details", category.details) if category.details else (),
+        "details": (),
     }
-    for field, words in (
-        ("length", category.lengths),
-        ("sleeveLength", category.sleeves),
-        ("neckLine", category.necklines),
-        ("fit", category.fits),
-        ("shape", category.shapes),
-    ):
-        if words:
-            fields[field] = invention.attribute(field, words, language)
+    if sighting.pair is not None:
+        fields["pairIndex"] = sighting.pair
+    for field, words in category.choices.items():
+        attribute = invention.attribute(field, words, language)
+        fields[field] = (attribute,) if field in _LISTS else attribute
     return Tag.model_validate(fields)
+
+
+def _fine_name(seen: SeenColor, language: Language) -> str:
+    """The palette is English; in other languages, the shade of one of the 18 is the finest."""
+    return seen.fine if language == "en" else seen.shade.of(seen.color, language)
 
 
 def _colors(seen: list[SeenColor], language: Language) -> tuple[Attribute, ...]:

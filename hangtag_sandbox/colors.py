@@ -1,4 +1,4 @@
-"""Colours as people see them: CIELAB, the shades of a garment, and the names of shades."""
+"""The colours of a garment, and their names."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hangtag_sandbox.pixels import Pixels
+from hangtag_sandbox.palette import palette
+from hangtag_sandbox.perception import Lab, distance, to_lab
+from hangtag_sandbox.pixels import Mask, Pixels
 from hangtag_sandbox.vocabulary import COLORS, SHADES, Shade, Word
-
-Lab = NDArray[np.float64]
-"""Anything x lightness 0 to 100, green to red, blue to yellow."""
-
-Mask = NDArray[np.bool_]
-"""Rows x columns: which pixels are meant."""
 
 MOST_SHADES = 6
 SAMPLES = 4_000
@@ -25,37 +21,14 @@ LEAST_SHARE = 0.03
 """Shades with less of the garment's pixels are not told."""
 
 
-def to_lab(pixels: Pixels) -> Lab:
-    """CIELAB of sRGB pixels, for the white point D65."""
-    levels = _LINEAR[pixels] @ _SRGB_TO_XYZ.T
-    steps = np.where(
-        levels > 216 / 24389, np.cbrt(levels), (24389 / 27 * levels + 16) / 116
-    )
-    x, y, z = steps[..., 0], steps[..., 1], steps[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
-
-
-_LEVELS = np.arange(256) / 255
-_LINEAR = np.where(
-    _LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4
-)
-# Each row divided by its sum: white becomes (1, 1, 1).
-_SRGB_TO_XYZ = np.array(
-    [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.1191920, 0.9503041],
-    ]
-)
-_SRGB_TO_XYZ /= _SRGB_TO_XYZ.sum(axis=1, keepdims=True)
-
-
 @dataclass(frozen=True, slots=True)
 class SeenColor:
     """A colour of a garment."""
 
     code: str
-    """`#rrggbb`"""
+    """`#rrggbb`, as seen."""
+    fine: str
+    """The palette's name for it, in English."""
     color: Word
     """The nearest of the 18."""
     shade: Shade
@@ -66,20 +39,24 @@ class SeenColor:
 
 def seen_colors(pixels: Pixels, lab: Lab, mask: Mask) -> list[SeenColor]:
     """The colours of the pixels in *mask*, the largest share first; at least one."""
-    own_pixels, own_lab = pixels[mask], lab[mask]
-    step = max(1, len(own_lab) // SAMPLES)
-    own_pixels, own_lab = own_pixels[::step], own_lab[::step]
-    members = _clusters(own_lab * _SHADOWS_MATTER_LESS)
-    sizes = np.bincount(members)
+    own, own_pixels = lab[mask], pixels[mask]
+    even = own[_even(lab)[mask]]
+    # What is patterned all over is uneven everywhere.
+    centres = _shades(even if len(even) > _ENOUGH_EVEN * len(own) else own)
+    own = own[:: max(1, len(own) // SAMPLES)]
+    own_pixels = own_pixels[:: max(1, len(own_pixels) // SAMPLES)]
+    members = _nearest(own * _SHADOWS_MATTER_LESS, centres)
+    sizes = np.bincount(members, minlength=len(centres))
     colors: list[SeenColor] = []
     for cluster in np.argsort(-sizes, kind="stable"):
-        share = sizes[cluster] / len(own_lab)
+        share = sizes[cluster] / len(own)
         if colors and share < LEAST_SHARE:
             break
-        typical = np.median(own_pixels[members == cluster], axis=0).astype(np.uint8)
+        typical = _most_common(own[members == cluster], own_pixels[members == cluster])
         color, shade = name_color(typical)
+        fine = palette().nearest(to_lab(typical))
         code = f"#{typical[0]:02x}{typical[1]:02x}{typical[2]:02x}"
-        colors.append(SeenColor(code, color, shade, float(share)))
+        colors.append(SeenColor(code, fine, color, shade, float(share)))
     return colors
 
 
@@ -87,7 +64,7 @@ def name_color(rgb: NDArray[np.uint8]) -> tuple[Word, Shade]:
     """The nearest of the 18 colours, and whether *rgb* is lighter or darker than it."""
     names, examples, typical = _named_examples()
     lab = to_lab(rgb)
-    name = names[np.linalg.norm(examples - lab, axis=1).argmin()]
+    name = names[distance(examples, lab).argmin()]
     lighter = lab[0] - typical[name]
     if name in ("black", "white") or abs(lighter) < _CLEARLY_LIGHTER:
         return COLORS[name], SHADES["plain"]
@@ -97,13 +74,41 @@ def name_color(rgb: NDArray[np.uint8]) -> tuple[Word, Shade]:
 _CLEARLY_LIGHTER = 9.0
 
 # A garment's folds and shadows change lightness more than they change hue.
-_SHADOWS_MATTER_LESS = np.array([0.6, 1.0, 1.0])
+_SHADOWS_MATTER_LESS = np.array([0.6, 1.0, 1.0], dtype=np.float32)
 _SAME_SHADE = 13.0
 _CUBE = 8.0
+_EVEN = 5.0  # CIELAB units to the next pixel: more is an edge, where two colours mix
+_ENOUGH_EVEN = 0.25
+_ABOUT_THE_SAME = 6.0  # CIELAB units
 
 
-def _clusters(points: Lab) -> NDArray[np.intp]:
-    """The cluster of each point: k-means from the fullest corners of colour space."""
+def _even(lab: Lab) -> Mask:
+    """Which pixels look like the next ones on all sides."""
+    even = np.ones(lab.shape[:2], dtype=np.bool_)
+    down = distance(lab[1:], lab[:-1]) < _EVEN
+    even[1:] &= down
+    even[:-1] &= down
+    across = distance(lab[:, 1:], lab[:, :-1]) < _EVEN
+    even[:, 1:] &= across
+    even[:, :-1] &= across
+    return even
+
+
+def _most_common(lab: Lab, pixels: Pixels) -> NDArray[np.uint8]:
+    """What most of the pixels look like; shadows and shine pull an average aside."""
+    centre = np.median(lab, axis=0)
+    for _ in range(8):
+        distances = distance(lab, centre)
+        # Where colours are spread widely, nothing may be near their median.
+        near = distances <= max(_ABOUT_THE_SAME, float(distances.min()))
+        centre = lab[near].mean(axis=0)
+    typical: NDArray[np.uint8] = np.round(pixels[near].mean(axis=0)).astype(np.uint8)
+    return typical
+
+
+def _shades(lab: Lab) -> Lab:
+    """The centres of the clusters: k-means from the fullest corners of colour space."""
+    points = lab[:: max(1, len(lab) // SAMPLES)] * _SHADOWS_MATTER_LESS
     centres = _fullest_cubes(points)
     for _ in range(10):
         members = _nearest(points, centres)
@@ -114,19 +119,18 @@ def _clusters(points: Lab) -> NDArray[np.intp]:
         )
         centres = sums[sizes > 0] / sizes[sizes > 0, None]
         centres = _merged(centres, sizes[sizes > 0])
-    return _nearest(points, centres)
+    return centres
 
 
 def _nearest(points: Lab, centres: Lab) -> NDArray[np.intp]:
-    distances = np.linalg.norm(points[:, None] - centres, axis=2)
-    return np.asarray(distances.argmin(axis=1))
+    return np.asarray(distance(points[:, None], centres).argmin(axis=1))
 
 
 def _fullest_cubes(points: Lab) -> Lab:
     cubes, sizes = np.unique(np.round(points / _CUBE), axis=0, return_counts=True)
     centres: list[Lab] = []
     for cube in cubes[np.argsort(-sizes, kind="stable")] * _CUBE:
-        if all(np.linalg.norm(cube - centre) >= _SAME_SHADE for centre in centres):
+        if all(distance(cube, centre) >= _SAME_SHADE for centre in centres):
             centres.append(cube)
         if len(centres) == MOST_SHADES:
             break
@@ -137,7 +141,7 @@ def _merged(centres: Lab, sizes: NDArray[np.intp]) -> Lab:
     """The centres, without the smaller one of any two that are the same shade."""
     kept: list[Lab] = []
     for centre in centres[np.argsort(-sizes, kind="stable")]:
-        if all(np.linalg.norm(centre - other) >= _SAME_SHADE for other in kept):
+        if all(distance(centre, other) >= _SAME_SHADE for other in kept):
             kept.append(centre)
     return np.array(kept)
 

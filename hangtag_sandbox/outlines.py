@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hangtag_sandbox.colors import Lab, Mask
+from hangtag_sandbox.perception import Lab, distance
+from hangtag_sandbox.pixels import Mask
 
-LEAST_PART = 0.01
+LEAST_PART = 0.005
 """Of the picture: what is smaller is no garment."""
+
+LEAST_BESIDE = 0.02
+"""Of the largest garment: what is smaller beside it is a crumb."""
+
+MOST_GARMENTS = 10
+"""In one picture, the largest ones."""
 
 _NOTICEABLE = 8.0  # CIELAB units that a garment differs from its background at least
 _CELLS = 100  # along the longer side, when connected pieces are looked for
 _BRIDGED = 3  # cells on either side of a gap that is bridged
+_AROUND = 4  # pixels
+_SAME_CLOTH = 12.0  # CIELAB units between the typical colours of two pieces
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of whole pixels; right and bottom are the first ones beyond it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.bottom - self.top
+
+
+@dataclass(
+    frozen=True, eq=False
+)  # each is itself alone: arrays do not compare to a truth
 class Outline:
     """Where a garment is."""
 
@@ -26,41 +59,67 @@ class Outline:
     extent: Mask
     """Those and what lies between them: pale stripes on a pale background are not seen."""
 
+    @cached_property
+    def box(self) -> Box:
+        """Around the cloth."""
+        return _box_around(self.cloth)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The rows and columns to look at: those of its extent and a few around it."""
+        box = _box_around(self.extent)
+        return (
+            slice(max(0, box.top - _AROUND), box.bottom + _AROUND),
+            slice(max(0, box.left - _AROUND), box.right + _AROUND),
+        )
+
+    @cached_property
+    def size(self) -> int:
+        """Pixels of cloth."""
+        return int(np.count_nonzero(self.cloth))
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The middle (x, y) of the box, each 0 to 1 of the picture's sides."""
+        height, width = self.cloth.shape
+        return (
+            (self.box.left + self.box.right) / (2 * width),
+            (self.box.top + self.box.bottom) / (2 * height),
+        )
+
+    def joined(self, other: Outline) -> Outline:
+        """Both as one garment."""
+        return Outline(self.cloth | other.cloth, self.extent | other.extent)
+
 
 def find_garments(lab: Lab) -> list[Outline]:
     """
-    The garments in the picture.
+    The garments in the picture, the largest first.
 
     The background is what the picture's border shows, as one colour or a gradient; a garment is
-    what stands out from it. For now all that stands out is taken as one garment; a picture
-    without any gives an empty list.
+    a connected piece that stands out from it. A picture without any gives an empty list.
     """
     stands_out = _smooth(_stands_out(lab))
     cell = max(1, max(stands_out.shape) // _CELLS)
     cells = _in_cells(stands_out, cell) > 0.4
     enclosed = ~cells & ~_reached_from_border(~cells)
-    pieces = _pieces(_bridged(cells | enclosed))
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0  # the background
-    # A two-piece is two pieces; crumbs are something else.
-    garment = (sizes[pieces] >= 0.05 * sizes.max()) & (pieces > 0)
-    if np.count_nonzero(garment & (cells | enclosed)) < LEAST_PART * cells.size:
-        return []
-    near = _to_pixels(_grown(garment), cell, stands_out.shape)
-    holes = _to_pixels(enclosed & garment, cell, stands_out.shape)
-    extent = _to_pixels(garment, cell, stands_out.shape)
-    return [Outline(cloth=(stands_out & near) | holes, extent=extent)]
+    shape = stands_out.shape
+
+    def color_of(own: Mask) -> Lab:
+        return _typical(lab, stands_out & _to_pixels(own, cell, shape))
+
+    garments = []
+    for own in _garments_of(cells | enclosed, color_of):
+        near = _to_pixels(_grown(own), cell, shape)
+        holes = _to_pixels(enclosed & own, cell, shape)
+        extent = _to_pixels(own, cell, shape)
+        garments.append(Outline(cloth=(stands_out & near) | holes, extent=extent))
+    return garments
 
 
-def centre_of(mask: Mask) -> tuple[float, float]:
-    """The centre (x, y) of the bounding box of *mask*, each 0 to 1 of the picture's sides."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    height, width = mask.shape
-    return (
-        float(columns[0] + columns[-1] + 1) / (2 * width),
-        float(rows[0] + rows[-1] + 1) / (2 * height),
-    )
+def are_alike(lab: Lab, one: Outline, other: Outline) -> bool:
+    """Whether two garments have about the same colour."""
+    return _same_cloth(_typical(lab, one.cloth), _typical(lab, other.cloth))
 
 
 def shrunk(mask: Mask, pixels: int = 2) -> Mask:
@@ -73,21 +132,94 @@ def shrunk(mask: Mask, pixels: int = 2) -> Mask:
     return mask
 
 
+def _garments_of(shown: Mask, color_of: Callable[[Mask], Lab]) -> list[Mask]:
+    """
+    Where each garment is among the cells that show any, the largest first.
+
+    What lies close together is one garment: a stripe may look like the background. Unless it is
+    large enough to stand alone, and of another colour.
+    """
+    parts = _pieces(shown)
+    part_sizes = np.bincount(parts[shown], minlength=2)
+    wholes = _pieces(_bridged(shown))
+    least = max(
+        LEAST_PART * shown.size,
+        LEAST_BESIDE * np.bincount(wholes[shown], minlength=2).max(),
+    )
+    garments: list[tuple[int, Mask]] = []
+    for whole in range(1, wholes.max() + 1):
+        own = wholes == whole
+        alone = [
+            parts == part
+            for part in np.unique(parts[own])
+            if part and part_sizes[part] >= least
+        ]
+        groups = _grouped(alone, color_of) if len(alone) > 1 else []
+        garments.extend(
+            (int(np.count_nonzero(garment & shown)), garment)
+            for garment in (groups if len(groups) > 1 else [own])
+        )
+    garments.sort(key=lambda each: -each[0])
+    return [garment for size, garment in garments[:MOST_GARMENTS] if size >= least]
+
+
+def _grouped(parts: list[Mask], color_of: Callable[[Mask], Lab]) -> list[Mask]:
+    """The parts, those joined that are of the same cloth or grow into each other."""
+    groups: list[tuple[Mask, Lab]] = []
+    for part in parts:
+        joined, color = part, color_of(part)
+        apart = []
+        for group, its_color in groups:
+            if _same_cloth(color, its_color) or _entangled(joined, group):
+                joined = joined | group
+            else:
+                apart.append((group, its_color))
+        groups = [*apart, (joined, color)]
+    return [group for group, _ in groups]
+
+
+def _box_around(mask: Mask) -> Box:
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    return Box(
+        left=int(columns[0]),
+        top=int(rows[0]),
+        right=int(columns[-1]) + 1,
+        bottom=int(rows[-1]) + 1,
+    )
+
+
+def _typical(lab: Lab, mask: Mask) -> Lab:
+    return np.median(lab[mask], axis=0)
+
+
+def _same_cloth(one: Lab, other: Lab) -> bool:
+    return float(distance(one, other)) <= _SAME_CLOTH
+
+
+def _entangled(one: Mask, other: Mask) -> bool:
+    """Whether one reaches into the rectangle around the other: two-coloured stripes do."""
+    rows = one.any(axis=1) & other.any(axis=1)
+    columns = one.any(axis=0) & other.any(axis=0)
+    common = np.count_nonzero(rows) * np.count_nonzero(columns)
+    smaller = min(np.count_nonzero(one), np.count_nonzero(other))
+    return bool(common > 0.3 * smaller)
+
+
 def _stands_out(lab: Lab) -> Mask:
     height, width = lab.shape[:2]
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     terms = np.stack([np.ones_like(x), x, y], axis=-1)
     border = _border(height, width)
     seen = lab[border]
-    off = np.linalg.norm(seen - np.median(seen, axis=0), axis=1)
+    off = distance(seen, np.median(seen, axis=0))
     # A garment may touch the border: what is far off is left out, and the rest asked again.
     for _ in range(4):
         likely = off <= max(_NOTICEABLE, 2 * float(np.median(off)))
         plane = np.linalg.lstsq(terms[border][likely], seen[likely], rcond=None)[0]
-        off = np.linalg.norm(seen - terms[border] @ plane, axis=1)
+        off = distance(seen, terms[border] @ plane)
     noise = float(np.percentile(off[likely], 95))
-    distance = np.linalg.norm(lab - terms @ plane, axis=2)
-    return np.asarray(distance > max(_NOTICEABLE, 2 * noise))
+    return np.asarray(distance(lab, terms @ plane) > max(_NOTICEABLE, 2 * noise))
 
 
 def _border(height: int, width: int) -> Mask:
@@ -127,7 +259,7 @@ def _bridged(cells: Mask) -> Mask:
     return beyond[_BRIDGED:-_BRIDGED, _BRIDGED:-_BRIDGED]
 
 
-def _in_cells(mask: Mask, cell: int) -> Lab:
+def _in_cells(mask: Mask, cell: int) -> NDArray[np.float64]:
     """How much of each square of *cell* x *cell* pixels is in *mask*, 0 to 1."""
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % cell), (0, -width % cell)), mode="edge")
@@ -141,29 +273,31 @@ def _to_pixels(cells: Mask, cell: int, shape: tuple[int, ...]) -> Mask:
 
 
 def _reached_from_border(free: Mask) -> Mask:
-    reached = free & _border(*free.shape)
-    while True:
-        further = _grown(reached) & free
-        if np.array_equal(further, reached):
-            return reached
-        reached = further
+    pieces = _pieces(free)
+    reached = np.unique(pieces[_border(*free.shape)])
+    return np.isin(pieces, reached[reached > 0])
 
 
 def _pieces(mask: Mask) -> NDArray[np.intp]:
     """A number from 1 for each cell, the same for cells that touch; 0 outside *mask*."""
-    numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        around = np.pad(numbers, 1)
-        highest = np.maximum.reduce(
-            [
-                numbers,
-                around[:-2, 1:-1],
-                around[2:, 1:-1],
-                around[1:-1, :-2],
-                around[1:-1, 2:],
-            ]
-        )
-        spread = np.where(mask, highest, 0)
-        if np.array_equal(spread, numbers):
-            return numbers
-        numbers = spread
+    numbers = np.zeros(mask.shape, dtype=np.intp)
+    same_as = [0]
+
+    def first(number: int) -> int:
+        while same_as[number] != number:
+            number = same_as[number]
+        return number
+
+    above = np.zeros(mask.shape[1], dtype=np.intp)
+    for row, own in zip(mask, numbers, strict=True):
+        ends = np.flatnonzero(np.diff(row, prepend=False, append=False))
+        for start, end in zip(ends[::2], ends[1::2], strict=True):
+            touched = {first(int(number)) for number in set(above[start:end]) - {0}}
+            number = min(touched, default=len(same_as))
+            if not touched:
+                same_as.append(number)
+            for other in touched:
+                same_as[other] = number
+            own[start:end] = number
+        above = own
+    return np.array([first(number) for number in range(len(same_as))])[numbers]

@@ -11,8 +11,14 @@ from PIL.ImageFile import ImageFile
 Pixels = NDArray[np.uint8]
 """Rows x columns x red, green, blue."""
 
+Mask = NDArray[np.bool_]
+"""Rows x columns: which pixels are meant."""
+
 LOOK_SIDE = 400
 """The longer side that is looked at, in pixels: enough for stripes, and quick."""
+
+BAND_PIXELS = 2_000_000
+"""Of a large image that are converted at a time."""
 
 
 def read_pixels(image: ImageFile) -> Pixels:
@@ -27,19 +33,36 @@ def read_pixels(image: ImageFile) -> Pixels:
     image.draft("RGB", (LOOK_SIDE, LOOK_SIDE))  # a JPEG is decoded smaller, others not
     image.load()
     orientation = _orientation(image)
-    small = _opaque(image)
-    small.thumbnail((LOOK_SIDE, LOOK_SIDE), reducing_gap=2.0)
+    small = _small(image)
+    small.thumbnail((LOOK_SIDE, LOOK_SIDE))
     return np.asarray(
         small.transpose(_TURNS[orientation]) if orientation in _TURNS else small
     )
 
 
-def _opaque(image: Image.Image) -> Image.Image:
+def _small(image: Image.Image) -> Image.Image:
+    """
+    The image in red, green and blue, its longer side at least `LOOK_SIDE`, if it was, and not
+    much more.
+    """
     if image.mode.startswith(("I", "F")):
         return _from_deep_grey(image)
+    factor = max(image.size) // (2 * LOOK_SIDE)
+    if factor <= 1:
+        return _opaque(image)
+    # The largest image allowed takes 400 megabytes: it is converted band by band, not copied.
+    width, height = image.size
+    small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    rows = factor * max(1, BAND_PIXELS // (width * factor))
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(height, top + rows)))
+        small.paste(_opaque(band).reduce(factor), (0, top // factor))
+    return small
+
+
+def _opaque(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
-        # The largest picture allowed has 300 megabytes: no copy without need.
-        return image if image.mode == "RGB" else image.convert("RGB")
+        return image.convert("RGB")
     see_through = image.convert("RGBA")
     paper = Image.new("RGB", image.size, "white")
     paper.paste(see_through, mask=see_through.getchannel("A"))
@@ -49,7 +72,10 @@ def _opaque(image: Image.Image) -> Image.Image:
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Greys of 16 and 32 bits: the darkest becomes black and the brightest white."""
     step = max(1, max(image.size) // (2 * LOOK_SIDE))
-    deep = np.nan_to_num(np.asarray(image)[::step, ::step].astype(np.float64))
+    few = image.resize(
+        (-(-image.width // step), -(-image.height // step)), Image.Resampling.NEAREST
+    )
+    deep = np.nan_to_num(np.asarray(few).astype(np.float64))
     low, high = deep.min(), deep.max()
     grey = (deep - low) / max(high - low, 1e-9) * 255
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hangtag_sandbox.colors import Lab, Mask
+from hangtag_sandbox.perception import Lab
+from hangtag_sandbox.pixels import Mask
 from hangtag_sandbox.vocabulary import PRINTS, Word
 
 _PARTS = 4  # of the garment's width and height: a fold or a sleeve turns a pattern
@@ -62,7 +63,7 @@ class _Part:
 def _parts(lab: Lab, mask: Mask) -> list[_Part]:
     down, across = np.gradient(_soft(lab), axis=(0, 1))
     slopes = np.concatenate([down, across], axis=2)
-    steepness = np.linalg.norm(slopes, axis=2)
+    steepness = np.sqrt(np.einsum("...i,...i->...", slopes, slopes))
     # Twice an angle makes opposite directions equal, four times makes right angles so.
     twice = np.arctan2(
         2 * (across * down).sum(axis=2), (across**2 - down**2).sum(axis=2)

@@ -1,5 +1,5 @@
 """
-The words the sandbox tags with, in four languages, and which of them go together.
+The words the sandbox tags with, in four languages.
 
 Ids that the vendor's page prints are used for the words it prints them for. All others are
 unknown to us: theirs begin with SANDBOX, so that nobody takes them for real ones.
@@ -7,14 +7,15 @@ unknown to us: theirs begin with SANDBOX, so that nobody takes them for real one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hangtag.contract import Detection, Language
+from hangtag.contract import Language
 
 PUBLISHED_IDS: Mapping[str, Mapping[str, str]] = {
-    "category": {"jacket": "T0360"},
-    "item": {"balmacaan-jacket": "T0345"},
+    "category": {"jacket": "T0360", "boots": "T0495"},
+    "item": {"balmacaan-jacket": "T0345", "ankle-boots": "T0503"},
     "color": {"beige": "T0326"},
     "print": {"solid": "T0198"},
     "look": {"casual": "T0141"},
@@ -25,6 +26,10 @@ PUBLISHED_IDS: Mapping[str, Mapping[str, str]] = {
     "neckline": {"hood": "T0342"},
     "fit": {"skinny": "T0480"},
     "shape": {"tapered": "T0493"},
+    "heel height": {"high(7~)": "T0536"},
+    "toe": {"round-toe": "T0537"},
+    "heel shape": {"stiletto": "T0539", "ball": "T0540"},
+    "sole": {"platform": "T0542", "chunky-sneaker": "T0543"},
     "gender": {"male": "T0418"},
     "image": {"nonFashion": "T0449"},
 }
@@ -64,7 +69,7 @@ def _words(group: str, *rows: Row) -> dict[str, Word]:
 
 
 def _own_id(group: str, name: str) -> str:
-    return f"SANDBOX-{group}-{name}".upper().replace("/", "-").replace(" ", "-")
+    return re.sub("[^A-Z0-9]+", "-", f"SANDBOX-{group}-{name}".upper()).strip("-")
 
 
 def _in_languages(row: Row) -> Mapping[Language, str]:
@@ -116,7 +121,7 @@ GENDERS = _words(
 
 IMAGE_KINDS = _words("image", ("nonFashion", "비패션", "非时尚", "非ファッション"))
 
-_ITEMS = _words(
+ITEMS = _words(
     "item",
     ("tank-top", "탱크탑", "背心", "タンクトップ"),
     ("camisole", "캐미솔", "吊带衫", "キャミソール"),
@@ -159,9 +164,20 @@ _ITEMS = _words(
     ("wide-jumpsuit", "와이드 점프수트", "阔腿连体裤", "ワイドジャンプスーツ"),
     ("one-piece-swimsuit", "원피스 수영복", "连体泳衣", "ワンピース水着"),
     ("bikini", "비키니", "比基尼", "ビキニ"),
+    ("ankle-boots", "앵클부츠", "短靴", "アンクルブーツ"),
+    ("chelsea-boots", "첼시부츠", "切尔西靴", "サイドゴアブーツ"),
+    ("long-boots", "롱부츠", "长靴", "ロングブーツ"),
+    ("low-top-sneakers", "로우탑 스니커즈", "低帮运动鞋", "ローカットスニーカー"),
+    ("high-top-sneakers", "하이탑 스니커즈", "高帮运动鞋", "ハイカットスニーカー"),
+    ("loafers", "로퍼", "乐福鞋", "ローファー"),
+    ("ballet-flats", "발레 플랫", "芭蕾平底鞋", "バレエシューズ"),
+    ("stiletto-pumps", "스틸레토 펌프스", "细跟高跟鞋", "ピンヒールパンプス"),
+    ("slingbacks", "슬링백", "露跟高跟鞋", "スリングバック"),
+    ("strap-sandals", "스트랩 샌들", "绑带凉鞋", "ストラップサンダル"),
+    ("mules", "뮬", "穆勒鞋", "ミュール"),
 )
 
-_LOOKS = _words(
+LOOKS = _words(
     "look",
     ("casual", "캐주얼", "休闲", "カジュアル"),
     ("feminine", "페미닌", "女性化", "フェミニン"),
@@ -180,7 +196,7 @@ _LOOKS = _words(
     ("wedding", "웨딩", "婚礼", "ウェディング"),
 )
 
-_TEXTURES = _words(
+TEXTURES = _words(
     "texture",
     ("fur", "퍼", "皮草", "ファー"),
     ("mouton", "무스탕", "羊羔毛", "ムートン"),
@@ -214,7 +230,7 @@ _TEXTURES = _words(
     ("chiffon", "시폰", "雪纺", "シフォン"),
 )
 
-_DETAILS = _words(
+DETAILS = _words(
     "detail",
     ("buttoned", "버튼", "纽扣", "ボタン"),
     ("pocket", "포켓", "口袋", "ポケット"),
@@ -228,7 +244,7 @@ _DETAILS = _words(
     ("quilting", "퀼팅", "绗缝", "キルティング"),
 )
 
-_LENGTHS = _words(
+LENGTHS = _words(
     "length",
     ("normal", "노멀", "常规", "ノーマル"),
     ("cropped", "크롭", "短款", "クロップド"),
@@ -240,7 +256,7 @@ _LENGTHS = _words(
     ("knee-length", "니렝스", "及膝", "膝丈"),
 )
 
-_SLEEVES = _words(
+SLEEVES = _words(
     "sleeve",
     ("long-sleeve", "긴소매", "长袖", "長袖"),
     ("short-sleeve", "반소매", "短袖", "半袖"),
@@ -248,7 +264,7 @@ _SLEEVES = _words(
     ("cropped-sleeve", "칠부소매", "七分袖", "七分袖"),
 )
 
-_NECKLINES = _words(
+NECKLINES = _words(
     "neckline",
     ("round-neck", "라운드넥", "圆领", "ラウンドネック"),
     ("v-neck", "브이넥", "V领", "Vネック"),
@@ -262,7 +278,7 @@ _NECKLINES = _words(
     ("hood", "후드", "连帽", "フード"),
 )
 
-_FITS = _words(
+FITS = _words(
     "fit",
     ("normal-fit", "노멀핏", "合身", "ノーマルフィット"),
     ("tight-fit", "타이트핏", "紧身", "タイトフィット"),
@@ -270,7 +286,7 @@ _FITS = _words(
     ("skinny", "스키니", "修身", "スキニー"),
 )
 
-_SHAPES = _words(
+SHAPES = _words(
     "shape",
     ("h-line", "H라인", "H型", "Hライン"),
     ("a-line", "A라인", "A型", "Aライン"),
@@ -278,250 +294,58 @@ _SHAPES = _words(
     ("tapered", "테이퍼드", "锥形", "テーパード"),
 )
 
+HEEL_HEIGHTS = _words(
+    "heel height",
+    ("flat(~2)", "플랫(~2)", "平跟(~2)", "フラット(~2)"),
+    ("middle(3~6)", "미들(3~6)", "中跟(3~6)", "ミドル(3~6)"),
+    ("high(7~)", "하이(7~)", "高跟(7~)", "ハイ(7~)"),
+)
 
-@dataclass(frozen=True, slots=True)
-class Category:
-    """A category and what a garment of it can be; an empty choice is an attribute it lacks."""
+TOES = _words(
+    "toe",
+    ("round-toe", "라운드토", "圆头", "ラウンドトゥ"),
+    ("pointed-toe", "포인티드토", "尖头", "ポインテッドトゥ"),
+    ("square-toe", "스퀘어토", "方头", "スクエアトゥ"),
+    ("open-toe", "오픈토", "露趾", "オープントゥ"),
+)
 
-    word: Word
-    detection: Detection
-    """The word of `context.detection` that asks for it."""
-    object_type: str
-    items: tuple[Word, ...]
-    textures: tuple[Word, ...]
-    looks: tuple[Word, ...]
-    details: tuple[Word, ...]
-    lengths: tuple[Word, ...]
-    sleeves: tuple[Word, ...]
-    necklines: tuple[Word, ...]
-    fits: tuple[Word, ...]
-    shapes: tuple[Word, ...]
+HEEL_SHAPES = _words(
+    "heel shape",
+    ("stiletto", "스틸레토", "细跟", "スティレット"),
+    ("ball", "볼", "球形跟", "ボール"),
+    ("block", "블록", "粗跟", "ブロック"),
+    ("wedge", "웨지", "坡跟", "ウェッジ"),
+)
 
+SOLES = _words(
+    "sole",
+    ("platform", "플랫폼", "厚底", "プラットフォーム"),
+    ("chunky-sneaker", "청키 스니커", "厚重运动鞋底", "チャンキースニーカー"),
+    ("flat-sole", "플랫솔", "平底", "フラットソール"),
+    ("lug-sole", "러그솔", "锯齿底", "ラグソール"),
+)
 
-def _category(
-    row: Row,
-    detection: Detection,
-    *,
-    items: str,
-    textures: str,
-    looks: str = "casual feminine preppy retro",
-    details: str = "",
-    lengths: str = "",
-    sleeves: str = "",
-    necklines: str = "",
-    fits: str = "",
-    shapes: str = "",
-    object_type: str = "CLOTHING",
-) -> Category:
-    """A category whose choices are English words, with blanks between them."""
-    return Category(
-        word=_words("category", row)[row[0]],
-        detection=detection,
-        object_type=object_type,
-        items=_choice(_ITEMS, items),
-        textures=_choice(_TEXTURES, textures),
-        looks=_choice(_LOOKS, looks),
-        details=_choice(_DETAILS, details),
-        lengths=_choice(_LENGTHS, lengths),
-        sleeves=_choice(_SLEEVES, sleeves),
-        necklines=_choice(_NECKLINES, necklines),
-        fits=_choice(_FITS, fits),
-        shapes=_choice(_SHAPES, shapes),
-    )
-
-
-def _choice(words: Mapping[str, Word], names: str) -> tuple[Word, ...]:
-    return tuple(words[name.replace("_", " ")] for name in names.split())
-
-
-CATEGORIES = (
-    _category(
-        ("top", "탑", "上衣", "トップス"),
-        "TOP",
-        items="tank-top camisole bustier",
-        textures="silk lace cotton jersey sequin/glitter",
-        looks="feminine resort party punk",
-        lengths="normal cropped",
-        sleeves="sleeveless",
-        necklines="round-neck v-neck u-neck square-neck halter-neck",
-        fits="normal-fit tight-fit",
-    ),
-    _category(
-        ("blouse", "블라우스", "女式衬衫", "ブラウス"),
-        "TOP",
-        items="ribbon-blouse peplum-blouse",
-        textures="silk chiffon cotton linen lace",
-        looks="feminine office_look ethnic hippie",
-        details="ruffle shirring embroidery buttoned",
-        lengths="normal cropped",
-        sleeves="long-sleeve short-sleeve cropped-sleeve",
-        necklines="round-neck v-neck shirt-collar off-shoulder",
-        fits="normal-fit oversized",
-    ),
-    _category(
-        ("casual-top", "캐주얼탑", "休闲上衣", "カジュアルトップス"),
-        "TOP",
-        items="t-shirt sweatshirt raglan-t-shirt",
-        textures="cotton jersey mesh synthetic/polyester",
-        looks="casual marine retro preppy",
-        details="embroidery pocket",
-        lengths="normal cropped long",
-        sleeves="long-sleeve short-sleeve cropped-sleeve",
-        necklines="round-neck v-neck u-neck",
-        fits="normal-fit tight-fit oversized",
-    ),
-    _category(
-        ("knitwear", "니트웨어", "针织衫", "ニットウェア"),
-        "TOP",
-        items="pullover cardigan",
-        textures="knit wool/cashmere angora cotton",
-        looks="casual feminine preppy country",
-        details="buttoned embroidery",
-        lengths="normal cropped half",
-        sleeves="long-sleeve cropped-sleeve",
-        necklines="round-neck v-neck",
-        fits="normal-fit tight-fit oversized",
-    ),
-    _category(
-        ("shirt", "셔츠", "衬衫", "シャツ"),
-        "TOP",
-        items="dress-shirt casual-shirt western-shirt",
-        textures="cotton linen denim corduroy",
-        looks="casual office_look country preppy",
-        details="buttoned pocket embroidery",
-        lengths="normal long",
-        sleeves="long-sleeve short-sleeve",
-        necklines="shirt-collar",
-        fits="normal-fit oversized tight-fit",
-    ),
-    _category(
-        ("vest", "베스트", "马甲", "ベスト"),
-        "TOP",
-        items="suit-vest quilted-vest",
-        textures="wool/cashmere tweed synthetic/polyester leather",
-        looks="office_look outdoor preppy retro",
-        details="buttoned pocket",
-        lengths="normal cropped half",
-        sleeves="sleeveless",
-        necklines="v-neck round-neck",
-        fits="normal-fit oversized",
-    ),
-    _category(
-        ("coat", "코트", "大衣", "コート"),
-        "TOP",
-        items="single-coat double-coat trench-coat",
-        textures="wool/cashmere tweed fur mouton cotton",
-        looks="casual office_look retro military",
-        details="buttoned pocket belt",
-        lengths="half long",
-        sleeves="long-sleeve",
-        necklines="tailored-collar shirt-collar",
-        fits="normal-fit oversized",
-        shapes="h-line a-line",
-    ),
-    _category(
-        ("jacket", "재킷", "夹克", "ジャケット"),
-        "TOP",
-        items="balmacaan-jacket blazer safari-jacket",
-        textures="leather suede tweed corduroy synthetic/polyester",
-        looks="casual office_look military punk",
-        details="buttoned pocket belt",
-        lengths="normal cropped half",
-        sleeves="long-sleeve",
-        necklines="tailored-collar shirt-collar",
-        fits="normal-fit oversized",
-    ),
-    _category(
-        ("jumper", "점퍼", "夹克衫", "ジャンパー"),
-        "TOP",
-        items="bomber-jumper windbreaker stadium-jumper",
-        textures="synthetic/polyester leather vinyl/pvc cotton",
-        looks="casual outdoor military retro",
-        details="zip-up pocket drawstring embroidery",
-        lengths="normal cropped",
-        sleeves="long-sleeve",
-        necklines="round-neck hood",
-        fits="normal-fit oversized",
-    ),
-    _category(
-        ("padding", "패딩", "棉服", "パデッドジャケット"),
-        "TOP",
-        items="down-padding light-padding",
-        textures="synthetic/polyester fleece vinyl/pvc",
-        looks="casual outdoor",
-        details="zip-up quilting pocket",
-        lengths="normal cropped half long",
-        sleeves="long-sleeve",
-        necklines="turtleneck hood",
-        fits="normal-fit oversized",
-    ),
-    _category(
-        ("jeans", "청바지", "牛仔裤", "ジーンズ"),
-        "BOTTOM",
-        items="five-pocket-jeans cargo-jeans",
-        textures="denim",
-        looks="casual country punk retro",
-        details="pocket buttoned zip-up",
-        lengths="long cropped",
-        fits="normal-fit skinny oversized",
-        shapes="tapered h-line",
-    ),
-    _category(
-        ("pants", "팬츠", "裤子", "パンツ"),
-        "BOTTOM",
-        items="slacks chino-pants jogger-pants",
-        textures="cotton linen wool/cashmere jersey corduroy",
-        looks="casual office_look outdoor preppy",
-        details="pocket drawstring zip-up",
-        lengths="long cropped half",
-        fits="normal-fit tight-fit oversized",
-        shapes="tapered h-line",
-    ),
-    _category(
-        ("skirt", "스커트", "半身裙", "スカート"),
-        "BOTTOM",
-        items="pleated-skirt wrap-skirt tiered-skirt",
-        textures="cotton wool/cashmere chiffon jacquard velvet",
-        looks="feminine preppy office_look hippie",
-        details="slit belt buttoned",
-        lengths="mini midi maxi knee-length",
-        shapes="a-line h-line",
-    ),
-    _category(
-        ("dress", "드레스", "连衣裙", "ワンピース"),
-        "WHOLEBODY",
-        items="one-piece-dress wrap-dress tiered-dress",
-        textures="chiffon silk lace velvet cotton jersey",
-        looks="feminine party resort wedding ethnic",
-        details="ruffle shirring belt slit",
-        lengths="mini midi maxi knee-length",
-        sleeves="long-sleeve short-sleeve sleeveless cropped-sleeve",
-        necklines="round-neck v-neck u-neck square-neck",
-        fits="normal-fit tight-fit oversized",
-        shapes="a-line h-line pencil",
-    ),
-    _category(
-        ("jumpsuit", "점프수트", "连体裤", "ジャンプスーツ"),
-        "WHOLEBODY",
-        items="utility-jumpsuit wide-jumpsuit",
-        textures="cotton denim linen synthetic/polyester",
-        looks="casual retro outdoor punk",
-        details="zip-up pocket belt buttoned",
-        lengths="long cropped",
-        sleeves="long-sleeve short-sleeve sleeveless",
-        necklines="shirt-collar v-neck",
-        fits="normal-fit oversized",
-        shapes="h-line tapered",
-    ),
-    _category(
-        ("swimwear", "수영복", "泳装", "水着"),
-        "SWIMWEAR",
-        items="one-piece-swimsuit bikini",
-        textures="spandex neoprene",
-        looks="resort marine",
-        details="ruffle shirring",
-        necklines="halter-neck square-neck v-neck",
-        fits="tight-fit",
-        object_type="SWIMWEAR",
-    ),
+CATEGORIES = _words(
+    "category",
+    ("top", "탑", "上衣", "トップス"),
+    ("blouse", "블라우스", "女式衬衫", "ブラウス"),
+    ("casual-top", "캐주얼탑", "休闲上衣", "カジュアルトップス"),
+    ("knitwear", "니트웨어", "针织衫", "ニットウェア"),
+    ("shirt", "셔츠", "衬衫", "シャツ"),
+    ("vest", "베스트", "马甲", "ベスト"),
+    ("coat", "코트", "大衣", "コート"),
+    ("jacket", "재킷", "夹克", "ジャケット"),
+    ("jumper", "점퍼", "夹克衫", "ジャンパー"),
+    ("padding", "패딩", "棉服", "パデッドジャケット"),
+    ("jeans", "청바지", "牛仔裤", "ジーンズ"),
+    ("pants", "팬츠", "裤子", "パンツ"),
+    ("skirt", "스커트", "半身裙", "スカート"),
+    ("dress", "드레스", "连衣裙", "ワンピース"),
+    ("jumpsuit", "점프수트", "连体裤", "ジャンプスーツ"),
+    ("swimwear", "수영복", "泳装", "水着"),
+    ("boots", "부츠", "靴子", "ブーツ"),
+    ("sneakers", "스니커즈", "运动鞋", "スニーカー"),
+    ("flats", "플랫슈즈", "平底鞋", "フラットシューズ"),
+    ("pumps", "펌프스", "高跟鞋", "パンプス"),
+    ("sandals", "샌들", "凉鞋", "サンダル"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 from hangtag.contract import DETECTIONS, LANGUAGES, Detection, Language, read_answer
 from hangtag_sandbox import vocabulary
 from hangtag_sandbox.answers import answer, refusal, to_json
+from hangtag_sandbox.categories import CLOTHING, SHOES
 from hangtag_sandbox.colors import SeenColor
 from hangtag_sandbox.prints import SeenPrint
 from hangtag_sandbox.sightings import Sighting
 from hangtag_sandbox.vocabulary import (
-    CATEGORIES,
     COLORS,
     PRINTS,
     PUBLISHED_IDS,
@@ -27,12 +28,17 @@ SEEN = Sighting(
     x=0.123456789012,
     y=0.5,
     colors=[
-        SeenColor("#1e3ca0", COLORS["navy"], SHADES["light"], 0.5),
-        SeenColor("#1e2c55", COLORS["navy"], SHADES["plain"], 0.3),
-        SeenColor("#ffffff", COLORS["white"], SHADES["plain"], 0.2),
+        SeenColor("#1e3ca0", "dove-blue", COLORS["navy"], SHADES["light"], 0.5),
+        SeenColor("#1e2c55", "deep-navy", COLORS["navy"], SHADES["plain"], 0.3),
+        SeenColor("#ffffff", "pure-white", COLORS["white"], SHADES["plain"], 0.2),
     ],
     print=SeenPrint(PRINTS["stripe"], 0.91),
 )
+
+
+SEEN_IN_PIXELS = {"position", "colors", "colorDetails", "prints"}
+ALL_CLOTHING: tuple[Detection, ...] = ("TOP", "BOTTOM", "WHOLEBODY", "SWIMWEAR")
+LISTS = {"looks", "textures", "details"}
 
 
 def digest(number: int) -> str:
@@ -62,25 +68,27 @@ def body(
 
 def words() -> list[tuple[str, Word]]:
     """Every word the sandbox can say, with the group it belongs to."""
-    found = [("color", word) for word in COLORS.values()]
-    found += [("print", word) for word in PRINTS.values()]
-    found += [("gender", word) for word in vocabulary.GENDERS.values()]
-    found += [("image", word) for word in vocabulary.IMAGE_KINDS.values()]
-    for category in CATEGORIES:
-        found.append(("category", category.word))
-        for group, choices in (
-            ("item", category.items),
-            ("texture", category.textures),
-            ("look", category.looks),
-            ("detail", category.details),
-            ("length", category.lengths),
-            ("sleeve", category.sleeves),
-            ("neckline", category.necklines),
-            ("fit", category.fits),
-            ("shape", category.shapes),
-        ):
-            found += [(group, word) for word in choices]
-    return found
+    groups = {
+        "category": vocabulary.CATEGORIES,
+        "color": vocabulary.COLORS,
+        "detail": vocabulary.DETAILS,
+        "fit": vocabulary.FITS,
+        "gender": vocabulary.GENDERS,
+        "heel height": vocabulary.HEEL_HEIGHTS,
+        "heel shape": vocabulary.HEEL_SHAPES,
+        "image": vocabulary.IMAGE_KINDS,
+        "item": vocabulary.ITEMS,
+        "length": vocabulary.LENGTHS,
+        "look": vocabulary.LOOKS,
+        "neckline": vocabulary.NECKLINES,
+        "print": vocabulary.PRINTS,
+        "shape": vocabulary.SHAPES,
+        "sleeve": vocabulary.SLEEVES,
+        "sole": vocabulary.SOLES,
+        "texture": vocabulary.TEXTURES,
+        "toe": vocabulary.TOES,
+    }
+    return [(group, word) for group, words in groups.items() for word in words.values()]
 
 
 def test_the_pixels_part_says_what_was_seen() -> None:
@@ -93,9 +101,9 @@ def test_the_pixels_part_says_what_was_seen() -> None:
         ("white", 0.2),
     ]
     assert found["colorDetails"] == [
-        {"code": "#1e3ca0", "name": "light-navy", "pixelFraction": 0.5},
-        {"code": "#1e2c55", "name": "navy", "pixelFraction": 0.3},
-        {"code": "#ffffff", "name": "white", "pixelFraction": 0.2},
+        {"code": "#1e3ca0", "name": "dove-blue", "pixelFraction": 0.5},
+        {"code": "#1e2c55", "name": "deep-navy", "pixelFraction": 0.3},
+        {"code": "#ffffff", "name": "pure-white", "pixelFraction": 0.2},
     ]
     assert [(seen["name"], seen["confidence"]) for seen in found["prints"]] == [
         ("stripe", 0.91)
@@ -118,26 +126,21 @@ def test_all_categories_come_up() -> None:
     """Filters can be tried with all of them."""
     names = {tag(number)["category"]["name"] for number in range(300)}
 
-    assert {category.word.names["en"] for category in CATEGORIES} == names
+    assert {category.word.names["en"] for category in CLOTHING} == names
 
 
 @pytest.mark.parametrize("number", range(60))
 def test_what_is_invented_goes_together(number: int) -> None:
     """No dress is a pair of jeans, and jeans have no sleeves."""
     found = tag(number)
-    (category,) = (one for one in CATEGORIES if one.word.id == found["category"]["id"])
+    (category,) = (one for one in CLOTHING if one.word.id == found["category"]["id"])
 
-    assert found["item"]["id"] in {word.id for word in category.items}
-    assert found["textures"][0]["id"] in {word.id for word in category.textures}
-    for field, choices in (
-        ("sleeveLength", category.sleeves),
-        ("neckLine", category.necklines),
-        ("length", category.lengths),
-        ("fit", category.fits),
-        ("shape", category.shapes),
-    ):
-        assert bool(choices) == (field in found)
-        assert not choices or found[field]["id"] in {word.id for word in choices}
+    assert found.keys() - {"details"} == (
+        category.choices.keys() - {"details"} | {"category", *SEEN_IN_PIXELS}
+    )
+    for field, choices in category.choices.items():
+        chosen = found[field] if field in LISTS else [found[field]]
+        assert {one["id"] for one in chosen} <= {word.id for word in choices}
 
 
 @pytest.mark.parametrize("number", range(10))
@@ -146,8 +149,7 @@ def test_every_invented_field_is_named_and_no_other(number: int) -> None:
     tagging = answer((SEEN,), digest(number), language="en", detection=())
 
     found = tag(number)
-    seen = {"position", "colors", "colorDetails", "prints"}
-    assert sorted({"genderInfo", "imageInfo", *found} - seen) == sorted(
+    assert sorted({"genderInfo", "imageInfo", *found} - SEEN_IN_PIXELS) == sorted(
         tagging.synthetic
     )
 
@@ -166,9 +168,7 @@ def test_ids_stay_while_names_follow_the_language(language: Language) -> None:
 
 def test_what_was_not_asked_for_is_set_apart() -> None:
     """`detection` chooses what counts; the rest is reported beside it."""
-    category = next(
-        one for one in CATEGORIES if one.word.id == tag(0)["category"]["id"]
-    )
+    category = next(one for one in CLOTHING if one.word.id == tag(0)["category"]["id"])
     others = tuple(one for one in DETECTIONS if one != category.detection)
 
     asked = body(0, detection=(category.detection,))["data"]
@@ -198,6 +198,80 @@ def test_several_garments_are_several_objects() -> None:
 
     first, second = document["data"]["objects"]
     assert first != second
+
+
+SHOE = replace(SEEN, pair=0)
+
+
+def test_shoes_must_be_asked_for() -> None:
+    """The API tags all clothing by itself, and shoes on demand."""
+    seen = (SEEN, SHOE, SHOE)
+
+    by_default = body(seen=seen)["data"]
+    asked = body(seen=seen, detection=("SHOES",))["data"]
+    not_asked = body(seen=seen, detection=ALL_CLOTHING)["data"]
+
+    assert ["CLOTHING"] == [found["type"] for found in by_default["objects"]]
+    assert "notMatchedObject" not in by_default
+    assert ["SHOES", "SHOES"] == [found["type"] for found in asked["objects"]]
+    assert by_default["objects"] == asked["notMatchedObject"]
+    assert by_default["objects"] == not_asked["objects"]
+    assert asked["objects"] == not_asked["notMatchedObject"]
+
+
+def test_where_there_are_only_shoes_that_nobody_asked_for_nothing_is_found() -> None:
+    """To whoever tags clothing, a picture of shoes shows none."""
+    data = body(seen=(SHOE, SHOE))["data"]
+
+    assert data == {"imageInfo": [], "objects": [{"type": "NODETC", "tags": []}]}
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_a_shoe_has_all_that_shoes_have(number: int) -> None:
+    """Height and shape of the heel, toe and sole, in words that go together."""
+    data = body(number, seen=(SHOE, SHOE), detection=("SHOES",))["data"]
+
+    (left,), (right,) = (found["tags"] for found in data["objects"])
+    (category,) = (one for one in SHOES if one.word.id == left["category"]["id"])
+    assert left == right
+    assert left["pairIndex"] == 0
+    for field in ("item", "heelHeight", "toeType", "heelShape", "soleType"):
+        assert left[field]["id"] in {word.id for word in category.choices[field]}
+
+
+def test_each_pair_of_shoes_has_its_own_index() -> None:
+    """Two shoes are the same where their index is."""
+    pairs = [replace(SHOE, pair=pair) for pair in (0, 0, 1, 1)]
+
+    data = body(seen=tuple(pairs), detection=("SHOES",))["data"]
+
+    assert [0, 0, 1, 1] == [found["tags"][0]["pairIndex"] for found in data["objects"]]
+
+
+def test_the_index_of_a_pair_is_seen_and_what_shoes_have_is_invented() -> None:
+    """That two are alike is in the pixels; which heel they have is not."""
+    shoes: tuple[Detection, ...] = ("SHOES",)
+
+    tagging = answer((SHOE, SHOE), digest(1), language="en", detection=shoes)
+
+    assert "pairIndex" not in tagging.synthetic
+    assert {"heelHeight", "toeType", "heelShape", "soleType"} <= set(tagging.synthetic)
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        ("en", "dove-blue"),
+        ("ko", "라이트네이비"),
+        ("zh", "浅藏青色"),
+        ("ja", "ライトネイビー"),
+    ],
+)
+def test_fine_colours_have_a_name_in_every_language(
+    language: Language, name: str
+) -> None:
+    """The palette is English; elsewhere it is a shade of the 18."""
+    assert name == tag(0, language)["colorDetails"][0]["name"]
 
 
 def test_nothing_seen_is_nodetc_without_a_gender() -> None:
@@ -237,7 +311,7 @@ def test_ids_are_the_published_ones_or_visibly_the_sandboxs_own() -> None:
         english = word.names["en"]
         published = PUBLISHED_IDS.get(group, {}).get(english)
         if published is None:
-            assert word.id.startswith(f"SANDBOX-{group.upper()}-")
+            assert word.id.startswith(f"SANDBOX-{group.upper().replace(' ', '-')}-")
         else:
             assert published == word.id
 
@@ -260,4 +334,4 @@ def test_every_word_has_a_name_in_every_language() -> None:
 
 def test_the_18_colours_and_16_categories_are_the_vendors() -> None:
     """Neither more nor fewer."""
-    assert (len(COLORS), len(CATEGORIES)) == (18, 16)
+    assert (len(COLORS), len(CLOTHING)) == (18, 16)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hangtag_sandbox.colors import name_color, seen_colors, to_lab
+from hangtag_sandbox.colors import name_color, seen_colors
+from hangtag_sandbox.palette import palette
+from hangtag_sandbox.perception import delta_e_2000, to_lab
 from hangtag_sandbox.sightings import Sighting, look
 from hangtag_sandbox.vocabulary import COLORS
 
@@ -91,6 +95,118 @@ def test_a_two_piece_is_one_garment() -> None:
     garment = only(image)
 
     assert pytest.approx((0.5, 190 / 400), abs=0.003) == (garment.x, garment.y)
+
+
+RED, BLUE = (200, 30, 40), (30, 60, 160)
+
+
+def things(*boxes: tuple[Color, tuple[int, int, int, int]]) -> Image.Image:
+    """A picture of 300 x 400 pixels with rectangles of these colours."""
+    image = Image.new("RGB", (300, 400), PAPER)
+    for color, box in boxes:
+        image.paste(color, box)
+    return image
+
+
+def places(found: list[Sighting]) -> list[tuple[int, int]]:
+    """The centres, in pixels."""
+    return [(round(300 * one.x), round(400 * one.y)) for one in found]
+
+
+def test_several_garments_are_seen_one_by_one_the_largest_first() -> None:
+    """Each with its own place and its own colour."""
+    found = sightings(things((RED, (20, 40, 120, 140)), (BLUE, (160, 60, 280, 260))))
+
+    assert [(220, 160), (70, 90)] == places(found)
+    assert ["blue", "red"] == [one.colors[0].color.names["en"] for one in found]
+    assert [None, None] == [one.pair for one in found]
+
+
+def test_garments_that_lie_close_are_told_apart_by_their_colours() -> None:
+    """A narrow gap between two colours is a gap; between stripes of one it is a stripe."""
+    found = sightings(things((RED, (60, 100, 145, 300)), (BLUE, (155, 100, 240, 300))))
+
+    assert {"red", "blue"} == {one.colors[0].color.names["en"] for one in found}
+    assert {(102, 200), (198, 200)} == set(places(found))
+
+
+def test_one_above_the_other_of_another_colour_are_two_garments() -> None:
+    """A blouse and a skirt are no two-piece."""
+    found = sightings(things((RED, (100, 60, 200, 150)), (BLUE, (100, 220, 200, 340))))
+
+    assert [(150, 280), (150, 105)] == places(found)
+
+
+def test_two_alike_that_lie_side_by_side_are_a_pair_of_shoes() -> None:
+    """Seen from the side, a shoe is low."""
+    found = sightings(things((RED, (30, 200, 130, 250)), (RED, (170, 202, 270, 252))))
+
+    assert [0, 0] == [one.pair for one in found]
+
+
+def test_two_alike_at_the_foot_of_something_larger_are_a_pair_of_shoes() -> None:
+    """Whoever wears a coat stands in shoes."""
+    found = sightings(
+        things(
+            (BLUE, (80, 20, 220, 300)),
+            (RED, (90, 345, 130, 385)),
+            (RED, (170, 345, 210, 385)),
+        )
+    )
+
+    assert [None, 0, 0] == [one.pair for one in found]
+
+
+def test_every_pair_of_shoes_has_its_own_number() -> None:
+    """The red ones are not the blue ones' other halves."""
+    found = sightings(
+        things(
+            (RED, (30, 50, 130, 100)),
+            (RED, (170, 50, 270, 100)),
+            (BLUE, (30, 250, 130, 300)),
+            (BLUE, (170, 250, 270, 300)),
+        )
+    )
+
+    by_color = {(one.colors[0].color.names["en"], one.pair) for one in found}
+    assert len(found) == 4
+    assert len(by_color) == 2
+    assert {0, 1} == {pair for _, pair in by_color}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        (BLUE, (170, 200, 270, 250)),
+        (RED, (170, 200, 200, 250)),
+        (RED, (170, 300, 270, 350)),
+    ],
+    ids=["another colour", "another size", "another height"],
+)
+def test_two_that_are_not_alike_are_no_pair(
+    second: tuple[Color, tuple[int, int, int, int]],
+) -> None:
+    """Only the same make a pair."""
+    found = sightings(things((RED, (30, 200, 130, 250)), second))
+
+    assert [None, None] == [one.pair for one in found]
+
+
+def test_two_upright_garments_of_the_same_colour_are_no_shoes() -> None:
+    """Two shirts on a rail stay two shirts."""
+    found = sightings(things((RED, (30, 100, 130, 220)), (RED, (170, 100, 270, 220))))
+
+    assert [None, None] == [one.pair for one in found]
+
+
+def test_of_very_many_things_the_largest_are_told() -> None:
+    """A picture of a whole shop is answered, too."""
+    image = Image.new("RGB", (400, 400), (255, 255, 255))
+    for left in range(20, 400, 100):
+        for top in range(20, 400, 100):
+            image.paste((30, 60, 160), (left, top, left + 60, top + 60))
+
+    assert len(sightings(image)) == 10
 
 
 @pytest.mark.parametrize("strength", [0, 6, 60])
@@ -204,6 +320,72 @@ def test_shares_are_at_most_the_whole() -> None:
 
     assert 1 <= len(colors) <= 6
     assert sum(seen.share for seen in colors) <= 1 + 1e-9
+
+
+def test_a_colour_is_told_by_the_hex_of_what_was_painted() -> None:
+    """Also under light and shadow, in grain and after compression."""
+    painted = (196, 72, 60)
+    image = np.asarray(picture(painted)).astype(np.float64)
+    image[100:260, 50:170] *= np.clip(np.linspace(1.15, 0.7, 120), 0, 1)[:, None]
+    grainy = noisy(Image.fromarray(image.astype(np.uint8)), 3)
+
+    code = only(grainy).colors[0].code
+
+    seen = np.array(list(bytes.fromhex(code[1:])), dtype=np.uint8)
+    target = np.array(painted, dtype=np.uint8)
+    assert delta_e_2000(to_lab(seen), to_lab(target)) < 2
+
+
+def test_edges_between_colours_are_no_colour() -> None:
+    """Where navy meets white, nothing grey was painted."""
+    image = striped(along=0, paper=DARK).resize((210, 280), Image.Resampling.BICUBIC)
+
+    names = {seen.color.names["en"] for seen in only(image).colors}
+
+    assert {"blue", "white"} == names
+
+
+def test_the_fine_palette_has_a_name_close_to_every_colour() -> None:
+    """Thousands of names that say a colour, and none of them far away."""
+    fine = palette()
+    some = to_lab(np.random.default_rng(2).integers(0, 256, (200, 3), dtype=np.uint8))
+
+    far = [
+        delta_e_2000(fine.colors[fine.names.index(fine.nearest(color))], color)
+        for color in some
+    ]
+
+    assert len(set(fine.names)) == len(fine.names) >= 2_000
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+){0,2}", name) for name in fine.names)
+    assert np.median(far) < 2
+    assert max(far) < 6
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "difference"),
+    [
+        # From the test data of Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula"
+        ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
+        ((50.0, -1.3802, -84.2814), (50.0, 0.0, -82.7485), 1.0),
+        ((50.0, 0.0, 0.0), (50.0, -1.0, 2.0), 2.3669),
+        ((50.0, 2.49, -0.001), (50.0, -2.49, 0.0009), 7.1792),
+        ((50.0, 2.49, -0.001), (50.0, -2.49, 0.0011), 7.2195),
+        ((50.0, -0.001, 2.49), (50.0, 0.0011, -2.49), 4.7461),
+        ((50.0, 2.5, 0.0), (50.0, 0.0, -2.5), 4.3065),
+        ((50.0, 2.5, 0.0), (73.0, 25.0, -18.0), 27.1492),
+        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+        ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_colours_differ_as_ciede2000_says(
+    one: tuple[float, ...], other: tuple[float, ...], difference: float
+) -> None:
+    """The measure behind the palette and behind the published accuracy."""
+    forth = delta_e_2000(np.array(one), np.array(other))
+    back = delta_e_2000(np.array(other), np.array(one))
+
+    assert pytest.approx(difference, abs=5e-5) == float(forth)
+    assert pytest.approx(difference, abs=5e-5) == float(back)
 
 
 def test_white_black_and_red_have_their_textbook_cielab() -> None:
