@@ -1,8 +1,16 @@
 """`python -m hangtag_sandbox`: the sandbox without the command `hangtag`."""
 
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
+from pathlib import Path
 
-from hangtag_sandbox.server import DEFAULT_HOST, DEFAULT_KEY, DEFAULT_PORT, main
+from hangtag_sandbox.fetching import REACHES
+from hangtag_sandbox.server import (
+    DEFAULT_HOST,
+    DEFAULT_KEY,
+    DEFAULT_PORT,
+    DEFAULT_REACH,
+    main,
+)
 
 if __name__ == "__main__":
     parser = ArgumentParser(
@@ -13,4 +21,9 @@ if __name__ == "__main__":
     parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on")
     parser.add_argument("--port", default=DEFAULT_PORT, type=int, help="0: a free one")
     parser.add_argument("--key", default=DEFAULT_KEY, help="the API key it admits")
+    parser.add_argument(
+        "--fetch", default=DEFAULT_REACH, choices=REACHES, help="reach for image URLs"
+    )
+    parser.add_argument("--ca-file", type=Path, help="certificates it believes then")
+    parser.add_argument("--quota", type=int, help="pictures it tags before 823")
     main(**vars(parser.parse_args()))

@@ -2,13 +2,18 @@
 The sandbox's HTTP edge.
 
     POST   /tagger/v2.12/tags         the Tagger API; what it refuses, and in which order: `judge`
+    GET    /                          a page with a form to try a picture
+    POST   /                          the same page, with what was seen
+    GET    /openapi.json              all of this as an OpenAPI 3.1 document
     GET    /healthz                   {"status": "ok"}
     GET    /sandbox/calls             the tag calls so far, the oldest first
     DELETE /sandbox/calls             forget them
     GET    /sandbox/faults            the faults in force
     POST   /sandbox/faults            put one in force: `faults.Fault`
     DELETE /sandbox/faults            take all back
-    DELETE /sandbox/faults/<sha256>   take one back
+    DELETE /sandbox/faults/<sha256>   take that of one image back
+    GET    /sandbox/quota             {"left": null}: the successful answers that are left
+    PUT    /sandbox/quota             set them
 
 Everything else is an unknown resource to the Tagger API: 623.
 """
@@ -17,52 +22,69 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from hashlib import sha256
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from hangtag_sandbox.answers import answer, refusal, to_json
+from hangtag.contract import Detection, Language
+from hangtag_sandbox.answers import Tagging, answer, refusal, to_json
 from hangtag_sandbox.calls import Call, Calls
-from hangtag_sandbox.faults import BadFault, Fault, Faults, read_digest, read_fault
+from hangtag_sandbox.eyes import Eyes
+from hangtag_sandbox.faults import Fault, Faults, Step, read_digest
+from hangtag_sandbox.fetching import Fetcher
 from hangtag_sandbox.judge import (
     Refused,
     http_status,
+    judge_detection,
     judge_key,
     judge_language,
-    look_at,
-    open_image,
     read_document,
     read_image,
     read_request,
 )
 from hangtag_sandbox.limits import MOST_BODY_BYTES
-from hangtag_sandbox.sightings import Sighting, look
+from hangtag_sandbox.openapi import openapi
+from hangtag_sandbox.orders import BadOrder, read_order
+from hangtag_sandbox.page import (
+    PAGE_HEADERS,
+    page_to_try,
+    page_with_answer,
+    page_with_refusal,
+)
+from hangtag_sandbox.paths import CUT_HEADER, SYNTHETIC_HEADER, TAGS_PATH
+from hangtag_sandbox.pixels import Pixels
+from hangtag_sandbox.quota import Quota, QuotaOrder
+from hangtag_sandbox.sightings import look
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-TAGS_PATH = "/tagger/v2.12/tags"
-SYNTHETIC_HEADER = "x-sandbox-synthetic"
 
 log = logging.getLogger(__name__)
 
 
 def create_app(
-    keys: Collection[str], *, wait: Callable[[float], None] = time.sleep
+    keys: Collection[str],
+    *,
+    fetcher: Fetcher | None = None,
+    quota: int | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> WSGIApplication:
     """
     A sandbox that admits whoever sends one of *keys*, with no faults and no calls yet.
 
-    *wait* takes the seconds of a fault's delay.
+    Args:
+        keys: The API keys.
+        fetcher: Fetches images from their URLs; by default from this machine alone.
+        quota: So many pictures are tagged before the answer is 823; None: any number.
+        wait: Takes the seconds of a fault's delay.
     """
-    return _Sandbox(keys, wait)
+    return _Sandbox(keys, fetcher or Fetcher(), Quota(quota), wait)
 
 
 class _Request(Request):
@@ -70,29 +92,38 @@ class _Request(Request):
 
 
 class _Sandbox:
-    def __init__(self, keys: Collection[str], wait: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        keys: Collection[str],
+        fetcher: Fetcher,
+        quota: Quota,
+        wait: Callable[[float], None],
+    ) -> None:
         self._keys = frozenset(keys)
+        self._fetcher = fetcher
+        self._quota = quota
         self._wait = wait
         self._faults = Faults()
         self._calls = Calls()
-        # A picture of 10,000 x 10,000 pixels takes some hundred megabytes while it is decoded.
-        self._eyes = BoundedSemaphore(os.cpu_count() or 1)
+        self._eyes = Eyes()
         self._routes = Map(
             [
-                Rule(TAGS_PATH, methods=["POST"], endpoint=self._tags),
-                Rule("/healthz", methods=["GET"], endpoint=self._health),
-                Rule("/sandbox/calls", methods=["GET"], endpoint=self._list_calls),
-                Rule("/sandbox/calls", methods=["DELETE"], endpoint=self._clear_calls),
-                Rule("/sandbox/faults", methods=["GET"], endpoint=self._list_faults),
-                Rule("/sandbox/faults", methods=["POST"], endpoint=self._set_fault),
-                Rule(
-                    "/sandbox/faults", methods=["DELETE"], endpoint=self._clear_faults
-                ),
-                Rule(
-                    "/sandbox/faults/<digest>",
-                    methods=["DELETE"],
-                    endpoint=self._clear_fault,
-                ),
+                Rule(path, methods=[method], endpoint=endpoint)
+                for method, path, endpoint in (
+                    ("POST", TAGS_PATH, self._tags),
+                    ("GET", "/", self._show_page),
+                    ("POST", "/", self._try_picture),
+                    ("GET", "/openapi.json", self._describe),
+                    ("GET", "/healthz", self._health),
+                    ("GET", "/sandbox/calls", self._list_calls),
+                    ("DELETE", "/sandbox/calls", self._clear_calls),
+                    ("GET", "/sandbox/faults", self._list_faults),
+                    ("POST", "/sandbox/faults", self._set_fault),
+                    ("DELETE", "/sandbox/faults", self._clear_faults),
+                    ("DELETE", "/sandbox/faults/<digest>", self._clear_fault),
+                    ("GET", "/sandbox/quota", self._show_quota),
+                    ("PUT", "/sandbox/quota", self._set_quota),
+                )
             ],
             strict_slashes=True,
             merge_slashes=False,
@@ -101,15 +132,17 @@ class _Sandbox:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        return self._respond(_Request(environ))(environ, start_response)
+        request = _Request(environ)
+        with request:
+            return self._respond(request)(environ, start_response)
 
     def _respond(self, request: _Request) -> Response:
         try:
             endpoint, values = self._routes.bind_to_environ(request.environ).match()
         except HTTPException:
-            # Read all the same, or a connection that is kept alive would take it for a request.
             endpoint, values = self._unknown, {}
         try:
+            # Read in any case, or a kept connection would take it for the next request.
             request.get_data()
             response: Response = endpoint(request, **values)
         except RequestEntityTooLarge:
@@ -117,7 +150,7 @@ class _Sandbox:
         except HTTPException as error:  # the client went away while it was sending
             response = _told(error.code or 400, {"error": error.description})
             response.headers["Connection"] = "close"
-        except BadFault as error:
+        except BadOrder as error:
             response = _told(400, {"error": str(error)})
         except Exception:
             # A mistake of ours must look like one of the API's, and be seen.
@@ -130,15 +163,18 @@ class _Sandbox:
     def _tags(self, request: _Request) -> Response:
         call = Call()
         try:
-            response = self._tag(request, call)
+            asked = self._read(request, call)
         except Refused as refused:
-            call.code = refused.code
-            response = _refused(refused)
+            response = _refuse(refused, call)
+        else:
+            response = self._do_as_told(asked, call)
         call.status = response.status_code
+        if response.headers.get(CUT_HEADER) in ("closed", "reset"):
+            call.status = None
         self._calls.add(call)
         return response
 
-    def _tag(self, request: _Request, call: Call) -> Response:
+    def _read(self, request: _Request, call: Call) -> _Asked:
         judge_key(request.headers.get("x-api-key"), self._keys)
         call.language = language = judge_language(
             request.headers.get("accept-language")
@@ -146,33 +182,35 @@ class _Sandbox:
         document = read_document(request.get_data())
         call.context = document.get("context")
         asked = read_request(document)
-        content = read_image(asked.image)
+        content = read_image(asked.image, self._fetcher.fetch)
         call.sha256 = digest = sha256(content).hexdigest()
+        detection = (asked.context and asked.context.detection) or ()
+        return _Asked(content, digest, language, detection)
 
-        fault = self._faults.take(digest)
-        if fault is not None:
-            self._wait(fault.delay_seconds)
-            if fault.answers:
-                call.code = fault.code
-                return _faulty(fault)
+    def _do_as_told(self, asked: _Asked, call: Call) -> Response:
+        step = self._faults.take(asked.digest)
+        if step is None:
+            return self._answer(asked, call)
+        self._wait(step.delay_seconds)
+        response = _faulty(step, call) if step.answers else self._answer(asked, call)
+        if step.retry_after is not None:
+            response.headers["Retry-After"] = str(step.retry_after)
+        if step.cut is not None:
+            response.headers[CUT_HEADER] = step.cut
+        return response
 
-        tagging = answer(
-            self._look(content),
-            digest,
-            language=language,
-            detection=(asked.context and asked.context.detection) or (),
-        )
+    def _answer(self, asked: _Asked, call: Call) -> Response:
+        try:
+            with self._quota.one():
+                tagging = asked.tagging(self._eyes.look_at(asked.content))
+        except Refused as refused:
+            return _refuse(refused, call)
         response = Response(
             to_json(tagging.body), 201, content_type="application/json; charset=utf-8"
         )
         if tagging.synthetic:
             response.headers[SYNTHETIC_HEADER] = ",".join(tagging.synthetic)
         return response
-
-    def _look(self, content: bytes) -> list[Sighting]:
-        image = open_image(content)
-        with self._eyes:
-            return look(look_at(image))
 
     def _too_long(self, endpoint: Callable[..., Response]) -> Response:
         trouble = f"The body is longer than {MOST_BODY_BYTES} bytes."
@@ -189,7 +227,29 @@ class _Sandbox:
             Refused(623, f"There is no {request.method} {request.path} here.")
         )
 
+    # The page
+
+    def _show_page(self, _: _Request) -> Response:
+        return _page(page_to_try())
+
+    def _try_picture(self, request: _Request) -> Response:
+        """A try is no call: it needs no key, costs no quota and meets no fault."""
+        file = request.files.get("picture")
+        content = file.read() if file else b""
+        try:
+            language = judge_language(request.form.get("language"))
+            detection = judge_detection(request.form.getlist("detection"))
+            pixels = self._eyes.look_at(content)
+        except Refused as refused:
+            body = refusal(refused.code, str(refused))
+            return _page(page_with_refusal(body))
+        asked = _Asked(content, sha256(content).hexdigest(), language, detection)
+        return _page(page_with_answer(asked.tagging(pixels), pixels))
+
     # The sandbox's own
+
+    def _describe(self, _: _Request) -> Response:
+        return _told(200, openapi())
 
     def _health(self, _: _Request) -> Response:
         return _told(200, {"status": "ok"})
@@ -205,7 +265,7 @@ class _Sandbox:
         return _told(200, [fault.document() for fault in self._faults.listing()])
 
     def _set_fault(self, request: _Request) -> Response:
-        fault = read_fault(request.get_data())
+        fault = read_order(Fault, request.get_data())
         self._faults.set(fault)
         return _told(201, fault.document())
 
@@ -217,6 +277,28 @@ class _Sandbox:
         self._faults.clear(read_digest(digest))
         return Response(status=204)
 
+    def _show_quota(self, _: _Request) -> Response:
+        return _told(200, {"left": self._quota.left})
+
+    def _set_quota(self, request: _Request) -> Response:
+        self._quota.set(read_order(QuotaOrder, request.get_data()).left)
+        return self._show_quota(request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A good request, up to the image in it."""
+
+    content: bytes
+    digest: str
+    language: Language
+    detection: tuple[Detection, ...]
+
+    def tagging(self, pixels: Pixels) -> Tagging:
+        return answer(
+            look(pixels), self.digest, language=self.language, detection=self.detection
+        )
+
 
 def _told(status: int, document: object) -> Response:
     return Response(
@@ -224,6 +306,15 @@ def _told(status: int, document: object) -> Response:
         status,
         content_type="application/json; charset=utf-8",
     )
+
+
+def _page(html: str) -> Response:
+    return Response(html, content_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
+
+
+def _refuse(refused: Refused, call: Call) -> Response:
+    call.code = refused.code
+    return _refused(refused)
 
 
 def _refused(refused: Refused, status: int | None = None) -> Response:
@@ -234,8 +325,9 @@ def _refused(refused: Refused, status: int | None = None) -> Response:
     )
 
 
-def _faulty(fault: Fault) -> Response:
-    if fault.code is not None:
-        message = fault.message or f"The sandbox was told to answer {fault.code}."
-        return _refused(Refused(fault.code, message), fault.http_status)
-    return Response(fault.body, fault.http_status)
+def _faulty(step: Step, call: Call) -> Response:
+    call.code = step.code
+    if step.code is not None:
+        message = step.message or f"The sandbox was told to answer {step.code}."
+        return _refused(Refused(step.code, message), step.http_status)
+    return Response(step.body, step.http_status)

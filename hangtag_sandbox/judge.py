@@ -10,11 +10,12 @@ A request is judged in this order; the first fault found is the answer:
     5. image.type: neither url nor base64                 804
     6. context.detection: a word that is none             825
     7. any other field of a wrong type                    824
-    8. image.content: a URL, which is not fetched         803
+    8. image.content: a URL that cannot be fetched        803
        missing, or no prefix data:image/…;base64,         801
        not base64                                         802
-    9. what the sandbox was told about this image         as told
-   10. the image: too many bytes                          809
+    9. what the sandbox was told to do                    as told
+   10. the account's quota                                823
+   11. the image: too many bytes                          809
        none of the six formats, or it does not open       805
        longer and narrower than 1:10                      806
        a side too short, too long                         807, 808
@@ -31,11 +32,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from io import BytesIO
 from typing import IO, Any
 
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base as Exif
 from PIL.GifImagePlugin import GifImageFile
 from PIL.Image import DecompressionBombError
 from PIL.ImageFile import ImageFile
@@ -49,6 +51,7 @@ from hangtag.contract import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
     SIGNATURE_BYTES,
+    Detection,
     Language,
     TaggingRequest,
     media_type,
@@ -56,10 +59,13 @@ from hangtag.contract import (
 )
 from hangtag.contract.answer import parse_json
 from hangtag.contract.request import Image
+from hangtag_sandbox.fetching import NotFetched
 from hangtag_sandbox.limits import (
     LONGEST_RATIO,
     LONGEST_SIDE,
+    LONGEST_TILE,
     MOST_IMAGE_BYTES,
+    MOST_SCANS,
     SHORTEST_SIDE,
 )
 from hangtag_sandbox.pixels import Pixels, read_pixels
@@ -99,6 +105,15 @@ def judge_language(header: str | None) -> Language:
         raise Refused(826, f"accept-language: {error}.") from error
 
 
+def judge_detection(words: Sequence[str]) -> tuple[Detection, ...]:
+    """The words of `context.detection`; refuses all but the nine (825)."""
+    known: dict[str, Detection] = {word: word for word in DETECTIONS}
+    for word in words:
+        if word not in known:
+            raise Refused(825, _not_detected("context.detection", word))
+    return tuple(known[word] for word in words)
+
+
 def read_document(body: bytes) -> dict[str, Any]:
     """The body as a JSON object; refuses all else (824)."""
     try:
@@ -120,10 +135,19 @@ def read_request(document: dict[str, Any]) -> TaggingRequest:
         raise _refusal(error, document) from error
 
 
-def read_image(image: Image) -> bytes:
-    """The bytes of the image; refuses URLs (803), a bad prefix (801) and bad base64 (802)."""
+def read_image(image: Image, fetch: Callable[[str], bytes]) -> bytes:
+    """
+    The bytes of the image, from its URL by *fetch*.
+
+    Refuses a URL from which nothing comes (803), a bad prefix (801) and bad base64 (802).
+    """
     if image.type == "url":
-        raise Refused(803, "This sandbox does not fetch images from a URL; use base64.")
+        try:
+            return fetch(image.content)
+        except NotFetched as error:
+            raise Refused(
+                803, f"Fail to fetch the image from its URL: {error}."
+            ) from error
     prefix = _PREFIX.match(image.content)
     if prefix is None:
         raise Refused(
@@ -159,6 +183,7 @@ def open_image(content: bytes) -> ImageFile:
     except Exception as error:  # Pillow does not say what its readers may raise
         raise Refused(805, f"The {kind} image does not open: {error}") from error
     _judge_sides(*image.size)
+    _judge_effort(image, content)
     return image
 
 
@@ -195,6 +220,17 @@ def _judge_sides(width: int, height: int) -> None:
         raise Refused(808, f"The image has {sides}; a side has at most {LONGEST_SIDE}.")
 
 
+def _judge_effort(image: ImageFile, content: bytes) -> None:
+    """Refuses what would take far more time or memory than its sides tell (805)."""
+    # Each scan goes over all of the picture; the bytes of a picture never look like a marker.
+    if isinstance(image, JpegImageFile) and content.count(b"\xff\xda") > MOST_SCANS:
+        raise Refused(805, f"The JPEG image has more than {MOST_SCANS} scans.")
+    if isinstance(image, TiffImageFile):
+        tile = (image.tag_v2.get(Exif.TileWidth), image.tag_v2.get(Exif.TileLength))
+        if any(isinstance(side, int) and side > LONGEST_TILE for side in tile):
+            raise Refused(805, f"The TIFF image has tiles of {tile} pixels.")
+
+
 def _refusal(error: ValidationError, document: dict[str, Any]) -> Refused:
     troubles = {
         ".".join(str(step) for step in trouble["loc"]): trouble
@@ -205,13 +241,14 @@ def _refusal(error: ValidationError, document: dict[str, Any]) -> Refused:
             return Refused(804, "image.type is neither url nor base64.")
     for field, trouble in troubles.items():
         if field.startswith("context.detection"):
-            return Refused(
-                825,
-                f"{field}: {trouble['input']!r} cannot be detected; "
-                f"allowed are {', '.join(DETECTIONS)}.",
-            )
+            return Refused(825, _not_detected(field, trouble["input"]))
     for field, trouble in troubles.items():
         if field != "image.content":
             return Refused(824, f"{field}: {trouble['msg']}.")
     code = 801 if document["image"]["type"] == "base64" else 803
     return Refused(code, f"image.content: {troubles['image.content']['msg']}.")
+
+
+def _not_detected(field: str, word: object) -> str:
+    allowed = ", ".join(DETECTIONS)
+    return f"{field}: {word!r} cannot be detected; allowed are {allowed}."

@@ -30,3 +30,26 @@ MOST_CALLS_BYTES = 64 * 1024 * 1024
 
 MOST_DELAY_SECONDS = 300.0
 """The longest delay a fault may ask for."""
+
+MOST_FAULTS = 10_000
+"""In force at once."""
+
+MOST_STEPS = 1_000
+"""In the sequence of one fault."""
+
+FETCH_SECONDS = 10.0
+"""For an image to come from its URL, all in all."""
+
+MOST_URL_CHARACTERS = 8_192
+
+MOST_REDIRECTS = 3
+"""From one URL to the next."""
+
+GIANT_PIXELS = 25_000_000
+"""Of images with more than these, one is looked at at a time: each takes up to a gigabyte."""
+
+MOST_SCANS = 100
+"""Of a JPEG image: a progressive one has ten or so, a hostile one a million."""
+
+LONGEST_TILE = 16_384
+"""Pixels along a side of a TIFF's tile: a small image may claim one that fills the memory."""

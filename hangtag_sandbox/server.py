@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from socket import SHUT_WR
+from pathlib import Path
 from threading import Thread
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
-from hangtag_sandbox.app import TAGS_PATH, create_app
+from hangtag_sandbox.app import create_app
+from hangtag_sandbox.fetching import Fetcher, Reach, trusting
+from hangtag_sandbox.palette import palette
+from hangtag_sandbox.paths import CUT_HEADER, TAGS_PATH
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 DEFAULT_KEY = "sandbox-key"
+DEFAULT_REACH: Reach = "loopback"
 
 IDLE_SECONDS = 60
 """A connection on which nothing comes for so long is closed."""
@@ -28,19 +35,24 @@ DISCARD_SECONDS = 2.0
 
 @contextmanager
 def serve(
-    host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, key: str = DEFAULT_KEY
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    key: str = DEFAULT_KEY,
+    *,
+    fetcher: Fetcher | None = None,
+    quota: int | None = None,
 ) -> Iterator[str]:
     """
     A sandbox that runs while the context lasts; gives its base URL, without a slash at the end.
 
-    Port 0 is a free one.
+    Port 0 is a free one; *fetcher* and *quota* are those of `create_app`.
 
     Raises:
         SystemExit: It cannot listen there; stderr says why.
     """
-    server = make_server(
-        host, port, create_app([key]), threaded=True, request_handler=_Handler
-    )
+    app = create_app([key], fetcher=fetcher, quota=quota)
+    palette()  # read now, so that the first answer is as quick as the others
+    server = make_server(host, port, app, threaded=True, request_handler=_Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -51,18 +63,38 @@ def serve(
 
 
 def main(
-    host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, key: str = DEFAULT_KEY
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    key: str = DEFAULT_KEY,
+    *,
+    fetch: Reach = DEFAULT_REACH,
+    ca_file: Path | None = None,
+    quota: int | None = None,
 ) -> None:
-    """Run a sandbox until SIGINT or SIGTERM; prints its base URL once it listens."""
+    """
+    Run a sandbox until SIGINT or SIGTERM; prints its base URL once it listens.
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0: a free one.
+        key: The API key it admits.
+        fetch: How far it reaches for images that are given by their URL.
+        ca_file: Certificates that it believes then, beside those of this machine.
+        quota: So many pictures are tagged before the answer is 823; None: any number.
+
+    Raises:
+        OSError: *ca_file* cannot be read, or holds no certificates.
+    """
+    fetcher = Fetcher(fetch, trusting(ca_file))
     ends = {signal.SIGINT, signal.SIGTERM}
     # Before the server's threads are made: they inherit it, and leave the signals to this one.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
-        with serve(host, port, key) as url:
+        with serve(host, port, key, fetcher=fetcher, quota=quota) as url:
             print(url, flush=True)  # noqa: T201  the data
             print(  # noqa: T201  the talk
                 f"A sandbox of the Tagger API listens: POST {url}{TAGS_PATH} with the header "
-                f"x-api-key: {key}. Ctrl-C ends it.",
+                f"x-api-key: {key}. Open {url}/ to try a picture. Ctrl-C ends it.",
                 file=sys.stderr,
                 flush=True,
             )
@@ -85,21 +117,35 @@ class _Handler(WSGIRequestHandler):
 
     def run_wsgi(self) -> None:
         response = Response.from_app(self.server.app, self.make_environ())
+        cut = response.headers.pop(CUT_HEADER, None)
+        if cut == "reset":
+            self._reset()
+        if cut is not None:
+            self.close_connection = True
+        if cut in ("closed", "reset"):
+            return
         self.send_response(response.status_code)
         for name, value in response.headers:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(response.get_data())
+        body = response.get_data()
+        self.wfile.write(body[: len(body) // 2] if cut == "half" else body)
         if response.headers.get("Connection") == "close":
             self._discard()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: GET /sandbox/calls tells, and thousands of lines tell less."""
 
+    def _reset(self) -> None:
+        """End the connection without a farewell, as a crash does."""
+        at_once = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        os.close(self.connection.detach())
+
     def _discard(self) -> None:
         until = time.monotonic() + DISCARD_SECONDS
         with suppress(OSError):  # whoever has gone wants no explanation
-            self.connection.shutdown(SHUT_WR)
+            self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(DISCARD_SECONDS)
             while time.monotonic() < until and self.connection.recv(1024 * 1024):
                 pass

@@ -34,10 +34,12 @@ from hangtag.contract import (
     media_type,
     read_answer,
 )
-from hangtag.failures import HangtagError
+from hangtag.failures import HangtagError, QuotaExceeded
 from hangtag_sandbox import serve
 from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES
 from local.garments import Garment, draw_garments
+from tests.contract.loopback import answer as loopback_answer
+from tests.contract.loopback import loopback_server
 
 KEY = "contract-key"
 TAGS = "/tagger/v2.12/tags"
@@ -213,7 +215,7 @@ WHOLE = picture()
         (801, {"image": {"type": "base64", "content": "iVBORw0KGgo="}}, {}),
         (801, {"image": {"type": "base64"}}, {}),
         (802, {"image": {"type": "base64", "content": data_uri(WHOLE)[:-1]}}, {}),
-        (803, {"image": {"type": "url", "content": "https://example.com/a"}}, {}),
+        (803, {"image": {"type": "url", "content": "https://10.0.0.1/a.png"}}, {}),
         (804, {"image": {"type": "file", "content": data_uri(WHOLE)}}, {}),
         (805, body(b"this is a text"), {}),
         (805, body(WHOLE[: len(WHOLE) // 2]), {}),
@@ -237,6 +239,144 @@ def test_every_published_error_has_its_real_cause(
     assert str(code) == error.value.code
     assert str(error.value)
     assert {"data": {}, "status": "fail"}.items() <= response.json().items()
+
+
+def told(url: str, method: str, path: str, order: object = None) -> requests.Response:
+    """What the sandbox answers to an order."""
+    response = requests.request(method, url + path, json=order, timeout=30)
+    assert response.ok, response.text
+    return response
+
+
+def test_a_quota_that_is_used_up_is_823(url: str) -> None:
+    """A refused picture costs nothing; the product reads the leaf of its tree."""
+    told(url, "PUT", "/sandbox/quota", {"left": 1})
+    try:
+        assert post(url, body(b"no image")).json()["error"]["code"] == 805
+        assert len(answered(post(url, body(picture()))).objects) == 1
+
+        response = post(url, body(picture()))
+    finally:
+        told(url, "PUT", "/sandbox/quota", {"left": None})
+
+    with pytest.raises(QuotaExceeded):
+        read_answer(response.content, http_status=response.status_code)
+    assert response.status_code == 429
+
+
+def test_a_picture_behind_a_url_is_tagged_like_one_that_was_sent(url: str) -> None:
+    """The same bytes, the same answer."""
+    with loopback_server() as images:
+        images.replies(loopback_answer(200, picture()))
+        asked = {"image": {"type": "url", "content": f"{images.url}/red.png"}}
+
+        fetched = post(url, asked)
+
+    assert fetched.content == post(url, body(picture())).content
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "code"),
+    [
+        (404, b"", 803),
+        (200, b"this is a text", 805),
+        (200, picture((15, 90)), 807),
+        (200, WHOLE + b"\0" * MOST_IMAGE_BYTES, 809),
+    ],
+)
+def test_what_is_behind_a_url_is_judged(
+    url: str, status: int, content: bytes, code: int
+) -> None:
+    """Only what cannot be fetched is 803; the rest is as if it had been sent."""
+    with loopback_server() as images:
+        images.replies(loopback_answer(status, content))
+
+        response = post(url, {"image": {"type": "url", "content": images.url}})
+
+    assert code == response.json()["error"]["code"]
+
+
+def outfit() -> bytes:
+    """A blue shirt over a red skirt, and a pair of brown shoes."""
+    image = Image.new("RGB", (300, 400), (235, 235, 235))
+    image.paste((30, 60, 160), (100, 20, 200, 140))
+    image.paste((200, 30, 40), (90, 170, 210, 300))
+    for left in (60, 170):
+        image.paste((110, 66, 38), (left, 340, left + 70, 380))
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_several_objects_in_one_picture_are_tagged_one_by_one(url: str) -> None:
+    """Each with its own place and colour; shoes where they are asked for."""
+    everything = ["TOP", "BOTTOM", "WHOLEBODY", "SWIMWEAR", "SHOES"]
+
+    clothes = answered(post(url, body(outfit()))).objects
+    with_shoes = answered(post(url, body(outfit(), detection=everything))).objects
+    shoes_alone = answered(post(url, body(outfit(), detection=["SHOES"])))
+
+    assert {"red", "blue"} == {
+        tag["colors"][0]["name"] for found in clothes for tag in found["tags"]
+    }
+    assert clothes == with_shoes[:2] == shoes_alone.not_matched_object
+    assert shoes_alone.objects == with_shoes[2:]
+    assert ["SHOES", "SHOES"] == [found["type"] for found in shoes_alone.objects]
+    for found in shoes_alone.objects:
+        (tag,) = found["tags"]
+        assert {"pairIndex", "heelHeight", "toeType", "heelShape", "soleType"} <= set(
+            tag
+        )
+        assert (tag["pairIndex"], tag["colors"][0]["name"]) == (0, "brown")
+
+
+@pytest.mark.parametrize(
+    ("cut", "trouble"),
+    [
+        ("closed", http.client.RemoteDisconnected),
+        ("reset", ConnectionResetError),
+        ("half", http.client.IncompleteRead),
+    ],
+)
+def test_a_connection_can_be_cut(url: str, cut: str, trouble: type[Exception]) -> None:
+    """Before the answer, politely or not, or amid it; the next call goes well."""
+    told(url, "POST", "/sandbox/faults", {"cut": cut, "times": 1})
+    connection = connected(url)
+    asked = json.dumps(body(picture())).encode()
+
+    connection.request("POST", TAGS, asked, {"x-api-key": KEY})
+    with pytest.raises(trouble):
+        connection.getresponse().read()
+
+    connection.close()
+    assert len(answered(post(url, body(picture()))).objects) == 1
+
+
+def test_a_fault_may_ask_for_patience(url: str) -> None:
+    """HTTP 429 with Retry-After, and no Tagger answer at all."""
+    order = {"status": 429, "body": "slow down", "retryAfter": 3, "times": 1}
+    told(url, "POST", "/sandbox/faults", order)
+
+    response = post(url, body(picture()))
+
+    assert (429, "3", "slow down") == (
+        response.status_code,
+        response.headers["Retry-After"],
+        response.text,
+    )
+
+
+def test_the_page_tries_a_picture(url: str) -> None:
+    """As a browser sends it."""
+    page = requests.post(
+        url + "/",
+        files={"picture": ("a.png", picture())},
+        data={"language": "ja"},
+        timeout=30,
+    )
+
+    assert page.status_code == 200
+    assert "レッド" in page.text
 
 
 def test_the_other_codes_come_when_told(url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from hashlib import sha256
 from io import BytesIO
@@ -11,8 +12,12 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client, TestResponse
 
+from hangtag.contract import DETECTIONS, LANGUAGES
 from hangtag_sandbox import create_app
 from hangtag_sandbox.calls import Call, Calls
+from hangtag_sandbox.faults import Fault, Faults
+from hangtag_sandbox.limits import MOST_FAULTS
+from hangtag_sandbox.orders import BadOrder
 
 KEY = "test-key"
 
@@ -162,6 +167,234 @@ def test_taking_back_what_is_not_there_is_no_error(sandbox: Sandbox) -> None:
     assert sandbox.ask("DELETE", path).status_code == 204
 
 
+def codes(sandbox: Sandbox, count: int, image: bytes | None = None) -> list[int | None]:
+    """The error codes of so many calls in a row."""
+    return [sandbox.code(image or png()) for _ in range(count)]
+
+
+def test_every_call_can_be_told_to_fail(sandbox: Sandbox) -> None:
+    """An outage does not ask which image it is."""
+    sandbox.ask("POST", "/sandbox/faults", {"code": 500, "times": 2})
+
+    assert [500, 500, None] == [sandbox.code(png(level)) for level in range(3)]
+
+
+def test_calls_fail_by_rate_evenly(sandbox: Sandbox) -> None:
+    """One in four is every fourth: a test that fails does so again."""
+    sandbox.ask("POST", "/sandbox/faults", {"rate": 0.25, "code": 500})
+
+    assert [None, None, None, 500] * 3 == codes(sandbox, 12)
+
+
+def test_a_rate_between_is_kept_in_the_long_run(sandbox: Sandbox) -> None:
+    """Three in ten calls, to the call."""
+    sandbox.ask("POST", "/sandbox/faults", {"rate": 0.3, "code": 500})
+
+    assert codes(sandbox, 20).count(500) == 6
+
+
+def test_calls_fail_after_so_many(sandbox: Sandbox) -> None:
+    """What breaks in the middle of a batch breaks there."""
+    order = {"after": 2, "code": 500, "times": 1}
+    sandbox.ask("POST", "/sandbox/faults", order)
+
+    assert [None, None, 500, None] == codes(sandbox, 4)
+
+
+def test_calls_fail_in_sequence(sandbox: Sandbox) -> None:
+    """One step a call; an empty step is a call that goes well."""
+    sequence = [{"code": 500}, {}, {"body": "<html>", "status": 502}, {"code": 823}]
+    sandbox.ask("POST", "/sandbox/faults", {"sequence": sequence})
+
+    answers = [sandbox.tag(png()) for _ in range(5)]
+
+    assert [500, 201, 502, 429, 201] == [answer.status_code for answer in answers]
+    assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
+
+
+def test_an_images_own_fault_goes_before_those_of_all(sandbox: Sandbox) -> None:
+    """The narrower order wins, and the wider one does not count the call."""
+    sandbox.ask("POST", "/sandbox/faults", {"code": 500, "times": 1})
+    order = {"sha256": digest(png()), "code": 805, "times": 1}
+    sandbox.ask("POST", "/sandbox/faults", order)
+
+    assert [805, 500, None] == codes(sandbox, 3)
+
+
+def test_a_fault_tells_when_to_come_back(sandbox: Sandbox) -> None:
+    """Retry-After in seconds or as a date, just as it was given."""
+    for told in (7, "Sun, 22 Nov 2026 12:00:00 GMT"):
+        order = {"code": 823, "retryAfter": told, "times": 1}
+        sandbox.ask("POST", "/sandbox/faults", order)
+
+        response = sandbox.tag(png())
+
+        assert (429, str(told)) == (
+            response.status_code,
+            response.headers["Retry-After"],
+        )
+
+
+def test_a_refusal_may_be_late_too(sandbox: Sandbox) -> None:
+    """A step without an answer of its own delays whatever the answer is."""
+    sandbox.ask("POST", "/sandbox/faults", {"delaySeconds": 3, "retryAfter": 1})
+
+    response = sandbox.tag(b"no image")
+
+    assert response.get_json()["error"]["code"] == 805
+    assert response.headers["Retry-After"] == "1"
+    assert sandbox.waits == [3]
+
+
+@pytest.mark.parametrize(
+    ("cut", "status"), [("closed", None), ("reset", None), ("half", 201)]
+)
+def test_a_call_whose_answer_never_came_has_no_status(
+    sandbox: Sandbox, cut: str, status: int | None
+) -> None:
+    """The server is told how to end it; nobody has read a status."""
+    sandbox.ask("POST", "/sandbox/faults", {"cut": cut})
+
+    response = sandbox.tag(png())
+
+    assert cut == response.headers["x-sandbox-cut"]
+    (call,) = sandbox.ask("GET", "/sandbox/calls").get_json()
+    assert status == call["status"]
+
+
+def test_the_listing_tells_what_is_left(sandbox: Sandbox) -> None:
+    """An order of its own would do the rest."""
+    first = {"after": 3, "code": 500, "times": 2, "rate": 0.5}
+    second = {"sequence": [{"code": 500}, {"code": 501}]}
+    sandbox.ask("POST", "/sandbox/faults", first)
+    sandbox.ask("POST", "/sandbox/faults", second)
+    sandbox.tag(png())
+
+    waiting, stepping = sandbox.ask("GET", "/sandbox/faults").get_json()
+
+    assert {"after": 2, "code": 500, "times": 2, "rate": 0.5}.items() <= waiting.items()
+    assert [501] == [step["code"] for step in stepping["sequence"]]
+
+
+def test_there_are_not_more_faults_than_fit() -> None:
+    """A test that forgets to clean up does not fill the memory."""
+    faults = Faults()
+    for _ in range(MOST_FAULTS):
+        faults.set(Fault.model_validate({"code": 500}))
+
+    with pytest.raises(BadOrder, match="take some back"):
+        faults.set(Fault.model_validate({"code": 500}))
+
+
+def test_a_quota_ends_in_823(sandbox: Sandbox) -> None:
+    """Only what was tagged counts: refusals cost nothing."""
+    told = sandbox.ask("PUT", "/sandbox/quota", {"left": 2})
+    assert (told.status_code, told.get_json()) == (200, {"left": 2})
+
+    found = [sandbox.code(image) for image in (png(), b"no image", png(), png())]
+
+    assert [None, 805, None, 823] == found
+    assert sandbox.ask("GET", "/sandbox/quota").get_json() == {"left": 0}
+
+    sandbox.ask("PUT", "/sandbox/quota", {"left": None})
+    assert sandbox.code(png()) is None
+
+
+def test_a_quota_can_be_there_from_the_start() -> None:
+    """`hangtag sandbox --quota 1`."""
+    client = Client(create_app([KEY], quota=1))
+
+    assert client.get("/sandbox/quota").get_json() == {"left": 1}
+
+
+@pytest.mark.parametrize("order", [{}, {"left": -1}, {"left": "2"}, {"right": 1}, []])
+def test_a_quota_that_makes_no_sense_is_refused(
+    sandbox: Sandbox, order: object
+) -> None:
+    """And the one before it stays."""
+    response = sandbox.ask("PUT", "/sandbox/quota", order)
+
+    assert response.status_code == 400
+    assert sandbox.ask("GET", "/sandbox/quota").get_json() == {"left": None}
+
+
+def test_the_page_has_a_form(sandbox: Sandbox) -> None:
+    """Whoever opens the address in a browser can try a picture."""
+    response = sandbox.ask("GET", "/")
+
+    html = response.get_data(as_text=True)
+    assert response.content_type == "text/html; charset=utf-8"
+    assert '<input type="file" name="picture"' in html
+    assert all(f'value="{word}"' in html for word in (*LANGUAGES, *DETECTIONS))
+
+
+def test_the_page_needs_nothing_from_elsewhere(sandbox: Sandbox) -> None:
+    """It works on a train, and tells nobody what is tried."""
+    response = sandbox.ask("GET", "/")
+
+    links = re.findall(
+        r'(?:src|href|action)="([^"]*)"', response.get_data(as_text=True)
+    )
+    assert links
+    assert all(link.startswith("/") for link in links)
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+class Page(Sandbox):
+    """The sandbox as a browser uses it."""
+
+    def try_out(self, image: bytes, **fields: object) -> str:
+        """The page that comes of a picture."""
+        data = {"picture": (BytesIO(image), "it.png"), **fields}
+        response = self._client.post("/", data=data)
+        assert response.status_code == 200
+        return response.get_data(as_text=True)
+
+
+def test_the_page_shows_what_is_seen_and_what_is_invented() -> None:
+    """The picture with a mark on the garment, and its tags."""
+    html = Page().try_out(png(), language="en")
+
+    assert 'src="data:image/png;base64,' in html
+    assert "left: 50.00%; top: 50.00%" in html
+    assert re.search(r"<dt>colors</dt><dd>red", html)
+    assert re.search(r'<dt>textures</dt><dd class="invented">', html)
+
+
+def test_the_page_sets_apart_what_was_not_asked_for() -> None:
+    """As `notMatchedObject` does."""
+    html = Page().try_out(png(), language="en", detection=["SHOES", "BAG"])
+
+    assert "CLOTHING, not asked for" in html
+
+
+def test_the_page_says_why_a_picture_is_refused() -> None:
+    """With the code that a program would get."""
+    page = Page()
+
+    assert "Refused with 805" in page.try_out(b"no image")
+    assert "Refused with 826" in page.try_out(png(), language="fr")
+    assert "Refused with 825" in page.try_out(png(), detection=["SOCKS"])
+
+
+def test_what_is_typed_into_the_form_is_no_html() -> None:
+    """A value comes back as text."""
+    html = Page().try_out(png(), language="<script>alert(1)</script>")
+
+    assert "&lt;script&gt;" in html
+    assert "<script" not in html
+
+
+def test_a_try_is_no_call() -> None:
+    """It needs no key, meets no fault and costs no quota."""
+    page = Page()
+    page.ask("POST", "/sandbox/faults", {"code": 500})
+    page.ask("PUT", "/sandbox/quota", {"left": 0})
+
+    assert "<dt>colors</dt>" in page.try_out(png())
+    assert page.ask("GET", "/sandbox/calls").get_json() == []
+
+
 DIGEST = "0" * 64
 
 
@@ -170,7 +403,18 @@ DIGEST = "0" * 64
     [
         (b"{", "fault: Invalid JSON"),
         ([], "fault: "),
-        ({}, "sha256: Field required"),
+        ({}, "say how calls go wrong"),
+        ({"rate": 0.5, "times": 3}, "say how calls go wrong"),
+        ({"rate": 0, "code": 500}, "rate: .*greater than 0.*'0'"),
+        ({"rate": 1.5, "code": 500}, "rate: .*less than or equal to 1"),
+        ({"after": 0, "code": 500}, "after: .*greater than or equal to 1"),
+        ({"cut": "slowly"}, "cut: .*'closed', 'reset' or 'half'.*'slowly'"),
+        ({"code": 429, "retryAfter": -1}, "retryAfter is less than 0"),
+        ({"code": 429, "retryAfter": "1\r\nx: y"}, "no text for a header"),
+        ({"sequence": []}, "sequence: .*at least 1"),
+        ({"sequence": [{"codes": 500}]}, "sequence.0.codes: Extra inputs"),
+        ({"sequence": [{}], "code": 500}, "leave out code"),
+        ({"sequence": [{}], "times": 2}, "leave out times"),
         ({"sha256": "abc"}, "sha256: .*'abc'"),
         ({"sha256": DIGEST, "times": 0}, "times: .*greater than or equal to 1.*'0'"),
         ({"sha256": DIGEST, "code": "809"}, "code: .*integer.*'809'"),
@@ -263,7 +507,9 @@ def test_only_the_newest_calls_are_kept() -> None:
     assert [call["status"] for call in json.loads(short.to_json())] == [3, 4]
 
 
-@pytest.mark.parametrize("path", ["/", "/sandbox", "/sandbox/calls/", "/healthz/"])
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/sandbox", "/sandbox/calls/", "/healthz/"]
+)
 def test_unknown_paths_are_unknown_resources(sandbox: Sandbox, path: str) -> None:
     """There is one answer for what is not there."""
     response = sandbox.ask("GET", path)

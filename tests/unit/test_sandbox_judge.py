@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hangtag_sandbox.fetching import NotFetched
 from hangtag_sandbox.judge import (
     Refused,
     judge_key,
@@ -50,6 +51,11 @@ def refused_with(judge: Callable[[], object]) -> int | None:
     except Refused as refused:
         return refused.code
     return None
+
+
+def no_fetch(url: str) -> bytes:
+    """Stands for a URL from which nothing comes."""
+    raise NotFetched(f"nothing comes from {url}")
 
 
 def request(
@@ -263,7 +269,7 @@ def test_every_documented_context_is_taken(context: dict[str, Any]) -> None:
 def test_base64_is_read_to_the_letter(content: str, code: int) -> None:
     """What passes here passes at an API that reads more kindly."""
     with pytest.raises(Refused) as refusal:
-        read_image(read_request(request(content)).image)
+        read_image(read_request(request(content)).image, no_fetch)
 
     assert code == refusal.value.code
 
@@ -275,15 +281,68 @@ def test_any_image_type_may_stand_in_the_prefix(media_type: str) -> None:
     """The bytes say what they are; the contract's own example says png for all."""
     asked = read_request(request(data_uri(b"bytes", media_type)))
 
-    assert read_image(asked.image) == b"bytes"
+    assert read_image(asked.image, no_fetch) == b"bytes"
 
 
-def test_a_url_is_not_fetched() -> None:
-    """The sandbox says so instead of calling out."""
-    with pytest.raises(Refused, match="does not fetch") as refusal:
-        read_image(read_request(request("https://example.com/a.png", "url")).image)
+def test_the_bytes_behind_a_url_are_the_image() -> None:
+    """They are judged like those that came as base64."""
+    asked = read_request(request("https://example.com/a.png", "url"))
+
+    assert read_image(asked.image, lambda url: url.encode()) == (
+        b"https://example.com/a.png"
+    )
+
+
+def test_a_url_from_which_nothing_comes_is_refused_with_the_reason() -> None:
+    """The message tells what to look at."""
+    asked = read_request(request("https://example.com/a.png", "url"))
+
+    with pytest.raises(Refused, match="nothing comes from https://example") as refusal:
+        read_image(asked.image, no_fetch)
 
     assert refusal.value.code == 803
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    """Each scan takes as long as the picture is large, and a few bytes make one."""
+    jpeg = encoded("JPEG")
+    scan = jpeg[jpeg.index(b"\xff\xda") : -2]
+
+    with pytest.raises(Refused, match="scans") as refusal:
+        open_image(jpeg[:-2] + 100 * scan + jpeg[-2:])
+
+    assert refusal.value.code == 805
+
+
+def tiled_tiff(side: int) -> bytes:
+    """A grey TIFF of 40 x 50 pixels in one tile with these sides, and no pixels."""
+    fields = {
+        256: 40,  # width
+        257: 50,  # height
+        258: 8,  # bits of a sample
+        259: 1,  # not compressed
+        262: 1,  # black is 0
+        277: 1,  # sample of a pixel
+        322: side,  # the tile's width
+        323: side,  # and its height
+        324: 8,  # where it begins
+        325: 4,  # its bytes
+    }
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items()
+    )
+    directory = struct.pack("<H", len(fields)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory
+
+
+def test_a_tiff_of_a_giant_tile_is_refused() -> None:
+    """A small picture must not ask for the memory of a giant one."""
+    assert open_image(tiled_tiff(64)).size == (40, 50)
+
+    with pytest.raises(Refused, match="tiles") as refusal:
+        open_image(tiled_tiff(65_536))
+
+    assert refusal.value.code == 805
 
 
 JSON = st.recursive(
@@ -315,6 +374,8 @@ def test_any_json_is_a_request_or_refused(document: dict[str, Any]) -> None:
     """Nothing a client can write brings the sandbox down."""
     body = json.dumps(document).encode()
 
-    code = refused_with(lambda: read_image(read_request(read_document(body)).image))
+    code = refused_with(
+        lambda: read_image(read_request(read_document(body)).image, no_fetch)
+    )
 
     assert code in {None, 801, 802, 803, 804, 824, 825}
