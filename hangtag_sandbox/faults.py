@@ -139,12 +139,9 @@ class Fault(Step):
         return self
 
     def document(self) -> dict[str, Any]:
-        """The fault as it was given; a simple one for an image with all its defaults."""
-        whole = self.model_dump(by_alias=True)
-        given = self.model_dump(by_alias=True, exclude_defaults=True)
-        return {
-            name: whole[name] for name in whole if name in _ALWAYS_TOLD or name in given
-        }
+        """The fault as it was given, and its simplest fields in any case."""
+        simple = self.model_dump(by_alias=True, include=_ALWAYS_TOLD)
+        return {**simple, **self.model_dump(by_alias=True, exclude_defaults=True)}
 
 
 _ALWAYS_TOLD = {
@@ -153,7 +150,7 @@ _ALWAYS_TOLD = {
     "message",
     "status",
     "times",
-    "delaySeconds",
+    "delay_seconds",
     "body",
 }
 

@@ -46,10 +46,10 @@ MOST_REDIRECTS = 3
 """From one URL to the next."""
 
 GIANT_PIXELS = 25_000_000
-"""Of images with more than these, one is looked at at a time: each takes up to a gigabyte."""
+"""Of images with more than these, one is looked at at a time: each takes up to 1.6 gigabytes."""
 
-MOST_SCANS = 100
-"""Of a JPEG image: a progressive one has ten or so, a hostile one a million."""
+MOST_SCANS = 32
+"""Of a JPEG image: a progressive one has a dozen, a hostile one a million."""
 
 LONGEST_TILE = 16_384
 """Pixels along a side of a TIFF's tile: a small image may claim one that fills the memory."""

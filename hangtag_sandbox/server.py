@@ -8,11 +8,13 @@ import socket
 import struct
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
+from PIL.Image import DecompressionBombWarning
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
@@ -86,6 +88,8 @@ def main(
         OSError: *ca_file* cannot be read, or holds no certificates.
     """
     fetcher = Fetcher(fetch, trusting(ca_file))
+    # Pillow's doubts about large images are no news to whoever has limits of their own.
+    warnings.simplefilter("ignore", DecompressionBombWarning)
     ends = {signal.SIGINT, signal.SIGTERM}
     # Before the server's threads are made: they inherit it, and leave the signals to this one.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)

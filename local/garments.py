@@ -37,6 +37,8 @@ class Garment:
     title: str
     context: dict[str, str]
     """S3 user metadata without `x-amz-meta-`; not all of it is ASCII."""
+    colors: tuple[Color, ...]
+    """Red, green, blue of its cloths before light falls on them, the largest first."""
 
 
 def draw_garments(folder: Path, *, count: int = 8) -> list[Garment]:
@@ -50,12 +52,15 @@ def draw_garments(folder: Path, *, count: int = 8) -> list[Garment]:
             _save(draw(), folder / name),
             title,
             {f"tagger-{field}": value for field, value in context.items()},
+            colors,
         )
-        for draw, name, title, context in _collection()[:count]
+        for draw, name, title, context, colors in _collection()[:count]
     ]
 
 
-def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, str]]]:
+def _collection() -> list[
+    tuple[Callable[[], Image.Image], str, str, dict[str, str], tuple[Color, ...]]
+]:
     return [
         (
             _t_shirt,
@@ -71,6 +76,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Sunny cotton T-shirt",
                 "keywords": "summer basic",
             },
+            ((246, 204, 54),),
         ),
         (
             _striped_shirt,
@@ -86,6 +92,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Harbour striped shirt",
                 "keywords": "stripe marine",
             },
+            ((246, 245, 241), (30, 42, 84)),
         ),
         (
             _checked_skirt,
@@ -101,6 +108,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Checked wrap skirt",
                 "keywords": "check wool autumn",
             },
+            ((184, 34, 46),),
         ),
         (
             _dress,
@@ -116,6 +124,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "라벤더 리본 원피스",
                 "keywords": "여름 원피스",
             },
+            ((194, 174, 226), (112, 84, 158)),
         ),
         (
             _coat,
@@ -131,6 +140,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Double-breasted camel coat",
                 "keywords": "wool winter",
             },
+            ((208, 178, 132), (86, 58, 40)),
         ),
         (
             _jeans,
@@ -146,6 +156,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Straight blue jeans",
                 "keywords": "denim five pocket",
             },
+            ((62, 98, 152),),
         ),
         (
             _sweater,
@@ -161,6 +172,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Cable-knit sweater",
                 "keywords": "knit wool winter",
             },
+            ((124, 34, 58),),
         ),
         (
             _swimsuit,
@@ -176,6 +188,7 @@ def _collection() -> list[tuple[Callable[[], Image.Image], str, str, dict[str, s
                 "product-content-name": "Mint one-piece swimsuit",
                 "keywords": "beach resort",
             },
+            ((132, 210, 184), (44, 128, 116), (250, 250, 246)),
         ),
     ]
 

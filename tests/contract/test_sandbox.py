@@ -21,8 +21,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
+from click.testing import CliRunner
 from PIL import Image
 
 from hangtag.contract import (
@@ -35,8 +37,10 @@ from hangtag.contract import (
     read_answer,
 )
 from hangtag.failures import HangtagError, QuotaExceeded
+from hangtag_cli.main import cli
 from hangtag_sandbox import serve
 from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES
+from hangtag_sandbox.perception import delta_e_2000, to_lab
 from local.garments import Garment, draw_garments
 from tests.contract.loopback import answer as loopback_answer
 from tests.contract.loopback import loopback_server
@@ -463,26 +467,49 @@ def test_a_client_that_leaves_does_no_harm(url: str) -> None:
     assert len(answered(post(url, body(picture()))).objects) == 1
 
 
-def test_the_command_serves_until_it_is_ended() -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        ("-m", "hangtag_sandbox"),
+        ("-c", "from hangtag_cli.main import cli; cli()", "sandbox"),
+    ],
+    ids=["python -m hangtag_sandbox", "hangtag sandbox"],
+)
+def test_the_command_serves_until_it_is_ended(program: tuple[str, ...]) -> None:
     """One line on stdout, the base URL; talk on stderr; a clean end."""
-    program = subprocess.Popen(
-        [sys.executable, "-m", "hangtag_sandbox", "--port", "0", "--key", KEY],
+    options = ["--port", "0", "--key", KEY, "--quota", "5", "--fetch", "none"]
+    process = subprocess.Popen(
+        [sys.executable, *program, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    with program:
-        assert program.stdout is not None
-        base = program.stdout.readline().strip()
+    with process:
+        assert process.stdout is not None
+        base = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", base)
         health = requests.get(base + "/healthz", timeout=30).json()
+        quota = requests.get(base + "/sandbox/quota", timeout=30).json()
+        unfetched = post(base, {"image": {"type": "url", "content": base}}).json()
 
-        program.send_signal(signal.SIGTERM)
-        rest, talk = program.communicate(timeout=30)
+        process.send_signal(signal.SIGTERM)
+        rest, talk = process.communicate(timeout=30)
 
-    assert health == {"status": "ok"}
-    assert (program.returncode, rest) == (0, "")
+    assert (health, quota) == ({"status": "ok"}, {"left": 5})
+    assert "may reach: none" in unfetched["error"]["message"]
+    assert (process.returncode, rest) == (0, "")
     assert f"x-api-key: {KEY}" in talk
+
+
+def test_a_file_without_certificates_is_a_wrong_use(tmp_path: Path) -> None:
+    """Said at once, not with the first image."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+
+    result = CliRunner().invoke(cli, ["sandbox", "--port", "0", "--ca-file", str(file)])
+
+    assert result.exit_code == 2
+    assert "holds no certificates" in result.output
 
 
 @dataclass(frozen=True)
@@ -525,6 +552,24 @@ def test_the_drawn_garments_are_seen_as_they_were_painted(
     }
     for title, painted in PAINTED.items():
         assert pytest.approx(painted.centre, abs=0.01) == seen[title].centre
+
+
+def test_the_drawn_garments_have_the_colours_they_were_painted_with(
+    url: str, garments: list[Garment]
+) -> None:
+    """To the eye: half of them within a difference that people hardly notice."""
+    off = []
+    for garment in garments:
+        tag = only_tag(answered(post(url, body(garment.path.read_bytes()))))
+        codes = [detail["code"] for detail in tag["colorDetails"]]
+        seen = [list(bytes.fromhex(code.removeprefix("#"))) for code in codes]
+        for color in garment.colors:
+            painted = to_lab(np.array(color, dtype=np.uint8))
+            found = delta_e_2000(to_lab(np.array(seen, dtype=np.uint8)), painted)
+            off.append(float(found.min()))
+
+    assert np.median(off) < 2
+    assert max(off) < 6
 
 
 def test_the_drawn_garments_come_in_all_six_formats(garments: list[Garment]) -> None:

@@ -26,7 +26,7 @@ from hangtag_sandbox.judge import (
     read_image,
     read_request,
 )
-from hangtag_sandbox.limits import MOST_IMAGE_BYTES
+from hangtag_sandbox.limits import MOST_IMAGE_BYTES, MOST_SCANS
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 50)) -> bytes:
@@ -309,7 +309,7 @@ def test_a_jpeg_of_very_many_scans_is_refused() -> None:
     scan = jpeg[jpeg.index(b"\xff\xda") : -2]
 
     with pytest.raises(Refused, match="scans") as refusal:
-        open_image(jpeg[:-2] + 100 * scan + jpeg[-2:])
+        open_image(jpeg[:-2] + MOST_SCANS * scan + jpeg[-2:])
 
     assert refusal.value.code == 805
 

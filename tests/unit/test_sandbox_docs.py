@@ -1,0 +1,58 @@
+"""docs/sandbox.md says all that the sandbox can do."""
+
+from __future__ import annotations
+
+import re
+
+from hangtag_sandbox import limits
+from hangtag_sandbox.faults import Fault
+from hangtag_sandbox.fetching import REACHES
+from hangtag_sandbox.judge import http_status
+from hangtag_sandbox.openapi import openapi, published_errors
+from tests.builders import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "sandbox.md").read_text(encoding="utf-8")
+
+
+def test_every_error_has_its_cause_and_its_status_on_the_page() -> None:
+    """The table is the contract's list, no more and no less."""
+    rows = re.findall(r"^\| (\d{3}) \| (\d{3}) \|", PAGE, flags=re.MULTILINE)
+
+    codes = [int(error.code) for error in published_errors()]
+    assert [(code, http_status(code)) for code in codes] == [
+        (int(code), int(status)) for code, status in rows
+    ]
+
+
+def test_every_field_of_a_fault_is_on_the_page() -> None:
+    """Whoever writes a test reads here."""
+    fields = {field.alias or name for name, field in Fault.model_fields.items()}
+
+    assert set() == {field for field in fields if f"`{field}`" not in PAGE}
+
+
+def test_every_path_is_on_the_page() -> None:
+    """Also those of the sandbox's own."""
+    paths = {path.replace("{sha256}", "<sha256>") for path in openapi()["paths"]}
+
+    assert set() == {path for path in paths if path not in PAGE}
+
+
+def test_every_reach_is_on_the_page() -> None:
+    """With what it means."""
+    assert [reach for reach in REACHES if f"\n| `{reach}` | " not in PAGE] == []
+
+
+def test_the_limits_on_the_page_are_those_in_force() -> None:
+    """The numbers that people meet."""
+    for text in (
+        f"narrower than 1:{limits.LONGEST_RATIO}",
+        f"under {limits.SHORTEST_SIDE} pixels",
+        f"over {limits.LONGEST_SIDE:,} pixels",
+        f"over {limits.MOST_IMAGE_BYTES // 1024**2} MiB",
+        f"over {limits.MOST_BODY_BYTES // 1024**2} MiB",
+        f"in {limits.FETCH_SECONDS:g} s",
+        f"up to {limits.MOST_DELAY_SECONDS:g}",
+        f"the last {limits.MOST_CALLS:,} tag calls",
+    ):
+        assert text in PAGE
