@@ -17,7 +17,7 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint build lock environments
+.PHONY: help demo up down test lint bench build lock environments
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,9 @@ lint: $(DEV)/ready ## Check style, types and the template
 	@$(DEV)/bin/ruff format --check
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/sam validate --lint --config-env local
+
+bench: $(DEV)/ready ## Measure how true and how fast the sandbox sees
+	@$(DEV)/bin/python -m benchmarks.sandbox
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build
