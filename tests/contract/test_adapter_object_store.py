@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.failures import (
     EmptyImage,
+    HangtagError,
     ImageTooLarge,
     ObjectUnavailable,
     UnsupportedFormat,
 )
-from hangtag.ports import ObjectFacts, ObjectStore, StoredImage
+from hangtag.ports import ImageHead, ObjectFacts, ObjectStore, StoredImage
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, FIRST_BYTES, KEY, PNG, an_upload
 from tests.contract.aws_parts import ONCE, session
@@ -447,3 +449,46 @@ def _md5(content: bytes) -> str:
 def _error_document(code: str, more: str = "") -> bytes:
     """S3's XML."""
     return f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode()
+
+
+# ---- the first bytes and the link, for the transport by URL
+
+
+def test_a_peek_tells_the_media_type_and_the_metadata(bucket: Bucket) -> None:
+    """As reading does, of exactly the version that the event names."""
+    upload = bucket.upload(PNG, metadata={"tagger-brand": "B"})
+    bucket.upload(b"no image any more")
+
+    assert bucket.store.peek(upload) == ImageHead("image/png", {"tagger-brand": "B"})
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [(b"", EmptyImage), (b"no image", UnsupportedFormat), (b"P", UnsupportedFormat)],
+)
+def test_a_peek_refuses_what_is_not_to_be_sent(
+    bucket: Bucket, content: bytes, refusal: type[HangtagError]
+) -> None:
+    """Before its link is handed out."""
+    upload = bucket.upload(content)
+
+    with pytest.raises(refusal):
+        bucket.store.peek(upload)
+
+
+def test_a_peek_at_what_is_gone_sees_nothing(bucket: Bucket) -> None:
+    """As reading does."""
+    assert bucket.store.peek(an_upload(version_id="never-was")) is None
+
+
+def test_a_link_names_exactly_the_version_and_ends(bucket: Bucket) -> None:
+    """Whoever has it can fetch that version, for so long."""
+    upload = bucket.upload(PNG)
+
+    link = urlsplit(bucket.store.link(upload, seconds=59.5))
+
+    asked = parse_qs(link.query)
+    assert unquote(link.path).endswith(upload.key)
+    assert asked["versionId"] == [upload.version_id]
+    assert asked["X-Amz-Expires"] == ["60"]
+    assert "X-Amz-Signature" in asked
