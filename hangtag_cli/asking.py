@@ -13,12 +13,11 @@ from hangtag.contract import (
     Answer,
     Context,
     Language,
-    media_type,
+    require_media_type,
 )
 from hangtag.failures import (
     EmptyImage,
     ImageTooLarge,
-    UnsupportedFormat,
 )
 from hangtag.ports import StoredImage, Tagger
 
@@ -85,12 +84,7 @@ def read_image(file: Path) -> StoredImage:
         first_bytes = stream.read(SIGNATURE_BYTES)
         if not first_bytes:
             raise EmptyImage(f"{file} has no bytes")
-        kind = media_type(first_bytes)
-        if kind is None:
-            raise UnsupportedFormat(
-                f"{file} begins with {first_bytes[:8].hex(' ')}, like no BMP, GIF, JPEG, "
-                "PNG, TIFF or WEBP"
-            )
+        kind = require_media_type(first_bytes, str(file))
         content = first_bytes + stream.read(MAX_IMAGE_BYTES)
     if len(content) > MAX_IMAGE_BYTES:
         raise ImageTooLarge(f"{file} has more than {MAX_IMAGE_BYTES:,} bytes")

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import status_of, translated
-from hangtag.contract import SIGNATURE_BYTES, media_type
+from hangtag.contract import SIGNATURE_BYTES, require_media_type
 from hangtag.failures import (
     EmptyImage,
     ImageTooLarge,
     ObjectForbidden,
     ObjectUnavailable,
-    UnsupportedFormat,
 )
 from hangtag.ports import ImageHead, ObjectFacts, StoredImage
 from hangtag.uploads import Upload
@@ -67,7 +66,7 @@ class S3Objects:
         with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
             self._check_size(upload, size)
             first_bytes = body.read(SIGNATURE_BYTES)
-            kind = _kind_of(upload, first_bytes)
+            kind = require_media_type(first_bytes, upload.uri)
             content = _filled(upload, body, first_bytes, size=size)
         return StoredImage(content, kind, found["Metadata"])
 
@@ -81,7 +80,7 @@ class S3Objects:
             self._check_size(
                 upload, int(whole) if whole.isdigit() else found["ContentLength"]
             )
-            kind = _kind_of(upload, body.read(SIGNATURE_BYTES))
+            kind = require_media_type(body.read(SIGNATURE_BYTES), upload.uri)
         return ImageHead(kind, found["Metadata"])
 
     def link(self, upload: Upload, *, seconds: float) -> str:
@@ -122,16 +121,6 @@ class S3Objects:
             raise ImageTooLarge(
                 f"{upload.uri} has {size:,} bytes; MaxImageBytes is {self._max_image_bytes:,}"
             )
-
-
-def _kind_of(upload: Upload, first_bytes: bytes) -> str:
-    kind = media_type(first_bytes)
-    if kind is None:
-        raise UnsupportedFormat(
-            f"{upload.uri} begins with {first_bytes[:8].hex(' ')}, like no BMP, GIF, "
-            "JPEG, PNG, TIFF or WEBP"
-        )
-    return kind
 
 
 def _filled(

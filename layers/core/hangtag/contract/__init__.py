@@ -1,7 +1,12 @@
 """The Tagger API, version 2.12: what it is asked, what it answers, which images it takes."""
 
 from hangtag.contract.answer import Answer, AnswerBody, named_values, read_answer
-from hangtag.contract.images import MEDIA_TYPES, SIGNATURE_BYTES, media_type
+from hangtag.contract.images import (
+    MEDIA_TYPES,
+    SIGNATURE_BYTES,
+    media_type,
+    require_media_type,
+)
 from hangtag.contract.request import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
@@ -39,4 +44,5 @@ __all__ = [
     "read_detection",
     "read_language",
     "read_metadata",
+    "require_media_type",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hangtag.failures import UnsupportedFormat
+
 MEDIA_TYPES = (
     "image/bmp",
     "image/gif",
@@ -37,3 +39,19 @@ def media_type(first_bytes: bytes) -> str | None:
     if first_bytes[:2] == b"BM" and first_bytes[6:10] == b"\0\0\0\0":
         return "image/bmp"
     return None
+
+
+def require_media_type(first_bytes: bytes, name: str) -> str:
+    """
+    The media type of the image called *name*, by its first bytes.
+
+    Raises:
+        UnsupportedFormat: It is none of the six formats; tells how it begins.
+    """
+    kind = media_type(first_bytes)
+    if kind is None:
+        raise UnsupportedFormat(
+            f"{name} begins with {first_bytes[:8].hex(' ')}, like no BMP, GIF, JPEG, PNG, "
+            "TIFF or WEBP"
+        )
+    return kind
