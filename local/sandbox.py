@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -23,16 +24,26 @@ class Sandbox:
     def __init__(self, directory: Path) -> None:
         self._process = Process("sandbox", directory)
 
-    def start(self, *, key: str, port: int = 0) -> None:
+    def start(self, *, key: str, certificate: str, port: int = 0) -> None:
         """
         Start it on `port` (0: a free one); it admits whoever sends `key`.
+
+        It fetches images from servers that prove themselves by `certificate`, a file.
 
         Raises:
             LocalError: it did not start; nothing of it is left running.
         """
         hangtag = str(PROGRAMS / "hangtag")
-        options = ["--host", "127.0.0.1", "--port", str(port), "--key", key]
-        self._process.start([hangtag, "sandbox", *options], env=own_environment())
+        options = {
+            "--host": "127.0.0.1",
+            "--port": str(port),
+            "--key": key,
+            "--ca-file": certificate,
+        }
+        self._process.start(
+            [hangtag, "sandbox", *chain.from_iterable(options.items())],
+            env=own_environment(),
+        )
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
         except BaseException:  # Ctrl-C too: what was started is stopped again
@@ -50,10 +61,22 @@ class Sandbox:
         return f"{self.url}/tagger/v2.12/tags"
 
     def fail_image(
-        self, sha256: str, *, code: int, message: str, status: int = 201
+        self,
+        sha256: str,
+        *,
+        code: int,
+        message: str,
+        status: int = 201,
+        times: int | None = None,
     ) -> None:
-        """Refuse the image with these bytes, until `heal_image`."""
-        fault = {"sha256": sha256, "code": code, "message": message, "status": status}
+        """Refuse the image with these bytes, so many `times`, or until `heal_image`."""
+        fault = {
+            "sha256": sha256,
+            "code": code,
+            "message": message,
+            "status": status,
+            "times": times,
+        }
         self._ask("POST", "/sandbox/faults", fault)
 
     def heal_image(self, sha256: str) -> None:

@@ -167,9 +167,16 @@ class Stack:
         """All tag calls the sandbox got so far, each `{"sha256", "status", "code"}`."""
         return self.sandbox.calls()
 
-    def fail_image(self, sha256: str, *, code: int, message: str = "As told") -> None:
-        """Have the sandbox refuse the image with these bytes."""
-        self.sandbox.fail_image(sha256, code=code, message=message)
+    def fail_image(
+        self,
+        sha256: str,
+        *,
+        code: int,
+        message: str = "As told",
+        times: int | None = None,
+    ) -> None:
+        """Have the sandbox refuse the image with these bytes, so many `times` or for ever."""
+        self.sandbox.fail_image(sha256, code=code, message=message, times=times)
 
     def heal_image(self, sha256: str) -> None:
         """Have the sandbox tag the image with these bytes again."""
@@ -221,7 +228,9 @@ def bring_up(
         with step("Starting the local cloud"):
             cloud.start(port=cloud_port)
         with step("Starting the sandbox Tagger API"):
-            sandbox.start(key=key, port=sandbox_port)
+            sandbox.start(
+                key=key, certificate=cloud.access.certificate, port=sandbox_port
+            )
         with step("Building the stack (sam build)"):
             template = build(directory)
         with step("Deploying the stack (sam deploy)"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -357,6 +357,54 @@ def test_status_accounts_for_what_happened(stack: WatchedStack) -> None:
     assert status["results"]["FAILED"] >= 1
     assert status["paused"] is False
     assert status["breaker"] == {"open": False, "code": None}
+
+
+@pytest.fixture
+def sending_urls(stack: WatchedStack) -> Iterator[None]:
+    """The function as a deployment with ImageTransport=url has it, until the test ends."""
+    functions = stack.client("lambda")
+    name = stack.outputs["TagUploadsFunctionName"]
+    deployed = functions.get_function_configuration(FunctionName=name)["Environment"]
+    told = {**deployed["Variables"], "HANGTAG_IMAGE_TRANSPORT": "url"}
+    functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": told}
+    )
+    yield
+    functions.update_function_configuration(FunctionName=name, Environment=deployed)
+
+
+@pytest.mark.usefixtures("sending_urls")
+def test_an_image_is_fetched_by_a_presigned_url_that_no_log_tells(
+    stack: WatchedStack,
+) -> None:
+    """The API gets it from the bucket, whatever its key; what is no image is not sent."""
+    key = "by url/봄 + 원피스 (50%)?#.png"
+    content = picture(key)
+
+    stack.upload(key, content, {"tagger-id": "A-2"})
+    stack.upload("by url/no image.png", b"no image")
+
+    announced = stack.wait_for_announcement(key).document["data"]
+    letter = stack.wait_for_dead_letter(stack.uri("by url/no image.png"))
+    assert (announced["status"], announced["context"]) == ("TAGGED", {"id": "A-2"})
+    assert len(calls_about(stack, content)) == 1
+    assert letter.code == "UNSUPPORTED_FORMAT"
+    assert "X-Amz-Signature" not in stack.function_log(events=1_000)
+
+
+@pytest.mark.usefixtures("sending_urls")
+def test_an_image_whose_url_the_api_cannot_fetch_is_sent_along(
+    stack: WatchedStack,
+) -> None:
+    """803 for the URL is no end: the same image is asked about once more, as base64."""
+    key = "by url/out of reach.png"
+    content = picture(key)
+    stack.fail_image(sha256(content), code=803, times=1)
+
+    stack.upload(key, content)
+
+    assert stack.wait_for_announcement(key).document["data"]["status"] == "TAGGED"
+    assert [call["code"] for call in calls_about(stack, content)] == [803, None]
 
 
 def wait_until_idle(stack: WatchedStack) -> None:
