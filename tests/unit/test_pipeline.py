@@ -1090,7 +1090,7 @@ def test_a_presigned_url_is_in_no_log_and_no_letter() -> None:
     world.tag(world.upload())
 
     (letter,) = world.dead_letters.letters
-    assert "X-Amz-Signature=..." in letter.failure.message
+    assert letter.failure.message.endswith("&...")
     assert "secret" not in repr(letter) + repr(world.journal)
 
 

@@ -7,8 +7,6 @@ itself asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hangtag.contract import Answer, Base64Body, Context, Language, RequestBody, UrlBody
 from hangtag.failures import HangtagError, KeyNotSent, KeyRefused, PrefixRefused
 from hangtag.ports import ApiKeys, Clock, Deadline, StoredImage, Tagger
@@ -50,11 +48,11 @@ class Asker:
             HangtagError: As `Tagger.ask` and `ApiKeys.key`.
             OutOfTime: Before anything was asked.
         """
-
-        def body(*, with_prefix: bool) -> RequestBody:
-            return Base64Body(image.content, image.media_type, context, with_prefix)
-
-        return self._ask(body, language, deadline)
+        body, bare = (
+            Base64Body(image.content, image.media_type, context, with_prefix)
+            for with_prefix in (True, False)
+        )
+        return self._ask(body, language, deadline, without_prefix=bare)
 
     def ask_about_url(
         self,
@@ -65,25 +63,26 @@ class Asker:
         deadline: Deadline,
     ) -> Answer:
         """The answer about an image that the API fetches from *url*. Raises like `ask_about`."""
-
-        def body(*, with_prefix: bool) -> RequestBody:  # noqa: ARG001 - a URL has none
-            return UrlBody(url, context)
-
-        return self._ask(body, language, deadline)
+        return self._ask(UrlBody(url, context), language, deadline)
 
     def _ask(
-        self, body: Callable[..., RequestBody], language: Language, deadline: Deadline
+        self,
+        body: RequestBody,
+        language: Language,
+        deadline: Deadline,
+        *,
+        without_prefix: RequestBody | None = None,
     ) -> Answer:
+        """Raises like `ask_about`; *without_prefix* is the same question, where it has a prefix."""
         api_key = self._api_keys.key()
         key_is_fresh = has_waited = False
-        with_prefix = True
         while True:
             left = deadline.seconds_left() - RESERVE_SECONDS
             if left < LEAST_SECONDS:
                 raise OutOfTime
             try:
                 return self._tagger.ask(
-                    body(with_prefix=with_prefix),
+                    body,
                     language=language,
                     api_key=api_key,
                     timeout_seconds=min(left, API_TIMEOUT_SECONDS),
@@ -96,15 +95,20 @@ class Asker:
                 api_key, key_is_fresh = fresh_key, True
             except PrefixRefused:
                 # The API's documentation contradicts itself about the prefix.
-                if not with_prefix:
+                if without_prefix is None:
                     raise
-                with_prefix = False
+                body, without_prefix = without_prefix, None
             except HangtagError as error:
                 wait = error.retry_after_seconds
-                if has_waited or wait is None or not _fits(wait, deadline):
+                if has_waited or wait is None or not _may_pass(error, wait, deadline):
                     raise
                 self._clock.sleep(wait)
                 has_waited = True
+
+
+def _may_pass(error: HangtagError, wait_seconds: float, deadline: Deadline) -> bool:
+    """Whether waiting can help: not against a refusal, nor without time for an answer then."""
+    return error.kind in ("transient", "quota") and _fits(wait_seconds, deadline)
 
 
 def _fits(wait_seconds: float, deadline: Deadline) -> bool:

@@ -81,12 +81,16 @@ UNCODED = "UNCODED"
 MESSAGE_LIMIT = 1_000
 """Characters of a failure's message that are kept."""
 
+_MESSAGE_TAKEN = 4 * MESSAGE_LIMIT  # looked at: a presigned URL alone may have 2,000
+
 
 class HangtagError(Exception):
     """
     The root of the tree.
 
     A leaf states its `code`, `kind` and `source`, `who` acts on it and the `advice` for them.
+    Its message, cut to `MESSAGE_LIMIT`, is logged and buried: no image and no presigned URL gets
+    into it, whatever the other side echoes.
     """
 
     code: str
@@ -98,7 +102,7 @@ class HangtagError(Exception):
     def __init__(
         self, message: str, *, retry_after_seconds: float | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(without_secrets(message[:_MESSAGE_TAKEN])[:MESSAGE_LIMIT])
         self.retry_after_seconds = retry_after_seconds
         """Seconds the other side asked us to wait before the next try, if it said so."""
 
@@ -319,7 +323,7 @@ class ApiInternalError(TransientError):
 
 
 class KeyRefused(AuthError):
-    """Wrong key, or a key without permission."""
+    """Wrong key or no permission."""
 
     code = "609"
     source = "api"
@@ -328,7 +332,7 @@ class KeyRefused(AuthError):
 
 
 class KeyNotSent(AuthError):
-    """The x-api-key header is missing."""
+    """x-api-key header missing."""
 
     code = "612"
     source = "api"
@@ -355,7 +359,7 @@ class ResourceUnknown(ConfigError):
 
 
 class PrefixRefused(PermanentError):
-    """A problem with the data-URI prefix."""
+    """Base64 header (prefix) problem."""
 
     code = "801"
     source = "api"
@@ -364,7 +368,7 @@ class PrefixRefused(PermanentError):
 
 
 class Base64Refused(PermanentError):
-    """The base64 image could not be read."""
+    """Base64 image could not be read."""
 
     code = "802"
     source = "api"
@@ -373,7 +377,7 @@ class Base64Refused(PermanentError):
 
 
 class UrlNotFetched(PermanentError):
-    """The image could not be fetched from the URL."""
+    """Image could not be fetched from the URL."""
 
     code = "803"
     source = "api"
@@ -575,8 +579,7 @@ class Failure:
         return cls(
             code=error.code,
             kind=error.kind,
-            message=printable(_without_signatures(str(error))).strip()[:MESSAGE_LIMIT]
-            or type(error).__name__,
+            message=printable(str(error)).strip() or type(error).__name__,
             source=error.source,
             attempts=attempts,
             failed_at=failed_at,
@@ -594,9 +597,27 @@ class Failure:
         }
 
 
-def _without_signatures(text: str) -> str:
-    """*text* without what makes a presigned URL one; the API may tell the URL it was given."""
-    return re.sub(r"([?&]X-Amz-[A-Za-z-]+=)[^&\s\"'<>]*", r"\1...", text)
+def shortened(text: str, longest: int = 200) -> str:
+    """*text*, cut where it is longer than that; so that a message has room for what follows."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def without_secrets(text: str) -> str:
+    """*text* without images as base64 and without what makes a presigned URL one."""
+    return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
+
+
+# However it is escaped: in JSON, in HTML, in another URL. Base64 without its prefix is told by
+# the first bytes of the six formats.
+_SECRETS = re.compile(
+    r"""
+      (?i:X-Amz-[A-Z-]+(?:=|%3D))[^\s"'<>]*
+    | (base64,)[A-Za-z0-9+/=\\%]+
+    | (?<![A-Za-z0-9+/])
+      (?:iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|Qk|\\?/9j\\?/)[A-Za-z0-9+/=\\%]{24,}
+    """,
+    re.VERBOSE,
+)
 
 
 def printable(text: str) -> str:
