@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from hangtag.failures import (
@@ -63,6 +65,20 @@ def test_a_short_wait_that_may_help_is_kept(trouble: HangtagError) -> None:
     assert world.tag(world.upload()) == ()
 
     assert len(world.tagger.calls) == 2
+
+
+@pytest.mark.parametrize("seconds", [900, 1e300, math.inf])
+def test_nobody_waits_for_ever(seconds: float) -> None:
+    """Not even where there is no deadline, as for a person at the command line."""
+    world = World()
+    world.deadline.seconds = math.inf
+    world.tagger.fails_with(
+        HttpStatus("busy", http_status=503, retry_after_seconds=seconds)
+    )
+
+    assert world.tag(world.upload()) == ("message-1",)
+
+    assert len(world.tagger.calls) == 1
 
 
 def test_a_fresh_key_and_no_prefix_are_tried_in_one_attempt() -> None:

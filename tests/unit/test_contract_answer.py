@@ -323,6 +323,21 @@ def test_a_2xx_that_is_no_answer_is_a_bad_answer(body: bytes) -> None:
     assert caught.value.kind == "transient"
 
 
+@pytest.mark.parametrize(
+    ("body", "trouble"),
+    [
+        (b"7", "it is JSON, but no object"),
+        (b'{"data": {"objects": {}}}', "objects is no list"),
+        (b'{"data": {"objects": [7]}}', "objects.0 is no object"),
+        (b'{"data": {"objects": [{"tags": [[]]}]}}', "objects.0.tags.0 is no object"),
+    ],
+)
+def test_a_bad_answer_says_what_is_wrong_with_it(body: bytes, trouble: str) -> None:
+    """In the words of JSON: operators need not know ours."""
+    with pytest.raises(BadAnswer, match=f"no Tagger answer: {trouble}: "):
+        read_answer(body, http_status=201)
+
+
 def test_a_bad_answer_shows_what_came_instead() -> None:
     """Its first 200 characters, on one line, without control characters."""
     body = b"<html>\n\x1b[31m" + "봄".encode() * 500

@@ -21,6 +21,10 @@ LEAST_SECONDS = 1.0
 """A call that has less time than this is not begun: it would be paid for and lost."""
 
 
+LONGEST_WAIT_SECONDS = 900.0
+"""No invocation has more time; a person who waits without a deadline has not more patience."""
+
+
 class OutOfTime(Exception):
     """There is no time left for a call; nothing was asked and nothing is wrong."""
 
@@ -107,13 +111,13 @@ class Asker:
 
 
 def _may_pass(error: HangtagError, wait_seconds: float, deadline: Deadline) -> bool:
-    """Whether waiting can help: not against a refusal, nor without time for an answer then."""
-    return error.kind in ("transient", "quota") and _fits(wait_seconds, deadline)
+    """
+    Whether waiting can help.
 
-
-def _fits(wait_seconds: float, deadline: Deadline) -> bool:
-    """Whether after the wait there is still time for an answer, not just for a call."""
+    Not against a refusal, nor without time for an answer, not just for a call, after the wait.
+    """
+    left = min(deadline.seconds_left(), LONGEST_WAIT_SECONDS) - RESERVE_SECONDS
     return (
-        wait_seconds + API_TIMEOUT_SECONDS / 2
-        < deadline.seconds_left() - RESERVE_SECONDS
+        error.kind in ("transient", "quota")
+        and wait_seconds + API_TIMEOUT_SECONDS / 2 < left
     )

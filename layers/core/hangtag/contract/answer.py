@@ -207,7 +207,7 @@ def read_answer(
         document = None
         trouble = f"it is not JSON ({error})"
     else:
-        trouble = f"it is a JSON {type(document).__name__}, not an object"
+        trouble = "it is JSON, but no object"
 
     if isinstance(document, dict):
         code = _error_code(document)
@@ -334,7 +334,8 @@ def _read_success(document: dict[str, Any]) -> Answer:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise ValueError(f"{where}: {first['msg']}") from error
+        expected = _EXPECTED.get(first["type"], first["msg"])
+        raise ValueError(f"{where} is {expected}") from error
 
     return Answer(
         objects=[_one_object(found) for found in parts["objects"] or []],
@@ -358,6 +359,10 @@ _DATA_SPELLINGS = {
 _PARTS = frozenset(_DATA_SPELLINGS.values())
 _TAG_SPELLINGS = {"colordetail": "colorDetails", "colordetails": "colorDetails"}
 _NOTHING_SPELLINGS = {"no detected product", "nodetc"}
+
+
+# In JSON's words, not in Python's
+_EXPECTED = {"tuple_type": "no list", "model_type": "no object"}
 
 
 def _root_parts(document: dict[str, Any]) -> dict[str, Any]:
