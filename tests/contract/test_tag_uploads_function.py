@@ -88,6 +88,7 @@ class Stack:
         self.heard = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
         sns = boto3.client("sns")
         self.topic = sns.create_topic(Name="results")["TopicArn"]
+        self.alarms = sns.create_topic(Name="alarms")["TopicArn"]
         sns.subscribe(
             TopicArn=self.topic,
             Protocol="sqs",
@@ -112,7 +113,10 @@ class Stack:
             "HANGTAG_FUNCTION_TIMEOUT": "60",
             "HANGTAG_API_KEY_SECRET_ARN": self.secret,
             "HANGTAG_RESULTS_TABLE": "results",
+            "HANGTAG_MAX_REQUESTS_PER_SECOND": "0",
             "HANGTAG_RESULTS_TOPIC_ARN": self.topic,
+            "HANGTAG_ALARMS_TOPIC_ARN": self.alarms,
+            "AWS_LAMBDA_FUNCTION_NAME": "TagUploads",
             "HANGTAG_UPLOAD_QUEUE_URL": self.uploads,
             "HANGTAG_DEAD_LETTER_QUEUE_URL": self.dead_letters,
         }

@@ -32,6 +32,7 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     │   ├── ResultsUnavailable    RESULTS_UNAVAILABLE
     │   ├── AnnouncementFailed    ANNOUNCEMENT_FAILED
     │   ├── QueueUnavailable      QUEUE_UNAVAILABLE
+    │   ├── IntakeUnavailable     INTAKE_UNAVAILABLE
     │   └── InternalError         INTERNAL_ERROR
     ├── AuthError: the key
     │   ├── KeyRefused            609
@@ -66,12 +67,16 @@ Kind = Literal["permanent", "transient", "auth", "quota", "config", "uncoded"]
 Source = Literal["api", "image", "aws", "event", "internal"]
 """Where a failure comes from."""
 
+_EVERYBODYS = (
+    "everybody's: buried at once, and after five in a row all others wait on the queue"
+)
+
 KINDS: dict[Kind, str] = {
     "permanent": "this image never: buried at once",
     "transient": "later: retried, buried when all attempts have failed",
-    "auth": "the API key: retried, buried when all attempts have failed",
-    "quota": "the account's quota: retried, buried when all attempts have failed",
-    "config": "the stack asks wrongly: retried, buried when all attempts have failed",
+    "auth": f"the API key, {_EVERYBODYS}",
+    "quota": f"the account's quota, {_EVERYBODYS}",
+    "config": f"the stack asks wrongly, {_EVERYBODYS}",
     "uncoded": "no code on the letter: SQS itself moved it, or somebody put it there",
 }
 
@@ -290,6 +295,15 @@ class QueueUnavailable(TransientError):
     source = "aws"
     who = "nobody at first"
     advice = "If it stays: check the queues and the role's access to them."
+
+
+class IntakeUnavailable(TransientError):
+    """Lambda did not tell of, or not switch, the event source mapping."""
+
+    code = "INTAKE_UNAVAILABLE"
+    source = "aws"
+    who = "operator"
+    advice = "Check the permission to list and update event source mappings, then do it again."
 
 
 class InternalError(TransientError):
