@@ -18,6 +18,7 @@ from rich.console import Console
 from hangtag.failures import printable
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
+from local.fault_matrix import show_matrix
 from local.processes import LocalError
 from local.progress import steps_on
 from local.stack import Stack, bring_up, build, running_stack, take_down
@@ -88,6 +89,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="context of the images, such as tagger-brand=Acme; may be repeated",
+    )
+
+    faults_command = commands.add_parser("faults", help="every fault at every step")
+    faults_command.set_defaults(run=show_faults)
+    faults_command.add_argument(
+        "--only", default="", metavar="WORDS", help="cells whose names hold these words"
     )
 
     build_command = commands.add_parser("build", help="build for this machine's Python")
@@ -173,18 +180,31 @@ def build_only(_options: argparse.Namespace) -> int:
 
 def show_demo(options: argparse.Namespace) -> int:
     """Show the main job in a folder of its own, which is removed in the end."""
-    LOCAL.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="demo-", dir=LOCAL))
-    try:
+    with own_directory("demo-") as directory:
         demo(
             directory,
             images=options.images,
             cloud_port=options.port,
             sandbox_port=options.sandbox_port,
         )
+    return 0
+
+
+def show_faults(options: argparse.Namespace) -> int:
+    """Run the matrix of faults; 0 only if every cell is well."""
+    with own_directory("faults-") as directory:
+        return 0 if show_matrix(directory, only=options.only) else 1
+
+
+@contextmanager
+def own_directory(prefix: str) -> Iterator[Path]:
+    """A folder of its own in .local, which is removed in the end."""
+    LOCAL.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=LOCAL))
+    try:
+        yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return 0
 
 
 def write_environment(stack: Stack) -> None:

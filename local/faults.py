@@ -95,7 +95,12 @@ class Faults:
         return self._process.stop()
 
     def set(self, rules: Sequence[Rule]) -> list[int]:
-        """From now on calls go wrong by `rules`, the first that matches; their ids."""
+        """
+        From now on calls go wrong by `rules`, the first that matches; their ids.
+
+        What was struck before is forgotten.
+        """
+        self._ask("DELETE", "fired")
         told = json.loads(self._ask("POST", "rules", list(rules)))
         if not isinstance(told, list):
             raise LocalError(f"the fault proxy took no rules: {told}")
@@ -103,7 +108,7 @@ class Faults:
 
     def clear(self) -> None:
         """From now on nothing goes wrong; calls that are held up stay so until their time."""
-        self.set([])
+        self._ask("POST", "rules", [])
 
     def fired(self) -> list[Fired]:
         """The last 2,000 calls that were struck, oldest first."""
@@ -117,11 +122,6 @@ class Faults:
             )
             for event in told
         ]
-
-    def count(self) -> dict[int, int]:
-        """How often each rule in force has struck, by its id."""
-        told = json.loads(self._ask("GET", "rules"))
-        return {rule["id"]: rule["fired_count"] for rule in told}
 
     def _warm_up(self, access: Access) -> None:
         """
