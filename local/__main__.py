@@ -21,6 +21,7 @@ from local.demo import demo
 from local.fault_matrix import show_matrix
 from local.processes import LocalError
 from local.progress import steps_on
+from local.soak import FEWEST, MOST, soak
 from local.stack import Stack, bring_up, build, running_stack, take_down
 
 LOCAL = ROOT / ".local"
@@ -97,6 +98,22 @@ def parser() -> argparse.ArgumentParser:
         "--only", default="", metavar="WORDS", help="cells whose names hold these words"
     )
 
+    soak_command = commands.add_parser("soak", help="many uploads under faults")
+    soak_command.set_defaults(run=show_soak)
+    soak_command.add_argument(
+        "--uploads", type=uploads, default=2_000, metavar="N", help="object versions"
+    )
+    soak_command.add_argument(
+        "--faults", type=share, default=0.1, metavar="RATE", help="such as 10%% or 0.1"
+    )
+    soak_command.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        choices=["kill", "outage", "rotation", "breaker"],
+        help="leave this part out; may be repeated",
+    )
+
     build_command = commands.add_parser("build", help="build for this machine's Python")
     build_command.set_defaults(run=build_only)
     return top
@@ -107,6 +124,22 @@ def port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return number
+
+
+def uploads(text: str) -> int:
+    """A number of uploads from the command line."""
+    number = int(text)
+    if not FEWEST <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not from {FEWEST} to {MOST}")
+    return number
+
+
+def share(text: str) -> float:
+    """A share from the command line: 10% or 0.1."""
+    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= number <= 0.5:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0% to 50%")
     return number
 
 
@@ -194,6 +227,18 @@ def show_faults(options: argparse.Namespace) -> int:
     """Run the matrix of faults; 0 only if every cell is well."""
     with own_directory("faults-") as directory:
         return 0 if show_matrix(directory, only=options.only) else 1
+
+
+def show_soak(options: argparse.Namespace) -> int:
+    """Upload much under faults; 0 only if nothing is lost and every call has its reason."""
+    with own_directory("soak-") as directory:
+        well = soak(
+            directory,
+            number=options.uploads,
+            rate=options.faults,
+            skip=frozenset(options.skip),
+        )
+    return 0 if well else 1
 
 
 @contextmanager

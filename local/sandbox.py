@@ -92,6 +92,10 @@ class Sandbox:
         """Let so many more images be tagged; None: any number."""
         self._ask("PUT", "/sandbox/quota", {"left": left})
 
+    def set_key(self, key: str) -> None:
+        """Admit whoever sends `key`, and nobody else."""
+        self._ask("PUT", "/sandbox/keys", {"keys": [key]})
+
     def heal_image(self, sha256: str) -> None:
         """Refuse the image with these bytes no longer."""
         self._ask("DELETE", f"/sandbox/faults/{sha256}")
