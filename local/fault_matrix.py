@@ -56,6 +56,7 @@ TRICKLE = (
     0.00001  # kB a second: nothing of an answer arrives before the worker is killed
 )
 NEIGHBOURS = 3
+MANY = 16  # workers: while some are held up, others still get their turn
 WIDTH_WITHOUT_TERMINAL = 200
 DELAYS = (3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23)
 REFUSAL = "806"
@@ -103,7 +104,7 @@ class Call:
     refused: bool = False
     """Whether the API has to refuse the image for the step to be reached."""
     retried: bool = False
-    """Whether the API has to fail for a while for the step to be reached."""
+    """Whether the API has to ask for patience for the step to be reached."""
     alone: bool = False
     """Whether its calls do not tell whose they are."""
 
@@ -341,7 +342,7 @@ class Laboratory:
     def _round(self, cells: Sequence[Cell]) -> list[Outcome]:
         """Run cells at the same time, with neighbours that meet no fault."""
         self._rounds += 1
-        everyone = list(cells)
+        everyone = sorted(cells, key=lambda cell: cell.mode != "once")
         if not any(cell.step.alone for cell in cells):
             everyone += [Cell(STEPS[0], NO_FAULT)] * NEIGHBOURS
         delays = iter(DELAYS)
@@ -435,7 +436,9 @@ class Laboratory:
             if run.sent is None:
                 return False
             ended = ledger.ending_of(run.sent).status != "OPEN"
-            times_enough = 3 if run.cell.fault in HOLDING else 3 * CLIENT_TRIES
+            times_enough = 3 * CLIENT_TRIES
+            if run.cell.fault in HOLDING:
+                times_enough = 2 if run.cell.step.alone else 3
             enough = run.cell.mode == "for ever" and run.struck >= times_enough
             if not (ended or enough):
                 return False
@@ -502,7 +505,7 @@ class Laboratory:
 
 
 def _order(cell: Cell) -> tuple[bool, bool]:
-    return cell.step.alone, cell.fault in HOLDING
+    return cell.step.alone, cell.fault in HOLDING or cell.step.retried
 
 
 def rules_of(run: Run) -> list[Rule]:
@@ -550,8 +553,7 @@ def sandbox_faults(run: Run) -> list[dict[str, Any]]:
     if cell.step.refused:
         return [{"code": int(REFUSAL)}]
     if cell.step.retried:
-        wait = {"status": 429, "body": "", "retryAfter": run.delay}
-        return [{**wait, **times(cell, 1)}]
+        return [{"status": 429, "body": "", "retryAfter": run.delay, "times": 1}]
     if not cell.step.is_api:
         return []
     effects: dict[str, dict[str, Any]] = {
