@@ -7,6 +7,8 @@ IMAGES ?=
 PORT ?= 0
 SANDBOX_PORT ?= 0
 ARGS ?=
+N ?= 2000
+FAULTS ?= 10%
 
 DEV := .venv
 CLOUD := .local/cloud
@@ -17,7 +19,7 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint bench build lock environments
+.PHONY: help demo up down test faults soak lint bench build lock environments
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -39,6 +41,12 @@ test: environments ## Run all tests (ARGS='-k words': some of them)
 # A process for each core; the longest folders first, so that none is left over at the end.
 SIDE_BY_SIDE := --numprocesses=auto --dist=loadfile --no-loadscope-reorder \
 	tests/stack tests/template tests/contract tests/unit
+
+faults: environments ## Every fault at every step, with a table (ARGS='--only words': some)
+	@$(DEV)/bin/python -m local faults $(ARGS)
+
+soak: environments ## Many uploads under faults, and a reckoning (N=2000 FAULTS=10%)
+	@$(DEV)/bin/python -m local soak --uploads $(N) --faults $(FAULTS) $(ARGS)
 
 lint: $(DEV)/ready ## Check style, types and the template
 	@$(DEV)/bin/ruff check

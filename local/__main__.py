@@ -18,8 +18,10 @@ from rich.console import Console
 from hangtag.failures import printable
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
+from local.fault_matrix import show_matrix
 from local.processes import LocalError
 from local.progress import steps_on
+from local.soak import FEWEST, MOST, soak
 from local.stack import Stack, bring_up, build, running_stack, take_down
 
 LOCAL = ROOT / ".local"
@@ -90,6 +92,28 @@ def parser() -> argparse.ArgumentParser:
         help="context of the images, such as tagger-brand=Acme; may be repeated",
     )
 
+    faults_command = commands.add_parser("faults", help="every fault at every step")
+    faults_command.set_defaults(run=show_faults)
+    faults_command.add_argument(
+        "--only", default="", metavar="WORDS", help="cells whose names hold these words"
+    )
+
+    soak_command = commands.add_parser("soak", help="many uploads under faults")
+    soak_command.set_defaults(run=show_soak)
+    soak_command.add_argument(
+        "--uploads", type=uploads, default=2_000, metavar="N", help="object versions"
+    )
+    soak_command.add_argument(
+        "--faults", type=share, default=0.1, metavar="RATE", help="such as 10%% or 0.1"
+    )
+    soak_command.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        choices=["kill", "outage", "rotation", "breaker"],
+        help="leave this part out; may be repeated",
+    )
+
     build_command = commands.add_parser("build", help="build for this machine's Python")
     build_command.set_defaults(run=build_only)
     return top
@@ -100,6 +124,22 @@ def port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return number
+
+
+def uploads(text: str) -> int:
+    """A number of uploads from the command line."""
+    number = int(text)
+    if not FEWEST <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not from {FEWEST} to {MOST}")
+    return number
+
+
+def share(text: str) -> float:
+    """A share from the command line: 10% or 0.1."""
+    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= number <= 0.5:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0% to 50%")
     return number
 
 
@@ -173,18 +213,43 @@ def build_only(_options: argparse.Namespace) -> int:
 
 def show_demo(options: argparse.Namespace) -> int:
     """Show the main job in a folder of its own, which is removed in the end."""
-    LOCAL.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="demo-", dir=LOCAL))
-    try:
+    with own_directory("demo-") as directory:
         demo(
             directory,
             images=options.images,
             cloud_port=options.port,
             sandbox_port=options.sandbox_port,
         )
+    return 0
+
+
+def show_faults(options: argparse.Namespace) -> int:
+    """Run the matrix of faults; 0 only if every cell is well."""
+    with own_directory("faults-") as directory:
+        return 0 if show_matrix(directory, only=options.only) else 1
+
+
+def show_soak(options: argparse.Namespace) -> int:
+    """Upload much under faults; 0 only if nothing is lost and every call has its reason."""
+    with own_directory("soak-") as directory:
+        well = soak(
+            directory,
+            number=options.uploads,
+            rate=options.faults,
+            skip=frozenset(options.skip),
+        )
+    return 0 if well else 1
+
+
+@contextmanager
+def own_directory(prefix: str) -> Iterator[Path]:
+    """A folder of its own in .local, which is removed in the end."""
+    LOCAL.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=LOCAL))
+    try:
+        yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return 0
 
 
 def write_environment(stack: Stack) -> None:

@@ -130,9 +130,12 @@ class LocalCloud:
         self._access_file = directory / "access.json"
         self._process = Process("cloud", directory)
 
-    def start(self, *, port: int = 0) -> None:
+    def start(self, *, port: int = 0, functions_call: str | None = None) -> None:
         """
         Start it on `port` (0: a free one), with a user `deployer` who may do everything.
+
+        `functions_call` is the address that its functions take for AWS, if not its own: that
+        of a proxy in front of it, which has the same certificate.
 
         Raises:
             LocalError: it runs already, or did not start; then nothing of it is left running.
@@ -152,7 +155,7 @@ class LocalCloud:
         self._process.start(
             # Isolated (-I), so that nothing in this folder is mistaken for a package.
             [CLOUD_PYTHON, "-I", Path(__file__).with_name("launch_cloud.py")],
-            env=self._environment(root, port),
+            env=self._environment(root, port, functions_call),
         )
         try:
             self._process.wait_until_ready(
@@ -181,6 +184,10 @@ class LocalCloud:
         """Whether it runs, whoever started it."""
         return self._process.pid() is not None
 
+    def pid(self) -> int | None:
+        """Its pid, None when it does not run; the functions are children of it."""
+        return self._process.pid()
+
     def stop(self) -> bool:
         """End it, with all it holds; False when it did not run."""
         ran = self._process.stop()
@@ -188,14 +195,17 @@ class LocalCloud:
         shutil.rmtree(self._rooms, ignore_errors=True)
         return ran
 
-    def _environment(self, root: Access, port: int) -> dict[str, str]:
+    def _environment(
+        self, root: Access, port: int, functions_call: str | None
+    ) -> dict[str, str]:
         """
         All that MiniStack and the functions it runs get to see of this machine.
 
         They inherit it: a developer's own AWS settings or proxies must not be in it.
         """
         rooms = self._rooms
-        return {
+        endpoint = {"AWS_ENDPOINT_URL": functions_call} if functions_call else {}
+        return endpoint | {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(rooms / "home"),
             "TMPDIR": str(rooms / "tmp"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,22 @@ class Sandbox:
             "times": times,
         }
         self._ask("POST", "/sandbox/faults", fault)
+
+    def fail(self, fault: Mapping[str, Any]) -> None:
+        """Go wrong as docs/sandbox.md says, for the image `sha256` names or for every call."""
+        self._ask("POST", "/sandbox/faults", dict(fault))
+
+    def heal(self) -> None:
+        """Go wrong no longer."""
+        self._ask("DELETE", "/sandbox/faults")
+
+    def set_quota(self, left: int | None) -> None:
+        """Let so many more images be tagged; None: any number."""
+        self._ask("PUT", "/sandbox/quota", {"left": left})
+
+    def set_key(self, key: str) -> None:
+        """Admit whoever sends `key`, and nobody else."""
+        self._ask("PUT", "/sandbox/keys", {"keys": [key]})
 
     def heal_image(self, sha256: str) -> None:
         """Refuse the image with these bytes no longer."""

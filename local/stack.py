@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from local.cloud import PROGRAMS, ROOT, Access, LocalCloud, own_environment
-from local.processes import LocalError
+from local.faults import Faults
+from local.processes import LocalError, Process
 from local.progress import Step
 from local.sandbox import Sandbox
 
@@ -214,9 +215,12 @@ def bring_up(
     parameters: Mapping[str, str] = PARAMETERS,
     cloud_port: int = 0,
     sandbox_port: int = 0,
+    faults: Faults | None = None,
 ) -> Stack:
     """
     The stack, deployed and with an API key, in a local cloud of its own in `directory`.
+
+    With `faults`, a proxy of the same directory, the function's calls of AWS go through it.
 
     Raises:
         LocalError: something did not work; nothing is left running.
@@ -226,7 +230,10 @@ def bring_up(
     key = secrets.token_urlsafe(24)
     try:
         with step("Starting the local cloud"):
-            cloud.start(port=cloud_port)
+            cloud.start(port=cloud_port, functions_call=faults.url if faults else None)
+        if faults is not None:
+            with step("Starting the fault proxy"):
+                faults.start(cloud.access)
         with step("Starting the sandbox Tagger API"):
             sandbox.start(
                 key=key, certificate=cloud.access.certificate, port=sandbox_port
@@ -262,7 +269,11 @@ def take_down(directory: Path) -> bool:
     # An impatient second Ctrl-C must not leave half of it running.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        stopped = [Sandbox(directory).stop(), LocalCloud(directory).stop()]
+        stopped = [
+            Sandbox(directory).stop(),
+            Process("faults", directory).stop(),
+            LocalCloud(directory).stop(),
+        ]
     finally:
         signal.signal(signal.SIGINT, before)
     return any(stopped)

@@ -1,0 +1,627 @@
+"""
+Every fault at every step of an upload, on the real template: what the cells are, and their run.
+
+A cell is one upload that meets one fault at one step, once or until it is healed. Rules name
+the upload they strike, so many cells run at the same time; those of a step where a call does not
+tell whose it is run one after the other. When the faults are healed and the queue is empty, the
+ledger says whether the promises were kept.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from local.cloud import LocalCloud, free_port
+from local.faults import Faults, Rule
+from local.ledger import Ending, Sent, read_ledger, send
+from local.processes import LocalError
+from local.progress import Step, counting, steps_on
+from local.stack import bring_up, take_down
+from local.watch import WatchedStack, watch
+from local.workers import kill, worker_at
+
+PARAMETERS = {
+    "RetryBaseSeconds": "0",
+    "MaxAttempts": "3",
+    "FunctionTimeout": "10",
+    "VisibilityTimeout": "12",
+    "MaxConcurrency": "4",
+}
+"""Small, so that what comes back comes back soon."""
+
+SLOW_SECONDS = 11.0  # longer than a client may wait: FunctionTimeout is 10
+HELD_SECONDS = 6.0  # longer than it takes to kill the worker that is held up
+CLIENT_TRIES = (
+    3  # of a boto3 client (`hangtag.wiring`): "once" is one whole call of the core
+)
+STRIKING_SECONDS = 25.0
+HOLDING_SECONDS = 75.0
+IDLE_SECONDS = 150.0
+TRICKLE = (
+    0.00001  # kB a second: nothing of an answer arrives before the worker is killed
+)
+NEIGHBOURS = 3
+MANY = 16  # workers: while some are held up, others still get their turn
+WIDTH_WITHOUT_TERMINAL = 200
+DELAYS = (3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23)
+REFUSAL = "806"
+
+Mode = Literal["once", "for ever"]
+MODES: tuple[Mode, ...] = ("once", "for ever")
+
+THROTTLED = "throttled"
+ERROR_500 = "HTTP 500"
+SLOW = "slow"
+RESET = "reset"
+HALF = "half"
+DENIED = "denied"
+KILLED_BEFORE = "killed before"
+KILLED_AFTER = "killed after"
+FAULTS = (
+    THROTTLED,
+    ERROR_500,
+    RESET,
+    HALF,
+    DENIED,
+    SLOW,
+    KILLED_BEFORE,
+    KILLED_AFTER,
+)
+KILLING = (KILLED_BEFORE, KILLED_AFTER)
+HOLDING = (SLOW, *KILLING)
+NO_FAULT = "no fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that the function makes about an upload."""
+
+    name: str
+    service: str = ""
+    operation: str = ""
+    body: str = ""
+    """What tells it from others, as JMESPath; `KEY` stands for the upload's key."""
+    by_path: bool = False
+    """Whether the key stands in the path."""
+    throttled: str = "ThrottlingException"
+    internal: str = "InternalError"
+    denied: str = "AccessDenied"
+    refused: bool = False
+    """Whether the API has to refuse the image for the step to be reached."""
+    retried: bool = False
+    """Whether the API has to ask for patience for the step to be reached."""
+    alone: bool = False
+    """Whether its calls do not tell whose they are."""
+
+    @property
+    def is_api(self) -> bool:
+        """Whether it is the call of the Tagger API, whose faults the sandbox makes."""
+        return not self.service
+
+    def match(self, key: str, delay: int) -> dict[str, Any]:
+        """The part of a rule that says which calls it strikes."""
+        rule = {"service": self.service, "operation": self.operation}
+        if self.by_path:
+            rule["resource"] = f"/{key}"
+        if self.body:
+            rule["body"] = self.body.replace("KEY", key).replace("DELAY", str(delay))
+        return rule
+
+
+def writes(value: str) -> str:
+    """JMESPath: an update of the upload's item that writes a text that begins with `value`."""
+    return (
+        "ends_with(Key.uri.S, '/KEY') && "
+        "values(ExpressionAttributeValues)"
+        f"[?S && starts_with(S, '{value}')] | [0]"
+    )
+
+
+DYNAMODB = {
+    "service": "dynamodb",
+    "throttled": "ProvisionedThroughputExceededException",
+    "internal": "InternalServerError",
+    "denied": "AccessDeniedException",
+}
+
+
+def update(name: str, value: str, *, refused: bool = False) -> Call:
+    """A step that writes `value` into the upload's item."""
+    return Call(
+        f"DynamoDB UpdateItem ({name})",
+        operation="UpdateItem",
+        body=writes(value),
+        refused=refused,
+        **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
+    )
+
+
+STEPS = (
+    update("claim", "CLAIMED"),
+    Call(
+        "DynamoDB Query",
+        operation="Query",
+        body="values(ExpressionAttributeValues)[?S && ends_with(S, '/KEY')] | [0]",
+        **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
+    ),
+    Call("S3 GetObject", "s3", "GetObject", by_path=True, throttled="SlowDown"),
+    Call(
+        "Secrets Manager GetSecretValue",
+        "secretsmanager",
+        "GetSecretValue",
+        internal="InternalServiceError",
+        denied="AccessDeniedException",
+        alone=True,
+    ),
+    Call("Tagger API"),
+    update("store", "TAGGED#"),
+    Call(
+        "SNS Publish",
+        "sns",
+        "Publish",
+        body="contains(Message, '/KEY')",
+        throttled="Throttling",
+        denied="AuthorizationError",
+    ),
+    update("finish", "DONE"),
+    Call(
+        "SQS SendMessage (bury)",
+        "sqs",
+        "SendMessage",
+        body="contains(MessageBody, 'KEY')",
+        refused=True,
+    ),
+    update("store failure", "FAILED", refused=True),
+    Call(
+        "SQS ChangeMessageVisibilityBatch",
+        "sqs",
+        "ChangeMessageVisibilityBatch",
+        body="contains(Entries[].VisibilityTimeout, `DELAY`)",
+        retried=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One upload, one fault, one step."""
+
+    step: Call
+    fault: str
+    mode: Mode = "once"
+
+    def __str__(self) -> str:
+        """As tests and tables name it."""
+        return f"{self.step.name}, {self.fault}, {self.mode}"
+
+
+@dataclass(slots=True)
+class Run:
+    """A cell while it runs."""
+
+    cell: Cell
+    key: str
+    body: bytes
+    delay: int
+    """Seconds that the API asks to wait, which tell one hand-back from others."""
+    sent: Sent | None = None
+    struck: int = 0
+
+    @property
+    def sha256(self) -> str:
+        """As the sandbox names the image."""
+        return sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a cell showed."""
+
+    cell: Cell
+    ending: Ending
+    struck: int
+    """How often the fault has struck."""
+    troubles: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the promises were kept, in spite of the fault."""
+        return not self.troubles
+
+
+def show_matrix(directory: Path, *, only: str = "") -> bool:
+    """
+    Run the cells whose names hold the text `only`, print their table; whether all are well.
+
+    Everything is kept in `directory`; nothing is left running.
+
+    Raises:
+        LocalError: there is no such cell, or the stack itself failed.
+    """
+    cells = [cell for cell in all_cells() if only.lower() in str(cell).lower()]
+    if not cells:
+        raise LocalError(f"no cell of the matrix has {only!r} in its name")
+    talk = Console(stderr=True)
+    step = steps_on(talk)
+    stage = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+    with (
+        laboratory(directory, step=step) as lab,
+        counting(talk, "Cells", total=len(cells)) as tell,
+    ):
+        outcomes = lab.run(cells, tell=tell)
+    stage.print(report(outcomes))
+    bad = sum(not outcome.ok for outcome in outcomes)
+    stage.print(f"{len(outcomes) - bad} of {len(outcomes)} cells are ok.")
+    return bad == 0
+
+
+@contextmanager
+def laboratory(directory: Path, *, step: Step) -> Iterator[Laboratory]:
+    """A stack of its own in `directory` to run cells in; it is taken down in the end."""
+    faults = Faults(directory, port=free_port())
+    stack = bring_up(directory, step=step, parameters=PARAMETERS, faults=faults)
+    try:
+        cloud = LocalCloud(directory).pid()
+        if cloud is None:
+            raise LocalError("the local cloud has ended")
+        yield Laboratory(watch(stack, "faults-subscriber"), faults, cloud=cloud)
+    finally:
+        take_down(directory)
+
+
+def all_cells() -> list[Cell]:
+    """The whole matrix."""
+    return [
+        Cell(step, fault, mode)
+        for step in STEPS
+        for fault in FAULTS
+        for mode in MODES
+        # The answer is there and the worker dies: that is the next step, killed before.
+        if not (step.is_api and fault == KILLED_AFTER)
+    ]
+
+
+class Laboratory:
+    """A stack behind a fault proxy in which cells are run."""
+
+    def __init__(
+        self,
+        stack: WatchedStack,
+        faults: Faults,
+        *,
+        cloud: int,
+    ) -> None:
+        """`cloud` is the local cloud's pid."""
+        self._stack = stack
+        self._faults = faults
+        self._cloud = cloud
+        self._rounds = 0
+        self._late_until = 0.0
+
+    def run(
+        self, cells: Sequence[Cell], *, tell: Callable[[int], None] = lambda _: None
+    ) -> list[Outcome]:
+        """
+        Run cells, as many at a time as can be told apart; `tell` hears how many are done.
+
+        Raises:
+            LocalError: the stack or the proxy itself failed.
+        """
+        outcomes: list[Outcome] = []
+        for (alone, holds), group in groupby(sorted(cells, key=_order), key=_order):
+            # One message in a batch, where a fault would take the whole batch along
+            self._configure(
+                batch_size=1 if holds else 10, concurrency=8 if holds else 4
+            )
+            if alone:
+                for cell in group:
+                    self._restart_function()
+                    outcomes += self._round([cell])
+                    tell(len(outcomes))
+            else:
+                outcomes += self._round(list(group))
+                tell(len(outcomes))
+        by_cell = {outcome.cell: outcome for outcome in outcomes}
+        return [by_cell[cell] for cell in cells]
+
+    def _round(self, cells: Sequence[Cell]) -> list[Outcome]:
+        """Run cells at the same time, with neighbours that meet no fault."""
+        self._rounds += 1
+        everyone = sorted(cells, key=lambda cell: cell.mode != "once")
+        if not any(cell.step.alone for cell in cells):
+            everyone += [Cell(STEPS[0], NO_FAULT)] * NEIGHBOURS
+        delays = iter(DELAYS)
+        runs = []
+        for number, cell in enumerate(everyone):
+            key = f"round-{self._rounds:02}-{number:03}.png"
+            delay = next(delays) if cell.step.retried else 0
+            runs.append(Run(cell, key, small_picture(key), delay))
+        try:
+            by_rule = self._make_faults(runs)
+            for run in runs:
+                run.sent = send(self._stack, run.key, run.body)
+            self._let_them_strike(runs, by_rule)
+        finally:
+            self._heal(runs)
+        self._wait_until_idle()
+        return self._judge(runs)
+
+    def _judge(self, runs: Sequence[Run]) -> list[Outcome]:
+        """What the cells showed; that a neighbour was harmed is every cell's trouble."""
+        ledger = read_ledger(self._stack)
+        outcomes = []
+        for run in runs:
+            if run.sent is None:
+                raise LocalError(f"{run.key} was not uploaded")
+            ending = ledger.ending_of(run.sent)
+            struck = max(run.struck, ending.calls if run.cell.step.is_api else 0)
+            troubles = [*ending.troubles, *unexpected(run.cell, ending, struck)]
+            outcomes.append(Outcome(run.cell, ending, struck, tuple(troubles)))
+        harmed = {
+            f"a neighbour without a fault: {trouble}"
+            for one in outcomes
+            if one.cell.fault == NO_FAULT
+            for trouble in one.troubles
+        }
+        return [
+            replace(one, troubles=(*one.troubles, *sorted(harmed)))
+            for one in outcomes
+            if one.cell.fault != NO_FAULT
+        ]
+
+    def _make_faults(self, runs: Sequence[Run]) -> dict[int, Run]:
+        """Have the proxy and the sandbox go wrong; whose each rule of the proxy is."""
+        rules: list[Rule] = []
+        whose: list[Run] = []
+        for run in runs:
+            for fault in sandbox_faults(run):
+                self._stack.sandbox.fail({"sha256": run.sha256, **fault})
+            for rule in rules_of(run):
+                rules.append(rule)
+                whose.append(run)
+        return dict(zip(self._faults.set(rules), whose, strict=True))
+
+    def _let_them_strike(self, runs: Sequence[Run], by_rule: Mapping[int, Run]) -> None:
+        """Until every fault has struck often enough; whom one is to kill is killed."""
+        began = time.monotonic()
+        holding = any(run.cell.fault in HOLDING for run in runs)
+        longest = HOLDING_SECONDS if holding else STRIKING_SECONDS
+        asked = began
+        seen = 0
+        doomed: list[tuple[float, int]] = []
+        while (now := time.monotonic()) < began + longest:
+            fired = self._faults.fired()
+            for one in fired[seen:]:
+                run = by_rule.get(one.rule)
+                if run is None:
+                    continue
+                run.struck += 1
+                if run.cell.fault == SLOW:
+                    # The call still happens, after everything else perhaps
+                    self._late_until = max(self._late_until, now + SLOW_SECONDS + 1)
+                if run.cell.fault in KILLING and one.port is not None:
+                    worker = worker_at(one.port, cloud=self._cloud)
+                    # The API's call comes right after the one that gave the worker away.
+                    wait = 0.7 if run.cell.step.is_api else 0.2
+                    if worker is not None:
+                        doomed.append((now + wait, worker))
+            seen = len(fired)
+            for _, worker in filter(lambda it: it[0] <= now, doomed):
+                kill(worker)
+            doomed = [one for one in doomed if one[0] > now]
+            if not doomed and now > asked + 1:
+                asked = now
+                if self._all_had_enough(runs):
+                    return
+            time.sleep(0.1)
+
+    def _all_had_enough(self, runs: Sequence[Run]) -> bool:
+        ledger = read_ledger(self._stack)
+        for run in runs:
+            if run.sent is None:
+                return False
+            ended = ledger.ending_of(run.sent).status != "OPEN"
+            times_enough = 3 * CLIENT_TRIES
+            if run.cell.fault in HOLDING:
+                times_enough = 2 if run.cell.step.alone else 3
+            enough = run.cell.mode == "for ever" and run.struck >= times_enough
+            if not (ended or enough):
+                return False
+        return True
+
+    def _heal(self, runs: Sequence[Run]) -> None:
+        """Nothing goes wrong any more; an image that is to be refused stays refused."""
+        self._faults.clear()
+        for run in runs:
+            if not run.cell.step.refused:
+                self._stack.sandbox.heal_image(run.sha256)
+
+    def _wait_until_idle(self) -> None:
+        """
+        Until the upload queue is empty, and calls that were held up have happened.
+
+        Raises:
+            LocalError: it does not become so, though tagging was resumed.
+        """
+        names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        queue = self._stack.outputs["UploadQueueUrl"]
+        resume_at = time.monotonic() + 20
+
+        def idle() -> bool | None:
+            nonlocal resume_at
+            counts = self._stack.client("sqs").get_queue_attributes(
+                QueueUrl=queue, AttributeNames=names
+            )["Attributes"]
+            if all(counts[name] == "0" for name in names):
+                return True if time.monotonic() > self._late_until else None
+            if time.monotonic() > resume_at:
+                # Faults that look like everybody's may have opened the breaker.
+                self._stack.hangtag("resume")
+                resume_at = time.monotonic() + 20
+            return None
+
+        self._stack.wait_for(idle, "the upload queue to be empty", seconds=IDLE_SECONDS)
+
+    def _configure(self, *, batch_size: int, concurrency: int) -> None:
+        """How much the function is given at a time."""
+        functions = self._stack.client("lambda")
+        [mapping] = functions.list_event_source_mappings(
+            FunctionName=self._stack.outputs["TagUploadsFunctionName"]
+        )["EventSourceMappings"]
+        functions.update_event_source_mapping(
+            UUID=mapping["UUID"],
+            BatchSize=batch_size,
+            ScalingConfig={"MaximumConcurrency": concurrency},
+        )
+
+    def _restart_function(self) -> None:
+        """Have it begin anew, as after a deployment: what it has cached is gone."""
+        functions = self._stack.client("lambda")
+        name = self._stack.outputs["TagUploadsFunctionName"]
+        told = functions.get_function_configuration(FunctionName=name)["Environment"]
+        variables = {**told["Variables"], "ROUND": str(self._rounds)}
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": variables}
+        )
+
+
+def _order(cell: Cell) -> tuple[bool, bool]:
+    return cell.step.alone, cell.fault in HOLDING or cell.step.retried
+
+
+def rules_of(run: Run) -> list[Rule]:
+    """What the proxy does to a cell's upload."""
+    cell = run.cell
+    step = cell.step
+    if cell.fault == NO_FAULT:
+        return []
+    if step.is_api:
+        if cell.fault not in KILLING:
+            return []
+        # Does nothing: it tells which worker is about to ask.
+        [step] = [one for one in STEPS if one.by_path]
+        return [{**step.match(run.key, 0), **times(cell, 1), "latency": 1}]
+    effects: dict[str, tuple[dict[str, Any], int]] = {
+        THROTTLED: (
+            {"error": {"code": step.throttled, "status": throttle_status(step)}},
+            CLIENT_TRIES,
+        ),
+        ERROR_500: (
+            {"error": {"code": step.internal, "status": 500}},
+            CLIENT_TRIES,
+        ),
+        RESET: ({"reset": True}, CLIENT_TRIES),
+        HALF: ({"response": {"abort_bytes": 1}}, CLIENT_TRIES),
+        DENIED: ({"error": {"code": step.denied, "status": 403}}, 1),
+        SLOW: ({"latency": SLOW_SECONDS * 1000}, 1),
+        KILLED_BEFORE: ({"timeout_ms": HELD_SECONDS * 1000}, 1),
+        KILLED_AFTER: ({"response": {"bandwidth_kbps": TRICKLE}}, 1),
+    }
+    effect, once = effects[cell.fault]
+    return [{**step.match(run.key, run.delay), **times(cell, once), **effect}]
+
+
+def throttle_status(step: Call) -> int:
+    """The HTTP status that goes with a step's throttling."""
+    return 503 if step.service == "s3" else 400
+
+
+def sandbox_faults(run: Run) -> list[dict[str, Any]]:
+    """What the sandbox does to a cell's image."""
+    cell = run.cell
+    if cell.fault == NO_FAULT:
+        return []
+    if cell.step.refused:
+        return [{"code": int(REFUSAL)}]
+    if cell.step.retried:
+        return [{"status": 429, "body": "", "retryAfter": run.delay, "times": 1}]
+    if not cell.step.is_api:
+        return []
+    effects: dict[str, dict[str, Any]] = {
+        THROTTLED: {"status": 429, "body": "", "retryAfter": 1},
+        ERROR_500: {"code": 500},
+        RESET: {"cut": "reset"},
+        HALF: {"cut": "half"},
+        DENIED: {"code": 609},
+        SLOW: {"delaySeconds": SLOW_SECONDS},
+        KILLED_BEFORE: {"delaySeconds": HELD_SECONDS},
+    }
+    return [{**effects[cell.fault], **times(cell, 1)}]
+
+
+def times(cell: Cell, once: int) -> dict[str, int]:
+    """How often a fault strikes: `once` is the calls that one try of the core makes."""
+    return {"times": once} if cell.mode == "once" else {}
+
+
+def unexpected(cell: Cell, ending: Ending, struck: int) -> list[str]:
+    """What is wrong with a cell beyond the promises that hold for every upload."""
+    if cell.fault != NO_FAULT and not struck:
+        return ["the fault never struck"]
+    end = f"{ending.status} {ending.detail}".strip()
+    if cell.step.refused and cell.fault != NO_FAULT:
+        return [] if end == f"FAILED {REFUSAL}" else [f"{end} instead of {REFUSAL}"]
+    passes = cell.mode == "once" and cell.fault != DENIED
+    if passes and ending.status in ("FAILED", "SKIPPED"):
+        return [f"{end}, though the fault passed"]
+    return []
+
+
+def small_picture(seed: str) -> bytes:
+    """A picture of some hundred bytes, another one for every seed."""
+    colour = sha256(seed.encode()).digest()[:3]
+    image = Image.new("RGB", (24, 32), "white")
+    ImageDraw.Draw(image).rectangle((6, 6, 17, 25), fill=tuple(colour))
+    text = PngInfo()
+    text.add_text("Title", seed)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=text)
+    return file.getvalue()
+
+
+def report(outcomes: Sequence[Outcome]) -> Table:
+    """The table: a row for each step and mode, a column for each fault."""
+    table = Table(title="Faults, and what became of the uploads that met them")
+    table.add_column("step", overflow="fold")
+    table.add_column("how long")
+    shown = [one for one in FAULTS if any(it.cell.fault == one for it in outcomes)]
+    for fault in shown:
+        table.add_column(fault, overflow="fold")
+    by_cell = {outcome.cell: outcome for outcome in outcomes}
+    for step in STEPS:
+        for mode in MODES:
+            row = [by_cell.get(Cell(step, fault, mode)) for fault in shown]
+            if any(row):
+                table.add_row(step.name, mode, *map(entry, row))
+    return table
+
+
+def entry(outcome: Outcome | None) -> Text:
+    """A cell of the table: ok or what went wrong, and the paid calls."""
+    if outcome is None:
+        return Text("-", "dim")
+    ending = outcome.ending
+    end = ending.detail if ending.status == "FAILED" else ending.status
+    told = f"{end}, {ending.paid} paid"
+    if outcome.ok:
+        return Text(f"ok ({told})", "green")
+    return Text(f"{'; '.join(outcome.troubles)} ({told})", "red")

@@ -1,0 +1,107 @@
+"""
+What runs between the functions and the local cloud, in place of the `microburst` command.
+
+It starts the same proxy, with TLS on both sides and five functions of it put right; there are
+no settings for that. Arguments: the port, the cloud's address, its certificate and its key.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+
+import aiohttp
+from aiohttp import web
+from microburst import forward
+from microburst.app import make_app
+from microburst.core import pipeline
+from microburst.core.context import RequestContext
+from microburst.rules import FiredEvent
+
+outbound_headers = forward.Upstream._outbound_headers  # noqa: SLF001
+start_upstream = forward.Upstream.start
+detect = pipeline.detect
+emit_fired = pipeline.emit_fired
+port_of_caller: ContextVar[int | None] = ContextVar("port_of_caller", default=None)
+
+
+def headers_as_signed(
+    upstream: forward.Upstream, request: web.Request
+) -> dict[str, str]:
+    """The headers for the cloud: with the caller's own `Host`, which is in its signature."""
+    headers: dict[str, str] = outbound_headers(upstream, request)
+    headers.pop("content-length", None)  # aiohttp sets it for what it really sends
+    return {**headers, "host": request.headers["Host"]}
+
+
+def detect_with_key(
+    headers: Mapping[str, str],
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    body: bytes | None,
+) -> RequestContext:
+    """What is asked for; of S3 the bucket with the key, so that a rule can name an object."""
+    context = detect(headers, method, path, query, body)
+    if context.service == "s3":
+        context.resource = path
+    return context
+
+
+def emit_with_caller(proxy: pipeline.Microburst, event: FiredEvent) -> None:
+    """Tell of a fault with the caller's port: it leads to the process that was struck."""
+    event.note = str(port_of_caller.get())
+    emit_fired(proxy, event)
+
+
+@web.middleware
+async def remember_caller(
+    request: web.Request,
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> web.StreamResponse:
+    """Keep the caller's port for `emit_with_caller`."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    port_of_caller.set(peer[1] if peer else None)
+    return await handler(request)
+
+
+def main(port: str, upstream: str, certificate: str, key: str) -> None:
+    """Serve on 127.0.0.1 until it is told to stop."""
+    trusted = ssl.create_default_context(cafile=certificate)
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(certificate, key)
+
+    async def start_trusting(client: forward.Upstream) -> None:
+        """Connect to the cloud, which proves itself by its certificate."""
+        await start_upstream(client)
+        if client.session is not None:
+            await client.session.close()
+        client.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
+            timeout=aiohttp.ClientTimeout(total=120, connect=10),
+            auto_decompress=False,
+        )
+
+    forward.Upstream.start = start_trusting
+    forward.Upstream._outbound_headers = headers_as_signed  # noqa: SLF001
+    # Its own list would take the length from every answer, and boto3 reads it
+    forward.HOP_BY_HOP = forward.HOP_BY_HOP - {"content-length"}
+    pipeline.detect = detect_with_key
+    pipeline.emit_fired = emit_with_caller
+    app = make_app(pipeline.Microburst(upstream, resign=False))
+    app.middlewares.append(remember_caller)
+    web.run_app(
+        app,
+        host="127.0.0.1",
+        port=int(port),
+        ssl_context=own,
+        print=None,
+        access_log=None,
+        shutdown_timeout=0.5,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,241 @@
+"""What became of every upload: the table, the letters, the announcements and the bill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_plus
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from local.watch import WatchedStack
+
+OWN_STATE = "hangtag:"
+"""With this begin the uris of items that are no uploads: the stack's own state."""
+
+EXCUSES = ("UNSTORED", "UNFINISHED")
+"""Reasons of a call that may be the second one to be paid."""
+
+Place = tuple[str, str]
+"""A key and the id of one version of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An object version that was uploaded."""
+
+    key: str
+    version: str
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of one upload."""
+
+    sent: Sent
+    status: str
+    """TAGGED, FAILED, SKIPPED, or OPEN: it has not ended."""
+    detail: str
+    """The error code or the reason of a skip; what it waits for where it has not ended."""
+    calls: int
+    paid: int
+    """Calls that the API answered with tags, as far as the answer could arrive."""
+    counted: Mapping[str, int]
+    """The calls that the table counts, by their reasons."""
+    announcements: int
+    letters: Sequence[str]
+    """The codes of its dead letters."""
+    troubles: Sequence[str]
+    """What contradicts the promises; empty if nothing does."""
+
+    @property
+    def extra_calls(self) -> int:
+        """Calls beyond the one that every upload has."""
+        return max(0, self.calls - 1)
+
+    @property
+    def extra_paid(self) -> int:
+        """Paid answers beyond the one that every upload has."""
+        return max(0, self.paid - 1)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All there is to know about a stack's uploads, read in one go."""
+
+    items: dict[Place, dict[str, Any]]
+    letters: dict[Place, list[str]]
+    announced: dict[Place, list[dict[str, Any]]]
+    calls: dict[str, list[dict[str, Any]]]
+    """By the SHA-256 of the image."""
+    unreadable: list[str] = field(default_factory=list)
+    """The bodies of dead letters that tell of no upload."""
+
+    def ending_of(self, sent: Sent) -> Ending:
+        """What became of an upload, and what is wrong with that."""
+        place = (sent.key, sent.version)
+        item = self.items.get(place, {})
+        letters = self.letters.get(place, [])
+        announced = self.announced.get(place, [])
+        calls = self.calls.get(sent.sha256, [])
+        paid = sum(map(is_paid, calls))
+        counted = {
+            name.removeprefix("calls:"): int(number)
+            for name, number in item.items()
+            if name.startswith("calls:")
+        }
+        status, detail = status_of(item)
+        troubles = [
+            *troubles_of_end(sent, item, status, detail, letters),
+            *troubles_of_announcements(sent, status, announced),
+            *troubles_of_bill(len(calls), paid, counted),
+        ]
+        return Ending(
+            sent,
+            status,
+            detail,
+            len(calls),
+            paid,
+            counted,
+            len(announced),
+            letters,
+            troubles,
+        )
+
+
+def read_ledger(stack: WatchedStack) -> Ledger:
+    """The ledger of a stack, as it is now."""
+    bucket = stack.outputs["UploadsBucketName"]
+    ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
+    for item in scan(stack):
+        uri = str(item["uri"])
+        if not uri.startswith(OWN_STATE):
+            key = uri.removeprefix(f"s3://{bucket}/")
+            version = str(item["version"]).removeprefix("version:")
+            ledger.items[key, version] = item
+    for letter in stack.dead_letters():
+        place = place_of(letter.body)
+        if place is None:
+            ledger.unreadable.append(letter.body)
+        else:
+            ledger.letters[place].append(letter.code or "UNCODED")
+    for announcement in stack.announcements():
+        data = announcement.document["data"]
+        image = data["image"]
+        ledger.announced[image["key"], image["versionId"]].append(announcement.document)
+    for call in stack.sandbox_calls():
+        ledger.calls[call["sha256"] or ""].append(call)
+    return ledger
+
+
+def status_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """How an item says its upload has ended, and in what detail."""
+    state = item.get("state")
+    if state == "DONE" and "result" in item:
+        return "TAGGED", ""
+    if state == "FAILED" and "failed" in item:
+        return "FAILED", str(item["failed"]["failure"]["code"])
+    if state == "SKIPPED":
+        return "SKIPPED", str(item.get("skipped"))
+    return "OPEN", str(state or "no item")
+
+
+def troubles_of_end(
+    sent: Sent,
+    item: Mapping[str, Any],
+    status: str,
+    detail: str,
+    letters: Sequence[str],
+) -> list[str]:
+    """Every upload ends, as what it is; what failed has its letter, with its code."""
+    if status == "OPEN":
+        return [f"lost: {detail}"]
+    if status == "FAILED" and detail not in letters:
+        return [f"FAILED as {detail} without its letter ({', '.join(letters)})"]
+    if status == "TAGGED":
+        image = item["result"]["image"]
+        if (image["versionId"], image["etag"]) != (sent.version, sent.etag):
+            return ["the result is another version's"]
+    return []
+
+
+def troubles_of_announcements(
+    sent: Sent, status: str, announced: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What is tagged is announced at least once, and always as the same thing."""
+    troubles = []
+    if status == "TAGGED" and not announced:
+        troubles.append("not announced")
+    if len({one["id"] for one in announced}) > 1:
+        troubles.append("announced under several ids")
+    if any(one["data"]["image"]["etag"] != sent.etag for one in announced):
+        troubles.append("announced as another version")
+    return troubles
+
+
+def troubles_of_bill(calls: int, paid: int, counted: Mapping[str, int]) -> list[str]:
+    """One paid answer; every call beyond one has its reason, every bill beyond its excuse."""
+    troubles = []
+    excuses = sum(counted.get(reason, 0) for reason in EXCUSES)
+    if paid - 1 > excuses:
+        troubles.append(f"paid {paid} times, {excuses} excused")
+    reasons = sum(number for reason, number in counted.items() if reason != "FIRST")
+    if calls - 1 > reasons:
+        troubles.append(f"{calls} calls, {reasons} with a reason")
+    return troubles
+
+
+def is_paid(call: Mapping[str, Any]) -> bool:
+    """
+    Whether a call of the sandbox's log was answered with tags that could arrive.
+
+    An answer that was told to come too late or broken is a failed call to whoever asked.
+    """
+    fault = call.get("fault") or {}
+    spoiled = isinstance(fault, Mapping) and (
+        fault.get("cut") or (fault.get("delaySeconds") or 0) >= TOO_LATE_SECONDS
+    )
+    return call["status"] == 201 and call["code"] is None and not spoiled
+
+
+TOO_LATE_SECONDS = 8.0
+"""Longer than the function waits for an answer in the stacks of these tests."""
+
+
+def place_of(body: str) -> Place | None:
+    """The upload that a dead letter tells of."""
+    try:
+        [record] = json.loads(body)["Records"]
+        told = record["s3"]["object"]
+        return unquote_plus(told["key"]), str(told.get("versionId"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def scan(stack: WatchedStack) -> Iterable[dict[str, Any]]:
+    """All items of the results table."""
+    deserialize = TypeDeserializer().deserialize
+    pages = (
+        stack.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(TableName=stack.outputs["ResultsTableName"], ConsistentRead=True)
+    )
+    for page in pages:
+        for item in page["Items"]:
+            yield {name: deserialize(value) for name, value in item.items()}
+
+
+def send(stack: WatchedStack, key: str, body: bytes) -> Sent:
+    """Upload an image, and note what was uploaded."""
+    return Sent(
+        key=key,
+        version=stack.upload(key, body),
+        sha256=hashlib.sha256(body).hexdigest(),
+        etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+    )

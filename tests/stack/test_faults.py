@@ -1,0 +1,86 @@
+"""Faults between the function and everything outside: a few cells of `make faults`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.fault_matrix import (
+    DENIED,
+    ERROR_500,
+    FAULTS,
+    HALF,
+    KILLED_AFTER,
+    KILLED_BEFORE,
+    RESET,
+    SLOW,
+    STEPS,
+    THROTTLED,
+    Call,
+    Cell,
+    Mode,
+    Outcome,
+    all_cells,
+    laboratory,
+)
+from tests.stack.conftest import steps_in_the_report
+
+
+def step(name: str) -> Call:
+    """The step of this name."""
+    [found] = [one for one in STEPS if one.name == name]
+    return found
+
+
+def cell(name: str, fault: str, mode: Mode = "once") -> Cell:
+    """A cell of the matrix."""
+    return Cell(step(name), fault, mode)
+
+
+FEW = [
+    cell("DynamoDB UpdateItem (claim)", THROTTLED),
+    cell("DynamoDB UpdateItem (claim)", KILLED_AFTER),
+    cell("DynamoDB Query", ERROR_500),
+    cell("S3 GetObject", HALF),
+    cell("S3 GetObject", DENIED, "for ever"),
+    cell("S3 GetObject", KILLED_BEFORE),
+    cell("Secrets Manager GetSecretValue", RESET),
+    cell("Tagger API", HALF),
+    cell("Tagger API", ERROR_500, "for ever"),
+    cell("Tagger API", KILLED_BEFORE),
+    cell("DynamoDB UpdateItem (store)", RESET),
+    cell("DynamoDB UpdateItem (store)", KILLED_AFTER),
+    cell("SNS Publish", THROTTLED),
+    cell("SNS Publish", SLOW),
+    cell("SNS Publish", KILLED_BEFORE),
+    cell("DynamoDB UpdateItem (finish)", HALF),
+    cell("SQS SendMessage (bury)", ERROR_500),
+    cell("SQS SendMessage (bury)", DENIED),
+    cell("DynamoDB UpdateItem (store failure)", THROTTLED),
+    cell("SQS ChangeMessageVisibilityBatch", RESET),
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Cell, Outcome]]:
+    """What all the cells showed: they are run together, in a stack of their own."""
+    directory = tmp_path_factory.mktemp("faults")
+    with laboratory(directory, step=steps_in_the_report(request.config)) as lab:
+        yield {outcome.cell: outcome for outcome in lab.run(FEW)}
+
+
+@pytest.mark.parametrize("met", FEW, ids=str)
+def test_an_upload_that_meets_a_fault_ends_and_is_paid_once(
+    outcomes: dict[Cell, Outcome], met: Cell
+) -> None:
+    """It is tagged, or failed with its letter; every call has its reason."""
+    assert outcomes[met].troubles == ()
+
+
+def test_the_few_cells_touch_every_step_and_every_fault() -> None:
+    """A step or a fault that is new comes into these tests, too."""
+    assert {one.step for one in FEW} == {one.step for one in all_cells()}
+    assert {one.fault for one in FEW} == set(FAULTS)
