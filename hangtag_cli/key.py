@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from hangtag.failures import HangtagError
+
 from . import output
-from .app import App, Group, pass_app
+from .app import App, Group, NotDone, pass_app
+from .switching import replay_command
+
+if TYPE_CHECKING:
+    from .stack import Stack
 
 _LONGEST_SECRET = 65_536  # bytes; Secrets Manager's limit
 
@@ -36,10 +44,27 @@ def set_(ctx: click.Context, app: App) -> None:
             "run `hangtag key set` alone and type it, or pipe it in"
         )
     secret = ask_for_key()
-    arn = app.stack().store_api_key(secret)
+    stack = app.stack()
+    arn = stack.store_api_key(secret)
     output.talk(
         f"The API key is stored in {arn}. The function takes it up within five minutes."
     )
+    code = _fault(stack)
+    if code is not None:
+        output.talk(
+            f"Tagging has stopped because of {code}: `hangtag resume` makes it go on at once, "
+            f"`{replay_command(code)}` brings back what was buried."
+        )
+
+
+def _fault(stack: Stack) -> str | None:
+    """The code that tagging has stopped for, None where it has not."""
+    from hangtag.breaker import fault_of
+
+    try:
+        return fault_of(stack.switch().state())
+    except (HangtagError, NotDone):
+        return None  # Who may set the key need not be allowed to see the rest.
 
 
 def ask_for_key() -> str:

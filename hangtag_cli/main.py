@@ -11,6 +11,7 @@ from .key import key
 from .results import results
 from .sandbox import sandbox
 from .status import status
+from .switching import pause, resume
 from .tag import tag
 
 
@@ -50,5 +51,5 @@ def cli(
     ctx.obj = App(stack_name=stack, region=region, endpoint_url=endpoint_url, json=json)
 
 
-for command in (tag, results, failures, status, key, sandbox):
+for command in (tag, results, failures, status, pause, resume, key, sandbox):
     cli.add_command(command)

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.breaker import Switch
 from hangtag.ports import DeadLetterBox
 from hangtag.wiring import OperatorAws
 
@@ -70,24 +71,31 @@ class Stack:
 
     def count_uploads(self) -> QueueCounts:
         """What is in the upload queue."""
-        attributes = self._upload_queue
+        url = self._output("UploadQueueUrl")
+        client = _made(self._aws.queues)
+        with aws_told():
+            attributes = client.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
         return QueueCounts(
             waiting=int(attributes["ApproximateNumberOfMessages"])
             + int(attributes["ApproximateNumberOfMessagesDelayed"]),
             in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
         )
 
-    def is_paused(self) -> bool:
-        """Whether nothing takes uploads from the queue, because somebody wants it so."""
-        function = self._output("TagUploadsFunctionName")
-        queue_arn = self._upload_queue["QueueArn"]
-        client = _made(self._aws.functions)
-        with aws_told():
-            found = client.list_event_source_mappings(
-                FunctionName=function, EventSourceArn=queue_arn
-            )
-        states = {mapping["State"] for mapping in found["EventSourceMappings"]}
-        return bool(states & {"Disabled", "Disabling"})
+    def switch(self) -> Switch:
+        """What pauses and resumes its tagging."""
+        return _made(
+            self._aws.switch,
+            table=self._output("ResultsTableName"),
+            function_name=self._output("TagUploadsFunctionName"),
+            upload_queue_url=self._output("UploadQueueUrl"),
+        )
 
     def store_api_key(self, secret: str) -> str:
         """Make *secret* the value of the API key's secret; the secret's ARN."""
@@ -128,23 +136,6 @@ class Stack:
             for output in found.get("Outputs", [])
         }
         return found["StackStatus"], outputs
-
-    @cached_property
-    def _upload_queue(self) -> dict[str, str]:
-        """The upload queue's attributes."""
-        url = self._output("UploadQueueUrl")
-        client = _made(self._aws.queues)
-        with aws_told():
-            answer = client.get_queue_attributes(
-                QueueUrl=url,
-                AttributeNames=[
-                    "QueueArn",
-                    "ApproximateNumberOfMessages",
-                    "ApproximateNumberOfMessagesDelayed",
-                    "ApproximateNumberOfMessagesNotVisible",
-                ],
-            )
-        return dict(answer["Attributes"].items())
 
 
 def _made(

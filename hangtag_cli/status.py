@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,13 +14,45 @@ from . import output
 from .app import App, Command, json_option, pass_app
 from .arguments import SINCE
 from .failures import find_letters
+from .switching import breaker_document, replay_command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
-    from hangtag.ports import Letter
+    from hangtag.breaker import Standing
+    from hangtag.ports import BreakerState, Letter
+    from hangtag.results import Document
 
     from .stack import QueueCounts, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where all uploads are."""
+
+    queue: QueueCounts
+    ended: Mapping[str, int]
+    """By TAGGED, FAILED and the reasons of skips, from `since` on."""
+    since: str
+    """ISO 8601."""
+    letters: Sequence[Letter]
+
+    def results(self) -> dict[str, int]:
+        """What has a result."""
+        return {status: self.ended[status] for status in _RESULTS}
+
+    def skipped(self) -> dict[str, int]:
+        """What was skipped, by reason."""
+        return {
+            reason: count
+            for reason, count in self.ended.items()
+            if count and reason not in _RESULTS
+        }
+
+
+_RESULTS = ("TAGGED", "FAILED")
 
 
 @click.command(
@@ -33,75 +67,150 @@ if TYPE_CHECKING:
     default="24h",
     show_default=True,
     metavar="TIME",
-    help="Count results from then on: 24h, 7d, or an ISO time (UTC without a zone).",
+    help="Count what ended from then on: 24h, 7d, or an ISO time (UTC without a zone).",
 )
 @pass_app
 def status(app: App, since: datetime) -> None:
     """
     Show how things stand.
 
-    What waits, what was tagged, what failed, and whether tagging is paused. The numbers of the
+    What waits, what was tagged, what failed, what was skipped and why: together that is every
+    upload. And whether tagging is paused, or has stopped because of a fault. The numbers of the
     queue are SQS's estimates. Every dead letter stays visible.
     """
-    from collections import Counter
-
     from hangtag.replay import LetterFilter
     from hangtag.results import to_timestamp
 
     stack = app.stack()
     started = to_timestamp(since.timestamp())
-    uploads = stack.count_uploads()
-    paused = stack.is_paused()
-    results = {
-        ended: stack.results().count_ended(ended, since=started)
-        for ended in ("TAGGED", "FAILED")
-    }
-    letters = find_letters(app, LetterFilter())
-    if not app.json:
-        output.page(
-            _page(stack, uploads, letters, results, since=started, paused=paused)
-        )
-        return
-    codes = Counter(letter.letter.failure.code for letter in letters)
-    output.data(
-        {
-            "queue": {"waiting": uploads.waiting, "inFlight": uploads.in_flight},
-            "deadLetters": dict(sorted(codes.items())),
-            "results": results,
-            "paused": paused,
-            # Nothing opens the breaker yet; whoever reads this needs no second form later.
-            "breaker": {"open": False, "code": None},
-        }
+    counts = Counts(
+        queue=stack.count_uploads(),
+        ended=_count_ended(stack, since=started),
+        since=started,
+        letters=find_letters(app, LetterFilter()),
     )
+    standing = stack.switch().standing()
+    if app.json:
+        output.data(status_document(standing, counts))
+    else:
+        name = f"{stack.name} in {stack.region}"
+        output.page(status_page(name, standing, counts))
 
 
-def _page(
-    stack: Stack,
-    uploads: QueueCounts,
-    letters: list[Letter],
-    results: dict[str, int],
-    *,
-    since: str,
-    paused: bool,
+def status_document(standing: Standing, counts: Counts) -> Document:
+    """How things stand, as `status --json` prints it."""
+    codes = Counter(letter.letter.failure.code for letter in counts.letters)
+    return {
+        "queue": {
+            "waiting": counts.queue.waiting,
+            "inFlight": counts.queue.in_flight,
+        },
+        "deadLetters": dict(sorted(codes.items())),
+        "results": counts.results(),
+        "skipped": counts.skipped(),
+        "paused": standing.is_paused,
+        "breaker": breaker_document(standing.breaker),
+    }
+
+
+def status_page(
+    name: str, standing: Standing, counts: Counts
 ) -> Iterator[RenderableType]:
+    """How things stand with the stack of that *name*, for people."""
     from .letters import codes_table
     from .tables import facts, text
 
-    yield facts(
-        [
-            ("stack", f"{stack.name} in {stack.region}"),
-            ("tagging", text("paused", "yellow") if paused else "running"),
-            (
-                "upload queue",
-                f"{uploads.waiting:,} waiting, {uploads.in_flight:,} in flight",
-            ),
-            (
-                "results",
-                f"{results['TAGGED']:,} tagged, {results['FAILED']:,} failed since {since}",
-            ),
-            ("dead letters", f"{len(letters):,}"),
-        ]
-    )
-    if letters:
+    if standing.breaker.is_open:
+        yield from _fault_page(standing.breaker)
+    tagged, failed = counts.results().values()
+    skipped = counts.skipped()
+    ended = f"{tagged:,} tagged, {failed:,} failed, {sum(skipped.values()):,} skipped"
+    queue = counts.queue
+    shown = [
+        ("stack", name),
+        ("tagging", text(*_tagging(standing))),
+        ("upload queue", f"{queue.waiting:,} waiting, {queue.in_flight:,} in flight"),
+        ("results", f"{ended} since {counts.since}"),
+    ]
+    if skipped:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in skipped.items())
+        shown.append(("skipped", reasons))
+    yield facts([*shown, ("dead letters", f"{len(counts.letters):,}")])
+    if counts.letters:
         yield ""
-        yield codes_table(letters)
+        yield codes_table(counts.letters)
+
+
+def _tagging(standing: Standing) -> tuple[str, str]:
+    """Whether uploads are taken, in a sentence, and its style."""
+    from hangtag.breaker import ROW
+
+    breaker = standing.breaker
+    if breaker.paused_at is not None:
+        return f"paused since {breaker.paused_at}; `hangtag resume` ends it", "yellow"
+    if breaker.is_open:
+        return "stopped by the breaker", "bold red"
+    row = (
+        f"{breaker.row} calls in a row have failed with {breaker.code} "
+        f"({breaker.message})"
+    )
+    if standing.is_on_trial:
+        return (
+            f"on trial: the next upload shows if the fault is over; before, {row}",
+            "yellow",
+        )
+    if standing.is_paused:
+        told = "the event source mapping is off, though not by `hangtag pause`"
+        return f"paused: {told}; `hangtag resume` switches it on", "yellow"
+    if breaker.row:
+        return f"running, but {row}; with {ROW} tagging stops", "yellow"
+    return "running", ""
+
+
+def _fault_page(breaker: BreakerState) -> Iterator[RenderableType]:
+    """Why tagging has stopped, and what makes it go on."""
+    from hangtag.breaker import TRY_AGAIN_MINUTES
+
+    from .advice import advice_on
+    from .tables import facts, text
+
+    code = breaker.code
+    told = f"TAGGING HAS STOPPED: {code or 'see the dead letters'}"
+    yield text(told, "bold white on red")
+    shown = [("since", breaker.opened_at or "")]
+    if code is not None:
+        advice = advice_on(code)
+        shown += [
+            ("message", breaker.message or ""),
+            ("who acts", advice.who),
+            ("what to do", advice.text),
+        ]
+    shown.append(("then", "`hangtag resume` makes it go on at once"))
+    if code is not None:
+        brings = f"`{replay_command(code)}` brings back the few that were buried"
+        shown.append(("", brings))
+    by_itself = (
+        f"every {TRY_AGAIN_MINUTES} minutes uploads are let through, to see if it is over"
+        if breaker.paused_at is None
+        else "nothing, because an operator has paused tagging, too"
+    )
+    shown.append(("by itself", by_itself))
+    shown.append(("meanwhile", "uploads wait on the queue; none is lost for 14 days"))
+    yield facts(shown)
+    yield ""
+
+
+def _count_ended(stack: Stack, *, since: str) -> dict[str, int]:
+    """How many uploads ended as what."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hangtag.uploads import ENDING_REASONS
+
+    results = stack.results()
+    statuses = [*_RESULTS, *ENDING_REASONS]
+    # Each is a question for every partition of an index; one after the other takes seconds.
+    with ThreadPoolExecutor(len(statuses)) as pool:
+        numbers = pool.map(
+            lambda status: results.count_ended(status, since=since), statuses
+        )
+        return dict(zip(statuses, numbers, strict=True))

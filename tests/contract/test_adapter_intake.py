@@ -99,6 +99,35 @@ def test_what_is_so_already_is_left_alone(client: LambdaClient) -> None:
         stub.assert_no_pending_responses()
 
 
+@pytest.mark.parametrize(
+    "code", ["ResourceInUseException", "ResourceConflictException"]
+)
+def test_while_another_change_is_under_way_it_says_when_to_try_again(
+    client: LambdaClient, code: str
+) -> None:
+    """Who resumes right after a pause has to wait for the pause."""
+    with Stubber(client) as stub:
+        listing(stub, mapping("Disabling"))
+        stub.add_client_error("update_event_source_mapping", code)
+
+        with pytest.raises(IntakeUnavailable) as raised:
+            intake(client).switch(on=True)
+
+    assert raised.value.retry_after_seconds == 5.0
+
+
+def test_a_refusal_does_not_ask_to_be_tried_again(client: LambdaClient) -> None:
+    """Waiting does not give permission."""
+    with Stubber(client) as stub:
+        listing(stub, mapping("Disabled"))
+        stub.add_client_error("update_event_source_mapping", "AccessDeniedException")
+
+        with pytest.raises(IntakeUnavailable) as raised:
+            intake(client).switch(on=True)
+
+    assert raised.value.retry_after_seconds is None
+
+
 def test_a_stack_without_a_mapping_says_so(client: LambdaClient) -> None:
     """Somebody deleted it by hand."""
     with Stubber(client) as stub:

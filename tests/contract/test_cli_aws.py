@@ -19,12 +19,15 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_state import DynamoDBBreaker
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
+from hangtag.breaker import ROW
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import Failure
-from hangtag.ports import Claim
+from hangtag.ports import BreakerState, Claim
 from hangtag.results import Document, to_timestamp
+from hangtag.uploads import SkipReason
 from hangtag_cli.main import cli
 from tests.builders import (
     NOON,
@@ -111,6 +114,29 @@ class InMemory:
             results.finish(arrived, claim)
         else:
             results.store_failed(arrived, claim, result, calls={}, unstored=False)
+
+    def skip(self, key: str, reason: SkipReason, *, at: str) -> None:
+        """Note a skipped upload as the function does."""
+        self.results().skip(an_upload(key), reason, claim=None, at=at)
+
+    def breaker(self) -> DynamoDBBreaker:
+        """What the function notes of its breaker."""
+        return DynamoDBBreaker(
+            boto3.client("dynamodb"), self.outputs["ResultsTableName"]
+        )
+
+    def open_breaker(self, code: str, message: str) -> None:
+        """As the function does when too many failures in a row are everybody's."""
+        for _ in range(ROW):
+            self.breaker().count_failure(code, message)
+        self.breaker().open(at=NOON)
+
+    def mapping_state(self) -> str:
+        """Of the event source mapping."""
+        [mapping] = boto3.client("lambda").list_event_source_mappings()[
+            "EventSourceMappings"
+        ]
+        return mapping["State"]
 
     def bury(self, *letters: DeadLetter) -> None:
         """Put letters into the dead-letter queue."""
@@ -360,6 +386,9 @@ def test_status_tells_how_things_stand(stack: InMemory) -> None:
         a_result(tagged_at="2020-01-01T00:00:00.000Z"), key="old.jpg", sequencer=None
     )
     stack.store(failed_now(), key="failed.jpg")
+    stack.skip("gone.jpg", SkipReason.OBJECT_GONE, at=now())
+    stack.skip("long gone.jpg", SkipReason.OBJECT_GONE, at="2020-01-01T00:00:00.000Z")
+    stack.skip("old version.jpg", SkipReason.SUPERSEDED, at=now())
     boto3.client("sqs").send_message(
         QueueUrl=stack.outputs["UploadQueueUrl"], MessageBody="{}"
     )
@@ -372,6 +401,7 @@ def test_status_tells_how_things_stand(stack: InMemory) -> None:
         "queue": {"waiting": 1, "inFlight": 0},
         "deadLetters": {"803": 2},
         "results": {"TAGGED": 1, "FAILED": 1},
+        "skipped": {"OBJECT_GONE": 1, "SUPERSEDED": 1},
         "paused": True,
         "breaker": {"open": False, "code": None},
     }
@@ -388,9 +418,112 @@ def test_status_for_people_fits_on_a_screen(stack: InMemory) -> None:
     assert shown.exit_code == 0
     assert f"hangtag in {REGION}" in shown.stdout
     assert "running" in shown.stdout
-    assert "1 tagged, 0 failed since 2019-12-31T00:00:00.000Z" in shown.stdout
+    assert (
+        "1 tagged, 0 failed, 0 skipped since 2019-12-31T00:00:00.000Z" in shown.stdout
+    )
     assert "803" in shown.stdout
     assert len(shown.stdout.splitlines()) < 24
+
+
+def test_status_tells_of_an_open_breaker(stack: InMemory) -> None:
+    """It is no pause, although the mapping is off."""
+    stack.map_queue_to_function(enabled=False)
+    stack.open_breaker("823", "Quota exceeded.")
+
+    for_programs = json.loads(hangtag("--json", "status").stdout)
+    for_people = hangtag("status")
+
+    assert for_programs["breaker"] == {"open": True, "code": "823"}
+    assert for_programs["paused"] is False
+    assert for_people.exit_code == 0
+    assert for_people.stdout.startswith("TAGGING HAS STOPPED: 823")
+    assert len(for_people.stdout.splitlines()) < 24
+
+
+def test_status_without_a_mapping_says_what_to_do(stack: InMemory) -> None:
+    """Somebody deleted it by hand: that is neither running nor paused."""
+    assert stack.outputs
+
+    shown = hangtag("status")
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "deploy the stack again" in shown.stderr
+
+
+# ---- pause, resume
+
+
+def test_a_pause_lasts_until_an_operator_resumes(stack: InMemory) -> None:
+    """Both say what they mean, and how many wait."""
+    stack.map_queue_to_function(enabled=True)
+
+    hangtag("pause")
+    boto3.client("sqs").send_message(
+        QueueUrl=stack.outputs["UploadQueueUrl"], MessageBody="{}"
+    )
+    paused = hangtag("--json", "pause")
+    while_paused = (
+        stack.mapping_state(),
+        json.loads(hangtag("status", "--json").stdout),
+    )
+    resumed = hangtag("resume", "--json")
+
+    closed = {"open": False, "code": None}
+    assert (paused.exit_code, resumed.exit_code) == (0, 0)
+    assert json.loads(paused.stdout) == {"paused": True, "breaker": closed}
+    assert "1 waits" in paused.stderr
+    assert "14 days" in paused.stderr
+    assert "`hangtag resume`" in paused.stderr
+    assert while_paused[0] == "Disabled"
+    assert while_paused[1]["paused"] is True
+    assert json.loads(resumed.stdout) == {"paused": False, "breaker": closed}
+    assert "1 waits" in resumed.stderr
+    assert "breaker" not in resumed.stderr
+    assert stack.mapping_state() == "Enabled"
+    assert stack.breaker().read() == BreakerState()
+
+
+def test_to_pause_twice_keeps_the_first_time(stack: InMemory) -> None:
+    """For people nothing goes to stdout: it is no data."""
+    stack.map_queue_to_function(enabled=True)
+    hangtag("pause")
+    since = stack.breaker().read().paused_at
+
+    again = hangtag("pause")
+
+    assert since
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert f"paused since {since}" in again.stderr
+    assert stack.breaker().read().paused_at == since
+
+
+def test_to_resume_closes_the_breaker_and_says_what_it_buried(stack: InMemory) -> None:
+    """The few that were buried do not come back by themselves."""
+    stack.map_queue_to_function(enabled=False)
+    stack.open_breaker("609", "Key refused.")
+
+    shown = hangtag("--json", "resume")
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == {
+        "paused": False,
+        "breaker": {"open": False, "code": None},
+    }
+    assert f"open since {NOON} for 609 (Key refused.)" in shown.stderr
+    assert "hangtag failures replay --code 609" in shown.stderr
+    assert stack.mapping_state() == "Enabled"
+    assert not stack.breaker().read().is_open
+
+
+def test_a_pause_of_an_open_breaker_keeps_both(stack: InMemory) -> None:
+    """Whoever mends the fault may want to look first."""
+    stack.map_queue_to_function(enabled=False)
+    stack.open_breaker("609", "Key refused.")
+
+    paused = json.loads(hangtag("--json", "pause").stdout)
+
+    assert paused == {"paused": True, "breaker": {"open": True, "code": "609"}}
+    assert "an operator has paused tagging, too" in hangtag("status").stdout
 
 
 def now() -> str:
@@ -437,6 +570,28 @@ def test_a_new_key_takes_the_place_of_the_old_one(stack: InMemory) -> None:
     assert stack.secret() == "the-new-key"
 
 
+def test_a_new_key_says_how_tagging_goes_on_at_once(stack: InMemory) -> None:
+    """Else somebody mends the key and waits for a quarter of an hour."""
+    stack.open_breaker("609", "Key refused.")
+
+    shown = hangtag("key", "set", typed="the-new-key")
+
+    assert shown.exit_code == 0
+    assert "`hangtag resume`" in shown.stderr
+    assert "hangtag failures replay --code 609" in shown.stderr
+    assert "the-new-key" not in shown.stderr
+
+
+def test_a_key_is_stored_also_where_the_breaker_cannot_be_seen(stack: InMemory) -> None:
+    """Who may set the key need not be allowed to read the table."""
+    boto3.client("dynamodb").delete_table(TableName=stack.outputs["ResultsTableName"])
+
+    shown = hangtag("key", "set", typed="the-new-key")
+
+    assert shown.exit_code == 0
+    assert stack.secret() == "the-new-key"
+
+
 # ---- what goes wrong
 
 QUESTIONS = [
@@ -445,6 +600,8 @@ QUESTIONS = [
     ["failures", "list"],
     ["failures", "show", "id"],
     ["failures", "replay", "--yes"],
+    ["pause"],
+    ["resume"],
     ["key", "set"],
 ]
 

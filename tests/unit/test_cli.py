@@ -47,7 +47,16 @@ def test_help_lists_the_commands() -> None:
     shown = hangtag("--help")
 
     assert shown.exit_code == 0
-    for name in ("failures", "key", "results", "sandbox", "status", "tag"):
+    for name in (
+        "failures",
+        "key",
+        "pause",
+        "results",
+        "resume",
+        "sandbox",
+        "status",
+        "tag",
+    ):
         assert f"\n  {name} " in shown.stdout
     assert "..." not in shown.stdout.partition("Commands:")[2]
 

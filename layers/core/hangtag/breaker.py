@@ -11,9 +11,15 @@ is an operator's, too, and nobody else ends it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 
-from hangtag.failures import AnnouncementFailed, HangtagError, ResultsUnavailable
+from hangtag.failures import (
+    AnnouncementFailed,
+    HangtagError,
+    IntakeUnavailable,
+    ResultsUnavailable,
+)
 from hangtag.ports import Alarm, BreakerState, BreakerStore, Clock, Intake, Journal
 from hangtag.results import to_timestamp
 
@@ -28,7 +34,7 @@ SYSTEMIC_KINDS = ("auth", "quota", "config")
 
 
 class Breaker:
-    """The breaker as a worker, the schedule and an operator use it."""
+    """The breaker as a worker and the schedule use it; for operators there is `Switch`."""
 
     def __init__(
         self,
@@ -70,26 +76,6 @@ class Breaker:
             self._intake.switch(on=True)
             self._journal.breaker("tried", state)
         return state
-
-    def pause(self) -> None:
-        """
-        Take no more uploads, until an operator resumes.
-
-        Raises:
-            ResultsUnavailable, IntakeUnavailable: Call it again.
-        """
-        self._store.pause(at=self._now())
-        self._intake.switch(on=False)
-
-    def resume(self) -> None:
-        """
-        End a pause and close the breaker.
-
-        Raises:
-            ResultsUnavailable, IntakeUnavailable: Call it again.
-        """
-        self._store.reset()
-        self._intake.switch(on=True)
 
     def count(self, error: HangtagError) -> int:
         """
@@ -177,3 +163,100 @@ class Watch:
             row, self._row = self._row, 0
         if row:
             self._breaker.close(BreakerState(row, self._state.code))
+
+
+def fault_of(state: BreakerState) -> str | None:
+    """
+    The code of the fault that tagging has stopped for.
+
+    It is there from the moment the breaker opens until it closes, also while it is tried whether
+    the fault is over. None else, and where a success came in between counting and opening.
+    """
+    return state.code if state.is_open or state.row >= ROW else None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether uploads are taken, and who wants it so."""
+
+    breaker: BreakerState
+    is_running: bool
+    """Whether uploads are taken from the queue."""
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether uploads are let through to see if the fault is over."""
+        return not self.breaker.is_open and self.breaker.row >= ROW
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody wants no uploads taken: an operator, or whoever switched it off."""
+        if self.breaker.paused_at is not None:
+            return True
+        return not (self.is_running or self.breaker.is_open or self.is_on_trial)
+
+
+LONGEST_SWITCHING_SECONDS = 120.0
+"""A change of the event source mapping takes up to a minute, and another one has to wait for it."""
+
+
+class Switch:
+    """What operators do with tagging as a whole; it waits where the function would not."""
+
+    def __init__(self, store: BreakerStore, intake: Intake, clock: Clock) -> None:
+        self._store = store
+        self._intake = intake
+        self._clock = clock
+
+    def state(self) -> BreakerState:
+        """
+        What is known of faults and pauses.
+
+        Raises:
+            ResultsUnavailable: It cannot be read.
+        """
+        return self._store.read()
+
+    def standing(self) -> Standing:
+        """
+        How things stand.
+
+        Raises:
+            ResultsUnavailable, IntakeUnavailable: It cannot be read.
+        """
+        return Standing(self.state(), self._intake.is_running())
+
+    def pause(self) -> BreakerState:
+        """
+        Take no more uploads, until an operator resumes; how it stood.
+
+        Raises:
+            ResultsUnavailable, IntakeUnavailable: Call it again.
+        """
+        before = self.state()
+        self._store.pause(at=to_timestamp(self._clock.now()))
+        self._turn(on=False)
+        return before
+
+    def resume(self) -> BreakerState:
+        """
+        End a pause and close the breaker; how it stood.
+
+        Raises:
+            ResultsUnavailable, IntakeUnavailable: Call it again.
+        """
+        before = self.state()
+        self._store.reset()
+        self._turn(on=True)
+        return before
+
+    def _turn(self, *, on: bool) -> None:
+        until = self._clock.now() + LONGEST_SWITCHING_SECONDS
+        while True:
+            try:
+                return self._intake.switch(on=on)
+            except IntakeUnavailable as error:
+                wait = error.retry_after_seconds
+                if wait is None or self._clock.now() + wait > until:
+                    raise
+                self._clock.sleep(wait)

@@ -404,7 +404,8 @@ class Intake(Protocol):
         Take uploads from the queue, or leave them there; at most a minute until it is so.
 
         Raises:
-            IntakeUnavailable: Lambda refused or failed, or there is no such mapping.
+            IntakeUnavailable: Lambda refused or failed, or there is no such mapping. It says
+                when to try again where another change has to end first.
         """
         ...
 

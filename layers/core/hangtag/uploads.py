@@ -37,6 +37,14 @@ class SkipReason(StrEnum):
     """A newer version of the same key has ended already."""
 
 
+ENDING_REASONS = (
+    SkipReason.FOLDER_MARKER,
+    SkipReason.OBJECT_GONE,
+    SkipReason.SUPERSEDED,
+)
+"""Why uploads end as skipped. The other reasons are of records that brought no new upload."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One object version that arrived."""

@@ -23,7 +23,7 @@ from hangtag.adapters.sqs_queues import (
 )
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.asking import Timing
-from hangtag.breaker import Breaker
+from hangtag.breaker import Breaker, Switch
 from hangtag.pipeline import Pipeline
 from hangtag.settings import TaggingSettings
 from hangtag.tagging import Policy, Ports
@@ -31,6 +31,7 @@ from hangtag.tagging import Policy, Ports
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
@@ -79,7 +80,7 @@ def tagging_pipeline(
                         session.client("lambda", config=config)
                     ),
                     function_name=function_name,
-                    queue_name=settings.upload_queue_url.rpartition("/")[2],
+                    queue_name=queue_name_of(settings.upload_queue_url),
                 ),
                 SnsAlarm(sns, settings.alarms_topic_arn),
                 journal,
@@ -148,12 +149,6 @@ class OperatorAws:
             "cloudformation", endpoint_url=self._endpoint_url, config=client_config()
         )
 
-    def functions(self) -> LambdaClient:
-        """For the event source mapping."""
-        return self._session.client(
-            "lambda", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
     def secrets(self) -> SecretsManagerClient:
         """For setting the API key."""
         return self._session.client(
@@ -168,10 +163,21 @@ class OperatorAws:
 
     def results(self, table: str) -> DynamoDBResults:
         """The results, to be read."""
-        client = self._session.client(
-            "dynamodb", endpoint_url=self._endpoint_url, config=client_config()
+        return DynamoDBResults(self._tables(), table, SystemClock())
+
+    def switch(
+        self, *, table: str, function_name: str, upload_queue_url: str
+    ) -> Switch:
+        """What pauses and resumes tagging."""
+        return Switch(
+            DynamoDBBreaker(self._tables(), table, consistently=True),
+            LambdaIntake(
+                self._functions,
+                function_name=function_name,
+                queue_name=queue_name_of(upload_queue_url),
+            ),
+            SystemClock(),
         )
-        return DynamoDBResults(client, table, SystemClock())
 
     def dead_letter_box(
         self, *, dead_letter_queue_url: str, upload_queue_url: str
@@ -182,6 +188,21 @@ class OperatorAws:
             dead_letter_queue_url=dead_letter_queue_url,
             upload_queue_url=upload_queue_url,
         )
+
+    def _functions(self) -> LambdaClient:
+        return self._session.client(
+            "lambda", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
+    def _tables(self) -> DynamoDBClient:
+        return self._session.client(
+            "dynamodb", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
+
+def queue_name_of(url: str) -> str:
+    """The name of a queue, as it stands in its URL and in its ARN."""
+    return url.rpartition("/")[2]
 
 
 def single_tagger(tagger_api_url: str) -> HttpTagger:

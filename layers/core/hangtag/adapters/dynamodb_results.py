@@ -356,7 +356,11 @@ class DynamoDBResults:
         return shown
 
     def count_ended(self, status: str, *, since: str) -> int:
-        """How many uploads ended as *status* (TAGGED, FAILED) at or after *since* (ISO 8601)."""
+        """
+        How many uploads ended as *status* at or after *since* (ISO 8601).
+
+        The status is TAGGED, FAILED, or one of `ENDING_REASONS`.
+        """
         count = 0
         with translated(ResultsUnavailable, f"counting {status}"):
             for shard in range(SHARDS):

@@ -47,12 +47,13 @@ class _Table:
         self._client = client
         self._table = table
 
-    def read(self, key: Item) -> Item:
-        """An item, {} where there is none; possibly as it was a second ago."""
+    def read(self, key: Item, *, consistently: bool) -> Item:
+        """An item, {} where there is none; if not *consistently*, possibly a second old."""
         with translated(ResultsUnavailable, f"reading {key['uri']['S']}"):
-            return dict(
-                self._client.get_item(TableName=self._table, Key=key).get("Item") or {}
+            found = self._client.get_item(
+                TableName=self._table, Key=key, ConsistentRead=consistently
             )
+        return dict(found.get("Item") or {})
 
     def update(
         self,
@@ -96,13 +97,21 @@ class _Table:
 
 
 class DynamoDBBreaker:
-    """`BreakerStore` in the results' table."""
+    """
+    `BreakerStore` in the results' table.
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    *consistently* reads what was written a moment ago, at twice the price: for operators, who
+    look at what they have just done.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, table: str, *, consistently: bool = False
+    ) -> None:
         self._table = _Table(client, table)
+        self._consistently = consistently
 
     def read(self) -> BreakerState:
-        item = self._table.read(_BREAKER)
+        item = self._table.read(_BREAKER, consistently=self._consistently)
 
         def text(name: str) -> str | None:
             return item[name]["S"] if name in item else None

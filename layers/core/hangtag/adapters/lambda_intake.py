@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hangtag.adapters.aws_errors import translated
+from botocore.exceptions import ClientError
+
+from hangtag.adapters.aws_errors import code_of, translated
 from hangtag.failures import IntakeUnavailable
 
 if TYPE_CHECKING:
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationTypeDef
 
 _RUNNING = ("Enabled", "Enabling", "Creating", "Updating")
+
+_CHANGING = ("ResourceInUseException", "ResourceConflictException")
+"""What Lambda answers while another change of the mapping is under way."""
+
+_CHANGES_SECONDS = 5.0
+"""Until it is worth asking again; a change takes up to a minute."""
 
 
 class LambdaIntake:
@@ -43,7 +51,15 @@ class LambdaIntake:
             return
         doing = f"switching the event source mapping {'on' if on else 'off'}"
         with translated(IntakeUnavailable, doing):
-            self._client.update_event_source_mapping(UUID=found["UUID"], Enabled=on)
+            try:
+                self._client.update_event_source_mapping(UUID=found["UUID"], Enabled=on)
+            except ClientError as error:
+                if code_of(error) not in _CHANGING:
+                    raise
+                raise IntakeUnavailable(
+                    f"{doing}: another change is under way",
+                    retry_after_seconds=_CHANGES_SECONDS,
+                ) from error
 
     @cached_property
     def _client(self) -> LambdaClient:

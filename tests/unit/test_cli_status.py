@@ -1,0 +1,148 @@
+"""`hangtag status`, on what is fed to it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import pytest
+from rich.console import Console
+
+from hangtag.breaker import ROW, Standing
+from hangtag.ports import BreakerState
+from hangtag.uploads import ENDING_REASONS
+from hangtag_cli.stack import QueueCounts
+from hangtag_cli.status import Counts, status_document, status_page
+from tests.builders import NOON, a_dead_letter, a_letter
+
+RUNNING = Standing(BreakerState(), is_running=True)
+
+
+def counts(
+    ended: Mapping[str, int] | None = None, *, waiting: int = 0, letters: int = 0
+) -> Counts:
+    """Numbers; what is not given is none."""
+    nothing = {"TAGGED": 0, "FAILED": 0, **dict.fromkeys(map(str, ENDING_REASONS), 0)}
+    return Counts(
+        queue=QueueCounts(waiting=waiting, in_flight=0),
+        ended={**nothing, **(ended or {})},
+        since=NOON,
+        letters=[a_letter(str(n), a_dead_letter(code="823")) for n in range(letters)],
+    )
+
+
+def shown(standing: Standing, told: Counts | None = None) -> str:
+    """The screen of somebody whose terminal is wide."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=200, color_system=None, markup=False)
+    for part in status_page("hangtag in eu-central-1", standing, told or counts()):
+        console.print(part)
+    return stream.getvalue()
+
+
+def stopped(
+    code: str | None = "823", *, paused_at: str | None = None, message: str = "No more."
+) -> Standing:
+    """The breaker is open."""
+    said = message if code else None
+    return Standing(
+        BreakerState(ROW, code, said, opened_at=NOON, paused_at=paused_at),
+        is_running=False,
+    )
+
+
+def test_every_upload_is_somewhere() -> None:
+    """Waiting, in flight, tagged, failed or skipped, and why."""
+    told = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
+
+    screen = shown(RUNNING, told)
+    document = status_document(RUNNING, told)
+
+    assert f"1,200 tagged, 3 failed, 3 skipped since {NOON}" in screen
+    assert "2 OBJECT_GONE, 1 SUPERSEDED" in screen
+    assert document["results"] == {"TAGGED": 1200, "FAILED": 3}
+    assert document["skipped"] == {"OBJECT_GONE": 2, "SUPERSEDED": 1}
+
+
+def test_where_nothing_was_skipped_there_is_no_line_about_it() -> None:
+    """The screen holds what matters."""
+    assert "0 skipped" in shown(RUNNING)
+    assert "FOLDER_MARKER" not in shown(RUNNING)
+    assert status_document(RUNNING, counts())["skipped"] == {}
+
+
+def test_an_open_breaker_cannot_be_missed() -> None:
+    """First of all: since when, why, who acts, what to do, and what happens by itself."""
+    screen = shown(stopped(), counts(letters=ROW))
+
+    assert screen.startswith("TAGGING HAS STOPPED: 823")
+    for words in (
+        NOON,
+        "No more.",
+        "Raise the quota",
+        "`hangtag resume`",
+        "`hangtag failures replay --code 823 --yes`",
+        "every 15 minutes",
+        "stopped by the breaker",
+    ):
+        assert words in screen
+    assert len(screen.splitlines()) < 24
+
+
+def test_an_open_breaker_whose_code_is_lost_says_how_to_go_on() -> None:
+    """A success came in between the last failure and the opening."""
+    screen = shown(stopped(None))
+
+    assert screen.startswith("TAGGING HAS STOPPED: see the dead letters")
+    assert "`hangtag resume`" in screen
+    assert "None" not in screen
+
+
+def test_while_it_is_paused_nothing_is_tried() -> None:
+    """An operator's pause is nobody else's to end."""
+    screen = shown(stopped(paused_at=NOON))
+
+    assert "every 15 minutes" not in screen
+    assert f"paused since {NOON}" in screen
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (RUNNING, "tagging       running "),
+        (
+            Standing(BreakerState(2, "609", "Refused."), is_running=True),
+            "running, but 2 calls in a row have failed with 609 (Refused.); with 5",
+        ),
+        (
+            Standing(BreakerState(7, "609", "Refused."), is_running=True),
+            "on trial: the next upload shows if the fault is over; before, 7 calls",
+        ),
+        (
+            Standing(BreakerState(7, "609", "Refused."), is_running=False),
+            "on trial",
+        ),
+        (
+            Standing(BreakerState(paused_at=NOON), is_running=False),
+            f"paused since {NOON}; `hangtag resume` ends it",
+        ),
+        (
+            Standing(BreakerState(), is_running=False),
+            "paused: the event source mapping is off, though not by `hangtag pause`",
+        ),
+    ],
+)
+def test_how_tagging_stands_is_said_in_a_sentence(
+    standing: Standing, words: str
+) -> None:
+    """With the way out, where it does not run."""
+    assert words in shown(standing)
+
+
+def test_what_the_api_said_does_nothing_to_the_terminal() -> None:
+    """A message comes from outside."""
+    screen = shown(stopped(message="\x1b[2J\x07[red]"))
+
+    assert "\x1b" not in screen
+    assert "\x07" not in screen
+    assert "[red]" in screen
