@@ -93,7 +93,12 @@ class Ledger:
         status, detail = status_of(item)
         troubles = [
             *troubles_of_end(sent, item, status, detail, letters),
-            *troubles_of_announcements(sent, status, announced),
+            *troubles_of_announcements(
+                sent,
+                status,
+                announced,
+                overtaken=not announced and self.is_overtaken(sent),
+            ),
             *troubles_of_bill(len(calls), paid, counted),
         ]
         return Ending(
@@ -106,6 +111,15 @@ class Ledger:
             len(announced),
             letters,
             troubles,
+        )
+
+    def is_overtaken(self, sent: Sent) -> bool:
+        """Whether a newer version of the same key has ended, so that this one is stale."""
+        order = self.items.get((sent.key, sent.version), {}).get("order", "")
+        return any(
+            item.get("order", "") > order
+            for (key, _), item in self.items.items()
+            if key == sent.key
         )
 
 
@@ -166,11 +180,15 @@ def troubles_of_end(
 
 
 def troubles_of_announcements(
-    sent: Sent, status: str, announced: Sequence[Mapping[str, Any]]
+    sent: Sent,
+    status: str,
+    announced: Sequence[Mapping[str, Any]],
+    *,
+    overtaken: bool,
 ) -> list[str]:
-    """What is tagged is announced at least once, and always as the same thing."""
+    """What is tagged is announced unless it is stale, and always as the same thing."""
     troubles = []
-    if status == "TAGGED" and not announced:
+    if status == "TAGGED" and not announced and not overtaken:
         troubles.append("not announced")
     if len({one["id"] for one in announced}) > 1:
         troubles.append("announced under several ids")

@@ -49,6 +49,7 @@ SECONDS_EACH = 0.4
 BREAKER_SECONDS = 30.0
 OUTAGE_SECONDS = 2.0
 AT_ONCE = 4
+MOST_TROUBLES = 50
 SEED = 20_261_122  # the same plan on every run; what meets which fault is chance
 
 NOT_A_PICTURE = b"item;price\nshirt;20\n"
@@ -172,8 +173,10 @@ def soak(
     stage.print(reckoning.table())
     for event in run.made.events:
         stage.print(f"- {event}", markup=False, highlight=False)
-    for trouble in reckoning.troubles:
+    for trouble in reckoning.troubles[:MOST_TROUBLES]:
         stage.print(f"! {trouble}", markup=False, highlight=False)
+    if len(reckoning.troubles) > MOST_TROUBLES:
+        stage.print(f"! and {len(reckoning.troubles) - MOST_TROUBLES} more")
     if not in_time:
         stage.print(f"! the time was over ({run.seconds:.0f} s); messages were left")
     return in_time and not reckoning.troubles
@@ -430,7 +433,11 @@ class Reckoning:
         row("calls beyond one", sum(one.extra_calls for one in endings), reasons)
         row("paid answers", sum(one.paid for one in endings))
         row("paid answers beyond one", sum(one.extra_paid for one in endings), excuses)
+        silent = sum(
+            one.status == "TAGGED" and not one.announcements for one in endings
+        )
         row("announcements", announced)
+        row("tagged, but overtaken before it was announced", silent)
         row("announced again", announced - once)
         row(
             "messages beside S3's own",
