@@ -232,7 +232,7 @@ def place_of(body: str) -> Place | None:
         [record] = json.loads(body)["Records"]
         told = record["s3"]["object"]
         return unquote_plus(told["key"]), str(told.get("versionId"))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -350,7 +350,7 @@ class Soak:
         self._stack.sandbox.set_key(key)
         time.sleep(0.5)
         self._stack.set_key(key)
-        self._note("the API's key was changed, and the secret set half a second later")
+        self._note("the API's key was changed, and the secret set a moment later")
         self._resume()
 
     def _use_up_the_quota(self) -> None:
