@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.asking import Asker
+from hangtag.asking import Asker, Asking, Timing
 from hangtag.contract import (
     SIGNATURE_BYTES,
     Answer,
@@ -19,7 +19,11 @@ from hangtag.failures import (
     EmptyImage,
     ImageTooLarge,
 )
-from hangtag.ports import StoredImage, Tagger
+from hangtag.pacing import Unpaced
+from hangtag.ports import CallReason, StoredImage, Tagger
+
+PATIENCE_SECONDS = 120.0
+"""For one file, with the wait that a busy API may ask for."""
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """As a stack with default parameters."""
@@ -42,11 +46,17 @@ class Question:
             HangtagError: The file is not to be sent, or the API did not answer it.
             OSError: The file cannot be read.
         """
-        return Asker(self.tagger, _OneKey(self.api_key), SystemClock()).ask_about(
+        asker = Asker(
+            self.tagger,
+            _OneKey(self.api_key),
+            SystemClock(),
+            Timing.of(PATIENCE_SECONDS),
+        )
+        return asker.ask_about(
             read_image(file),
             self.context,
             language=self.language,
-            deadline=_NoDeadline(),
+            asking=Asking(_Patience(), Unpaced(), CallReason.FIRST),
         )
 
 
@@ -63,11 +73,14 @@ class _OneKey:
         return self.api_key
 
 
-class _NoDeadline:
-    """`Deadline` of a person who waits; the API has its usual time."""
+class _Patience:
+    """`Deadline` of a person who waits for one file."""
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + PATIENCE_SECONDS
 
     def seconds_left(self) -> float:
-        return math.inf
+        return self._ends - time.monotonic()
 
 
 def read_image(file: Path) -> StoredImage:

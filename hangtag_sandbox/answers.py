@@ -57,7 +57,8 @@ def answer(
     What the API says about an image with these *sightings* and this SHA-256 *digest* (hex).
 
     Without *detection*, all clothing is tagged; shoes must be asked for. With it, only what was
-    asked for is in `objects`, and all else in `notMatchedObject`.
+    asked for is in `objects`, and all else in `notMatchedObject`. Where there is nothing at all,
+    that is the answer in either case.
     """
     invention = _Invention(digest)
     found = []
@@ -65,7 +66,7 @@ def answer(
         category, own = _what_it_is(sighting, number, invention)
         found.append((category, _tag(sighting, category, own, language)))
     asked_for = [one for one in found if _is_asked_for(one[0], detection)]
-    if not asked_for and not detection:
+    if not found or not (asked_for or detection):
         nothing = DetectedObject(type=NOTHING_DETECTED, tags=())
         return Tagging(_success({"imageInfo": (), "objects": (nothing,)}), ())
 

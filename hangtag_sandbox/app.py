@@ -6,7 +6,7 @@ The sandbox's HTTP edge.
     POST   /                          the same page, with what was seen
     GET    /openapi.json              all of this as an OpenAPI 3.1 document
     GET    /healthz                   {"status": "ok"}
-    GET    /sandbox/calls             the tag calls so far, the oldest first
+    GET    /sandbox/calls             the tag calls, the oldest first; with ?since=, later ones
     DELETE /sandbox/calls             forget them
     GET    /sandbox/faults            the faults in force
     POST   /sandbox/faults            put one in force: `faults.Fault`
@@ -22,13 +22,15 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -90,6 +92,47 @@ def create_app(
 class _Request(Request):
     max_content_length = MOST_BODY_BYTES
 
+    def body(self) -> bytes:
+        """
+        The body, however often it is asked for.
+
+        Raises:
+            Refused: It is too long (809), or does not come whole (824).
+        """
+        if self._trouble is not None:
+            raise self._trouble
+        try:
+            _judge_length(self.headers.get("Content-Length", "0").strip())
+            body = self.get_data()
+            # Of a body in chunks that is too long, werkzeug gives the beginning; asked for more,
+            # it says so.
+            self.stream.read(1)
+        except RequestEntityTooLarge as error:
+            self._trouble = Refused(
+                809, f"The body is longer than {MOST_BODY_BYTES} bytes."
+            )
+            raise self._trouble from error
+        except BadRequest as error:  # the client went away, or is too slow
+            self._trouble = Refused(
+                824, f"The body does not come whole: {error.description}"
+            )
+            raise self._trouble from error
+        return body
+
+    def is_read(self) -> bool:
+        """Take in the body, if nobody has: whether the next request begins behind it."""
+        with suppress(Refused):
+            self.body()
+        return self._trouble is None
+
+    _trouble: Refused | None = None
+
+
+def _judge_length(length: str) -> None:
+    # werkzeug takes 0 for it; the body would then be the next request.
+    if not (length.isascii() and length.isdigit()):
+        raise BadRequest(f"Content-Length is no number: {length[:40]!r}.")
+
 
 class _Sandbox:
     def __init__(
@@ -142,44 +185,44 @@ class _Sandbox:
         except HTTPException:
             endpoint, values = self._unknown, {}
         try:
-            # Read in any case, or a kept connection would take it for the next request.
-            request.get_data()
             response: Response = endpoint(request, **values)
-        except RequestEntityTooLarge:
-            response = self._too_long(endpoint)
-        except HTTPException as error:  # the client went away while it was sending
-            response = _told(error.code or 400, {"error": error.description})
-            response.headers["Connection"] = "close"
         except BadOrder as error:
             response = _told(400, {"error": str(error)})
+        except Refused as refused:
+            status = 413 if refused.code == 809 else 400
+            response = _told(status, {"error": str(refused)})
+        except HTTPException as error:
+            response = _told(error.code or 400, {"error": error.description})
         except Exception:
             # A mistake of ours must look like one of the API's, and be seen.
             log.exception("The sandbox failed on %s %s", request.method, request.path)
             response = _refused(Refused(500, "The sandbox itself failed; see its log."))
+        # A kept connection would take the rest of a body for the next request.
+        if not request.is_read():
+            response.headers["Connection"] = "close"
         return response
 
     # The Tagger API
 
     def _tags(self, request: _Request) -> Response:
-        call = Call()
-        try:
-            asked = self._read(request, call)
-        except Refused as refused:
-            response = _refuse(refused, call)
-        else:
-            response = self._do_as_told(asked, call)
-        call.status = response.status_code
-        if response.headers.get(CUT_HEADER) in ("closed", "reset"):
-            call.status = None
-        self._calls.add(call)
-        return response
+        with self._calls.one() as call:
+            try:
+                asked = self._read(request, call)
+            except Refused as refused:
+                response = _refuse(refused, call)
+            else:
+                response = self._do_as_told(asked, call)
+            call.status = response.status_code
+            if response.headers.get(CUT_HEADER) in ("closed", "reset"):
+                call.status = None
+            return response
 
     def _read(self, request: _Request, call: Call) -> _Asked:
         judge_key(request.headers.get("x-api-key"), self._keys)
         call.language = language = judge_language(
             request.headers.get("accept-language")
         )
-        document = read_document(request.get_data())
+        document = read_document(request.body())
         call.context = document.get("context")
         asked = read_request(document)
         content = read_image(asked.image, self._fetcher.fetch)
@@ -191,6 +234,7 @@ class _Sandbox:
         step = self._faults.take(asked.digest)
         if step is None:
             return self._answer(asked, call)
+        call.fault = step.in_short()
         self._wait(step.delay_seconds)
         response = _faulty(step, call) if step.answers else self._answer(asked, call)
         if step.retry_after is not None:
@@ -212,16 +256,6 @@ class _Sandbox:
             response.headers[SYNTHETIC_HEADER] = ",".join(tagging.synthetic)
         return response
 
-    def _too_long(self, endpoint: Callable[..., Response]) -> Response:
-        trouble = f"The body is longer than {MOST_BODY_BYTES} bytes."
-        if endpoint == self._tags:
-            self._calls.add(Call(status=http_status(809), code=809))
-            response = _refused(Refused(809, trouble))
-        else:
-            response = _told(413, {"error": trouble})
-        response.headers["Connection"] = "close"  # the rest of it is not read
-        return response
-
     def _unknown(self, request: _Request) -> Response:
         return _refused(
             Refused(623, f"There is no {request.method} {request.path} here.")
@@ -234,9 +268,10 @@ class _Sandbox:
 
     def _try_picture(self, request: _Request) -> Response:
         """A try is no call: it needs no key, costs no quota and meets no fault."""
-        file = request.files.get("picture")
-        content = file.read() if file else b""
         try:
+            request.body()
+            file = request.files.get("picture")
+            content = file.read() if file else b""
             language = judge_language(request.form.get("language"))
             detection = judge_detection(request.form.getlist("detection"))
             pixels = self._eyes.look_at(content)
@@ -254,8 +289,9 @@ class _Sandbox:
     def _health(self, _: _Request) -> Response:
         return _told(200, {"status": "ok"})
 
-    def _list_calls(self, _: _Request) -> Response:
-        return Response(self._calls.to_json(), content_type="application/json")
+    def _list_calls(self, request: _Request) -> Response:
+        since = _read_time(request.args.get("since", "0"))
+        return Response(self._calls.to_json(since), content_type="application/json")
 
     def _clear_calls(self, _: _Request) -> Response:
         self._calls.clear()
@@ -265,7 +301,7 @@ class _Sandbox:
         return _told(200, [fault.document() for fault in self._faults.listing()])
 
     def _set_fault(self, request: _Request) -> Response:
-        fault = read_order(Fault, request.get_data())
+        fault = read_order(Fault, request.body())
         self._faults.set(fault)
         return _told(201, fault.document())
 
@@ -281,7 +317,7 @@ class _Sandbox:
         return _told(200, {"left": self._quota.left})
 
     def _set_quota(self, request: _Request) -> Response:
-        self._quota.set(read_order(QuotaOrder, request.get_data()).left)
+        self._quota.set(read_order(QuotaOrder, request.body()).left)
         return self._show_quota(request)
 
 
@@ -298,6 +334,16 @@ class _Asked:
         return answer(
             look(pixels), self.digest, language=self.language, detection=self.detection
         )
+
+
+def _read_time(text: str) -> float:
+    try:
+        time_ = float(text)
+    except ValueError:
+        time_ = math.nan
+    if not math.isfinite(time_):
+        raise BadOrder(f"since: {text[:100]!r} is no time in seconds")
+    return time_
 
 
 def _told(status: int, document: object) -> Response:

@@ -34,6 +34,9 @@ Cut = Literal["closed", "reset", "half"]
 """The connection ends without an answer, without a farewell, or in the middle of the answer."""
 
 
+_SHORT = 100  # characters
+
+
 class Step(Order):
     """
     How one call goes wrong.
@@ -92,6 +95,18 @@ class Step(Order):
             or self.cut is not None
             or self.retry_after is not None
         )
+
+    def in_short(self) -> dict[str, Any] | None:
+        """What it does, for the list of calls: long texts cut off; None where it does nothing."""
+        if self.is_harmless:
+            return None
+        fields = self.model_dump(
+            by_alias=True, include=set(Step.model_fields), exclude_defaults=True
+        )
+        return {
+            name: value[:_SHORT] if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
 
     @property
     def http_status(self) -> int:

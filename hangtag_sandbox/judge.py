@@ -6,7 +6,7 @@ A request is judged in this order; the first fault found is the answer:
     1. the path and the method                            623
     2. the header x-api-key: missing, wrong               612, 609
     3. the header accept-language                         826
-    4. the body: too long, not JSON                       809, 824
+    4. the body: too long, not whole, not JSON            809, 824
     5. image.type: neither url nor base64                 804
     6. context.detection: a word that is none             825
     7. any other field of a wrong type                    824
@@ -33,6 +33,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from io import BytesIO
 from typing import IO, Any
 
@@ -64,8 +65,10 @@ from hangtag_sandbox.limits import (
     LONGEST_RATIO,
     LONGEST_SIDE,
     LONGEST_TILE,
+    MOST_DIGITS,
     MOST_IMAGE_BYTES,
     MOST_SCANS,
+    MOST_VALUES,
     SHORTEST_SIDE,
 )
 from hangtag_sandbox.pixels import Pixels, read_pixels
@@ -116,6 +119,9 @@ def judge_detection(words: Sequence[str]) -> tuple[Detection, ...]:
 
 def read_document(body: bytes) -> dict[str, Any]:
     """The body as a JSON object; refuses all else (824)."""
+    # Sixty megabytes of `[],[],` would become gigabytes.
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise Refused(824, f"The body has more than {MOST_VALUES} values.")
     try:
         document = parse_json(body)
     except ValueError as error:
@@ -129,10 +135,20 @@ def read_document(body: bytes) -> dict[str, Any]:
 
 def read_request(document: dict[str, Any]) -> TaggingRequest:
     """The request; refuses what the contract does not take (804, 825, 824, 801 or 803)."""
+    _judge_price(document.get("context"))
     try:
         return TaggingRequest.model_validate(document)
     except ValidationError as error:
         raise _refusal(error, document) from error
+
+
+def _judge_price(context: object) -> None:
+    """Refuses a price that would take for ever to write out, such as 1e999999999 (824)."""
+    price = context.get("price") if isinstance(context, dict) else None
+    if isinstance(price, Decimal) and abs(price.adjusted()) > MOST_DIGITS:
+        raise Refused(
+            824, f"context.price: {price} has more than {MOST_DIGITS} digits."
+        )
 
 
 def read_image(image: Image, fetch: Callable[[str], bytes]) -> bytes:

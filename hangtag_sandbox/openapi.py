@@ -282,7 +282,8 @@ def _own_paths() -> Json:
         "/sandbox/calls": {
             "get": _own(
                 "The tag calls so far, the oldest first",
-                {"200": _shown(_list(_shape("Call")))},
+                {"200": _shown(_list(_shape("Call"))), **wrong},
+                parameters=[_SINCE],
             ),
             "delete": _own("Forget the calls", done),
         },
@@ -322,8 +323,24 @@ _FAULTS = {
 }
 
 
-def _own(summary: str, responses: Json, *, body: Json | None = None) -> Json:
+_SINCE = {
+    "name": "since",
+    "in": "query",
+    "description": "Seconds since 1970: calls that arrived later, as their `at` tells",
+    "schema": {"type": "number", "default": 0},
+}
+
+
+def _own(
+    summary: str,
+    responses: Json,
+    *,
+    body: Json | None = None,
+    parameters: list[Json] | None = None,
+) -> Json:
     operation: Json = {"tags": ["Sandbox"], "summary": summary}
+    if parameters is not None:
+        operation["parameters"] = parameters
     if body is not None:
         operation["requestBody"] = {"required": True, "content": body}
     return {**operation, "responses": responses}

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 from hangtag.contract import Answer, Context, Language, read_answer
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import Failure
-from hangtag.ports import Letter
+from hangtag.ports import CallReason, Claim, Letter
 from hangtag.results import Document, failed_result, tagged_result, to_json
 from hangtag.uploads import Delivery, Upload, read_body
 
@@ -259,3 +259,16 @@ def a_dead_letter(
 def a_letter(letter_id: str, letter: DeadLetter | None = None) -> Letter:
     """A dead letter in hand."""
     return Letter(letter_id, f"handle of {letter_id}", letter or a_dead_letter())
+
+
+def a_claim(attempt: int = 1) -> Claim:
+    """The right to work on an upload nobody has asked about."""
+    return Claim(
+        attempt=attempt,
+        unannounced=None,
+        sequencer=None,
+        ran_out=False,
+        reason=CallReason.FIRST,
+        calls={},
+        token="claim-1",
+    )

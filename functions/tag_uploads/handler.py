@@ -1,13 +1,15 @@
 """
 TagUploads: the SQS messages of uploads in, those to be delivered again out.
 
-A bare S3 or EventBridge event, one that reaches the function without the queue, is put on it.
+A bare S3 or EventBridge event, one that reaches the function without the queue, is put on it. The
+stack's schedule sends `{"hangtag": "try again"}`, for the breaker.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -25,7 +27,11 @@ logger = Logger()
 @cache
 def pipeline() -> Pipeline:
     """Wired on first use: importing this module needs no environment."""
-    return tagging_pipeline(read_tagging_settings(os.environ), logger)
+    return tagging_pipeline(
+        read_tagging_settings(os.environ),
+        logger,
+        function_name=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+    )
 
 
 class LambdaDeadline:
@@ -42,6 +48,8 @@ class LambdaDeadline:
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry point."""
+    if event == {"hangtag": "try again"}:
+        return {"breaker": asdict(pipeline().try_again())}
     deliveries = read_deliveries(event)
     if deliveries is None:
         return {"queued": pipeline().enqueue(event, json.dumps(event))}

@@ -203,6 +203,18 @@ def trickle(status: int, body: bytes, *, seconds: float) -> Reply:
     return reply
 
 
+def trickled_head(*, seconds: float) -> Reply:
+    """An answer whose headers do not end; their bytes come one by one, *seconds* apart."""
+
+    def reply(exchange: Exchange) -> None:
+        exchange.wfile.write(b"HTTP/1.1 201 Created\r\nX-Endless: ")
+        while not exchange.server.over.wait(seconds):
+            exchange.server.trickled += 1
+            exchange.wfile.write(b"x")
+
+    return reply
+
+
 def silence(exchange: Exchange) -> None:
     """No answer, as long as somebody waits for it."""
     exchange.server.over.wait()

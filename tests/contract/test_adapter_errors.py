@@ -16,9 +16,11 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
+from hangtag.adapters.lambda_intake import LambdaIntake
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
-from hangtag.adapters.sns_announcer import SnsAnnouncer
+from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
     SqsDeadLetterQueue,
@@ -28,15 +30,21 @@ from hangtag.failures import (
     AnnouncementFailed,
     ApiKeyUnavailable,
     HangtagError,
+    IntakeUnavailable,
     ObjectForbidden,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
     leaves,
 )
+from hangtag.ports import Claim
 from hangtag.results import announcement_of
+from hangtag.uploads import SkipReason
 from tests.builders import (
+    NOON,
+    NOON_SECONDS,
     URI,
+    a_claim,
     a_dead_letter,
     a_failed_result,
     a_letter,
@@ -111,9 +119,36 @@ def dynamodb(operation: str, make: Callable[[DynamoDBResults], object]) -> Call:
     )
 
 
+def breaker(operation: str, make: Callable[[DynamoDBBreaker], object]) -> Call:
+    """A call of the breaker's store."""
+    return Call(
+        "dynamodb",
+        operation,
+        ResultsUnavailable,
+        lambda client: make(DynamoDBBreaker(client, "ResultsTable")),
+    )
+
+
+def intake(client: Any) -> LambdaIntake:  # noqa: ANN401 - any service's client
+    """The adapter of Lambda."""
+    return LambdaIntake(
+        lambda: client, function_name="TagUploads", queue_name="UploadQueue"
+    )
+
+
 def sqs(operation: str, make: Callable[[Any], object]) -> Call:
     """A call of a queue."""
     return Call("sqs", operation, QueueUnavailable, make)
+
+
+def store_tagged(store: DynamoDBResults) -> None:
+    """As the pipeline does after an answer."""
+    store.store_tagged(an_upload(), a_claim(), a_result(), calls={})
+
+
+def skip(store: DynamoDBResults, claim: Claim | None) -> None:
+    """As the pipeline does with what is no work."""
+    store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=claim, at=NOON)
 
 
 CALLS = [
@@ -145,19 +180,64 @@ CALLS = [
     ),
     dynamodb(
         "update_item",
-        lambda store: store.claim(an_upload(), replays=0, lease_seconds=60),
+        lambda store: store.claim(
+            an_upload(), replays=0, sent_at=None, lease_seconds=60
+        ),
     ),
-    dynamodb("update_item", lambda store: store.release(an_upload())),
-    dynamodb("update_item", lambda store: store.store_tagged(an_upload(), a_result())),
-    dynamodb("update_item", lambda store: store.finish(an_upload())),
     dynamodb(
         "update_item",
-        lambda store: store.store_failed(an_upload(), a_failed_result()),
+        lambda store: store.release(an_upload(), a_claim(), calls={}, unstored=False),
+    ),
+    dynamodb(
+        "update_item", lambda store: store.withdraw(an_upload(), a_claim(), calls={})
+    ),
+    dynamodb("update_item", lambda store: skip(store, a_claim())),
+    dynamodb("update_item", lambda store: skip(store, None)),
+    dynamodb("update_item", store_tagged),
+    dynamodb("update_item", lambda store: store.finish(an_upload(), a_claim())),
+    dynamodb(
+        "update_item",
+        lambda store: store.store_failed(
+            an_upload(), a_claim(), a_failed_result(), calls={}, unstored=False
+        ),
     ),
     dynamodb("query", lambda store: store.is_superseded(an_upload())),
     dynamodb("query", lambda store: store.newest(URI)),
     dynamodb("query", lambda store: store.count_ended("TAGGED", since="2026")),
+    breaker("get_item", lambda store: store.read()),
+    breaker("update_item", lambda store: store.count_failure("609", "wrong key")),
+    breaker("update_item", lambda store: store.open(at=NOON)),
+    breaker("update_item", lambda store: store.end_row()),
+    breaker("update_item", lambda store: store.try_again()),
+    breaker("update_item", lambda store: store.pause(at=NOON)),
+    breaker("update_item", lambda store: store.reset()),
+    Call(
+        "dynamodb",
+        "update_item",
+        ResultsUnavailable,
+        lambda client: DynamoDBTurns(client, "ResultsTable", FakeClock()).reserve(
+            "calls", 1, every=1, earliest=NOON_SECONDS, latest=NOON_SECONDS + 1
+        ),
+    ),
     Call("sns", "publish", AnnouncementFailed, announce),
+    Call(
+        "sns",
+        "publish",
+        AnnouncementFailed,
+        lambda client: SnsAlarm(client, TOPIC_ARN).call("stopped", "because"),
+    ),
+    Call(
+        "lambda",
+        "list_event_source_mappings",
+        IntakeUnavailable,
+        lambda client: intake(client).is_running(),
+    ),
+    Call(
+        "lambda",
+        "list_event_source_mappings",
+        IntakeUnavailable,
+        lambda client: intake(client).switch(on=True),
+    ),
     sqs("send_message", lambda client: SqsUploadQueue(client, QUEUE_URL).send("{}")),
     sqs(
         "send_message",
@@ -351,9 +431,7 @@ def test_putting_letters_back_never_fails() -> None:
 
 def test_a_result_that_dynamodb_calls_invalid_is_no_outage() -> None:
     """Too large or too deep: waiting does not help, and each retry would be paid for."""
-    tagged = dynamodb(
-        "update_item", lambda store: store.store_tagged(an_upload(), a_result())
-    )
+    tagged = dynamodb("update_item", store_tagged)
 
     error = stubbed_error(tagged, "ValidationException", 400)
 

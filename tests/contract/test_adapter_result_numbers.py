@@ -16,6 +16,7 @@ from hangtag.adapters.dynamodb_results import (
     to_attribute,
 )
 from hangtag.contract import read_answer
+from hangtag.ports import Claim
 from tests.builders import (
     URI,
     a_result,
@@ -226,9 +227,10 @@ def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
     odd = {"huge": Decimal("1E+9999999"), "tiny": Decimal("1E-9999999"), "zero": 0}
     fine = Decimal("0." + "1" * 40)
     answer = an_answer({**jacket(), "odd": odd, "fine": fine})
-    store.claim(an_upload(), replays=0, lease_seconds=60)
+    claim = store.claim(an_upload(), replays=0, sent_at=None, lease_seconds=60)
+    assert isinstance(claim, Claim)
 
-    store.store_tagged(an_upload(), a_result(answer=answer))
+    store.store_tagged(an_upload(), claim, a_result(answer=answer), calls={})
 
     result = store.newest(URI)
     assert result is not None

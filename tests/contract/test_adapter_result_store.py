@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,11 +12,20 @@ import pytest
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
 from hangtag.failures import ResultTooLarge
-from hangtag.ports import Busy, Claim, Done, ResultStore
+from hangtag.ports import (
+    Busy,
+    CallReason,
+    Calls,
+    Claim,
+    ClaimLost,
+    Done,
+    ResultStore,
+)
 from hangtag.results import Document
-from hangtag.uploads import Upload
+from hangtag.uploads import SkipReason, Upload
 from tests.builders import (
     NOON,
+    NOON_SECONDS,
     URI,
     a_failed_result,
     a_result,
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LEASE = 60.0
+DONE = Done(SkipReason.ALREADY_TAGGED)
+ONE_CALL = {CallReason.FIRST: 1}
 
 
 class ReadableResults(ResultStore, Protocol):
@@ -69,30 +81,80 @@ def store(request: pytest.FixtureRequest, clock: FakeClock) -> ReadableResults:
 
 
 def claimed(
-    attempt: int, unannounced: Document | None, *, ran_out: bool = False
+    attempt: int,
+    unannounced: Document | None,
+    *,
+    ran_out: bool = False,
+    reason: CallReason | None = None,
+    calls: Calls | None = None,
 ) -> Claim:
-    """A claim of an upload whose event had a sequencer."""
-    return Claim(attempt, unannounced, an_upload().sequencer, ran_out)
+    """A claim of an upload whose event had a sequencer, whatever its token."""
+    usual = CallReason.UNFINISHED if ran_out else CallReason.FIRST
+    return Claim(
+        attempt=attempt,
+        unannounced=unannounced,
+        sequencer=an_upload().sequencer,
+        ran_out=ran_out,
+        reason=reason or usual,
+        calls=calls or {},
+        token="any",
+    )
 
 
 def claim(
-    store: ResultStore, upload: Upload | None = None, *, replays: int = 0
+    store: ResultStore,
+    upload: Upload | None = None,
+    *,
+    replays: int = 0,
+    sent_at: float | None = None,
 ) -> Claim | Done | Busy:
-    """What the pipeline does first."""
-    return store.claim(upload or an_upload(), replays=replays, lease_seconds=LEASE)
+    """What the pipeline does first; to be compared, so its token is hidden."""
+    found = store.claim(
+        upload or an_upload(), replays=replays, sent_at=sent_at, lease_seconds=LEASE
+    )
+    return replace(found, token="any") if isinstance(found, Claim) else found
+
+
+def held(
+    store: ResultStore, upload: Upload | None = None, *, replays: int = 0
+) -> Claim:
+    """A claim, to work with."""
+    found = store.claim(
+        upload or an_upload(), replays=replays, sent_at=None, lease_seconds=LEASE
+    )
+    assert isinstance(found, Claim)
+    return found
+
+
+def release(
+    store: ResultStore,
+    claim: Claim,
+    calls: Calls | None = None,
+    *,
+    unstored: bool = False,
+) -> None:
+    """An attempt that failed for now."""
+    store.release(an_upload(), claim, calls=calls or {}, unstored=unstored)
 
 
 def tag(store: ResultStore, upload: Upload, result: Document | None = None) -> None:
     """An upload from its claim to its end as TAGGED."""
-    claim(store, upload)
-    store.store_tagged(upload, result or a_result(upload))
-    store.finish(upload)
+    mine = held(store, upload)
+    store.store_tagged(upload, mine, result or a_result(upload), calls=ONE_CALL)
+    store.finish(upload, mine)
 
 
 def fail(store: ResultStore, upload: Upload, code: str = "807") -> None:
     """An upload from its claim to its end as FAILED."""
-    claim(store, upload)
-    store.store_failed(upload, a_failed_result(upload, code))
+    mine = held(store, upload)
+    store.store_failed(
+        upload, mine, a_failed_result(upload, code), calls={}, unstored=False
+    )
+
+
+def skip(store: ResultStore, upload: Upload, reason: SkipReason) -> None:
+    """An upload from its claim to its end as skipped."""
+    store.skip(upload, reason, claim=held(store, upload), at=NOON)
 
 
 def version(number: int, *, sequencer: str | None = "unset") -> Upload:
@@ -149,25 +211,23 @@ def test_attempts_count_up_from_release_to_release(store: ReadableResults) -> No
     """That is what decides when to bury."""
     attempts = []
     for _ in range(4):
-        attempts.append(claim(store))
-        store.release(an_upload())
+        mine = held(store)
+        attempts.append(mine.attempt)
+        release(store, mine)
 
-    assert attempts == [claimed(number, None) for number in (1, 2, 3, 4)]
+    assert attempts == [1, 2, 3, 4]
 
 
 def test_a_replay_of_what_failed_begins_anew(store: ReadableResults) -> None:
     """It has all its attempts again."""
-    upload = an_upload()
-    claim(store)
-    store.release(upload)
-    claim(store)
-    store.store_failed(upload, a_failed_result())
+    release(store, held(store))
+    fail(store, an_upload())
 
-    replayed = claim(store, replays=1)
-    store.release(upload)
-    retried = claim(store, replays=1)
+    replayed = held(store, replays=1)
+    release(store, replayed)
+    retried = held(store, replays=1)
 
-    assert (replayed, retried) == (claimed(1, None), claimed(2, None))
+    assert (replayed.attempt, retried.attempt) == (1, 2)
 
 
 def test_what_failed_begins_anew_without_a_count_of_replays_too(
@@ -183,14 +243,13 @@ def test_a_replay_of_what_waits_for_a_retry_begins_anew(
     store: ReadableResults,
 ) -> None:
     """An operator's word is newer; the old delivery that still comes counts on from there."""
-    claim(store)
-    store.release(an_upload())
+    release(store, held(store))
 
-    replayed = claim(store, replays=1)
-    store.release(an_upload())
-    old = claim(store, replays=0)
+    replayed = held(store, replays=1)
+    release(store, replayed)
+    old = held(store, replays=0)
 
-    assert (replayed, old) == (claimed(1, None), claimed(2, None))
+    assert (replayed.attempt, old.attempt) == (1, 2)
 
 
 def test_an_event_without_a_sequencer_has_that_of_an_earlier_one(
@@ -200,19 +259,17 @@ def test_an_event_without_a_sequencer_has_that_of_an_earlier_one(
     first = version(2)
     fail(store, first)
 
-    again = claim(store, version(2, sequencer=None))
+    again = held(store, version(2, sequencer=None))
 
-    assert isinstance(again, Claim)
     assert again.sequencer == first.sequencer
     tag_again = first.ordered_as(again.sequencer)
-    store.store_tagged(tag_again, a_result(tag_again))
+    store.store_tagged(tag_again, again, a_result(tag_again), calls=ONE_CALL)
     assert not store.is_superseded(tag_again)
 
 
 def test_what_was_withdrawn_is_no_attempt(store: ReadableResults) -> None:
     """Begun, but nothing was asked."""
-    claim(store)
-    store.withdraw(an_upload())
+    store.withdraw(an_upload(), held(store), calls={})
 
     assert claim(store) == claimed(1, None)
 
@@ -231,7 +288,7 @@ def test_a_replay_of_what_a_crash_left_begins_anew(
     claim(store)
     clock.advance(LEASE + 1)
 
-    assert claim(store, replays=1) == claimed(1, None)
+    assert claim(store, replays=1) == claimed(1, None, reason=CallReason.UNFINISHED)
 
 
 @pytest.mark.parametrize("replays", [0, 1])
@@ -242,15 +299,14 @@ def test_what_is_done_stays_done(
     tag(store, an_upload())
     clock.advance(1_000_000)
 
-    assert claim(store, replays=replays) == Done()
+    assert claim(store, replays=replays) == DONE
 
 
 def test_what_ends_without_a_result_is_done_too(store: ReadableResults) -> None:
     """Superseded, or gone."""
-    claim(store)
-    store.finish(an_upload())
+    store.finish(an_upload(), held(store))
 
-    assert claim(store, replays=1) == Done()
+    assert claim(store, replays=1) == DONE
     assert store.newest(URI) is None
 
 
@@ -260,9 +316,9 @@ def test_a_result_that_is_not_announced_comes_with_the_next_claim(
     """So that the API is not asked again."""
     upload = an_upload()
     result = a_result(upload)
-    claim(store)
-    store.store_tagged(upload, result)
-    store.release(upload)
+    mine = held(store)
+    store.store_tagged(upload, mine, result, calls={})
+    release(store, mine)
 
     assert claim(store) == claimed(2, result)
 
@@ -273,8 +329,7 @@ def test_a_result_whose_worker_crashed_before_announcing_comes_too(
     """Nobody released it."""
     upload = an_upload()
     result = a_result(upload)
-    claim(store)
-    store.store_tagged(upload, result)
+    store.store_tagged(upload, held(store), result, calls={})
     clock.advance(LEASE + 1)
 
     assert claim(store) == claimed(2, result, ran_out=True)
@@ -286,17 +341,17 @@ def test_a_result_that_could_not_be_announced_survives_the_burial(
     """It shows as FAILED until a replay announces it, without asking the API again."""
     upload = an_upload()
     result = a_result(upload)
-    claim(store)
-    store.store_tagged(upload, result)
+    mine = held(store)
+    store.store_tagged(upload, mine, result, calls=ONE_CALL)
     failed = a_failed_result(upload, "ANNOUNCEMENT_FAILED")
-    store.store_failed(upload, failed)
+    store.store_failed(upload, mine, failed, calls={}, unstored=False)
 
     shown = store.newest(URI)
-    replayed = claim(store, replays=1)
-    store.store_tagged(upload, result)
+    replayed = held(store, replays=1)
+    store.store_tagged(upload, replayed, result, calls={})
 
     assert shown == failed
-    assert replayed == claimed(1, result)
+    assert (replayed.attempt, replayed.unannounced) == (1, result)
     assert store.newest(URI) == result
 
 
@@ -330,7 +385,7 @@ def test_any_key_and_version_is_kept(
     tag(store, upload, result)
 
     assert store.newest(upload.uri) == result
-    assert claim(store, upload) == Done()
+    assert claim(store, upload) == DONE
 
 
 # ---- results
@@ -370,9 +425,9 @@ def test_a_replay_that_is_tagged_leaves_no_failure(store: ReadableResults) -> No
     """The last word counts."""
     upload = an_upload()
     fail(store, upload)
-    claim(store, replays=1)
-    store.store_tagged(upload, a_result(upload))
-    store.finish(upload)
+    mine = held(store, replays=1)
+    store.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
+    store.finish(upload, mine)
 
     assert store.newest(URI) == a_result(upload)
 
@@ -399,12 +454,13 @@ def test_a_result_that_does_not_fit_is_refused(store: ReadableResults) -> None:
     """With an error of its own: no retry makes it smaller. Its failure fits."""
     upload = an_upload()
     result = {**a_result(upload), "more": "x" * 500_000}
-    claim(store)
+    mine = held(store)
 
     with pytest.raises(ResultTooLarge):
-        store.store_tagged(upload, result)
+        store.store_tagged(upload, mine, result, calls=ONE_CALL)
 
-    store.store_failed(upload, a_failed_result(upload, "RESULT_TOO_LARGE"))
+    failed = a_failed_result(upload, "RESULT_TOO_LARGE")
+    store.store_failed(upload, mine, failed, calls=ONE_CALL, unstored=False)
     assert store.newest(URI) == a_failed_result(code="RESULT_TOO_LARGE")
 
 
@@ -486,6 +542,175 @@ def test_keys_do_not_supersede_one_another(store: ReadableResults) -> None:
     assert store.newest(an_upload("a").uri) == a_result(an_upload("a", sequencer="1"))
 
 
+# ---- who holds the claim
+
+
+def test_a_worker_that_was_overtaken_changes_nothing(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Its lease ran out while it waited for an answer; another has finished meanwhile."""
+    upload = an_upload()
+    slow = held(store)
+    clock.advance(LEASE + 1)
+    fast = held(store)
+    store.store_tagged(upload, fast, a_result(upload), calls=ONE_CALL)
+    store.finish(upload, fast)
+
+    late_writes: tuple[Callable[[], None], ...] = (
+        lambda: store.store_tagged(upload, slow, {**a_result(), "late": 1}, calls={}),
+        lambda: store.store_failed(
+            upload, slow, a_failed_result(upload), calls={}, unstored=False
+        ),
+        lambda: store.finish(upload, slow),
+        lambda: store.release(upload, slow, calls={}, unstored=True),
+        lambda: store.withdraw(upload, slow, calls={}),
+        lambda: store.skip(upload, SkipReason.SUPERSEDED, claim=slow, at=NOON),
+    )
+    for late_write in late_writes:
+        with pytest.raises(ClaimLost):
+            late_write()
+
+    assert (claim(store), store.newest(URI)) == (DONE, a_result(upload))
+
+
+def test_the_end_of_an_attempt_may_be_written_twice(store: ReadableResults) -> None:
+    """The answer to the first time may have been lost on the way."""
+    upload = an_upload()
+    mine = held(store)
+    for _ in range(2):
+        store.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
+    for _ in range(2):
+        store.finish(upload, mine)
+
+    assert claim(store) == DONE
+
+
+# ---- copies of what has failed
+
+
+def test_a_copy_that_was_sent_before_the_failure_is_done(
+    store: ReadableResults,
+) -> None:
+    """S3 repeats itself, and a crash brings back what was buried: one letter is enough."""
+    fail(store, an_upload())
+
+    again = claim(store, sent_at=NOON_SECONDS - 0.001)
+
+    assert again == Done(SkipReason.ALREADY_FAILED)
+
+
+def test_what_was_sent_after_the_failure_is_a_replay(store: ReadableResults) -> None:
+    """Somebody put the letter's body back on the queue by hand."""
+    fail(store, an_upload())
+
+    assert claim(store, sent_at=NOON_SECONDS) == claimed(1, None)
+
+
+def test_a_counted_replay_begins_whenever_it_was_sent(store: ReadableResults) -> None:
+    """Clocks differ; the count does not."""
+    fail(store, an_upload())
+
+    assert claim(store, replays=1, sent_at=NOON_SECONDS - 60) == claimed(1, None)
+
+
+# ---- calls and their reasons
+
+
+def test_every_call_is_counted_by_its_reason(store: ReadableResults) -> None:
+    """Over all attempts, those of replays too."""
+    release(store, held(store), {CallReason.FIRST: 1, CallReason.FRESH_KEY: 1})
+    release(store, held(store), {CallReason.RETRY: 1})
+    fail(store, an_upload())
+
+    replayed = held(store, replays=1)
+
+    assert replayed.calls == {
+        CallReason.FIRST: 1,
+        CallReason.FRESH_KEY: 1,
+        CallReason.RETRY: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("calls", "unstored", "reason"),
+    [
+        ({}, False, CallReason.FIRST),
+        ({CallReason.FIRST: 1}, False, CallReason.RETRY),
+        ({CallReason.FIRST: 1}, True, CallReason.UNSTORED),
+    ],
+    ids=["nothing was asked", "the call failed", "the answer was lost"],
+)
+def test_an_attempt_tells_the_next_why_it_calls(
+    store: ReadableResults,
+    calls: Calls,
+    unstored: bool,  # noqa: FBT001 - a case of the parameters
+    reason: CallReason,
+) -> None:
+    """A second bill has its excuse."""
+    release(store, held(store), calls, unstored=unstored)
+
+    assert held(store).reason == reason
+
+
+def test_an_excuse_holds_until_the_call_is_made(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Not lost with an attempt that was handed back, nor with one that asked nothing."""
+    held(store)
+    clock.advance(LEASE + 1)
+    store.withdraw(an_upload(), held(store), calls={})
+    release(store, held(store))
+
+    excused = held(store)
+    release(store, excused, {CallReason.UNFINISHED: 1})
+    after = held(store)
+
+    assert excused.reason == CallReason.UNFINISHED
+    assert after.reason == CallReason.RETRY
+
+
+# ---- skips
+
+
+@pytest.mark.parametrize("reason", [SkipReason.OBJECT_GONE, SkipReason.SUPERSEDED])
+def test_what_was_skipped_is_looked_at_again_should_it_come_again(
+    store: ReadableResults, reason: SkipReason
+) -> None:
+    """The attempt did not count, and nothing newer is hidden by it."""
+    skip(store, version(2), reason)
+
+    assert store.newest(URI) is None
+    assert not store.is_superseded(version(1))
+    assert held(store, version(2)).attempt == 1
+
+
+def test_a_failure_whose_object_is_gone_is_none_any_more(
+    store: ReadableResults,
+) -> None:
+    """Its letter was replayed; the upload ends as skipped."""
+    fail(store, an_upload())
+    mine = held(store, replays=1)
+
+    store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=mine, at=NOON)
+
+    assert store.newest(URI) is None
+
+
+def test_a_skip_without_a_claim_changes_nothing_that_is_known(
+    store: ReadableResults,
+) -> None:
+    """Only what nobody has heard of becomes skipped."""
+    tag(store, an_upload())
+    marker = an_upload("a folder/")
+
+    for upload in (an_upload(), marker, marker):
+        store.skip(upload, SkipReason.FOLDER_MARKER, claim=None, at=NOON)
+
+    assert claim(store) == DONE
+    assert store.newest(marker.uri) is None
+    assert held(store, marker).attempt == 1
+
+
 # ---- DynamoDB alone
 
 
@@ -506,8 +731,8 @@ def test_a_failed_item_keeps_what_a_replay_sends(
     fail(dynamodb, upload)
     failed = item_of(client, upload)
 
-    claim(dynamodb, replays=1)
-    dynamodb.store_tagged(upload, a_result(upload))
+    mine = held(dynamodb, replays=1)
+    dynamodb.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
 
     assert failed["notification"] == upload.notification()
     assert {"notification", "failed"} & set(item_of(client, upload)) == set()
@@ -520,10 +745,11 @@ def test_a_result_that_is_nested_too_deeply_is_refused(
     deep: list[Any] = []
     for _ in range(450):
         deep = [deep]
-    claim(dynamodb)
+    mine = held(dynamodb)
+    result = {**a_result(), "deep": deep}
 
     with pytest.raises(ResultTooLarge):
-        dynamodb.store_tagged(an_upload(), {**a_result(), "deep": deep})
+        dynamodb.store_tagged(an_upload(), mine, result, calls=ONE_CALL)
 
 
 def test_two_replays_at_the_same_moment_begin_one_attempt(
@@ -555,24 +781,26 @@ def test_ended_uploads_are_counted_by_status_and_time(
         tag(dynamodb, an_upload(f"tagged {number}"))
     for number in range(3):
         fail(dynamodb, an_upload(f"failed {number}"))
+    for number in range(2):
+        skip(dynamodb, an_upload(f"gone {number}"), SkipReason.OBJECT_GONE)
     claim(dynamodb, an_upload("still at it"))
 
     counted = [
         dynamodb.count_ended(status, since=since)
-        for status in ("TAGGED", "FAILED", "REMOVED")
+        for status in ("TAGGED", "FAILED", "OBJECT_GONE")
         for since in ("2026-11-22T11:59:59.999Z", NOON, "2026-11-22T12:00:00.001Z")
     ]
 
-    assert counted == [20, 20, 0, 3, 3, 0, 0, 0, 0]
+    assert counted == [20, 20, 0, 3, 3, 0, 2, 2, 0]
 
 
 def test_a_replay_that_is_tagged_changes_the_count(dynamodb: DynamoDBResults) -> None:
     """An upload has one end."""
     upload = an_upload()
     fail(dynamodb, upload)
-    claim(dynamodb, replays=1)
-    dynamodb.store_tagged(upload, a_result(upload))
-    dynamodb.finish(upload)
+    mine = held(dynamodb, replays=1)
+    dynamodb.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
+    dynamodb.finish(upload, mine)
 
     counted = [
         dynamodb.count_ended(status, since=NOON) for status in ("TAGGED", "FAILED")

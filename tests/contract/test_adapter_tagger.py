@@ -51,6 +51,7 @@ from tests.contract.loopback import (
     reset,
     silence,
     trickle,
+    trickled_head,
     unused_port,
 )
 from tests.fakes import FakeTagger
@@ -488,13 +489,14 @@ def test_a_connection_that_breaks_is_unreachable(
         part_of_an_answer_and_silence(201, GOOD[:20], length=len(GOOD)),
         trickle(201, b" " * TRICKLE, seconds=0.01),
         trickle(500, b" " * TRICKLE, seconds=0.01),
+        trickled_head(seconds=0.01),
     ],
-    ids=["silence", "half an answer", "trickle", "trickling refusal"],
+    ids=["silence", "half", "trickle", "trickling refusal", "trickling headers"],
 )
 def test_an_answer_that_takes_too_long_is_a_timeout(
     api: LoopbackServer, tagger: HttpTagger, reply: Reply
 ) -> None:
-    """The time is for the whole answer, not for each of its bytes."""
+    """The time is for the whole answer, headers and body, not for each of its bytes."""
     api.replies(reply)
 
     with pytest.raises(ApiTimeout) as caught:
@@ -505,15 +507,44 @@ def test_an_answer_that_takes_too_long_is_a_timeout(
     assert api.trickled < TRICKLE
 
 
-def test_an_api_that_does_not_take_the_question_is_unreachable() -> None:
+def test_an_api_that_does_not_take_the_question_is_too_slow() -> None:
     """It accepts the connection and reads nothing of an image that fits into no buffer."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         tagger = HttpTagger(f"http://127.0.0.1:{deaf.getsockname()[1]}", connections=1)
 
-        with pytest.raises(ApiUnreachable) as caught:
+        with pytest.raises(ApiTimeout) as caught:
             ask(tagger, image=PNG * 200_000, timeout_seconds=SOON)
 
     assert caught.value.__cause__ is not None
+
+
+def test_an_api_that_does_not_shake_hands_is_unreachable() -> None:
+    """Without TLS there is no connection; nothing was asked, so no answer is late."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        tagger = HttpTagger(f"https://127.0.0.1:{mute.getsockname()[1]}", connections=1)
+
+        with pytest.raises(ApiUnreachable) as caught:
+            ask(tagger, timeout_seconds=SOON)
+
+    assert "no connection" in str(caught.value)
+
+
+def test_an_api_that_does_not_speak_tls_is_unreachable(api: LoopbackServer) -> None:
+    """And it is not asked without TLS instead."""
+    tagger = HttpTagger(api.url.replace("http:", "https:") + TAGS, connections=1)
+
+    with pytest.raises(ApiUnreachable, match="SSL"):
+        ask(tagger)
+
+    assert api.received == []
+
+
+def test_an_address_that_nobody_knows_is_unreachable() -> None:
+    """The name cannot be resolved: names that end so are nobody's."""
+    tagger = HttpTagger(f"https://tagger.invalid{TAGS}", connections=1)
+
+    with pytest.raises(ApiUnreachable, match="resolve"):
+        ask(tagger)
 
 
 def test_after_a_timeout_the_next_call_gets_its_own_answer(
@@ -576,11 +607,25 @@ def test_an_answer_that_does_not_unpack_is_no_answer(
         reset,
         silence,
         answer(401, refusal(609, "Wrong key.")),
+        answer(401, refusal(609, f"Wrong key: {API_KEY}.")),
+        answer(403, f"<html>{API_KEY}".encode()),
+        answer(200, b" " * 190 + API_KEY.encode()),
         answer(302, b"", Location="http://127.0.0.1/"),
         answer(201, b"<html>"),
         part_of_an_answer(201, GOOD[:20], length=len(GOOD)),
     ],
-    ids=["hang up", "reset", "silence", "609", "redirect", "no JSON", "half"],
+    ids=[
+        "hang up",
+        "reset",
+        "silence",
+        "609",
+        "609 that echoes",
+        "status that echoes",
+        "echo where it is cut",
+        "redirect",
+        "no JSON",
+        "half",
+    ],
 )
 def test_the_key_stands_in_no_errors_text(
     api: LoopbackServer, tagger: HttpTagger, reply: Reply
@@ -595,7 +640,9 @@ def test_the_key_stands_in_no_errors_text(
     assert API_KEY not in _texts(caught.value)
 
 
-@pytest.mark.parametrize("key", ["secret\r\nx-more: 1", " secret", "secret\n"])
+@pytest.mark.parametrize(
+    "key", ["secret\r\nx-more: 1", " secret", "secret\n", "secret \ud0a4"]
+)
 def test_a_key_that_is_no_header_is_not_sent_and_not_told(
     api: LoopbackServer, tagger: HttpTagger, key: str
 ) -> None:
@@ -605,6 +652,22 @@ def test_a_key_that_is_no_header_is_not_sent_and_not_told(
 
     assert "secret" not in str(caught.value)
     assert api.received == []
+
+
+def test_the_image_stands_in_no_errors_text(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """Where the address is wrong, somebody may echo what it was sent."""
+
+    def echo(exchange: Exchange) -> None:
+        answer(200, api.received[-1].body)(exchange)
+
+    api.replies(echo)
+
+    with pytest.raises(BadAnswer) as caught:
+        ask(tagger)
+
+    assert '"data:image/png;base64,..."' in str(caught.value)
 
 
 def _texts(error: BaseException | None) -> str:

@@ -23,6 +23,7 @@ from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import Failure
+from hangtag.ports import Claim
 from hangtag.results import Document, to_timestamp
 from hangtag_cli.main import cli
 from tests.builders import (
@@ -102,12 +103,14 @@ class InMemory:
     def store(self, result: Document, **upload: Any) -> None:  # noqa: ANN401 - builder's
         """Keep a result as the function does."""
         arrived = an_upload(**upload)
-        self.results().claim(arrived, replays=0, lease_seconds=60)
+        results = self.results()
+        claim = results.claim(arrived, replays=0, sent_at=None, lease_seconds=60)
+        assert isinstance(claim, Claim)
         if result["status"] == "TAGGED":
-            self.results().store_tagged(arrived, result)
-            self.results().finish(arrived)
+            results.store_tagged(arrived, claim, result, calls={})
+            results.finish(arrived, claim)
         else:
-            self.results().store_failed(arrived, result)
+            results.store_failed(arrived, claim, result, calls={}, unstored=False)
 
     def bury(self, *letters: DeadLetter) -> None:
         """Put letters into the dead-letter queue."""

@@ -10,11 +10,15 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.parse
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -110,6 +114,15 @@ def connected(url: str) -> http.client.HTTPConnection:
     address = urllib.parse.urlsplit(url)
     assert address.hostname is not None
     return http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+
+
+def spoken(url: str, request: str) -> bytes:
+    """All that comes back on a connection on which nothing but *request* is sent."""
+    address = urllib.parse.urlsplit(url)
+    with socket.create_connection((address.hostname, address.port or 0), 30) as plain:
+        plain.sendall(request.encode())
+        plain.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: plain.recv(65_536), b""))
 
 
 def answered(response: requests.Response) -> Answer:
@@ -454,6 +467,97 @@ def test_a_body_beyond_all_measure_is_refused_unread(url: str) -> None:
     assert json.load(response)["error"]["code"] == 809
     assert response.getheader("Connection") == "close"
     connection.close()
+
+
+def test_a_body_in_chunks_beyond_all_measure_is_refused(url: str) -> None:
+    """Its beginning must not pass for the whole."""
+    connection = connected(url)
+    chunks = (b" " * 1024**2 for _ in range(MOST_BODY_BYTES // 1024**2 + 1))
+
+    connection.request("POST", TAGS, chunks, {"x-api-key": KEY}, encode_chunked=True)
+    response = connection.getresponse()
+
+    assert json.load(response)["error"]["code"] == 809
+    assert response.getheader("Connection") == "close"
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "framing",
+    ["Content-Length: many", "Content-Length: -1", "Transfer-Encoding: chunked"],
+)
+def test_a_body_without_an_end_is_824_and_never_the_next_request(
+    url: str, framing: str
+) -> None:
+    """What is left of it is not read as a request."""
+    answers = spoken(
+        url, f"POST {TAGS} HTTP/1.1\r\nx-api-key: {KEY}\r\n{framing}\r\n\r\n{{}}"
+    )
+
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b'"code": 824' in answers
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    ["no HTTP at all", f"GET /{'a' * 70_000} HTTP/1.1", "GET / HTTP/9.9"],
+)
+def test_what_is_no_http_is_an_unknown_resource(url: str, request_line: str) -> None:
+    """Whatever is sent, the answer is in the API's words."""
+    answer = spoken(url, f"{request_line}\r\n\r\n")
+
+    assert b'"code": 623' in answer
+
+
+def test_the_key_is_judged_before_the_body(url: str) -> None:
+    """Also where the body is too long to be read."""
+    length = f"Content-Length: {MOST_BODY_BYTES + 1}"
+
+    answer = spoken(url, f"POST {TAGS} HTTP/1.1\r\n{length}\r\n\r\n")
+
+    assert b'"code": 612' in answer
+
+
+def test_a_body_that_drips_in_is_given_up() -> None:
+    """However patiently it drips."""
+    with serve(port=0, key=KEY, request_seconds=0.5) as url:
+        connection = connected(url)
+        connection.putrequest("POST", TAGS)
+        connection.putheader("x-api-key", KEY)
+        connection.putheader("Content-Length", "1000")
+        connection.endheaders()
+        for _ in range(10):
+            connection.send(b" ")
+            time.sleep(0.1)
+
+        response = connection.getresponse()
+
+        assert json.load(response)["error"]["code"] == 824
+        assert response.getheader("Connection") == "close"
+        connection.close()
+
+
+def test_every_call_is_counted_once_however_it_ends(url: str) -> None:
+    """Many at a time: good ones, late ones, and those whose connection is cut."""
+    steps = [{"cut": "closed"}, {"cut": "half"}, {"delaySeconds": 0.1}, {"code": 500}]
+    told(url, "DELETE", "/sandbox/calls")
+    told(url, "POST", "/sandbox/faults", {"sequence": [*steps, {}] * 12})
+    asked = body(picture())
+
+    def call(_: int) -> None:
+        with suppress(requests.RequestException):
+            post(url, asked)
+
+    with ThreadPoolExecutor(12) as callers:
+        list(callers.map(call, range(60)))
+
+    calls = told(url, "GET", "/sandbox/calls").json()
+    assert [12] * 5 == [
+        sum(call["fault"] == fault for call in calls) for fault in (*steps, None)
+    ]
+    assert len(calls) == len({call["at"] for call in calls}) == 60
+    assert sorted(call["at"] for call in calls) == [call["at"] for call in calls]
+    assert told(url, "GET", "/sandbox/faults").json() == []
 
 
 def test_a_client_that_leaves_does_no_harm(url: str) -> None:

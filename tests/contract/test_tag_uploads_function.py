@@ -25,7 +25,7 @@ from tests.builders import (
     sqs_event,
     to_body,
 )
-from tests.contract.loopback import LoopbackServer, answer, loopback_server
+from tests.contract.loopback import Exchange, LoopbackServer, answer, loopback_server
 from tests.environment import REGION
 from tests.template.cloudformation import read_template
 
@@ -88,6 +88,7 @@ class Stack:
         self.heard = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
         sns = boto3.client("sns")
         self.topic = sns.create_topic(Name="results")["TopicArn"]
+        self.alarms = sns.create_topic(Name="alarms")["TopicArn"]
         sns.subscribe(
             TopicArn=self.topic,
             Protocol="sqs",
@@ -112,7 +113,10 @@ class Stack:
             "HANGTAG_FUNCTION_TIMEOUT": "60",
             "HANGTAG_API_KEY_SECRET_ARN": self.secret,
             "HANGTAG_RESULTS_TABLE": "results",
+            "HANGTAG_MAX_REQUESTS_PER_SECOND": "0",
             "HANGTAG_RESULTS_TOPIC_ARN": self.topic,
+            "HANGTAG_ALARMS_TOPIC_ARN": self.alarms,
+            "AWS_LAMBDA_FUNCTION_NAME": "TagUploads",
             "HANGTAG_UPLOAD_QUEUE_URL": self.uploads,
             "HANGTAG_DEAD_LETTER_QUEUE_URL": self.dead_letters,
         }
@@ -203,6 +207,39 @@ def test_failures_are_buried_or_handed_back_one_by_one(stack: Stack) -> None:
     assert set(letters) == {"UNSUPPORTED_FORMAT", "UNREADABLE_EVENT"}
     assert letters["UNSUPPORTED_FORMAT"]["Image"] == f"s3://{BUCKET}/bad.png"
     assert letters["UNREADABLE_EVENT"]["body"] == "no event"
+
+
+@pytest.mark.parametrize("transport", ["base64", "url"])
+def test_what_is_secret_is_neither_logged_nor_buried(
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    transport: str,
+) -> None:
+    """Not even where the API tells it: the key, the image, the URL that opens the image."""
+    monkeypatch.setenv("HANGTAG_IMAGE_TRANSPORT", transport)
+
+    def tell_all(exchange: Exchange) -> None:
+        asked = stack.api.received[-1]
+        words = f"{asked.headers['x-api-key']} {asked.body.decode()}"
+        answer(500, to_body(failed_answer_document(500, words)))(exchange)
+
+    stack.api.replies(tell_all)
+    body = stack.upload()
+
+    invoke(sqs_event(body))
+    invoke(sqs_event(body))
+
+    (letter,) = stack.take(stack.dead_letters)
+    logged = json.dumps([vars(line) for line in caplog.records], default=str)
+    content = json.loads(stack.api.received[-1].body)["image"]["content"]
+    secret = content.split("base64," if transport == "base64" else "&", 1)[1]
+    assert '"handed back"' in logged
+    assert '"buried"' in logged
+    for told in (logged, letter["ErrorMessage"]):
+        assert API_KEY not in told
+        assert secret[:40] not in told
+        assert "X-Amz-Signature" not in told
 
 
 def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:

@@ -15,24 +15,30 @@ from tests.fakes.queues import (
     FakeUploadQueue,
 )
 from tests.fakes.results import FakeResultStore
+from tests.fakes.state import FakeAlarm, FakeBreakerStore, FakeIntake, FakeTurnBook
 from tests.fakes.tagger import Call, FakeTagger
 from tests.fakes.time import FakeClock, FakeDeadline
-from tests.fakes.world import LEASE_SECONDS, World
+from tests.fakes.world import LEASE_SECONDS, TIMING, World
 
 __all__ = [
     "LEASE_SECONDS",
+    "TIMING",
     "Call",
     "CanFail",
+    "FakeAlarm",
     "FakeAnnouncer",
     "FakeApiKeys",
+    "FakeBreakerStore",
     "FakeClock",
     "FakeDeadLetterBox",
     "FakeDeadLetterQueue",
     "FakeDeadline",
+    "FakeIntake",
     "FakeJournal",
     "FakeObjectStore",
     "FakeResultStore",
     "FakeTagger",
+    "FakeTurnBook",
     "FakeUploadQueue",
     "Retry",
     "World",

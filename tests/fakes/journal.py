@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hangtag.dead_letters import DeadLetter
+from hangtag.failures import HangtagError
+from hangtag.ports import BreakerState
 from hangtag.uploads import Skip, Upload
 
 
@@ -28,6 +30,9 @@ class FakeJournal:
         self.skips: list[Skip] = []
         self.burials: list[DeadLetter] = []
         self.retries: list[Retry] = []
+        self.troubles: list[tuple[str, HangtagError]] = []
+        """What was being done, and what went wrong."""
+        self.breaker_events: list[tuple[str, BreakerState]] = []
         self.mistakes: list[tuple[str, Exception]] = []
 
     def tagged(self, upload: Upload, *, attempt: int, facts: Mapping[str, Any]) -> None:
@@ -43,6 +48,12 @@ class FakeJournal:
         self, uri: str, *, code: str, message: str, attempt: int, delay_seconds: float
     ) -> None:
         self.retries.append(Retry(uri, code, message, attempt, delay_seconds))
+
+    def troubled(self, doing: str, error: HangtagError) -> None:
+        self.troubles.append((doing, error))
+
+    def breaker(self, event: str, state: BreakerState) -> None:
+        self.breaker_events.append((event, state))
 
     def unforeseen(self, uri: str, error: Exception) -> None:
         self.mistakes.append((uri, error))

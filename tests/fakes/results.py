@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from threading import Lock
 
 from hangtag.failures import ResultTooLarge
-from hangtag.ports import Busy, Claim, Clock, Done
-from hangtag.results import Document, to_json
-from hangtag.uploads import Upload
+from hangtag.ports import Busy, CallReason, Calls, Claim, ClaimLost, Clock, Done
+from hangtag.results import Document, to_json, to_timestamp
+from hangtag.uploads import SkipReason, Upload
 from tests.fakes.failing import CanFail
 
 _ITEM_BYTES = 400 * 1024
@@ -18,10 +21,15 @@ class _Item:
     replays: int
     state: str = "NEW"
     claimed_until: float = 0.0
+    token: str = ""
     attempts: int = 0
+    calls: dict[CallReason, int] = field(default_factory=dict)
+    excuse: CallReason | None = None
     sequencer: str | None = None
     result: Document | None = None
     failed: Document | None = None
+    failed_at: str = ""
+    skipped: SkipReason | None = None
     order: str | None = None
 
 
@@ -33,55 +41,120 @@ class FakeResultStore(CanFail):
         self._clock = clock
         self._items: dict[tuple[str, str], _Item] = {}
         self._lock = Lock()
+        self._tokens = count(1)
 
     def claim(
-        self, upload: Upload, *, replays: int, lease_seconds: float
+        self,
+        upload: Upload,
+        *,
+        replays: int,
+        sent_at: float | None,
+        lease_seconds: float,
     ) -> Claim | Done | Busy:
         self._may_fail("claim")
         now = self._clock.now()
         with self._lock:
             item = self._items.setdefault((upload.uri, upload.version), _Item(replays))
             if item.state == "DONE":
-                return Done()
+                return Done(SkipReason.ALREADY_TAGGED)
             if item.state == "CLAIMED" and item.claimed_until >= now:
                 return Busy(item.claimed_until - now)
+            if (
+                item.state == "FAILED"
+                and replays <= item.replays
+                and sent_at is not None
+                and to_timestamp(sent_at) < item.failed_at
+            ):
+                return Done(SkipReason.ALREADY_FAILED)
             begins_anew = item.state == "FAILED" or replays > item.replays
+            if item.excuse is None and item.state == "CLAIMED":
+                item.excuse = CallReason.UNFINISHED
             ran_out = item.state == "CLAIMED" and not begins_anew
             item.attempts = 1 if begins_anew else item.attempts + 1
             item.replays = max(replays, item.replays)
             item.sequencer = upload.sequencer or item.sequencer
             item.state = "CLAIMED"
             item.claimed_until = now + lease_seconds
-            return Claim(item.attempts, deepcopy(item.result), item.sequencer, ran_out)
+            item.token = f"claim-{next(self._tokens)}"
+            return Claim(
+                attempt=item.attempts,
+                unannounced=deepcopy(item.result),
+                sequencer=item.sequencer,
+                ran_out=ran_out,
+                reason=item.excuse
+                or (CallReason.RETRY if item.calls else CallReason.FIRST),
+                calls=dict(item.calls),
+                token=item.token,
+            )
 
-    def release(self, upload: Upload) -> None:
-        self._may_fail("release")
-        self._item(upload).state = "WAITING"
+    def release(
+        self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
+    ) -> None:
+        with self._held("release", upload, claim) as item:
+            item.state = "WAITING"
+            _count(item, claim, calls)
+            _excuse(item, calls, unstored=unstored)
 
-    def withdraw(self, upload: Upload) -> None:
-        self._may_fail("withdraw")
-        self._item(upload).state = "WAITING"
-        self._item(upload).attempts -= 1
+    def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
+        with self._held("withdraw", upload, claim) as item:
+            item.state = "WAITING"
+            item.attempts = claim.attempt - 1
+            _count(item, claim, calls)
 
-    def store_tagged(self, upload: Upload, result: Document) -> None:
-        self._may_fail("store_tagged")
-        if len(to_json(result).encode()) > _ITEM_BYTES:
-            raise ResultTooLarge(f"the result of {upload.uri} does not fit")
-        item = self._item(upload)
-        item.result = deepcopy(result)
-        item.failed = None
-        item.order = upload.order
+    def skip(
+        self,
+        upload: Upload,
+        reason: SkipReason,
+        *,
+        claim: Claim | None,
+        at: str,  # noqa: ARG002 - the fake tells no times
+    ) -> None:
+        if claim is None:
+            self._may_fail("skip")
+            with self._lock:
+                self._items.setdefault(
+                    (upload.uri, upload.version),
+                    _Item(0, state="SKIPPED", skipped=reason),
+                )
+            return
+        with self._held("skip", upload, claim) as item:
+            item.state = "SKIPPED"
+            item.skipped = reason
+            item.attempts = claim.attempt - 1
+            item.failed = item.order = None
 
-    def finish(self, upload: Upload) -> None:
-        self._may_fail("finish")
-        self._item(upload).state = "DONE"
+    def store_tagged(
+        self, upload: Upload, claim: Claim, result: Document, *, calls: Calls
+    ) -> None:
+        with self._held("store_tagged", upload, claim) as item:
+            if len(to_json(result).encode()) > _ITEM_BYTES:
+                raise ResultTooLarge(f"the result of {upload.uri} does not fit")
+            item.result = deepcopy(result)
+            item.failed = item.excuse = item.skipped = None
+            item.order = upload.order
+            _count(item, claim, calls)
 
-    def store_failed(self, upload: Upload, result: Document) -> None:
-        self._may_fail("store_failed")
-        item = self._item(upload)
-        item.failed = deepcopy(result)
-        item.state = "FAILED"
-        item.order = upload.order
+    def finish(self, upload: Upload, claim: Claim) -> None:
+        with self._held("finish", upload, claim) as item:
+            item.state = "DONE"
+
+    def store_failed(
+        self,
+        upload: Upload,
+        claim: Claim,
+        result: Document,
+        *,
+        calls: Calls,
+        unstored: bool,
+    ) -> None:
+        with self._held("store_failed", upload, claim) as item:
+            item.failed = deepcopy(result)
+            item.failed_at = result["failure"]["failedAt"]
+            item.state = "FAILED"
+            item.skipped = None
+            item.order = upload.order
+            _count(item, claim, calls)
+            _excuse(item, calls, unstored=unstored)
 
     def is_superseded(self, upload: Upload) -> bool:
         self._may_fail("is_superseded")
@@ -105,5 +178,34 @@ class FakeResultStore(CanFail):
         _, item = max(ended, key=lambda pair: pair[0])
         return deepcopy(item.failed or item.result)
 
-    def _item(self, upload: Upload) -> _Item:
-        return self._items[(upload.uri, upload.version)]
+    def calls_about(self, upload: Upload) -> Calls:
+        """The counted calls about a version."""
+        return self._items[(upload.uri, upload.version)].calls
+
+    def ended_as(self, upload: Upload) -> str | None:
+        """DONE, FAILED, or why it was skipped; None as long as it has not ended."""
+        item = self._items.get((upload.uri, upload.version))
+        if item is None or item.state not in ("DONE", "FAILED", "SKIPPED"):
+            return None
+        return str(item.skipped) if item.state == "SKIPPED" else item.state
+
+    @contextmanager
+    def _held(self, method: str, upload: Upload, claim: Claim) -> Iterator[_Item]:
+        self._may_fail(method)
+        with self._lock:
+            item = self._items[(upload.uri, upload.version)]
+            if item.token != claim.token:
+                raise ClaimLost(upload.uri)
+            yield item
+
+
+def _count(item: _Item, claim: Claim, calls: Calls) -> None:
+    for reason, number in calls.items():
+        item.calls[reason] = claim.calls.get(reason, 0) + number
+
+
+def _excuse(item: _Item, calls: Calls, *, unstored: bool) -> None:
+    if unstored:
+        item.excuse = CallReason.UNSTORED
+    elif calls:
+        item.excuse = None

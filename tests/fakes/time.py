@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hangtag.ports import Clock, Deadline
 from tests.builders import NOON_SECONDS
 
 
@@ -21,10 +22,26 @@ class FakeClock:
 
 
 class FakeDeadline:
-    """`Deadline` with as much time left as it is told."""
+    """`Deadline` so many *seconds* after an invocation begins; the clock runs against it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, clock: Clock) -> None:
         self.seconds = seconds
+        self._clock = clock
+        self._began = clock.now()
+
+    def begin(self) -> None:
+        """A new invocation."""
+        self._began = self._clock.now()
 
     def seconds_left(self) -> float:
-        return self.seconds
+        return self._began + self.seconds - self._clock.now()
+
+
+class FakePatience:
+    """`Patience` that remembers the deadline."""
+
+    def __init__(self) -> None:
+        self.deadline: Deadline | None = None
+
+    def begin(self, deadline: Deadline) -> None:
+        self.deadline = deadline

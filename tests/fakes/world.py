@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from hangtag.asking import Timing
+from hangtag.breaker import Breaker
 from hangtag.contract import Detection, Language
-from hangtag.pipeline import ImageTransport, Invocation, Pipeline, Policy, Ports
+from hangtag.pipeline import Invocation, Pipeline
 from hangtag.ports import ObjectFacts
+from hangtag.tagging import ImageTransport, Policy, Ports
 from hangtag.uploads import Delivery
 from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
 from tests.fakes.journal import FakeJournal
@@ -12,10 +15,17 @@ from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
 from tests.fakes.results import FakeResultStore
+from tests.fakes.state import (
+    FakeAlarm,
+    FakeBreakerStore,
+    FakeIntake,
+    FakeTurnBook,
+)
 from tests.fakes.tagger import FakeTagger
-from tests.fakes.time import FakeClock, FakeDeadline
+from tests.fakes.time import FakeClock, FakeDeadline, FakePatience
 
 LEASE_SECONDS = 60.0
+TIMING = Timing.of(LEASE_SECONDS)
 
 
 class World:
@@ -30,10 +40,11 @@ class World:
         detection: tuple[Detection, ...] = (),
         max_image_bytes: int = 20 * 1024 * 1024,
         image_transport: ImageTransport = "base64",
+        requests_per_second: float = 0.0,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.clock = FakeClock()
-        self.deadline = FakeDeadline(LEASE_SECONDS)
+        self.deadline = FakeDeadline(LEASE_SECONDS, self.clock)
         self.objects = FakeObjectStore(max_image_bytes=max_image_bytes)
         self.api_keys = FakeApiKeys()
         self.tagger = FakeTagger()
@@ -42,6 +53,14 @@ class World:
         self.dead_letters = FakeDeadLetterQueue()
         self.upload_queue = FakeUploadQueue()
         self.journal = FakeJournal()
+        self.turns = FakeTurnBook(self.clock)
+        self.breaker_store = FakeBreakerStore()
+        self.intake = FakeIntake()
+        self.alarm = FakeAlarm()
+        self.breaker = Breaker(
+            self.breaker_store, self.intake, self.alarm, self.journal, self.clock
+        )
+        self.patience = FakePatience()
         self.pipeline = Pipeline(
             Ports(
                 objects=self.objects,
@@ -51,8 +70,11 @@ class World:
                 announcer=self.announcer,
                 dead_letters=self.dead_letters,
                 upload_queue=self.upload_queue,
+                turns=self.turns,
+                breaker=self.breaker,
                 journal=self.journal,
                 clock=self.clock,
+                patience=self.patience,
             ),
             Policy(
                 language=language,
@@ -60,7 +82,9 @@ class World:
                 max_attempts=max_attempts,
                 retry_base_seconds=retry_base_seconds,
                 lease_seconds=LEASE_SECONDS,
+                timing=TIMING,
                 image_transport=image_transport,
+                requests_per_second=requests_per_second,
             ),
             random_fraction=random_fraction,
         )
@@ -95,4 +119,5 @@ class World:
 
     def tag(self, *deliveries: Delivery) -> tuple[str, ...]:
         """One invocation; the ids of the messages that are handed back."""
+        self.deadline.begin()
         return self.pipeline.tag(deliveries, Invocation("request-1", self.deadline))

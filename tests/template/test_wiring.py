@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from graphlib import TopologicalSorter
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hangtag.breaker import TRY_AGAIN_MINUTES
 from hangtag.settings import TaggingSettings, read_tagger_api_url, variable_of
 from tests.template.cloudformation import ROOT, read_template, references
 
@@ -23,11 +25,13 @@ PARAMETERS = {
     "BatchSize": 10,
     "BatchingWindow": 0,
     "MaxConcurrency": 5,
+    "MaxRequestsPerSecond": 0,
     "MaxAttempts": 5,
     "RetryBaseSeconds": 10,
     "MaxImageBytes": str(20 * 1024 * 1024),
     "FunctionTimeout": 60,
     "VisibilityTimeout": 390,
+    "AlarmEmail": "",
     "MemorySize": 512,
     "LogRetentionDays": 30,
     "PythonRuntime": "python3.13",
@@ -43,6 +47,7 @@ OUTPUTS = {
     "ResultsTopicArn",
     "ApiKeySecretArn",
     "TagUploadsFunctionName",
+    "AlarmsTopicArn",
 }
 
 
@@ -177,7 +182,9 @@ def test_the_role_names_every_action_and_every_resource() -> None:
         )
     }
 
-    assert [one["Sid"] for one in statements if one["Resource"] == "*"] == []
+    # AWS knows no narrower resource for listing mappings
+    everywhere = [one["Action"] for one in statements if one["Resource"] == "*"]
+    assert everywhere == ["lambda:ListEventSourceMappings"]
     # "...*" stands for ...Batch, which the local cloud wants named; AWS has no other such action
     assert {action for action in actions if "*" in action} == {
         "sqs:ChangeMessageVisibility*"
@@ -298,3 +305,25 @@ def test_bad_urls_pass_neither(url: str) -> None:
     assert re.fullmatch(pattern, url) is None
     with pytest.raises(ValueError, match="https://"):
         read_tagger_api_url(url)
+
+
+def test_the_function_may_switch_no_other_functions_mappings() -> None:
+    """The name of what is made after the role is not known; its pattern is."""
+    [statement] = [
+        one
+        for one in properties("TagUploadsRole")["Policies"][0]["PolicyDocument"][
+            "Statement"
+        ]
+        if one["Action"] == "lambda:UpdateEventSourceMapping"
+    ]
+
+    [allowed] = statement["Condition"]["ArnLike"].values()
+    assert "function:${AWS::StackName}-TagUploads-*" in allowed["Fn::Sub"]
+
+
+def test_the_breaker_is_tried_as_often_as_its_message_says() -> None:
+    """Whoever is called plans by it."""
+    schedule = properties("TagUploads")["Events"]["TryAgain"]["Properties"]
+
+    assert schedule["ScheduleExpression"] == f"rate({TRY_AGAIN_MINUTES} minutes)"
+    assert json.loads(schedule["Input"]) == {"hangtag": "try again"}

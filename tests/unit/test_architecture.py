@@ -31,21 +31,35 @@ STANDARD_LIBRARY_AND = {
     "results": {"contract", "failures", "uploads"},
     "dead_letters": {"failures", "uploads"},
     # What is needed from outside, and what is done with it
-    "ports": {"contract", "dead_letters", "results", "uploads"},
-    "asking": {"contract", "failures", "ports"},
-    "pipeline": {
+    "ports": {"contract", "dead_letters", "failures", "results", "uploads"},
+    "pacing": {"ports"},
+    "breaker": {"failures", "ports", "results"},
+    "asking": {"contract", "failures", "pacing", "ports"},
+    "tagging": {
         "asking",
+        "breaker",
         "contract",
         "dead_letters",
         "failures",
+        "pacing",
         "ports",
         "results",
         "uploads",
     },
+    "pipeline": {"dead_letters", "failures", "pacing", "ports", "tagging", "uploads"},
     "replay": {"dead_letters", "failures", "ports", "uploads"},
     # The environment, and the clients
     "settings": {"contract", "pydantic"},
-    "wiring": {"adapters", "boto3", "botocore", "pipeline", "settings"},
+    "wiring": {
+        "adapters",
+        "asking",
+        "boto3",
+        "botocore",
+        "breaker",
+        "pipeline",
+        "settings",
+        "tagging",
+    },
 }
 
 PURE = (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hangtag.contract import Answer, named_values, read_answer
 from hangtag.contract.answer import parse_json
 from hangtag.failures import (
+    MESSAGE_LIMIT,
     BadAnswer,
     HangtagError,
     HttpStatus,
@@ -144,6 +145,22 @@ def test_the_spelling_that_says_something_wins() -> None:
     answer = read(document)
 
     assert answer.not_matched_object == [{"type": "HATS", "tags": []}]
+
+
+def test_two_spellings_that_both_say_something_are_joined() -> None:
+    """What was paid for is kept, once, whoever in the API spells it how."""
+    hat: dict[str, Any] = {"type": "HATS", "tags": []}
+    bag: dict[str, Any] = {"type": "BAGS", "tags": []}
+    sand, stone = {"code": "#e5ccaf"}, {"code": "#8a8a8a"}
+    document = answer_document({"colorDetail": [sand], "colorDetails": [sand, stone]})
+    document["data"]["notMatchedObject"] = [hat]
+    document["notMatchedObject"] = [hat, bag]
+    document["notMatchedObjects"] = [bag]
+
+    answer = read(document)
+
+    assert answer.not_matched_object == [hat, bag]
+    assert answer.objects[0]["tags"] == [{"colorDetails": [sand, stone]}]
 
 
 # ---- what may be missing or odd
@@ -292,6 +309,8 @@ def test_a_status_without_a_code_is_its_own(
         b'{"status": "ok", "data": {"objects": [], "x": NaN}}',
         b'{"status": "ok", "data": {"objects": [], "x": 1e9999999999999999999}}',
         b'{"status": "ok", "data": {"objects": [' + b"[" * 100_000,
+        b'{"status": "ok", "data": {"objects": [], "x": %s}}'
+        % (b"[" * 200 + b"]" * 200),
         b"9" * 10_000,
         b"\xff\xfe",
     ],
@@ -304,6 +323,21 @@ def test_a_2xx_that_is_no_answer_is_a_bad_answer(body: bytes) -> None:
     assert caught.value.kind == "transient"
 
 
+@pytest.mark.parametrize(
+    ("body", "trouble"),
+    [
+        (b"7", "it is JSON, but no object"),
+        (b'{"data": {"objects": {}}}', "objects is no list"),
+        (b'{"data": {"objects": [7]}}', "objects.0 is no object"),
+        (b'{"data": {"objects": [{"tags": [[]]}]}}', "objects.0.tags.0 is no object"),
+    ],
+)
+def test_a_bad_answer_says_what_is_wrong_with_it(body: bytes, trouble: str) -> None:
+    """In the words of JSON: operators need not know ours."""
+    with pytest.raises(BadAnswer, match=f"no Tagger answer: {trouble}: "):
+        read_answer(body, http_status=201)
+
+
 def test_a_bad_answer_shows_what_came_instead() -> None:
     """Its first 200 characters, on one line, without control characters."""
     body = b"<html>\n\x1b[31m" + "봄".encode() * 500
@@ -313,6 +347,42 @@ def test_a_bad_answer_shows_what_came_instead() -> None:
 
     assert "<html>  [31m봄봄" in str(caught.value)
     assert str(caught.value).count("봄") <= 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x" * 10_000,
+        to_body({"status": "x" * 10_000, "data": {}}),
+        to_body({"data": {}, "x": "x" * 10_000}),
+    ],
+)
+def test_a_bad_answer_of_any_length_has_room_for_its_first_characters(
+    body: bytes,
+) -> None:
+    """What is wrong with it does not push out what came."""
+    with pytest.raises(BadAnswer) as caught:
+        read_answer(body, http_status=200)
+
+    assert body[:200].decode() in str(caught.value)
+    assert len(str(caught.value)) <= MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize("status", [201, 401, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"key-1234",
+        b" " * 195 + b"key-1234",
+        to_body(failed_answer_document(609, "key-1234")),
+    ],
+)
+def test_an_echoed_secret_is_in_no_error(status: int, body: bytes) -> None:
+    """Not even the part of it that would stand where the text is cut."""
+    with pytest.raises(HangtagError) as caught:
+        read_answer(body, http_status=status, secret="key-1234")
+
+    assert "key" not in str(caught.value).lower()
 
 
 def test_what_the_api_asks_to_wait_is_kept() -> None:
@@ -416,16 +486,69 @@ def test_any_bytes_are_an_answer_or_one_of_our_errors(body: bytes) -> None:
         read_answer(body, http_status=200)
 
 
-@given(st.lists(objects, max_size=3))
+# An answer that reads, in any mix of spellings and places
+spelled_tags = st.dictionaries(
+    st.sampled_from(
+        [
+            "category",
+            "item",
+            "pairIndex",
+            "colors",
+            "colorDetail",
+            "colorDetails",
+            "new",
+        ]
+    ),
+    named | st.lists(named, max_size=3) | json_values,
+    max_size=5,
+)
+spelled_objects = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["CLOTHING", "SHOES", "SOCKS"])},
+        optional={"tags": st.lists(spelled_tags, max_size=3), "new": json_values},
+    ),
+    max_size=3,
+)
+spelled_parts = {
+    "notMatchedObject": spelled_objects | json_values,
+    "notMatchedObjects": spelled_objects,
+    "notmatchedobjects": spelled_objects,
+    "new": json_values,
+}
+spelled_data = st.fixed_dictionaries(
+    {"objects": spelled_objects},
+    optional={
+        **spelled_parts,
+        "imageInfo": st.lists(named, max_size=2),
+        "imageinfo": st.lists(named, max_size=2) | json_values,
+        "genderInfo": named | json_values,
+    },
+)
+
+
+def leaves_of(value: object) -> set[str]:
+    """Every text, number and truth in it, each as JSON writes it."""
+    if isinstance(value, dict):
+        return set().union(*map(leaves_of, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(leaves_of, value))
+    # Nothing is nothing; and JSON's -0 is a whole number, which has no sign
+    return set() if value is None else {to_json(value).replace("-0", "0", 1)}
+
+
+@given(spelled_data, st.fixed_dictionaries({}, optional=spelled_parts))
+@example({"objects": [], "imageInfo": [1], "imageinfo": [True, Decimal("1.0")]}, {})
 def test_an_answer_written_again_has_every_value_and_digit(
-    found: list[dict[str, Any]],
+    data: dict[str, Any], beside: dict[str, Any]
 ) -> None:
-    """What was paid for is what is kept."""
-    body = to_body({"status": "ok", "data": {"objects": [], "imageInfo": found}})
+    """What was paid for is what is kept, however it was spelled and wherever it stood."""
+    document = {**beside, "status": "ok", "data": data, "error": None}
 
-    answer = read_answer(body, http_status=201)
+    answer = read(document)
 
-    assert to_json(found) == to_json(answer.image_info)
+    again = parse_json(to_json(answer.document()))
+    assert leaves_of(data) | leaves_of(beside) == leaves_of(again)
+    assert read({"status": "ok", "data": again}) == answer
 
 
 def test_a_typical_answer_reads_the_same_when_written_again() -> None:

@@ -243,6 +243,7 @@ def test_both_spellings_of_rfc_2047_are_decoded(encoded: str, expected: str) -> 
         ("tagger-price", "NaN", "299.99"),
         ("tagger-price", "Infinity", "299.99"),
         ("tagger-price", "1_000", "299.99"),
+        ("tagger-price", "\u0663\u0664", "299.99"),
         ("tagger-brand", "=?utf-8?q?=ff?=", "RFC 2047"),
         ("tagger-brand", "=?nothing?b?AAAA?=", "RFC 2047"),
         ("tagger-brand", "=?utf-8?b?A?=", "RFC 2047"),
@@ -259,6 +260,31 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     assert f"x-amz-meta-{key}" in str(caught.value)
     assert repr(value) in str(caught.value)
     assert named in str(caught.value)
+
+
+def test_a_wrong_value_is_named_as_it_was_meant() -> None:
+    """Who uploaded it never saw RFC 2047."""
+    with pytest.raises(InvalidContext, match="tagger-price = '삼만원'"):
+        read({"tagger-price": "=?UTF-8?B?7IK866eM7JuQ?="})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("tagger-detection", "SOCKS" * 350, "ACCESSORY"),
+        ("tagger-language", "x" * 1_900, "ja"),
+        ("tagger-price", "9" * 1_900 + "x", "299.99"),
+        ("tagger-" + "x" * 1_900, "x", "tagger-language"),
+    ],
+)
+def test_a_long_value_leaves_room_for_what_is_allowed(
+    key: str, value: str, allowed: str
+) -> None:
+    """S3 keeps 2 KB of metadata; a failure keeps fewer characters of a message."""
+    with pytest.raises(InvalidContext) as caught:
+        read({key: value})
+
+    assert str(caught.value).endswith(allowed)
 
 
 _metadata_keys = st.sampled_from([*EVERY_FIELD, "tagger-nothing", "other"])

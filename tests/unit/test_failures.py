@@ -11,6 +11,7 @@ from hangtag import failures
 from hangtag.failures import (
     KINDS,
     MESSAGE_LIMIT,
+    BadAnswer,
     Failure,
     HangtagError,
     HttpStatus,
@@ -27,25 +28,26 @@ from tests.builders import NOON, REPOSITORY
 
 LEAVES = list(leaves())
 
-# What the vendor's documentation lists, what has to be done about each, and by whom
-DOCUMENTED: dict[str, tuple[str, str]] = {
-    "500": ("transient", "nobody"),
-    "609": ("auth", "key owner"),
-    "612": ("auth", "key owner"),
-    "623": ("config", "operator"),
-    "801": ("permanent", "Hangtag's developers"),
-    "802": ("permanent", "uploader"),
-    "803": ("permanent", "operator"),
-    "804": ("config", "operator"),
-    "805": ("permanent", "uploader"),
-    "806": ("permanent", "uploader"),
-    "807": ("permanent", "uploader"),
-    "808": ("permanent", "uploader"),
-    "809": ("permanent", "uploader"),
-    "823": ("quota", "account owner"),
-    "824": ("config", "operator"),
-    "825": ("config", "operator"),
-    "826": ("config", "operator"),
+# What is known of the vendor's codes: the meaning, whose turn it is, and what has to be done
+DOCUMENTED: dict[str, tuple[str, str, str]] = {
+    "500": ("internal server error", "nobody", "transient"),
+    "609": ("wrong key or no permission", "key owner", "auth"),
+    "612": ("x-api-key header missing", "key owner", "auth"),
+    "623": ("unknown resource or method", "operator", "config"),
+    # The vendor's page and its translation contradict each other: nobody outside can act
+    "801": ("base64 header (prefix) problem", "Hangtag's developers", "permanent"),
+    "802": ("base64 image could not be read", "uploader", "permanent"),
+    "803": ("image could not be fetched from the url", "operator", "permanent"),
+    "804": ("image.type is neither url nor base64", "operator", "config"),
+    "805": ("format not supported", "uploader", "permanent"),
+    "806": ("aspect ratio not supported", "uploader", "permanent"),
+    "807": ("width or height too small", "uploader", "permanent"),
+    "808": ("width or height too large", "uploader", "permanent"),
+    "809": ("too many bytes", "uploader", "permanent"),
+    "823": ("usage quota exceeded", "account owner", "quota"),
+    "824": ("invalid JSON", "operator", "config"),
+    "825": ("detection value not allowed", "operator, or the uploader", "config"),
+    "826": ("language not supported", "operator", "config"),
 }
 
 _TREE_LINE = re.compile(
@@ -71,6 +73,18 @@ def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
             branches[depth] = found["name"]
             drawn[found["name"]] = (branches.get(depth - 1), found["code"])
     return drawn
+
+
+def page_rows() -> dict[str, dict[str, str]]:
+    """The rows of docs/error-codes.md that are about one code, each by its columns."""
+    page = (REPOSITORY / "docs" / "error-codes.md").read_text(encoding="utf-8")
+    columns = ("code", "meaning", "kind", "source", "who acts", "what to do")
+    rows: dict[str, dict[str, str]] = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == len(columns) and re.fullmatch("`[A-Z0-9_]+`", cells[0]):
+            rows[cells[0].strip("`")] = dict(zip(columns, cells, strict=True))
+    return rows
 
 
 # ---- the tree
@@ -150,18 +164,39 @@ def test_the_documented_codes_have_leaves_of_their_kind() -> None:
     """All that the vendor lists, and nothing invented."""
     ours = {leaf.code: leaf.kind for leaf in LEAVES if leaf.code.isdigit()}
 
-    assert ours == {code: kind for code, (kind, _) in DOCUMENTED.items()}
+    assert ours == {code: kind for code, (_, _, kind) in DOCUMENTED.items()}
 
 
 @pytest.mark.parametrize("code", DOCUMENTED)
 def test_the_page_says_of_a_documented_code_what_the_vendor_says(code: str) -> None:
-    """The page, the tree and the vendor agree: what it is, and whose turn it is."""
-    kind, who = DOCUMENTED[code]
-    page = (REPOSITORY / "docs/error-codes.md").read_text("utf-8")
-    [row] = [line for line in page.splitlines() if line.startswith(f"| `{code}` |")]
-    _, _, _, told_kind, _, told_who, _, _ = (cell.strip() for cell in row.split("|"))
+    """Page and facts agree: what it means, whose turn it is, what is done about it."""
+    meaning, who, kind = DOCUMENTED[code]
 
-    assert (f"`{kind}`", who) == (told_kind, told_who[: len(who)])
+    row = page_rows()[code]
+
+    assert row["meaning"].lower() == f"{meaning}.".lower()
+    assert row["who acts"].removesuffix(" at first") == who
+    assert (row["kind"], row["source"]) == (f"`{kind}`", "`api`")
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
+def test_the_page_says_of_every_leaf_what_the_code_does(
+    leaf: type[HangtagError],
+) -> None:
+    """Page and tree agree, column by column."""
+    assert page_rows()[leaf.code] == {
+        "code": f"`{leaf.code}`",
+        "meaning": leaf.__doc__,
+        "kind": f"`{leaf.kind}`",
+        "source": f"`{leaf.source}`",
+        "who acts": leaf.who,
+        "what to do": leaf.advice,
+    }
+
+
+def test_the_page_has_no_code_that_the_tree_has_not() -> None:
+    """What is listed can happen."""
+    assert set(page_rows()) == {leaf.code for leaf in LEAVES} | {failures.UNCODED}
 
 
 @pytest.mark.parametrize("code", DOCUMENTED)
@@ -170,7 +205,7 @@ def test_a_documented_code_keeps_its_kind_whatever_the_status(code: str) -> None
     for status in (200, 400, 500):
         error = error_from_api(code, "no", http_status=status, retry_after_seconds=3)
 
-        assert (code, DOCUMENTED[code][0]) == (error.code, error.kind)
+        assert (code, DOCUMENTED[code][2]) == (error.code, error.kind)
         assert error.retry_after_seconds == 3
 
 
@@ -187,8 +222,8 @@ def test_other_codes_are_kept_and_judged_by_the_status(status: int, kind: str) -
 
 @pytest.mark.parametrize("status", [400, 407, 408, 409, 428, 429, 430, 499, 500, 599])
 def test_every_status_has_a_kind(status: int) -> None:
-    """Redirects (never followed), 408, 429 and 5xx may go better later, all else not."""
-    later = status in (408, 429) or status >= 500 or status < 400
+    """408, 429 and 5xx may go better later, all else not."""
+    later = status in (408, 429) or status >= 500
 
     assert ("transient" if later else "permanent") == kind_of_http_status(status)
 
@@ -223,6 +258,38 @@ def test_a_long_message_is_cut() -> None:
     failure = Failure.of(InternalError("가" * 5_000), attempts=1, failed_at=NOON)
 
     assert failure.message == "가" * MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "https://b.s3.amazonaws.com/k?X-Amz-Signature=5ecret",
+        "https://b.s3.amazonaws.com/k?a=1&X-Amz-Credential=A%2F5ecret&X-Amz-Signature=x",
+        r'{"url": "https:\/\/b\/k?X-Amz-Date=1\u0026X-Amz-Signature=5ecret"}',
+        '<a href="https://b/k?X-Amz-Date=1&amp;X-Amz-Signature=5ecret">',
+        "fetch?url=https%3A%2F%2Fb%2Fk%3FX-Amz-Date%3D1%26X-Amz-Signature%3D5ecret",
+        "https://b/k?x-amz-signature=5ecret",
+        "data:image/png;base64,5ecret",
+        r"data:image\/png;base64,iVBORw0KGgo5ecret\/AAAA",
+        '{"content": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB5ecret"}',
+        r'{"content": "\/9j\/4AAQSkZJRgABAQAAAQABAAD5ecret\/AA"}',
+    ],
+)
+def test_no_message_has_a_presigned_url_or_an_image(said: str) -> None:
+    """An error's text is logged and buried; whoever is asked may echo what it was sent."""
+    error = BadAnswer(f"it said {said}, sorry")
+
+    assert "5ecret" not in str(error)
+    assert str(error).startswith("it said ")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["x" * 300, "base64 could not be read", "Qk", "X-Amz-Meta", "a/9j/b?c=d&e=f"],
+)
+def test_what_is_no_secret_is_told(said: str) -> None:
+    """Operators need the words of the API."""
+    assert str(BadAnswer(said)) == said
 
 
 # ---- printable text

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from base64 import b64encode
 from hashlib import sha256
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,9 +16,9 @@ from werkzeug.test import Client, TestResponse
 
 from hangtag.contract import DETECTIONS, LANGUAGES
 from hangtag_sandbox import create_app
-from hangtag_sandbox.calls import Call, Calls
+from hangtag_sandbox.calls import Calls
 from hangtag_sandbox.faults import Fault, Faults
-from hangtag_sandbox.limits import MOST_FAULTS
+from hangtag_sandbox.limits import MOST_CONTEXT_CHARACTERS, MOST_FAULTS
 from hangtag_sandbox.orders import BadOrder
 
 KEY = "test-key"
@@ -42,6 +44,14 @@ class Sandbox:
             json={"image": {"type": "base64", "content": content}, "context": context},
             headers={"x-api-key": KEY, "accept-language": "ko"},
         )
+
+    def calls(self, since: float | None = None) -> list[dict[str, Any]]:
+        """The calls it has seen."""
+        query = "" if since is None else f"?since={since}"
+        calls: list[dict[str, Any]] = self.ask(
+            "GET", f"/sandbox/calls{query}"
+        ).get_json()
+        return calls
 
     def code(self, image: bytes) -> int | None:
         """The error code of that answer, None for a good one."""
@@ -447,15 +457,22 @@ def test_a_digest_in_a_path_must_be_one(sandbox: Sandbox) -> None:
 
 def test_calls_are_remembered(sandbox: Sandbox) -> None:
     """Tests count what was paid for, and see what was sent."""
+    began = time.time()
     sandbox.tag(png(), id="A111", price=299.99)
     sandbox.tag(b"no image")
     sandbox.ask("POST", "/tagger/v2.12/tags", {})
 
+    calls = sandbox.calls()
+
+    times = [began, *(call.pop("at") for call in calls), time.time()]
+    assert sorted(times) == times
+    assert all(0 <= call.pop("seconds") < 60 for call in calls)
     assert [
         {
             "sha256": digest(png()),
             "status": 201,
             "code": None,
+            "fault": None,
             "language": "ko",
             "context": {"id": "A111", "price": 299.99},
         },
@@ -463,6 +480,7 @@ def test_calls_are_remembered(sandbox: Sandbox) -> None:
             "sha256": digest(b"no image"),
             "status": 400,
             "code": 805,
+            "fault": None,
             "language": "ko",
             "context": {},
         },
@@ -470,10 +488,106 @@ def test_calls_are_remembered(sandbox: Sandbox) -> None:
             "sha256": None,
             "status": 401,
             "code": 612,
+            "fault": None,
             "language": None,
             "context": None,
         },
-    ] == sandbox.ask("GET", "/sandbox/calls").get_json()
+    ] == calls
+
+
+def test_calls_tell_how_they_were_told_to_go_wrong(sandbox: Sandbox) -> None:
+    """A test that fails shows which fault met which call; a long body is cut short."""
+    steps = [
+        {"status": 429, "body": "", "retryAfter": 2},
+        {},
+        {"delaySeconds": 1.5, "cut": "closed"},
+        {"status": 502, "body": "x" * 1_000},
+    ]
+    sandbox.ask("POST", "/sandbox/faults", {"sequence": steps})
+    for _ in steps:
+        sandbox.tag(png())
+
+    faults = [call["fault"] for call in sandbox.calls()]
+
+    assert faults[:3] == [steps[0], None, steps[2]]
+    assert faults[3] == {"status": 502, "body": "x" * 100}
+
+
+def test_calls_can_be_listed_from_a_time_on(sandbox: Sandbox) -> None:
+    """Whoever looks again sees what is new, and none of it twice."""
+    for level in range(3):
+        sandbox.tag(png(level))
+    first, second, third = sandbox.calls()
+
+    assert [second, third] == sandbox.calls(since=first["at"])
+    assert sandbox.calls(since=third["at"]) == []
+
+
+@pytest.mark.parametrize("since", ["yesterday", "", "nan", "1e999"])
+def test_a_time_that_is_none_is_refused(sandbox: Sandbox, since: str) -> None:
+    """A typo must not pass for a quiet API."""
+    response = sandbox.ask("GET", f"/sandbox/calls?since={since}")
+
+    assert response.status_code == 400
+    assert "no time in seconds" in response.get_json()["error"]
+
+
+def test_a_call_is_listed_while_it_is_under_way() -> None:
+    """Who gives up on a late answer has called all the same."""
+    seen = []
+    client = Client(
+        create_app(
+            [KEY],
+            wait=lambda _: seen.append(client.get("/sandbox/calls").get_json()),
+        )
+    )
+    client.post("/sandbox/faults", json={"delaySeconds": 20})
+    content = f"data:image/png;base64,{b64encode(png()).decode()}"
+
+    client.post(
+        "/tagger/v2.12/tags",
+        json={"image": {"type": "base64", "content": content}},
+        headers={"x-api-key": KEY},
+    )
+
+    ((call,),) = seen
+    assert (call["sha256"], call["fault"]) == (digest(png()), {"delaySeconds": 20})
+    assert (call["status"], call["seconds"]) == (None, None)
+    (ended,) = client.get("/sandbox/calls").get_json()
+    assert (ended["at"], ended["status"]) == (call["at"], 201)
+    assert ended["seconds"] >= 0
+
+
+def test_a_call_that_was_forgotten_under_way_stays_forgotten() -> None:
+    """A straggler of one test is no call of the next."""
+    calls = Calls()
+    with calls.one():
+        calls.clear()
+
+    assert json.loads(calls.to_json()) == []
+
+
+def test_no_two_calls_arrive_at_the_same_time() -> None:
+    """Nor does the order change when the clock is set back."""
+    times = iter([100.0, 100.0, 99.0, 200.0])
+    calls = Calls(clock=lambda: next(times))
+    for _ in range(4):
+        with calls.one():
+            pass
+
+    assert [100.0, 100.000001, 100.000002, 200.0] == [
+        call["at"] for call in json.loads(calls.to_json())
+    ]
+
+
+def test_a_call_on_which_the_sandbox_itself_fails_is_remembered() -> None:
+    """As the 500 that it was answered with."""
+    calls = Calls()
+    with pytest.raises(ZeroDivisionError), calls.one():
+        raise ZeroDivisionError
+
+    (call,) = json.loads(calls.to_json())
+    assert (call["status"], call["code"]) == (500, 500)
 
 
 def test_calls_that_were_told_to_fail_are_remembered_with_their_code(
@@ -498,13 +612,22 @@ def test_calls_can_be_forgotten(sandbox: Sandbox) -> None:
 
 def test_only_the_newest_calls_are_kept() -> None:
     """A long soak does not fill the memory, neither by number nor by length."""
-    few, short = Calls(most=2), Calls(most_bytes=300)
+    few, short = Calls(most=2), Calls(most_bytes=500)
     for status in range(5):
-        few.add(Call(status=status))
-        short.add(Call(status=status, context="x" * 60))
+        for calls in (few, short):
+            with calls.one() as call:
+                call.status, call.context = status, "x" * 60
 
     assert [call["status"] for call in json.loads(few.to_json())] == [3, 4]
     assert [call["status"] for call in json.loads(short.to_json())] == [3, 4]
+
+
+def test_a_long_context_is_not_remembered(sandbox: Sandbox) -> None:
+    """The call is: one giant must not drive all others out of the list."""
+    sandbox.tag(png())
+    sandbox.tag(png(), keywords="x" * MOST_CONTEXT_CHARACTERS)
+
+    assert [{}, None] == [call["context"] for call in sandbox.calls()]
 
 
 @pytest.mark.parametrize(

@@ -274,9 +274,12 @@ def test_fine_colours_have_a_name_in_every_language(
     assert name == tag(0, language)["colorDetails"][0]["name"]
 
 
-def test_nothing_seen_is_nodetc_without_a_gender() -> None:
-    """As the contract's example says it."""
-    assert body(seen=()) == {
+@pytest.mark.parametrize("detection", [(), ("TOP",), ("SHOES", "BAG")])
+def test_nothing_seen_is_nodetc_without_a_gender(
+    detection: tuple[Detection, ...],
+) -> None:
+    """As the contract's example says it, whatever was asked for."""
+    assert body(seen=(), detection=detection) == {
         "status": "ok",
         "data": {"imageInfo": [], "objects": [{"type": "NODETC", "tags": []}]},
         "error": None,

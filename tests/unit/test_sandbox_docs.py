@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 
 from hangtag_sandbox import limits
+from hangtag_sandbox.calls import Call
 from hangtag_sandbox.faults import Fault
 from hangtag_sandbox.fetching import REACHES
 from hangtag_sandbox.judge import http_status
@@ -26,9 +28,14 @@ def test_every_error_has_its_cause_and_its_status_on_the_page() -> None:
 
 def test_every_field_of_a_fault_is_on_the_page() -> None:
     """Whoever writes a test reads here."""
-    fields = {field.alias or name for name, field in Fault.model_fields.items()}
+    names = {field.alias or name for name, field in Fault.model_fields.items()}
 
-    assert set() == {field for field in fields if f"`{field}`" not in PAGE}
+    assert set() == {field for field in names if f"`{field}`" not in PAGE}
+
+
+def test_every_field_of_a_call_is_on_the_page() -> None:
+    """Whoever reads the list, too."""
+    assert [field.name for field in fields(Call) if f"`{field.name}`" not in PAGE] == []
 
 
 def test_every_path_is_on_the_page() -> None:
@@ -53,6 +60,9 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         f"over {limits.MOST_BODY_BYTES // 1024**2} MiB",
         f"in {limits.FETCH_SECONDS:g} s",
         f"up to {limits.MOST_DELAY_SECONDS:g}",
+        f"more than {limits.MOST_CONTEXT_CHARACTERS:,} characters",
+        f"more than {limits.MOST_VALUES:,} values",
+        f"whole in {limits.REQUEST_SECONDS:g} s",
         f"the last {limits.MOST_CALLS:,} tag calls",
     ):
         assert text in PAGE

@@ -224,6 +224,26 @@ def test_a_request_is_judged_field_by_field(
     assert code == refusal.value.code
 
 
+def test_json_of_very_many_values_is_refused_unread() -> None:
+    """A megabyte of them would become a hundred; of a picture's bytes any number are taken."""
+    with pytest.raises(Refused, match="more than 10000 values") as refused:
+        read_document(b"[" + b"[]," * 1_000_000 + b"[]]")
+
+    assert refused.value.code == 824
+
+
+@pytest.mark.parametrize("price", ["1e999999999", "-1e999999999", "1e-999999999"])
+def test_a_price_that_nobody_could_write_out_is_refused_at_once(price: str) -> None:
+    """To make a whole number of it takes hours, and all else would wait."""
+    image = '{"type": "url", "content": "http://127.0.0.1/a.png"}'
+    body = f'{{"image": {image}, "context": {{"price": {price}}}}}'
+
+    with pytest.raises(Refused, match="price") as refused:
+        read_request(read_document(body.encode()))
+
+    assert refused.value.code == 824
+
+
 def test_the_code_825_names_the_word_and_the_nine_allowed() -> None:
     """An error names the value and the way out."""
     with pytest.raises(Refused, match=r"'SOCKS' cannot be detected.*ACCESSORY"):

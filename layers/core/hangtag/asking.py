@@ -1,39 +1,95 @@
 """
 How the API is asked: once, and once more where its answer says how to ask better.
 
-Every call beyond the first has its reason here: a fresh key, no prefix, or the wait that the API
-itself asked for.
+Every call is counted by its reason; those beyond the first have theirs here: a fresh key, no
+prefix, or the wait that the API itself asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Self
 
 from hangtag.contract import Answer, Base64Body, Context, Language, RequestBody, UrlBody
 from hangtag.failures import HangtagError, KeyNotSent, KeyRefused, PrefixRefused
-from hangtag.ports import ApiKeys, Clock, Deadline, StoredImage, Tagger
-
-RESERVE_SECONDS = 3.0
-"""Kept at an invocation's end for storing, announcing, burying and handing back."""
+from hangtag.pacing import Pace
+from hangtag.ports import ApiKeys, CallReason, Clock, Deadline, StoredImage, Tagger
 
 API_TIMEOUT_SECONDS = 30.0
 """The longest wait for one answer, also where the invocation would have time for more."""
 
-LEAST_SECONDS = 1.0
-"""A call that has less time than this is not begun: it would be paid for and lost."""
+
+LONGEST_WAIT_SECONDS = 900.0
+"""No invocation has more time; a person who waits without a deadline has not more patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How an invocation's time is divided; everything in seconds."""
+
+    aws_connect: float
+    """The longest wait for a connection to AWS."""
+    aws_read: float
+    """The longest wait for AWS to go on answering."""
+    last_aws: float
+    """No request to AWS begins with less than this left: it could not end in time."""
+    reserve: float
+    """Kept at the end for storing, announcing, burying and handing back."""
+    least_call: float
+    """A call of the API that has less time than this is not begun: it would be paid and lost."""
+
+    @classmethod
+    def of(cls, function_timeout: float) -> Self:
+        """
+        The division for a function that is stopped after *function_timeout* seconds.
+
+        Parts of it, because functions may have 5 seconds or 900, within what AWS's services
+        answer in on a bad day and what nobody should wait for.
+        """
+        connect = _within(0.3, function_timeout / 30, 2.0)
+        read = _within(0.8, function_timeout / 8, 5.0)
+        once = connect + read
+        return cls(
+            aws_connect=connect,
+            aws_read=read,
+            # With the second that botocore may wait between its two tries
+            last_aws=once + 1.0,
+            reserve=once + 1.5,
+            least_call=_within(1.0, function_timeout / 6, 10.0),
+        )
+
+
+def _within(least: float, value: float, most: float) -> float:
+    return max(least, min(value, most))
 
 
 class OutOfTime(Exception):
-    """There is no time left for a call; nothing was asked and nothing is wrong."""
+    """There is no time left for a call; nothing is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is known of one attempt when it comes to asking."""
+
+    deadline: Deadline
+    pace: Pace
+    reason: CallReason
+    """Why its first call is made."""
+    calls: Counter[CallReason] = field(default_factory=Counter)
+    """The calls that were begun, counted as they are."""
 
 
 class Asker:
     """Asks the Tagger API about images."""
 
-    def __init__(self, tagger: Tagger, api_keys: ApiKeys, clock: Clock) -> None:
+    def __init__(
+        self, tagger: Tagger, api_keys: ApiKeys, clock: Clock, timing: Timing
+    ) -> None:
         self._tagger = tagger
         self._api_keys = api_keys
         self._clock = clock
+        self._timing = timing
 
     def ask_about(
         self,
@@ -41,49 +97,51 @@ class Asker:
         context: Context,
         *,
         language: Language,
-        deadline: Deadline,
+        asking: Asking,
+        reason: CallReason | None = None,
     ) -> Answer:
         """
-        The answer about an image that is sent along.
+        The answer about an image that is sent along; *reason*, if not the attempt's own.
 
         Raises:
-            HangtagError: As `Tagger.ask` and `ApiKeys.key`.
-            OutOfTime: Before anything was asked.
+            HangtagError: As `Tagger.ask`, `ApiKeys.key` and `Pace.wait`.
+            OutOfTime: There is no time for a call, or for another one.
+            TurnRefused: As `Pace.wait`.
         """
-
-        def body(*, with_prefix: bool) -> RequestBody:
-            return Base64Body(image.content, image.media_type, context, with_prefix)
-
-        return self._ask(body, language, deadline)
+        body, bare = (
+            Base64Body(image.content, image.media_type, context, with_prefix)
+            for with_prefix in (True, False)
+        )
+        return self._ask(
+            body, language, asking, reason or asking.reason, without_prefix=bare
+        )
 
     def ask_about_url(
-        self,
-        url: str,
-        context: Context,
-        *,
-        language: Language,
-        deadline: Deadline,
+        self, url: str, context: Context, *, language: Language, asking: Asking
     ) -> Answer:
         """The answer about an image that the API fetches from *url*. Raises like `ask_about`."""
-
-        def body(*, with_prefix: bool) -> RequestBody:  # noqa: ARG001 - a URL has none
-            return UrlBody(url, context)
-
-        return self._ask(body, language, deadline)
+        return self._ask(UrlBody(url, context), language, asking, asking.reason)
 
     def _ask(
-        self, body: Callable[..., RequestBody], language: Language, deadline: Deadline
+        self,
+        body: RequestBody,
+        language: Language,
+        asking: Asking,
+        reason: CallReason,
+        *,
+        without_prefix: RequestBody | None = None,
     ) -> Answer:
+        """Raises like `ask_about`; *without_prefix* is the same question, where it has a prefix."""
         api_key = self._api_keys.key()
         key_is_fresh = has_waited = False
-        with_prefix = True
         while True:
-            left = deadline.seconds_left() - RESERVE_SECONDS
-            if left < LEAST_SECONDS:
-                raise OutOfTime
+            self._seconds_for_a_call(asking.deadline)
+            asking.pace.wait()
+            left = self._seconds_for_a_call(asking.deadline)
+            asking.calls[reason] += 1
             try:
                 return self._tagger.ask(
-                    body(with_prefix=with_prefix),
+                    body,
                     language=language,
                     api_key=api_key,
                     timeout_seconds=min(left, API_TIMEOUT_SECONDS),
@@ -94,22 +152,41 @@ class Asker:
                 if fresh_key in (None, api_key):
                     raise
                 api_key, key_is_fresh = fresh_key, True
+                reason = CallReason.FRESH_KEY
             except PrefixRefused:
                 # The API's documentation contradicts itself about the prefix.
-                if not with_prefix:
+                if without_prefix is None:
                     raise
-                with_prefix = False
+                body, without_prefix = without_prefix, None
+                reason = CallReason.WITHOUT_PREFIX
             except HangtagError as error:
                 wait = error.retry_after_seconds
-                if has_waited or wait is None or not _fits(wait, deadline):
+                if (
+                    has_waited
+                    or wait is None
+                    or not self._may_pass(error, wait, asking)
+                ):
                     raise
                 self._clock.sleep(wait)
                 has_waited = True
+                reason = CallReason.RETRY
 
+    def _seconds_for_a_call(self, deadline: Deadline) -> float:
+        left = deadline.seconds_left() - self._timing.reserve
+        if left < self._timing.least_call:
+            raise OutOfTime
+        return left
 
-def _fits(wait_seconds: float, deadline: Deadline) -> bool:
-    """Whether after the wait there is still time for an answer, not just for a call."""
-    return (
-        wait_seconds + API_TIMEOUT_SECONDS / 2
-        < deadline.seconds_left() - RESERVE_SECONDS
-    )
+    def _may_pass(self, error: HangtagError, wait: float, asking: Asking) -> bool:
+        """
+        Whether waiting can help.
+
+        Not against a refusal, nor without time for an answer, not just for a call, after the
+        wait.
+        """
+        seconds_left = min(asking.deadline.seconds_left(), LONGEST_WAIT_SECONDS)
+        left = seconds_left - self._timing.reserve
+        return (
+            error.kind in ("transient", "quota")
+            and wait + API_TIMEOUT_SECONDS / 2 < left
+        )

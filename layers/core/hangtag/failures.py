@@ -32,6 +32,7 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     │   ├── ResultsUnavailable    RESULTS_UNAVAILABLE
     │   ├── AnnouncementFailed    ANNOUNCEMENT_FAILED
     │   ├── QueueUnavailable      QUEUE_UNAVAILABLE
+    │   ├── IntakeUnavailable     INTAKE_UNAVAILABLE
     │   └── InternalError         INTERNAL_ERROR
     ├── AuthError: the key
     │   ├── KeyRefused            609
@@ -66,12 +67,16 @@ Kind = Literal["permanent", "transient", "auth", "quota", "config", "uncoded"]
 Source = Literal["api", "image", "aws", "event", "internal"]
 """Where a failure comes from."""
 
+_EVERYBODYS = (
+    "everybody's: buried at once, and after five in a row all others wait on the queue"
+)
+
 KINDS: dict[Kind, str] = {
     "permanent": "this image never: buried at once",
     "transient": "later: retried, buried when all attempts have failed",
-    "auth": "the API key: retried, buried when all attempts have failed",
-    "quota": "the account's quota: retried, buried when all attempts have failed",
-    "config": "the stack asks wrongly: retried, buried when all attempts have failed",
+    "auth": f"the API key, {_EVERYBODYS}",
+    "quota": f"the account's quota, {_EVERYBODYS}",
+    "config": f"the stack asks wrongly, {_EVERYBODYS}",
     "uncoded": "no code on the letter: SQS itself moved it, or somebody put it there",
 }
 
@@ -81,12 +86,16 @@ UNCODED = "UNCODED"
 MESSAGE_LIMIT = 1_000
 """Characters of a failure's message that are kept."""
 
+_MESSAGE_TAKEN = 4 * MESSAGE_LIMIT  # looked at: a presigned URL alone may have 2,000
+
 
 class HangtagError(Exception):
     """
     The root of the tree.
 
     A leaf states its `code`, `kind` and `source`, `who` acts on it and the `advice` for them.
+    Its message, cut to `MESSAGE_LIMIT`, is logged and buried: no image and no presigned URL gets
+    into it, whatever the other side echoes.
     """
 
     code: str
@@ -98,7 +107,7 @@ class HangtagError(Exception):
     def __init__(
         self, message: str, *, retry_after_seconds: float | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(without_secrets(message[:_MESSAGE_TAKEN])[:MESSAGE_LIMIT])
         self.retry_after_seconds = retry_after_seconds
         """Seconds the other side asked us to wait before the next try, if it said so."""
 
@@ -288,6 +297,15 @@ class QueueUnavailable(TransientError):
     advice = "If it stays: check the queues and the role's access to them."
 
 
+class IntakeUnavailable(TransientError):
+    """Lambda did not tell of, or not switch, the event source mapping."""
+
+    code = "INTAKE_UNAVAILABLE"
+    source = "aws"
+    who = "operator"
+    advice = "Check the permission to list and update event source mappings, then do it again."
+
+
 class InternalError(TransientError):
     """A mistake of ours: an exception nobody foresaw."""
 
@@ -319,7 +337,7 @@ class ApiInternalError(TransientError):
 
 
 class KeyRefused(AuthError):
-    """Wrong key, or a key without permission."""
+    """Wrong key or no permission."""
 
     code = "609"
     source = "api"
@@ -328,7 +346,7 @@ class KeyRefused(AuthError):
 
 
 class KeyNotSent(AuthError):
-    """The x-api-key header is missing."""
+    """x-api-key header missing."""
 
     code = "612"
     source = "api"
@@ -355,7 +373,7 @@ class ResourceUnknown(ConfigError):
 
 
 class PrefixRefused(PermanentError):
-    """A problem with the data-URI prefix."""
+    """Base64 header (prefix) problem."""
 
     code = "801"
     source = "api"
@@ -364,7 +382,7 @@ class PrefixRefused(PermanentError):
 
 
 class Base64Refused(PermanentError):
-    """The base64 image could not be read."""
+    """Base64 image could not be read."""
 
     code = "802"
     source = "api"
@@ -373,7 +391,7 @@ class Base64Refused(PermanentError):
 
 
 class UrlNotFetched(PermanentError):
-    """The image could not be fetched from the URL."""
+    """Image could not be fetched from the URL."""
 
     code = "803"
     source = "api"
@@ -575,8 +593,7 @@ class Failure:
         return cls(
             code=error.code,
             kind=error.kind,
-            message=printable(_without_signatures(str(error))).strip()[:MESSAGE_LIMIT]
-            or type(error).__name__,
+            message=printable(str(error)).strip() or type(error).__name__,
             source=error.source,
             attempts=attempts,
             failed_at=failed_at,
@@ -594,9 +611,27 @@ class Failure:
         }
 
 
-def _without_signatures(text: str) -> str:
-    """*text* without what makes a presigned URL one; the API may tell the URL it was given."""
-    return re.sub(r"([?&]X-Amz-[A-Za-z-]+=)[^&\s\"'<>]*", r"\1...", text)
+def shortened(text: str, longest: int = 200) -> str:
+    """*text*, cut where it is longer than that; so that a message has room for what follows."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def without_secrets(text: str) -> str:
+    """*text* without images as base64 and without what makes a presigned URL one."""
+    return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
+
+
+# However it is escaped: in JSON, in HTML, in another URL. Base64 without its prefix is told by
+# the first bytes of the six formats.
+_SECRETS = re.compile(
+    r"""
+      (?i:X-Amz-[A-Z-]+(?:=|%3D))[^\s"'<>]*
+    | (base64,)[A-Za-z0-9+/=\\%]+
+    | (?<![A-Za-z0-9+/])
+      (?:iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|Qk|\\?/9j\\?/)[A-Za-z0-9+/=\\%]{24,}
+    """,
+    re.VERBOSE,
+)
 
 
 def printable(text: str) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from hangtag.contract import Answer, Language, RequestBody
 from hangtag.dead_letters import DeadLetter
+from hangtag.failures import HangtagError
 from hangtag.results import Announcement, Document
-from hangtag.uploads import Skip, Upload
+from hangtag.uploads import Skip, SkipReason, Upload
 
 
 class Clock(Protocol):
@@ -34,6 +36,14 @@ class Deadline(Protocol):
 
     def seconds_left(self) -> float:
         """Seconds until the function is stopped."""
+        ...
+
+
+class Patience(Protocol):
+    """What ends waits for AWS in time."""
+
+    def begin(self, deadline: Deadline) -> None:
+        """From now on no request to AWS begins that could not end before *deadline*."""
         ...
 
 
@@ -140,9 +150,36 @@ class Tagger(Protocol):
         ...
 
 
+class CallReason(StrEnum):
+    """Why the API is called about an upload; every call has one, and is counted by it."""
+
+    FIRST = "FIRST"
+    """Nobody has asked about this version yet."""
+    RETRY = "RETRY"
+    """A call before this one failed."""
+    FRESH_KEY = "FRESH_KEY"
+    """The key was refused and has been changed since it was read."""
+    WITHOUT_PREFIX = "WITHOUT_PREFIX"
+    """The data-URI prefix was refused."""
+    AS_BASE64 = "AS_BASE64"
+    """The API could not fetch the image from its URL."""
+    UNSTORED = "UNSTORED"
+    """There was an answer, and the table stayed down until the function's time was over."""
+    UNFINISHED = "UNFINISHED"
+    """The attempt before this one was cut off, by a crash or a timeout; it may have been paid."""
+
+
+Calls = Mapping[CallReason, int]
+"""How many calls there were for each reason."""
+
+
+class ClaimLost(Exception):
+    """Another worker has taken the upload over, because the claim's lease had run out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on an upload, until the lease ends."""
+    """The right to work on an upload, until the lease ends or another worker takes over."""
 
     attempt: int
     """From 1; a replay begins anew."""
@@ -152,11 +189,19 @@ class Claim:
     """The upload's, also where this event came without one but an earlier one did not."""
     ran_out: bool
     """Whether the attempt before this one was never finished."""
+    reason: CallReason
+    """Why a call that is made now is made."""
+    calls: Calls
+    """The calls of all attempts before."""
+    token: str
+    """Tells this claim from every other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The upload's result is stored and announced."""
+    """There is nothing to do for this delivery, and why."""
+
+    reason: SkipReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,27 +214,58 @@ class Busy:
 
 class ResultStore(Protocol):
     """
-    One item per object version: its claim, its attempts, its result.
+    One item per object version: its claim, its attempts and calls, its result.
 
     Versions of one key never overwrite each other; the newest is the one whose `Upload.order`
-    is the highest among those that have ended. All methods raise `ResultsUnavailable`.
+    is the highest among those that have ended. All methods raise `ResultsUnavailable`; those
+    that are given a claim raise `ClaimLost` and change nothing where it holds no longer. Their
+    *calls* are those of this attempt.
     """
 
     def claim(
-        self, upload: Upload, *, replays: int, lease_seconds: float
+        self,
+        upload: Upload,
+        *,
+        replays: int,
+        sent_at: float | None,
+        lease_seconds: float,
     ) -> Claim | Done | Busy:
-        """Begin an attempt, unless the upload is done or another worker is at it."""
+        """
+        Begin an attempt, unless the upload is done or another worker is at it.
+
+        *sent_at* (seconds since 1970) tells a copy of what has failed, sent before it did, from
+        a replay of it, sent after.
+        """
         ...
 
-    def release(self, upload: Upload) -> None:
-        """Give the claim back: the upload is tried again later."""
+    def release(
+        self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
+    ) -> None:
+        """
+        Give the claim back: the upload is tried again later.
+
+        *unstored*: there was an answer, and it could not be stored.
+        """
         ...
 
-    def withdraw(self, upload: Upload) -> None:
+    def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
         """Give the claim back as if it had not been made: the attempt does not count."""
         ...
 
-    def store_tagged(self, upload: Upload, result: Document) -> None:
+    def skip(
+        self, upload: Upload, reason: SkipReason, *, claim: Claim | None, at: str
+    ) -> None:
+        """
+        The upload ends without having been asked about; *at* is ISO 8601, UTC.
+
+        The attempt does not count: should the upload come again, it is looked at again. Without
+        a claim, what is known of the upload already stays as it is.
+        """
+        ...
+
+    def store_tagged(
+        self, upload: Upload, claim: Claim, result: Document, *, calls: Calls
+    ) -> None:
         """
         Keep a TAGGED result.
 
@@ -198,16 +274,151 @@ class ResultStore(Protocol):
         """
         ...
 
-    def finish(self, upload: Upload) -> None:
+    def finish(self, upload: Upload, claim: Claim) -> None:
         """The stored result is announced, or never will be: there is nothing left to do."""
         ...
 
-    def store_failed(self, upload: Upload, result: Document) -> None:
-        """Keep a FAILED result and the notification that a replay needs."""
+    def store_failed(
+        self,
+        upload: Upload,
+        claim: Claim,
+        result: Document,
+        *,
+        calls: Calls,
+        unstored: bool,
+    ) -> None:
+        """
+        Keep a FAILED result and the notification that a replay needs.
+
+        *unstored* as in `release`.
+        """
         ...
 
     def is_superseded(self, upload: Upload) -> bool:
-        """Whether a newer version of the same key has ended."""
+        """Whether a newer version of the same key has ended as TAGGED or FAILED."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Moments at which calls may be begun, evenly spread."""
+
+    first: float
+    """Seconds since 1970."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoTurn:
+    """All moments in question are taken."""
+
+    next: float
+    """The first that is free, in seconds since 1970."""
+
+
+class TurnBook(Protocol):
+    """
+    Who may call the API when: one book for all instances of the function.
+
+    Raises `ResultsUnavailable`.
+    """
+
+    def reserve(
+        self, line: str, count: int, *, every: float, earliest: float, latest: float
+    ) -> Turns | NoTurn:
+        """
+        Up to *count* turns of a *line*, *every* so many seconds.
+
+        The first is the first that is free from *earliest* on; none is after *latest*. What
+        was free before and not taken is gone: a pause earns no burst.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """What is known about faults that are everybody's."""
+
+    row: int = 0
+    """Failures of that kind since the last success."""
+    code: str | None = None
+    """Of the last of them."""
+    message: str | None = None
+    opened_at: str | None = None
+    """ISO 8601, UTC; None while the breaker is closed."""
+    paused_at: str | None = None
+    """ISO 8601, UTC; since when an operator has paused tagging, None where nobody has."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether uploads wait until the fault is mended."""
+        return self.opened_at is not None
+
+
+class BreakerStore(Protocol):
+    """The breaker's state, one for all instances. All methods raise `ResultsUnavailable`."""
+
+    def read(self) -> BreakerState:
+        """How it stands; possibly as it stood a second ago."""
+        ...
+
+    def count_failure(self, code: str, message: str) -> int:
+        """One more failure in the row; the row's length with it."""
+        ...
+
+    def open(self, *, at: str) -> bool:
+        """Open it (*at* is ISO 8601, UTC); False where it was open."""
+        ...
+
+    def end_row(self) -> None:
+        """A success: the row begins anew. An open breaker stays open."""
+        ...
+
+    def try_again(self) -> None:
+        """Let uploads through, but keep the row: the next failure opens it again."""
+        ...
+
+    def pause(self, *, at: str) -> None:
+        """Note that an operator wants no uploads taken (*at* is ISO 8601, UTC)."""
+        ...
+
+    def reset(self) -> None:
+        """Closed, no row, not paused."""
+        ...
+
+
+class Intake(Protocol):
+    """What hands uploads from the queue to the function: the event source mapping."""
+
+    def is_running(self) -> bool:
+        """
+        Whether uploads are taken from the queue.
+
+        Raises:
+            IntakeUnavailable: Lambda refused or failed, or there is no such mapping.
+        """
+        ...
+
+    def switch(self, *, on: bool) -> None:
+        """
+        Take uploads from the queue, or leave them there; at most a minute until it is so.
+
+        Raises:
+            IntakeUnavailable: Lambda refused or failed, or there is no such mapping.
+        """
+        ...
+
+
+class Alarm(Protocol):
+    """Where somebody is called who can mend what the function cannot."""
+
+    def call(self, subject: str, text: str) -> None:
+        """
+        Say it.
+
+        Raises:
+            AnnouncementFailed: SNS refused or failed.
+        """
         ...
 
 
@@ -284,6 +495,14 @@ class Journal(Protocol):
 
     def unforeseen(self, uri: str, error: Exception) -> None:
         """An exception that is a mistake of ours, with its traceback."""
+        ...
+
+    def troubled(self, doing: str, error: HangtagError) -> None:
+        """Something beside the uploads went wrong; they do not suffer from it."""
+        ...
+
+    def breaker(self, event: str, state: BreakerState) -> None:
+        """The breaker was opened, tried or closed."""
         ...
 
 

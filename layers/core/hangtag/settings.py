@@ -53,9 +53,11 @@ class TaggingSettings(BaseModel):
     retry_base_seconds: float = Field(ge=0)
     max_image_bytes: int = Field(ge=1)
     function_timeout: float = Field(ge=1)
+    max_requests_per_second: float = Field(ge=0)
     api_key_secret_arn: str = Field(min_length=1)
     results_table: str = Field(min_length=1)
     results_topic_arn: str = Field(min_length=1)
+    alarms_topic_arn: str = Field(min_length=1)
     upload_queue_url: str = Field(min_length=1)
     dead_letter_queue_url: str = Field(min_length=1)
 

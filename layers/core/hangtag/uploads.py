@@ -31,6 +31,8 @@ class SkipReason(StrEnum):
     """The object version was deleted or overwritten before its turn came."""
     ALREADY_TAGGED = "ALREADY_TAGGED"
     """This version's result is stored and announced."""
+    ALREADY_FAILED = "ALREADY_FAILED"
+    """A copy of what has failed since it was sent; its dead letter tells of it."""
     SUPERSEDED = "SUPERSEDED"
     """A newer version of the same key has ended already."""
 
@@ -78,13 +80,14 @@ class Upload:
         """
         What tells this version from the key's others: the version id, or the etag without one.
 
-        At most 1,000 bytes of UTF-8, so that it fits into a DynamoDB sort key.
+        An event that names neither is told from others by its place in their order. At most
+        1,000 bytes of UTF-8, so that it fits into a DynamoDB sort key.
         """
         if self.version_id is not None:
             return _bounded("version:", self.version_id)
         if self.etag is not None:
             return _bounded("etag:", self.etag)
-        raise ValueError(f"{self.uri} has neither version id nor etag")
+        return f"event:{self.order}"
 
     @property
     def order(self) -> str:
@@ -131,6 +134,8 @@ class Skip:
 
     reason: SkipReason
     uri: str | None
+    upload: Upload | None = None
+    """The object version that ends so; None where none arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +162,17 @@ class Delivery:
     """How often an operator has replayed it."""
     receives: int = 1
     """How often SQS has handed it out, this time included; hand-backs count, too."""
+    sent_at: float | None = None
+    """When it was put on the queue, in seconds since 1970; None where SQS did not say."""
 
 
 def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
     """
     The deliveries of a Lambda event, or None for an event that did not come through SQS.
+
+    Raises:
+        UnreadableEvent: It says that it came through SQS, but lacks what SQS always tells. To
+            answer with a message id that is none would bring back the whole batch, for ever.
     """
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list) or not records:
@@ -171,15 +182,29 @@ def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
         for record in records
     ):
         return None
-    return tuple(
-        Delivery(
-            message_id=record["messageId"],
-            receipt_handle=record["receiptHandle"],
-            body=record["body"],
-            replays=read_replays(record.get("messageAttributes") or {}),
-            receives=max(1, _count(_receives_of(record))),
-        )
-        for record in records
+    return tuple(_delivery_of(record) for record in records)
+
+
+def _delivery_of(record: Mapping[str, Any]) -> Delivery:
+    for name in ("messageId", "receiptHandle", "body"):
+        if not isinstance(record.get(name), str) or not (
+            record[name] or name == "body"
+        ):
+            raise UnreadableEvent(
+                f"a record of eventSource aws:sqs has no {name}: this is no event of SQS; "
+                "to invoke the function by hand, send the S3 notification itself"
+            )
+    attributes = record.get("messageAttributes") or {}
+    told = record.get("attributes") or {}
+    sent = _count(str(told.get("SentTimestamp", "")))
+    return Delivery(
+        message_id=record["messageId"],
+        receipt_handle=record["receiptHandle"],
+        body=record["body"],
+        # A letter that AWS's own redrive moved back still has its code; that is a replay, too.
+        replays=read_replays(attributes) + ("ErrorCode" in attributes),
+        receives=max(1, _count(str(told.get("ApproximateReceiveCount", "")))),
+        sent_at=sent / 1000 if sent else None,
     )
 
 
@@ -195,12 +220,8 @@ def read_count(attributes: Mapping[str, Any], name: str) -> int:
     return _count(text)
 
 
-def _receives_of(record: Mapping[str, Any]) -> str:
-    return str((record.get("attributes") or {}).get("ApproximateReceiveCount", ""))
-
-
 def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 def read_body(body: str) -> tuple[Entry, ...]:
@@ -398,7 +419,7 @@ def _upload_or_marker(
         record=record,
     )
     if key.endswith("/") and upload.size == 0:
-        return Skip(SkipReason.FOLDER_MARKER, upload.uri)
+        return Skip(SkipReason.FOLDER_MARKER, upload.uri, upload)
     return upload
 
 

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from hangtag.adapters.aws_patience import AwsPatience
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
 from hangtag.adapters.http_tagger import HttpTagger
+from hangtag.adapters.lambda_intake import LambdaIntake
 from hangtag.adapters.log_journal import LogJournal
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
-from hangtag.adapters.sns_announcer import SnsAnnouncer
+from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
     SqsDeadLetterQueue,
     SqsUploadQueue,
 )
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.pipeline import Pipeline, Policy, Ports
+from hangtag.asking import Timing
+from hangtag.breaker import Breaker
+from hangtag.pipeline import Pipeline
 from hangtag.settings import TaggingSettings
+from hangtag.tagging import Policy, Ports
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -30,39 +36,58 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-def tagging_pipeline(settings: TaggingSettings, logger: Logger) -> Pipeline:
-    """The pipeline of TagUploads, on AWS."""
+def tagging_pipeline(
+    settings: TaggingSettings, logger: Logger, *, function_name: str
+) -> Pipeline:
+    """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
     session = boto3.Session()
-    config = client_config(connections=settings.batch_size)
+    timing = Timing.of(settings.function_timeout)
+    patience = AwsPatience(seconds=timing.last_aws)
+    config = client_config(
+        connections=settings.batch_size,
+        connect_seconds=timing.aws_connect,
+        read_seconds=timing.aws_read,
+    )
     clock = SystemClock()
-    sqs = session.client("sqs", config=config)
+    journal = LogJournal(logger)
+    sqs = patience.watch_over(session.client("sqs", config=config))
+    sns = patience.watch_over(session.client("sns", config=config))
+    dynamodb = patience.watch_over(session.client("dynamodb", config=config))
+    secrets = patience.watch_over(session.client("secretsmanager", config=config))
+    # Presigned URLs are signed the old way else, which KMS does not take
+    s3 = patience.watch_over(
+        session.client("s3", config=config.merge(Config(signature_version="s3v4")))
+    )
     return Pipeline(
         Ports(
             objects=S3Objects(
-                # Presigned URLs are signed the old way else, which KMS does not take
-                session.client(
-                    "s3", config=config.merge(Config(signature_version="s3v4"))
-                ),
+                s3,
                 max_image_bytes=settings.max_image_bytes,
+                check_patience=patience.check,
             ),
-            api_keys=SecretsManagerKey(
-                session.client("secretsmanager", config=config),
-                settings.api_key_secret_arn,
-                clock,
-            ),
+            api_keys=SecretsManagerKey(secrets, settings.api_key_secret_arn, clock),
             tagger=HttpTagger(settings.tagger_api_url, connections=settings.batch_size),
-            results=DynamoDBResults(
-                session.client("dynamodb", config=config),
-                settings.results_table,
-                clock,
-            ),
-            announcer=SnsAnnouncer(
-                session.client("sns", config=config), settings.results_topic_arn
-            ),
+            results=DynamoDBResults(dynamodb, settings.results_table, clock),
+            announcer=SnsAnnouncer(sns, settings.results_topic_arn),
             dead_letters=SqsDeadLetterQueue(sqs, settings.dead_letter_queue_url),
             upload_queue=SqsUploadQueue(sqs, settings.upload_queue_url),
-            journal=LogJournal(logger),
+            turns=DynamoDBTurns(dynamodb, settings.results_table, clock),
+            breaker=Breaker(
+                DynamoDBBreaker(dynamodb, settings.results_table),
+                LambdaIntake(
+                    lambda: patience.watch_over(
+                        session.client("lambda", config=config)
+                    ),
+                    function_name=function_name,
+                    queue_name=settings.upload_queue_url.rpartition("/")[2],
+                ),
+                SnsAlarm(sns, settings.alarms_topic_arn),
+                journal,
+                clock,
+            ),
+            journal=journal,
             clock=clock,
+            patience=patience,
         ),
         Policy(
             language=settings.language,
@@ -70,23 +95,31 @@ def tagging_pipeline(settings: TaggingSettings, logger: Logger) -> Pipeline:
             max_attempts=settings.max_attempts,
             retry_base_seconds=settings.retry_base_seconds,
             lease_seconds=settings.function_timeout,
+            timing=timing,
             image_transport=settings.image_transport,
+            requests_per_second=settings.max_requests_per_second,
         ),
     )
 
 
-def client_config(*, connections: int = 10) -> Config:
+def client_config(
+    *,
+    connections: int = 10,
+    connect_seconds: float = 2.0,
+    read_seconds: float = 10.0,
+) -> Config:
     """
     Patience and connections of the AWS clients.
 
     A connection for each thread; timeouts that fit several times into an invocation (botocore's
-    own are a minute each).
+    own are a minute each), and one second try. What lasts longer is tried again by those who
+    know how much time there is.
     """
     return Config(
-        connect_timeout=2,
-        read_timeout=10,
+        connect_timeout=connect_seconds,
+        read_timeout=read_seconds,
         max_pool_connections=max(10, connections),
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": 2},
     )
 
 

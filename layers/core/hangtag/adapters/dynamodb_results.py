@@ -3,17 +3,20 @@ The results, in DynamoDB: one item per object version.
 
     uri             partition key, s3://bucket/key
     version         sort key, see `Upload.version`
-    state           CLAIMED, WAITING (for a retry), FAILED or DONE
+    state           CLAIMED, WAITING (for a retry), SKIPPED, FAILED or DONE
     claimedUntil    epoch milliseconds; the lease of a CLAIMED item
     claimToken      of the claim that was made last
     sequencer       of the last event that had one
     attempts        begun since the upload arrived or was replayed
+    calls:REASON    calls of the API, see `CallReason`
+    excuse          why the next call is made, where it may be the second that is paid
+    skipped         why a SKIPPED item is
     replays         the highest count of replays a delivery came with
     result          the TAGGED result, from the moment it is stored
     failed          the FAILED result, until the upload is tagged after all
     notification    with `failed`: what a replay sends, should the dead letter have expired
     order           see `Upload.order`; only once the version has ended: the index `newest`
-    statusShard     e.g. TAGGED#3; with `endedAt` (ISO 8601) the index `ended`
+    statusShard     e.g. TAGGED#3 or OBJECT_GONE#3; with `endedAt` (ISO 8601) the index `ended`
 """
 
 from __future__ import annotations
@@ -29,9 +32,17 @@ from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
 from hangtag.failures import ResultsUnavailable, ResultTooLarge
-from hangtag.ports import Busy, Claim, Clock, Done
-from hangtag.results import Document
-from hangtag.uploads import Upload
+from hangtag.ports import (
+    Busy,
+    CallReason,
+    Calls,
+    Claim,
+    ClaimLost,
+    Clock,
+    Done,
+)
+from hangtag.results import Document, to_timestamp
+from hangtag.uploads import SkipReason, Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,8 +63,10 @@ ENDED_INDEX: Final = "ended"
 
 _CLAIMABLE = (
     "attribute_not_exists(#uri) OR (replays >= :replays AND "
-    "(#state = :waiting OR (#state = :claimed AND claimedUntil < :now)))"
+    "(#state IN (:waiting, :skipped) OR (#state = :claimed AND claimedUntil < :now)))"
 )
+_HOLDS = "claimToken = :token"
+_CALLS = "calls:"
 
 
 class DynamoDBResults:
@@ -67,14 +80,20 @@ class DynamoDBResults:
     # ---- for the pipeline
 
     def claim(
-        self, upload: Upload, *, replays: int, lease_seconds: float
+        self,
+        upload: Upload,
+        *,
+        replays: int,
+        sent_at: float | None,
+        lease_seconds: float,
     ) -> Claim | Done | Busy:
         now = self._milliseconds()
+        # Tells our own claim again, should botocore repeat a call whose answer was lost
+        token = uuid.uuid4().hex
         values = {
             ":claimed": "CLAIMED",
             ":until": now + int(lease_seconds * 1000),
-            # Tells our own claim again, should botocore repeat a call whose answer was lost
-            ":token": uuid.uuid4().hex,
+            ":token": token,
             ":replays": replays,
             ":one": 1,
         }
@@ -82,28 +101,45 @@ class DynamoDBResults:
             old = self._take(
                 upload,
                 "replays = if_not_exists(replays, :replays) ADD attempts :one",
-                {**values, ":waiting": "WAITING", ":now": now},
+                {**values, ":waiting": "WAITING", ":skipped": "SKIPPED", ":now": now},
                 _CLAIMABLE,
             )
         except _NotClaimable as refusal:
-            return self._claim_anew(upload, refusal.item, values, now)
-        return Claim(
+            return self._claim_anew(upload, refusal.item, values, now, sent_at)
+        return _claim_of(
+            upload,
+            old,
             attempt=int(old.get("attempts", 0)) + 1,
-            unannounced=old.get("result"),
-            sequencer=upload.sequencer or old.get("sequencer"),
             ran_out=old.get("state") == "CLAIMED",
+            token=token,
         )
 
     def _claim_anew(
-        self, upload: Upload, old: Document, values: dict[str, Any], now: int
+        self,
+        upload: Upload,
+        old: Document,
+        values: dict[str, Any],
+        now: int,
+        sent_at: float | None,
     ) -> Claim | Done | Busy:
         """An item that is done, being worked on, or back after it had failed."""
-        if old.get("claimToken") == values[":token"]:
-            return _first_claim(upload, old, attempt=int(old["attempts"]))
+        token = values[":token"]
+        mine = {**old, "state": "WAITING"}  # nobody's before, as far as one can tell
+        if old.get("claimToken") == token:
+            attempt = int(old["attempts"])
+            return _claim_of(upload, mine, attempt=attempt, ran_out=False, token=token)
         if old["state"] == "DONE":
-            return Done()
+            return Done(SkipReason.ALREADY_TAGGED)
         if old["state"] == "CLAIMED" and int(old["claimedUntil"]) >= now:
             return Busy((int(old["claimedUntil"]) - now) / 1000)
+        is_replay = values[":replays"] > int(old["replays"])
+        if (
+            old["state"] == "FAILED"
+            and not is_replay
+            and sent_at is not None
+            and to_timestamp(sent_at) < str(old["endedAt"])
+        ):
+            return Done(SkipReason.ALREADY_FAILED)
         try:
             self._take(
                 upload,
@@ -119,9 +155,10 @@ class DynamoDBResults:
                 "AND replays = :old_replays",
             )
         except _NotClaimable as refusal:
-            if refusal.item.get("claimToken") != values[":token"]:
+            if refusal.item.get("claimToken") != token:
                 return Busy(1.0)  # another worker was faster by a moment
-        return _first_claim(upload, old, attempt=1)
+        # Not run out: a replay has all its attempts again. What was cut off may still be paid.
+        return _claim_of(upload, old, attempt=1, ran_out=False, token=token)
 
     def _take(
         self,
@@ -147,45 +184,78 @@ class DynamoDBResults:
             with translated(ResultsUnavailable, f"claiming {upload.uri}"):
                 return from_items(
                     self._update(
-                        upload, expression + counting, values, condition=condition
+                        upload,
+                        expression + counting,
+                        values,
+                        condition=condition,
+                        and_return_old=True,
                     )
                 )
         except ResultsUnavailable as error:
-            item = _item_of_failed_condition(error)
+            item = item_of_failed_condition(error)
             if item is None:
                 raise
             raise _NotClaimable(from_items(item)) from error
 
-    def release(self, upload: Upload) -> None:
-        with translated(ResultsUnavailable, f"releasing {upload.uri}"):
-            self._update(
-                upload,
-                "SET #state = :waiting REMOVE claimedUntil",
-                {":waiting": "WAITING"},
-            )
+    def release(
+        self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
+    ) -> None:
+        change = _Change()
+        change.set("#state", "WAITING")
+        change.remove("claimedUntil")
+        change.count(claim, calls)
+        change.excuse(claim, calls, unstored=unstored)
+        self._end(upload, claim, change, doing="releasing")
 
-    def withdraw(self, upload: Upload) -> None:
-        with translated(ResultsUnavailable, f"withdrawing from {upload.uri}"):
-            self._update(
-                upload,
-                "SET #state = :waiting REMOVE claimedUntil ADD attempts :minus_one",
-                {":waiting": "WAITING", ":minus_one": -1},
-            )
+    def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
+        change = _Change()
+        change.set("#state", "WAITING")
+        change.set("attempts", claim.attempt - 1)
+        change.remove("claimedUntil")
+        change.count(claim, calls)
+        change.keep_excuse(claim)
+        self._end(upload, claim, change, doing="withdrawing from")
 
-    def store_tagged(self, upload: Upload, result: Document) -> None:
+    def skip(
+        self, upload: Upload, reason: SkipReason, *, claim: Claim | None, at: str
+    ) -> None:
+        change = _Change()
+        change.set("#state", "SKIPPED")
+        change.set("skipped", reason)
+        change.set("statusShard", status_shard(reason, upload))
+        change.set("endedAt", at)
+        if claim is not None:
+            change.set("attempts", claim.attempt - 1)
+            change.keep_excuse(claim)
+            change.remove("claimedUntil", "failed", "notification", "#order")
+            self._end(upload, claim, change, doing="skipping")
+            return
+        change.set("attempts", 0)
+        change.set("replays", 0)
         try:
-            with translated(ResultsUnavailable, f"storing the result of {upload.uri}"):
+            with translated(ResultsUnavailable, f"skipping {upload.uri}"):
                 self._update(
                     upload,
-                    "SET #result = :result, #order = :order, statusShard = :shard, "
-                    "endedAt = :ended REMOVE failed, notification",
-                    {
-                        ":result": result,
-                        ":order": upload.order,
-                        ":shard": status_shard("TAGGED", upload),
-                        ":ended": result["taggedAt"],
-                    },
+                    change.expression(),
+                    change.values,
+                    condition="attribute_not_exists(#uri)",
                 )
+        except ResultsUnavailable as error:
+            if item_of_failed_condition(error) is None:
+                raise
+
+    def store_tagged(
+        self, upload: Upload, claim: Claim, result: Document, *, calls: Calls
+    ) -> None:
+        change = _Change()
+        change.set("#result", result)
+        change.set("#order", upload.order)
+        change.set("statusShard", status_shard("TAGGED", upload))
+        change.set("endedAt", result["taggedAt"])
+        change.count(claim, calls)
+        change.remove("failed", "notification", "excuse", "skipped")
+        try:
+            self._end(upload, claim, change, doing="storing the result of")
         except RecursionError as error:
             raise ResultTooLarge(f"{upload.uri}: nested too deeply") from error
         except ResultsUnavailable as error:
@@ -193,28 +263,50 @@ class DynamoDBResults:
                 raise ResultTooLarge(str(error)) from error
             raise
 
-    def finish(self, upload: Upload) -> None:
-        with translated(ResultsUnavailable, f"finishing {upload.uri}"):
-            self._update(
-                upload, "SET #state = :done REMOVE claimedUntil", {":done": "DONE"}
-            )
+    def finish(self, upload: Upload, claim: Claim) -> None:
+        change = _Change()
+        change.set("#state", "DONE")
+        change.remove("claimedUntil")
+        self._end(upload, claim, change, doing="finishing")
 
-    def store_failed(self, upload: Upload, result: Document) -> None:
-        with translated(ResultsUnavailable, f"storing the failure of {upload.uri}"):
-            self._update(
-                upload,
-                "SET failed = :failed, notification = :notification, "
-                "#state = :state, #order = :order, statusShard = :shard, "
-                "endedAt = :ended REMOVE claimedUntil",
-                {
-                    ":failed": result,
-                    ":notification": upload.notification(),
-                    ":state": "FAILED",
-                    ":order": upload.order,
-                    ":shard": status_shard("FAILED", upload),
-                    ":ended": result["failure"]["failedAt"],
-                },
-            )
+    def store_failed(
+        self,
+        upload: Upload,
+        claim: Claim,
+        result: Document,
+        *,
+        calls: Calls,
+        unstored: bool,
+    ) -> None:
+        change = _Change()
+        change.set("#state", "FAILED")
+        change.set("failed", result)
+        change.set("notification", upload.notification())
+        change.set("#order", upload.order)
+        change.set("statusShard", status_shard("FAILED", upload))
+        change.set("endedAt", result["failure"]["failedAt"])
+        change.count(claim, calls)
+        change.excuse(claim, calls, unstored=unstored)
+        change.remove("claimedUntil", "skipped")
+        self._end(upload, claim, change, doing="storing the failure of")
+
+    def _end(
+        self, upload: Upload, claim: Claim, change: _Change, *, doing: str
+    ) -> None:
+        """What only the holder of the claim may change."""
+        try:
+            with translated(ResultsUnavailable, f"{doing} {upload.uri}"):
+                self._update(
+                    upload,
+                    change.expression(),
+                    {**change.values, ":token": claim.token},
+                    condition=_HOLDS,
+                    names=change.names,
+                )
+        except ResultsUnavailable as error:
+            if item_of_failed_condition(error) is None:
+                raise
+            raise ClaimLost(upload.uri) from error
 
     def is_superseded(self, upload: Upload) -> bool:
         with translated(ResultsUnavailable, f"looking for newer than {upload.uri}"):
@@ -289,31 +381,85 @@ class DynamoDBResults:
         expression: str,
         values: Mapping[str, Any],
         *,
-        condition: str | None = None,
+        condition: str,
+        names: Mapping[str, str] | None = None,
+        and_return_old: bool = False,
     ) -> Item:
-        used = expression + (condition or "")
-        names = {
-            f"#{name}": name
-            for name in ("uri", "state", "result", "order")
-            if f"#{name}" in used
-        }
+        used = expression + condition
         order: UpdateItemInputTypeDef = {
             "TableName": self._table,
             "Key": {"uri": {"S": upload.uri}, "version": {"S": upload.version}},
             "UpdateExpression": expression,
-            "ExpressionAttributeNames": names,
+            "ConditionExpression": condition,
             "ExpressionAttributeValues": {
                 name: to_attribute(value) for name, value in values.items()
             },
         }
-        if condition:
-            order["ConditionExpression"] = condition
+        if and_return_old:
             order["ReturnValues"] = "ALL_OLD"
             order["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        reserved = {
+            f"#{name}": name
+            for name in ("uri", "state", "result", "order")
+            if f"#{name}" in used
+        }
+        if reserved or names:
+            order["ExpressionAttributeNames"] = {**reserved, **(names or {})}
         return dict(self._client.update_item(**order).get("Attributes") or {})
 
     def _milliseconds(self) -> int:
         return int(self._clock.now() * 1000)
+
+
+class _Change:
+    """What an update sets and removes, as it is put together."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.names: dict[str, str] = {}
+        self._sets: list[str] = []
+        self._removes: list[str] = []
+
+    def set(self, name: str, value: object) -> None:
+        """Set the attribute of this name."""
+        placeholder = f":value{len(self.values)}"
+        self.values[placeholder] = value
+        self._sets.append(f"{name} = {placeholder}")
+
+    def remove(self, *names: str) -> None:
+        """Remove attributes, as far as they are there."""
+        self._removes += names
+
+    def count(self, claim: Claim, calls: Calls) -> None:
+        """Add the calls of this attempt; absolute numbers, so that a repetition adds nothing."""
+        for reason, number in calls.items():
+            placeholder = f"#calls{len(self.names)}"
+            self.names[placeholder] = _CALLS + reason
+            self.set(placeholder, claim.calls.get(reason, 0) + number)
+
+    def keep_excuse(self, claim: Claim) -> None:
+        """A call that may be the second to be paid is still to be made."""
+        if claim.reason in _EXCUSES:
+            self.set("excuse", claim.reason)
+
+    def excuse(self, claim: Claim, calls: Calls, *, unstored: bool) -> None:
+        """What the next call has for an excuse, should it be the second to be paid."""
+        if unstored:
+            self.set("excuse", CallReason.UNSTORED)
+        elif calls:
+            self.remove("excuse")
+        else:
+            self.keep_excuse(claim)
+
+    def expression(self) -> str:
+        """The update expression."""
+        expression = "SET " + ", ".join(self._sets)
+        if self._removes:
+            expression += " REMOVE " + ", ".join(self._removes)
+        return expression
+
+
+_EXCUSES = (CallReason.UNSTORED, CallReason.UNFINISHED)
 
 
 def status_shard(status: str, upload: Upload) -> str:
@@ -379,16 +525,39 @@ class _NotClaimable(Exception):
         self.item = item
 
 
-def _first_claim(upload: Upload, item: Document, *, attempt: int) -> Claim:
+def _claim_of(
+    upload: Upload, old: Document, *, attempt: int, ran_out: bool, token: str
+) -> Claim:
+    """A claim on an item that was *old* before."""
+    calls = {
+        reason: int(old[_CALLS + reason])
+        for reason in CallReason
+        if _CALLS + reason in old
+    }
+    excuse = _excuse(old)
+    if excuse is not None:
+        reason = CallReason(excuse)
+    else:
+        reason = CallReason.RETRY if calls else CallReason.FIRST
     return Claim(
         attempt=attempt,
-        unannounced=item.get("result"),
-        sequencer=upload.sequencer or item.get("sequencer"),
-        ran_out=False,
+        unannounced=old.get("result"),
+        sequencer=upload.sequencer or old.get("sequencer"),
+        ran_out=ran_out,
+        reason=reason,
+        calls=calls,
+        token=token,
     )
 
 
-def _item_of_failed_condition(error: ResultsUnavailable) -> Item | None:
+def _excuse(old: Document) -> str | None:
+    if old.get("excuse"):
+        return str(old["excuse"])
+    return CallReason.UNFINISHED if old.get("state") == "CLAIMED" else None
+
+
+def item_of_failed_condition(error: ResultsUnavailable) -> Item | None:
+    """The item whose condition did not hold, if that was the error; `{}` where there is none."""
     cause = error.__cause__
     if not isinstance(cause, ClientError):
         return None

@@ -7,15 +7,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import IO, cast
+from http.client import HTTPResponse
+from io import BufferedReader, RawIOBase
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader
-from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    ReadTimeoutError,
+)
 
 from hangtag.contract import Answer, Language, RequestBody, read_answer
 from hangtag.failures import ApiTimeout, ApiUnreachable, BadAnswer
+
+if TYPE_CHECKING:
+    import socket
+
+    from _typeshed import WriteableBuffer
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -36,7 +50,7 @@ class HttpTagger:
         self._url = url
         self._session = _Session()
         # A retry of requests' own would be a call that nobody counted.
-        adapter = HTTPAdapter(pool_maxsize=connections, max_retries=0)
+        adapter = _Adapter(pool_maxsize=connections, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -63,18 +77,23 @@ class HttpTagger:
                     "user-agent": "hangtag",
                     "x-api-key": api_key,
                 },
-                timeout=(connect_seconds, timeout_seconds),
+                # The total is for connecting, sending and the whole answer; the type that
+                # requests declares has none, but it takes one
+                timeout=cast(
+                    "float", Timeout(connect=connect_seconds, total=timeout_seconds)
+                ),
                 allow_redirects=False,
                 stream=True,
             ) as response,
         ):
-            body = _read_all(response, ends)
+            body = _read_all(response)
             status = response.status_code
             headers = response.headers
         return read_answer(
             body,
             http_status=status,
             retry_after_seconds=_retry_after(headers, now=time.time()),
+            secret=api_key,
         )
 
 
@@ -102,16 +121,76 @@ class _Session(requests.Session):
         return None
 
 
-def _read_all(response: requests.Response, ends: float) -> bytes:
-    """The whole body; requests' own timeout starts anew with every byte that arrives."""
+class _TimedReader(RawIOBase):
+    """A socket's bytes as long as there is time; its own timeout starts anew with each read."""
+
+    def __init__(self, raw: RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._ends = time.monotonic() + (sock.gettimeout() or 0.0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """A response whose headers and body arrive, all together, within the socket's timeout."""
+
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method)
+        self.fp = BufferedReader(_TimedReader(self.fp.detach(), sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except TimeoutError as error:
+            # urllib3 takes it for an answer that is late
+            raise ConnectTimeoutError(self, "no TLS handshake in time") from error
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+def _read_all(response: requests.Response) -> bytes:
+    """The whole body, as far as it is no longer than an answer can be."""
     body = bytearray()
     # What has arrived: to wait for a whole piece could take a trickle's time.
     while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
             raise BadAnswer(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
-        if time.monotonic() > ends:
-            raise requests.ReadTimeout
     return bytes(body)
 
 
@@ -132,11 +211,23 @@ def _translated(
         ) from error
     except DecodeError as error:
         raise BadAnswer(f"the answer cannot be unpacked: {error}") from error
-    except InvalidHeader:
-        # Its text repeats the header, which may be the key.
+    except (InvalidHeader, UnicodeEncodeError):
+        # They repeat the header, which may be the key.
         raise ApiUnreachable(f"{url}: a header is not valid HTTP") from None
     except (requests.RequestException, HTTPError) as error:
+        if _came_of_a_timeout(error):
+            raise ApiTimeout(f"{url} did not take the question in time") from error
         raise ApiUnreachable(f"{url}: {error}") from error
+
+
+def _came_of_a_timeout(error: BaseException) -> bool:
+    """A timeout while sending is, to requests, a connection that broke."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _retry_after(headers: Mapping[str, str], *, now: float) -> float | None:

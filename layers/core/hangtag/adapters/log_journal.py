@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import printable
+from hangtag.failures import HangtagError, printable
+from hangtag.ports import BreakerState
 from hangtag.uploads import Skip, Upload
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ class LogJournal:
 
     def skipped(self, skip: Skip) -> None:
         self._logger.info(
-            "skipped", extra={"uri": skip.uri or "", "reason": str(skip.reason)}
+            "skipped",
+            extra={
+                "uri": skip.uri or "",
+                "version": skip.upload.version if skip.upload else "",
+                "reason": str(skip.reason),
+            },
         )
 
     def buried(self, letter: DeadLetter) -> None:
@@ -59,6 +65,23 @@ class LogJournal:
                 "reason": printable(message),
                 "attempt": attempt,
                 "delaySeconds": delay_seconds,
+            },
+        )
+
+    def troubled(self, doing: str, error: HangtagError) -> None:
+        self._logger.warning(
+            "troubled",
+            extra={"doing": doing, "code": error.code, "reason": printable(str(error))},
+        )
+
+    def breaker(self, event: str, state: BreakerState) -> None:
+        self._logger.warning(
+            "breaker",
+            extra={
+                "event": event,
+                "row": state.row,
+                "code": state.code or "",
+                "reason": printable(state.message or ""),
             },
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,9 +39,16 @@ _NO_SUCH_RANGE = 416
 class S3Objects:
     """`ObjectStore` on S3."""
 
-    def __init__(self, client: S3Client, *, max_image_bytes: int) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        *,
+        max_image_bytes: int,
+        check_patience: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
         self._max_image_bytes = max_image_bytes
+        self._check_patience = check_patience
 
     def find(self, upload: Upload) -> ObjectFacts | None:
         try:
@@ -67,7 +75,7 @@ class S3Objects:
             self._check_size(upload, size)
             first_bytes = body.read(SIGNATURE_BYTES)
             kind = require_media_type(first_bytes, upload.uri)
-            content = _filled(upload, body, first_bytes, size=size)
+            content = self._filled(upload, body, first_bytes, size=size)
         return StoredImage(content, kind, found["Metadata"])
 
     def peek(self, upload: Upload) -> ImageHead | None:
@@ -114,6 +122,24 @@ class S3Objects:
         except BotoCoreError as error:
             raise ObjectUnavailable(f"{upload.uri}: {error}") from error
 
+    def _filled(
+        self, upload: Upload, body: StreamingBody, first_bytes: bytes, *, size: int
+    ) -> bytearray:
+        """The whole image, filled in place: joining pieces would hold it twice."""
+        content = bytearray(size)
+        content[: len(first_bytes)] = first_bytes
+        filled = len(first_bytes)
+        while filled < size:
+            self._check_patience()  # a trickle keeps every timeout
+            chunk = body.read(_CHUNK_BYTES)
+            if not chunk:
+                raise ObjectUnavailable(
+                    f"{upload.uri} ended after {filled:,} of {size:,} bytes"
+                )
+            content[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+        return content
+
     def _check_size(self, upload: Upload, size: int) -> None:
         if size == 0:
             raise EmptyImage(f"{upload.uri} has no bytes")
@@ -121,24 +147,6 @@ class S3Objects:
             raise ImageTooLarge(
                 f"{upload.uri} has {size:,} bytes; MaxImageBytes is {self._max_image_bytes:,}"
             )
-
-
-def _filled(
-    upload: Upload, body: StreamingBody, first_bytes: bytes, *, size: int
-) -> bytearray:
-    """The whole image, filled in place: joining pieces would hold it twice."""
-    content = bytearray(size)
-    content[: len(first_bytes)] = first_bytes
-    filled = len(first_bytes)
-    while filled < size:
-        chunk = body.read(_CHUNK_BYTES)
-        if not chunk:
-            raise ObjectUnavailable(
-                f"{upload.uri} ended after {filled:,} of {size:,} bytes"
-            )
-        content[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
-    return content
 
 
 def _is_gone(error: ClientError) -> bool:

@@ -32,6 +32,8 @@ from hangtag.failures import (
     HttpStatus,
     error_from_api,
     printable,
+    shortened,
+    without_secrets,
 )
 
 NOTHING_DETECTED = "NODETC"
@@ -181,10 +183,16 @@ class Answer:
 
 
 def read_answer(
-    body: bytes, *, http_status: int, retry_after_seconds: float | None = None
+    body: bytes,
+    *,
+    http_status: int,
+    retry_after_seconds: float | None = None,
+    secret: str = "",
 ) -> Answer:
     """
     The answer in *body*, judged by the body first and by its HTTP status then.
+
+    *secret* stands in no error's text, also where the API echoes it.
 
     Raises:
         HangtagError: The leaf for the code in the body (`UnlistedApiCode` for a number that is
@@ -199,22 +207,25 @@ def read_answer(
         document = None
         trouble = f"it is not JSON ({error})"
     else:
-        trouble = f"it is a JSON {type(document).__name__}, not an object"
+        trouble = "it is JSON, but no object"
 
     if isinstance(document, dict):
         code = _error_code(document)
         if code is not None:
             raise error_from_api(
                 code,
-                _error_message(document) or f"the API refused with {code}",
+                _hidden(_error_message(document), secret)
+                or f"the API refused with {code}",
                 http_status=http_status,
                 retry_after_seconds=retry_after_seconds,
             )
     if 300 <= http_status < 400:
-        raise ApiRedirected(f"the API answered HTTP {http_status}: {_excerpt(body)}")
+        raise ApiRedirected(
+            f"the API answered HTTP {http_status}: {_excerpt(body, secret)}"
+        )
     if not 200 <= http_status < 300:
         raise HttpStatus(
-            f"the API answered HTTP {http_status}: {_excerpt(body)}",
+            f"the API answered HTTP {http_status}: {_excerpt(body, secret)}",
             http_status=http_status,
             retry_after_seconds=retry_after_seconds,
         )
@@ -224,7 +235,7 @@ def read_answer(
         except ValueError as error:
             trouble = str(error)
     raise BadAnswer(
-        f"HTTP {http_status}, but no Tagger answer: {trouble}: {_excerpt(body)}",
+        f"HTTP {http_status}, but no Tagger answer: {trouble}: {_excerpt(body, secret)}",
         retry_after_seconds=retry_after_seconds,
     )
 
@@ -238,7 +249,7 @@ def parse_json(body: bytes | str) -> Any:
     """
     try:
         return _whole_characters(
-            json.loads(body, parse_float=_number, parse_constant=_no_number)
+            json.loads(body, parse_float=_number, parse_constant=_no_number), _DEEPEST
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -260,15 +271,21 @@ def _number(digits: str) -> Decimal:
         raise ValueError(f"{digits[:40]} is beyond all numbers") from error
 
 
-def _whole_characters(value: Any) -> Any:
+_DEEPEST = 100
+"""Lists in lists that are read: far more than an answer has, far less than harms a reader."""
+
+
+def _whole_characters(value: Any, deepest: int) -> Any:
     r"""JSON can spell half a character ("\ud800"), which nothing else can carry."""
+    if deepest < 0:
+        raise ValueError("nested too deeply")
     if isinstance(value, str):
         return value.encode("utf-8", errors="replace").decode()
     if isinstance(value, list):
-        return [_whole_characters(part) for part in value]
+        return [_whole_characters(part, deepest - 1) for part in value]
     if isinstance(value, dict):
         return {
-            _whole_characters(name): _whole_characters(part)
+            _whole_characters(name, deepest): _whole_characters(part, deepest - 1)
             for name, part in value.items()
         }
     return value
@@ -293,21 +310,23 @@ def _error_code(document: dict[str, Any]) -> str | None:
     return None
 
 
-def _error_message(document: dict[str, Any]) -> str | None:
+def _error_message(document: dict[str, Any]) -> str:
     message = document["error"].get("message")
-    return message if isinstance(message, str) else None
+    return message if isinstance(message, str) else ""
 
 
 def _read_success(document: dict[str, Any]) -> Answer:
     """Raises ValueError where the document is no successful answer."""
     status = document.get("status")
     if status is not None and status != "ok":
-        raise ValueError(f"its status is {status!r}, without an error code")
+        raise ValueError(
+            f"its status is {shortened(repr(status))}, without an error code"
+        )
     data = document.get("data")
     if not isinstance(data, dict):
         raise ValueError("it has no data")
 
-    parts = _one_spelling({**_root_parts(document), **data})
+    parts = _joined_parts(_one_spelling(data), _one_spelling(_root_parts(document)))
     if "objects" not in parts:
         raise ValueError("its data has no objects")
     try:
@@ -315,7 +334,8 @@ def _read_success(document: dict[str, Any]) -> Answer:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise ValueError(f"{where}: {first['msg']}") from error
+        expected = _EXPECTED.get(first["type"], first["msg"])
+        raise ValueError(f"{where} is {expected}") from error
 
     return Answer(
         objects=[_one_object(found) for found in parts["objects"] or []],
@@ -341,21 +361,48 @@ _TAG_SPELLINGS = {"colordetail": "colorDetails", "colordetails": "colorDetails"}
 _NOTHING_SPELLINGS = {"no detected product", "nodetc"}
 
 
+# In JSON's words, not in Python's
+_EXPECTED = {"tuple_type": "no list", "model_type": "no object"}
+
+
 def _root_parts(document: dict[str, Any]) -> dict[str, Any]:
     """`notMatchedObject` has been seen beside `data`, too; what is unknown there is kept."""
     envelope = {"status", "data", "error"}
     return {name: value for name, value in document.items() if name not in envelope}
 
 
+def _joined_parts(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return second | {
+        name: _joined(value, second[name]) if name in second else value
+        for name, value in first.items()
+    }
+
+
 def _one_spelling(
     parts: dict[str, Any], spellings: Mapping[str, str] = _DATA_SPELLINGS
 ) -> dict[str, Any]:
+    """The same parts under the names that are given out; what says something is not lost."""
     renamed: dict[str, Any] = {}
     for name, value in parts.items():
         spelling = spellings.get(name.lower(), name)
-        if renamed.get(spelling) in (None, []):
+        if spelling not in renamed:
             renamed[spelling] = value
+        else:
+            renamed[spelling] = _joined(renamed[spelling], value)
     return renamed
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Two spellings of one part, both of which may say something."""
+    # By repr, not by ==: to Python 1 is 1.0 and True
+    if second in (None, []) or repr(second) == repr(first):
+        return first
+    if first in (None, []):
+        return second
+    first = first if isinstance(first, list) else [first]
+    second = second if isinstance(second, list) else [second]
+    told = {repr(part) for part in first}
+    return [*first, *(part for part in second if repr(part) not in told)]
 
 
 def _one_object(found: Any) -> Any:
@@ -380,7 +427,11 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _excerpt(body: bytes) -> str:
+def _excerpt(body: bytes, secret: str) -> str:
     """What came, as far as it fits: the first 200 characters."""
-    text = printable(body[:800].decode("utf-8", errors="replace")).strip()
-    return text[:200] or "(empty)"
+    text = _hidden(body[:4_000].decode("utf-8", errors="replace"), secret)
+    return printable(without_secrets(text)).strip()[:200] or "(empty)"
+
+
+def _hidden(text: str, secret: str) -> str:
+    return text.replace(secret, "...") if secret else text

@@ -18,7 +18,7 @@ from typing import Annotated, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hangtag.failures import InvalidContext
+from hangtag.failures import InvalidContext, shortened
 
 Language = Literal["en", "ko", "zh", "ja"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -167,7 +167,8 @@ def read_detection(text: str) -> tuple[Detection, ...]:
     for word in words:
         if word not in known:
             raise ValueError(
-                f"{word!r} cannot be detected; allowed are {', '.join(DETECTIONS)}"
+                f"{shortened(repr(word))} cannot be detected; "
+                f"allowed are {', '.join(DETECTIONS)}"
             )
     return tuple(known[word] for word in words)
 
@@ -182,7 +183,9 @@ def read_language(text: str) -> Language:
     for language in LANGUAGES:
         if text.strip().lower() == language:
             return language
-    raise ValueError(f"{text!r} is no language; allowed are {', '.join(LANGUAGES)}")
+    raise ValueError(
+        f"{shortened(repr(text))} is no language; allowed are {', '.join(LANGUAGES)}"
+    )
 
 
 def read_metadata(
@@ -208,6 +211,7 @@ def read_metadata(
         if not name.startswith(METADATA_PREFIX):
             continue
         field = name.removeprefix(METADATA_PREFIX)
+        value = raw
         try:
             value = _decode(raw).strip()
             if not value:
@@ -221,7 +225,9 @@ def read_metadata(
             else:
                 fields[_text_field(field)] = value
         except ValueError as error:
-            raise InvalidContext(f"x-amz-meta-{name} = {raw!r}: {error}") from error
+            raise InvalidContext(
+                f"x-amz-meta-{shortened(name)} = {shortened(repr(value))}: {error}"
+            ) from error
     return language, Context.model_validate(fields)
 
 
@@ -263,6 +269,7 @@ def _numeric(value: str) -> str:
         finite = Decimal(value).is_finite()
     except InvalidOperation:
         finite = False
-    if not finite or "_" in value:  # Python alone reads 1_000
+    # Python alone reads 1_000, and the digits of other scripts
+    if not finite or "_" in value or not value.isascii():
         raise ValueError("it is no number; write it like 299.99")
     return value

@@ -1,0 +1,185 @@
+"""
+A real rate: calls begin at turns that all instances of the function reserve in one shared book.
+
+Turns are evenly spread, and those that pass unused are gone, so that a pause earns no burst. A
+batch reserves its turns with one update. What gets no turn in its invocation's time goes back to
+the queue for as long as the line of those that wait is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from typing import Protocol
+
+from hangtag.ports import Clock, Deadline, NoTurn, TurnBook, Turns
+
+CALLS = "calls"
+"""The line of calls: its turns are used in the invocation that reserves them."""
+
+WAITERS = "waiters"
+"""The line of those that went back to the queue: when each is to come again."""
+
+_ROOM = 1.05
+"""Turns lie that much further apart than the rate asks for: the network is not even."""
+
+_LATE_SECONDS = 0.1
+"""By which a call may begin after its turn, but by no more than a turn."""
+
+_LONGEST_WAIT_SECONDS = 900.0
+
+
+class TurnRefused(Exception):
+    """No turn is free as long as the invocation lasts; nothing was asked."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no turn for a call; again in {seconds:.0f} s")
+        self.seconds = seconds
+        """After which the upload is to be delivered again."""
+
+
+class Pace(Protocol):
+    """When a batch may call the API."""
+
+    def check(self) -> None:
+        """
+        Raise `TurnRefused` where it is known already that there will be no turn.
+
+        Raises:
+            ResultsUnavailable: The book cannot be read.
+        """
+        ...
+
+    def wait(self) -> None:
+        """
+        Wait for a turn; the call has to begin at once then.
+
+        Raises:
+            TurnRefused: None is free in time.
+            ResultsUnavailable: The book cannot be read.
+        """
+        ...
+
+
+class Unpaced:
+    """`Pace` without a limit: it costs nothing."""
+
+    def check(self) -> None:
+        """Nothing is ever refused."""
+
+    def wait(self) -> None:
+        """There is nothing to wait for."""
+
+
+class Pacing:
+    """The rate of all instances together, *requests_per_second*."""
+
+    def __init__(
+        self, book: TurnBook, clock: Clock, *, requests_per_second: float
+    ) -> None:
+        self._book = book
+        self._clock = clock
+        self.every = _ROOM / requests_per_second
+        """Seconds between two turns."""
+        self.next_free = 0.0
+        """The first turn that was free when the book was last looked at."""
+
+    def of_batch(
+        self, uploads: int, deadline: Deadline, *, seconds_after: float
+    ) -> BatchPace:
+        """
+        The pace of a batch of so many uploads.
+
+        *seconds_after* must be left of the invocation's time when a call begins.
+        """
+        latest = self._clock.now() + deadline.seconds_left() - seconds_after
+        return BatchPace(self, uploads, latest=latest)
+
+    def reserve(
+        self, line: str, count: int, *, earliest: float, latest: float
+    ) -> Turns | NoTurn:
+        """As `TurnBook.reserve`, at this rate."""
+        return self._book.reserve(
+            line, count, every=self.every, earliest=earliest, latest=latest
+        )
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now()
+
+    def is_in_time(self, turn: float) -> bool:
+        """Whether a call that begins now still keeps its *turn*."""
+        return self._clock.now() <= turn + min(self.every, _LATE_SECONDS)
+
+    def sleep_until(self, moment: float) -> None:
+        """Wait for a moment; not at all if it has passed."""
+        left = moment - self._clock.now()
+        if left > 0:
+            self._clock.sleep(left)
+
+
+class BatchPace:
+    """`Pace` of one batch; its threads share it."""
+
+    def __init__(self, pacing: Pacing, uploads: int, *, latest: float) -> None:
+        self._pacing = pacing
+        self._latest = latest
+        self._to_come = uploads
+        self._turns: deque[float] = deque()
+        self._tickets: deque[float] = deque()
+        self._lock = Lock()
+
+    def check(self) -> None:
+        """As `Pace.check`; asks nobody, unless it is refused."""
+        with self._lock:
+            if not self._turns and self._pacing.next_free > self._latest:
+                raise self._refusal()
+
+    def wait(self) -> None:
+        """As `Pace.wait`."""
+        while True:
+            with self._lock:
+                turn = self._next_turn()
+            self._pacing.sleep_until(turn)
+            # Whoever comes too late for a turn would begin together with the next one.
+            if self._pacing.is_in_time(turn):
+                return
+
+    def _next_turn(self) -> float:
+        now = self._pacing.now()
+        while self._turns:
+            turn = self._turns.popleft()
+            if self._pacing.is_in_time(turn):
+                self._to_come -= 1
+                return turn
+        found = self._pacing.reserve(
+            CALLS, max(1, self._to_come), earliest=now, latest=self._latest
+        )
+        if isinstance(found, NoTurn):
+            self._pacing.next_free = found.next
+            raise self._refusal()
+        every = self._pacing.every
+        self._turns.extend(
+            found.first + number * every for number in range(found.count)
+        )
+        self._pacing.next_free = found.first + found.count * every
+        self._to_come -= 1
+        return self._turns.popleft()
+
+    def _refusal(self) -> TurnRefused:
+        """With a place in the line of those that wait."""
+        now = self._pacing.now()
+        if not self._tickets:
+            earliest = max(now, self._pacing.next_free)
+            latest = now + _LONGEST_WAIT_SECONDS
+            found = self._pacing.reserve(
+                WAITERS, max(1, self._to_come), earliest=earliest, latest=latest
+            )
+            if isinstance(found, NoTurn):
+                return TurnRefused(_LONGEST_WAIT_SECONDS)
+            self._tickets.extend(
+                found.first + number * self._pacing.every
+                for number in range(found.count)
+            )
+        self._to_come -= 1
+        return TurnRefused(max(1.0, self._tickets.popleft() - now))

@@ -1,0 +1,536 @@
+"""
+One upload: from its claim to its end as TAGGED, FAILED or skipped, or back to the queue.
+
+Nothing here talks to the outside; see `hangtag.ports`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from hangtag.asking import Asker, Asking, OutOfTime, Timing
+from hangtag.breaker import SYSTEMIC_KINDS, Breaker, Watch
+from hangtag.contract import Answer, Context, Detection, Language, read_metadata
+from hangtag.dead_letters import DeadLetter, letter_of_upload
+from hangtag.failures import (
+    Abandoned,
+    Failure,
+    HangtagError,
+    InternalError,
+    ResultsUnavailable,
+    UrlNotFetched,
+)
+from hangtag.pacing import Pace, TurnRefused
+from hangtag.ports import (
+    Announcer,
+    ApiKeys,
+    Busy,
+    CallReason,
+    Claim,
+    ClaimLost,
+    Clock,
+    DeadLetterQueue,
+    Deadline,
+    Done,
+    ImageHead,
+    Journal,
+    ObjectStore,
+    Patience,
+    ResultStore,
+    StoredImage,
+    Tagger,
+    TurnBook,
+    UploadQueue,
+)
+from hangtag.results import (
+    Document,
+    announcement_of,
+    failed_result,
+    tagged_result,
+    to_timestamp,
+)
+from hangtag.uploads import Delivery, Skip, SkipReason, Upload
+
+MAX_DELAY_SECONDS = 900.0
+"""The longest delay of a retry (design: at most 15 minutes)."""
+
+BREAKER_DELAY_SECONDS = 30.0
+"""How long what is in hand goes back when the breaker is open."""
+
+ImageTransport = Literal["base64", "url"]
+"""How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
+
+# Codes in the log of deliveries that are handed back although nothing went wrong
+DEADLINE = "DEADLINE"
+BUSY = "BUSY"
+RATE = "RATE"
+BREAKER = "BREAKER"
+_TAKEN_OVER = "another worker took it over"
+_TOO_LATE = "too little of the function's time is left"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that the main job needs from outside."""
+
+    objects: ObjectStore
+    api_keys: ApiKeys
+    tagger: Tagger
+    results: ResultStore
+    announcer: Announcer
+    dead_letters: DeadLetterQueue
+    upload_queue: UploadQueue
+    turns: TurnBook
+    breaker: Breaker
+    journal: Journal
+    clock: Clock
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the stack's parameters say."""
+
+    language: Language
+    detection: tuple[Detection, ...]
+    max_attempts: int
+    retry_base_seconds: float
+    lease_seconds: float
+    """How long a claim holds: no invocation lasts longer."""
+    timing: Timing
+    image_transport: ImageTransport = "base64"
+    requests_per_second: float = 0.0
+    """Of all instances together; 0 is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the uploads of one invocation share."""
+
+    request_id: str
+    deadline: Deadline
+    pace: Pace
+    breaker: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An attempt: an upload that is claimed."""
+
+    upload: Upload
+    claim: Claim
+    delivery: Delivery
+    batch: Batch
+    asking: Asking
+
+
+class Suspect(Exception):
+    """
+    An upload whose last attempt was cut off, perhaps by itself.
+
+    It is to be worked on alone, so that it takes no neighbour along should it do so again.
+    """
+
+
+class _Unstored(Exception):
+    """There was an answer, and the function's time was over before it could be stored."""
+
+    def __init__(self, error: ResultsUnavailable) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Tagging:
+    """Brings uploads to their end, one at a time; threads may share it."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        policy: Policy,
+        *,
+        random_fraction: Callable[[], float] = random.random,
+    ) -> None:
+        self._ports = ports
+        self._policy = policy
+        self._asker = Asker(ports.tagger, ports.api_keys, ports.clock, policy.timing)
+        self._random_fraction = random_fraction
+
+    def finish(
+        self, upload: Upload, delivery: Delivery, batch: Batch, *, alone: bool
+    ) -> float | None:
+        """
+        Bring an upload of a delivery to its end.
+
+        Returns None when it has ended, else the seconds after which it is to be delivered again.
+
+        Raises:
+            Suspect: It is to be worked on alone; only if it is not *alone*.
+        """
+        if batch.breaker.is_open:
+            return self._hand_back(
+                upload, BREAKER, "the breaker is open", BREAKER_DELAY_SECONDS
+            )
+        timing = self._policy.timing
+        if batch.deadline.seconds_left() < timing.reserve + timing.least_call:
+            return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
+        try:
+            batch.pace.check()
+            identified = self._identify(upload)
+            if identified is None:
+                self._skip(upload, SkipReason.OBJECT_GONE, None)
+                return None
+            upload = identified
+            claim = self._ports.results.claim(
+                upload,
+                replays=delivery.replays,
+                sent_at=delivery.sent_at,
+                lease_seconds=self._policy.lease_seconds,
+            )
+        except TurnRefused as refusal:
+            return self._hand_back(upload, RATE, str(refusal), refusal.seconds)
+        except HangtagError as error:
+            # Nothing was begun, so this is no attempt, and there is none to be counted out.
+            delay = self.delay_of_receive(delivery, error)
+            return self._hand_back(upload, error.code, str(error), delay)
+        match claim:
+            case Done():
+                self._ports.journal.skipped(Skip(claim.reason, upload.uri, upload))
+                return None
+            case Busy():
+                # The other worker is done long before its lease ends, most likely.
+                delay = min(claim.seconds, self.delay_of_receive(delivery))
+                return self._hand_back(upload, BUSY, "another worker is at it", delay)
+            case Claim():
+                upload = upload.ordered_as(claim.sequencer)
+                if claim.ran_out and not alone and not self._is_abandoned(claim):
+                    with suppress(ResultsUnavailable, ClaimLost):
+                        self._ports.results.withdraw(upload, claim, calls={})
+                    raise Suspect
+                asking = Asking(batch.deadline, batch.pace, claim.reason)
+                return self._finish_begun(
+                    _Begun(upload, claim, delivery, batch, asking)
+                )
+
+    def skip(self, skip: Skip, delivery: Delivery) -> float | None:
+        """Note a record that is no work. Returns like `finish`."""
+        try:
+            if skip.upload is None:
+                self._ports.journal.skipped(skip)
+            else:
+                self._skip(skip.upload, skip.reason, None)
+        except ResultsUnavailable as error:
+            delay = self.delay_of_receive(delivery, error)
+            return self._hand_back(skip.upload, error.code, str(error), delay)
+        return None
+
+    def _finish_begun(self, begun: _Begun) -> float | None:
+        try:
+            self._attempt(begun)
+        except OutOfTime:
+            return self._withdraw(begun, DEADLINE, _TOO_LATE, 0.0)
+        except TurnRefused as refusal:
+            return self._withdraw(begun, RATE, str(refusal), refusal.seconds)
+        except ClaimLost:
+            return self._hand_back(begun.upload, BUSY, _TAKEN_OVER, 1.0)
+        except _Unstored as trouble:
+            return self._fail(begun, trouble.error, unstored=True)
+        except HangtagError as error:
+            return self._fail(begun, error)
+        # A mistake of ours ends like any failure: counted, retried, buried with its code.
+        except Exception as error:  # noqa: BLE001
+            self._ports.journal.unforeseen(begun.upload.uri, error)
+            return self._fail(begun, InternalError(f"{type(error).__name__}: {error}"))
+        return None
+
+    def _attempt(self, begun: _Begun) -> None:
+        """From the claim to the announcement; raises what goes wrong on the way."""
+        ports, upload, claim = self._ports, begun.upload, begun.claim
+        started = ports.clock.now()
+        result = claim.unannounced
+        if result is None:
+            if self._is_abandoned(claim):
+                raise Abandoned(f"begun {claim.attempt - 1} times and never finished")
+            if ports.results.is_superseded(upload):
+                self._skip(upload, SkipReason.SUPERSEDED, claim)
+                return
+            image = self._look_at(upload)
+            if image is not None:
+                result = self._tag(upload, image, begun.asking)
+            if result is None:
+                self._skip(upload, SkipReason.OBJECT_GONE, claim)
+                return
+            begun.batch.breaker.succeeded()
+        self._store(begun, result)
+
+        if ports.results.is_superseded(upload):
+            self._finish(begun)
+            ports.journal.skipped(Skip(SkipReason.SUPERSEDED, upload.uri, upload))
+            return
+        ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
+        self._finish(begun)
+        calls = {str(why): times for why, times in begun.asking.calls.items()}
+        ports.journal.tagged(
+            upload,
+            attempt=claim.attempt,
+            facts={
+                "objects": len(result["objects"]),
+                "calls": calls,
+                "seconds": round(ports.clock.now() - started, 3),
+            },
+        )
+
+    def _store(self, begun: _Begun, result: Document) -> None:
+        """What was paid for is stored, however long it takes, as long as there is time."""
+
+        def write() -> None:
+            self._ports.results.store_tagged(
+                begun.upload, begun.claim, result, calls=begun.asking.calls
+            )
+
+        try:
+            self._patiently(begun.batch, write)
+        except ResultsUnavailable as error:
+            if begun.claim.unannounced is not None:
+                raise  # it is stored already
+            raise _Unstored(error) from error
+
+    def _finish(self, begun: _Begun) -> None:
+        self._patiently(
+            begun.batch,
+            lambda: self._ports.results.finish(begun.upload, begun.claim),
+        )
+
+    def _patiently(self, batch: Batch, write: Callable[[], None]) -> None:
+        """
+        Write again and again what the table does not take, until the time is over.
+
+        Raises:
+            ResultsUnavailable: It did not take it.
+        """
+        pause = 0.1
+        while True:
+            try:
+                return write()
+            except ResultsUnavailable:
+                left = batch.deadline.seconds_left() - pause
+                if left < self._policy.timing.last_aws:
+                    raise
+                self._ports.clock.sleep(pause)
+                pause = min(2 * pause, 2.0)
+
+    def _look_at(self, upload: Upload) -> StoredImage | ImageHead | None:
+        if self._policy.image_transport == "url":
+            return self._ports.objects.peek(upload)
+        return self._ports.objects.read(upload)
+
+    def _tag(
+        self, upload: Upload, image: StoredImage | ImageHead, asking: Asking
+    ) -> Document | None:
+        language, context = read_metadata(
+            image.metadata,
+            language=self._policy.language,
+            detection=self._policy.detection,
+        )
+        answer = self._ask(upload, image, language, context, asking)
+        if answer is None:
+            return None
+        return tagged_result(
+            upload,
+            answer,
+            language=language,
+            context=context,
+            tagged_at=to_timestamp(self._ports.clock.now()),
+        )
+
+    def _ask(
+        self,
+        upload: Upload,
+        image: StoredImage | ImageHead,
+        language: Language,
+        context: Context,
+        asking: Asking,
+    ) -> Answer | None:
+        """The answer, or None if the object went away before it could be sent."""
+        reason = None
+        if isinstance(image, ImageHead):
+            url = self._ports.objects.link(upload, seconds=self._policy.lease_seconds)
+            try:
+                return self._asker.ask_about_url(
+                    url, context, language=language, asking=asking
+                )
+            except UrlNotFetched:
+                # The API cannot reach the bucket; it still may be told.
+                found = self._ports.objects.read(upload)
+                if found is None:
+                    return None
+                image, reason = found, CallReason.AS_BASE64
+        return self._asker.ask_about(
+            image, context, language=language, asking=asking, reason=reason
+        )
+
+    def _fail(
+        self, begun: _Begun, error: HangtagError, *, unstored: bool = False
+    ) -> float | None:
+        """Bury, or give back for a retry."""
+        if error.kind in SYSTEMIC_KINDS:
+            try:
+                is_buried = begun.batch.breaker.failed(error)
+            except ResultsUnavailable:
+                is_buried = False  # uncounted, and so unburied
+            if is_buried:
+                return self._bury(begun, error, unstored=unstored)
+            return self._withdraw(begun, error.code, str(error), BREAKER_DELAY_SECONDS)
+        if error.kind == "permanent" and error.source == "api" and error.code.isdigit():
+            # The API itself said it: the key, the account and the address are fine.
+            begun.batch.breaker.succeeded()
+        attempt = begun.claim.attempt
+        if error.kind == "permanent" or attempt >= self._policy.max_attempts:
+            return self._bury(begun, error, unstored=unstored)
+        self._release(begun, unstored=unstored)
+        delay = self._delay(attempt=attempt, error=error)
+        return self._hand_back(
+            begun.upload, error.code, str(error), delay, attempt=attempt
+        )
+
+    def _bury(
+        self, begun: _Begun, error: HangtagError, *, unstored: bool
+    ) -> float | None:
+        """Bury first, store then: what cannot be buried stays on the queue."""
+        upload, claim = begun.upload, begun.claim
+        # The one that finds it abandoned begins nothing itself.
+        attempts = claim.attempt - isinstance(error, Abandoned)
+        letter = letter_of_upload(
+            upload,
+            self.failure(error, attempts=attempts),
+            replays=begun.delivery.replays,
+            request_id=begun.batch.request_id,
+        )
+
+        def write() -> None:
+            self._ports.results.store_failed(
+                upload,
+                claim,
+                failed_result(upload, letter.failure),
+                calls=begun.asking.calls,
+                unstored=unstored,
+            )
+
+        try:
+            self._ports.dead_letters.bury(letter)
+            self._patiently(begun.batch, write)
+        except ClaimLost:
+            return self._hand_back(upload, BUSY, _TAKEN_OVER, 1.0)
+        except HangtagError as trouble:
+            self._release(begun, unstored=unstored)
+            return self.not_buried(letter, trouble, begun.delivery)
+        self._ports.journal.buried(letter)
+        return None
+
+    def _release(self, begun: _Begun, *, unstored: bool) -> None:
+        """For a retry. Where it fails the claim's lease runs out by itself."""
+        with suppress(ResultsUnavailable, ClaimLost):
+            self._ports.results.release(
+                begun.upload,
+                begun.claim,
+                calls=begun.asking.calls,
+                unstored=unstored,
+            )
+
+    def not_buried(
+        self, letter: DeadLetter, trouble: HangtagError, delivery: Delivery
+    ) -> float:
+        """Log that a letter could not be buried; the seconds until it is tried again."""
+        delay = self.delay_of_receive(delivery)
+        self._ports.journal.retried(
+            letter.image or "",
+            code=trouble.code,
+            message=f"cannot bury {letter.failure.code}: {trouble}",
+            attempt=letter.failure.attempts,
+            delay_seconds=delay,
+        )
+        return delay
+
+    def failure(self, error: HangtagError, *, attempts: int) -> Failure:
+        """What is written down about *error*, now."""
+        return Failure.of(error, attempts=attempts, failed_at=self._now())
+
+    def delay_of_receive(
+        self, delivery: Delivery, error: HangtagError | None = None
+    ) -> float:
+        """
+        Seconds until the next try of what was no attempt.
+
+        It grows with the receives, and is never nothing: an outage must not use up the receives
+        after which SQS moves a message to the dead-letter queue, without a code.
+        """
+        delay = self._delay(attempt=delivery.receives, error=error)
+        return max(delay, min(2.0**delivery.receives, MAX_DELAY_SECONDS / 10))
+
+    def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
+        """
+        Seconds until the next try: doubling from `retry_base_seconds`, give or take a quarter.
+
+        Jitter, so that what failed together does not come back together. What the other side
+        asked for (Retry-After) is the least.
+        """
+        doubled = self._policy.retry_base_seconds * 2.0 ** min(attempt - 1, 16)
+        jittered = doubled * (0.75 + self._random_fraction() / 2)
+        asked_for = (error.retry_after_seconds if error else None) or 0.0
+        return float(math.ceil(min(max(jittered, asked_for), MAX_DELAY_SECONDS)))
+
+    def _is_abandoned(self, claim: Claim) -> bool:
+        """Whether every attempt was begun and none was finished."""
+        return (
+            claim.ran_out
+            and claim.attempt > self._policy.max_attempts
+            and claim.unannounced is None
+        )
+
+    def _identify(self, upload: Upload) -> Upload | None:
+        """The upload with its version; None if the object is gone."""
+        if upload.is_identified:
+            return upload
+        facts = self._ports.objects.find(upload)
+        if facts is None:
+            return None
+        return upload.identified_as(
+            version_id=facts.version_id, etag=facts.etag, size=facts.size
+        )
+
+    def _skip(self, upload: Upload, reason: SkipReason, claim: Claim | None) -> None:
+        self._ports.results.skip(upload, reason, claim=claim, at=self._now())
+        self._ports.journal.skipped(Skip(reason, upload.uri, upload))
+
+    def _withdraw(self, begun: _Begun, code: str, message: str, delay: float) -> float:
+        """Hand back what was begun, but is no attempt."""
+        with suppress(ResultsUnavailable, ClaimLost):
+            self._ports.results.withdraw(
+                begun.upload, begun.claim, calls=begun.asking.calls
+            )
+        return self._hand_back(begun.upload, code, message, delay)
+
+    def _hand_back(
+        self,
+        upload: Upload | None,
+        code: str,
+        message: str,
+        delay: float,
+        *,
+        attempt: int = 0,
+    ) -> float:
+        self._ports.journal.retried(
+            upload.uri if upload else "",
+            code=code,
+            message=message,
+            attempt=attempt,
+            delay_seconds=delay,
+        )
+        return delay
+
+    def _now(self) -> str:
+        return to_timestamp(self._ports.clock.now())
