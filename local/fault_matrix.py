@@ -29,7 +29,7 @@ from rich.text import Text
 
 from local.cloud import LocalCloud, free_port
 from local.faults import Faults, Rule
-from local.ledger import Ending, Sent, read_ledger, send
+from local.ledger import ABANDONED, Ending, Sent, read_ledger, send
 from local.processes import LocalError
 from local.progress import Step, counting, steps_on
 from local.stack import bring_up, take_down
@@ -634,7 +634,10 @@ def unexpected(cell: Cell, ending: Ending, struck: int) -> list[str]:
         return ["the fault never struck"]
     end = f"{ending.status} {ending.detail}".strip()
     if cell.step.refused and cell.fault != NO_FAULT:
-        return [] if end == f"FAILED {REFUSAL}" else [f"{end} instead of {REFUSAL}"]
+        allowed = [f"FAILED {REFUSAL}"]
+        if cell.fault in KILLING and cell.mode == "for ever":
+            allowed.append(f"FAILED {ABANDONED}")
+        return [] if end in allowed else [f"{end} instead of {REFUSAL}"]
     passes = cell.mode == "once" and cell.fault != DENIED
     if passes and ending.status in ("FAILED", "SKIPPED"):
         return [f"{end}, though the fault passed"]

@@ -20,6 +20,9 @@ OWN_STATE = "hangtag:"
 EXCUSES = ("UNSTORED", "UNFINISHED")
 """Reasons of a call that may be the second one to be paid."""
 
+ABANDONED = "ABANDONED"
+"""The code of what was begun as often as is allowed and never finished."""
+
 Place = tuple[str, str]
 """A key and the id of one version of it."""
 
@@ -91,6 +94,10 @@ class Ledger:
             if name.startswith("calls:")
         }
         status, detail = status_of(item)
+        if detail == ABANDONED:
+            # Each of these attempts was cut off before it could count its call.
+            attempts = int(item["failed"]["failure"]["attempts"])
+            counted["UNFINISHED"] = max(counted.get("UNFINISHED", 0), attempts)
         troubles = [
             *troubles_of_end(sent, item, status, detail, letters),
             *troubles_of_announcements(
