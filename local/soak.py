@@ -52,6 +52,7 @@ AT_ONCE = 4
 MOST_TROUBLES = 50
 SEED = 20_261_122  # the same plan on every run; what meets which fault is chance
 
+NO_IMAGE = "UNSUPPORTED_FORMAT"
 NOT_A_PICTURE = b"item;price\nshirt;20\n"
 
 
@@ -75,6 +76,8 @@ class Made:
     unreadable: list[str] = field(default_factory=list)
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     """Messages that S3 has sent, by their uploads, to be sent again."""
+    texts: set[str] = field(default_factory=set)
+    """The SHA-256 of files that are no images."""
     events: list[str] = field(default_factory=list)
     """What was done on the way: a kill, a rotation, ..."""
 
@@ -265,6 +268,8 @@ class Soak:
         sent = []
         for one in versions:
             sent.append(send(self._stack, one.key, one.body))
+            if one.body.startswith(NOT_A_PICTURE):
+                self.made.texts.add(sent[-1].sha256)
             if one.deleted:
                 self._stack.client("s3").delete_object(
                     Bucket=self._stack.outputs["UploadsBucketName"],
@@ -393,6 +398,11 @@ class Reckoning:
             f"{one.sent.key} {one.sent.version}: {trouble}"
             for one in self._endings
             for trouble in one.troubles
+        ]
+        self.troubles += [
+            f"{one.sent.key} {one.sent.version}: an image, but FAILED as {one.detail}"
+            for one in self._endings
+            if one.detail == NO_IMAGE and one.sent.sha256 not in made.texts
         ]
         missing = Counter(made.unreadable) - Counter(ledger.unreadable)
         self.troubles += [f"no letter of the message {body!r}" for body in missing]
