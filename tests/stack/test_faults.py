@@ -74,7 +74,7 @@ def outcomes(
         yield {str(outcome.cell): outcome for outcome in lab.run(FEW)}
 
 
-@pytest.mark.parametrize("met", map(str, FEW), ids=str)
+@pytest.mark.parametrize("met", [str(one) for one in FEW])
 def test_an_upload_that_meets_a_fault_ends_and_is_paid_once(
     outcomes: dict[str, Outcome], met: str
 ) -> None:
