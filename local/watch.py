@@ -23,13 +23,15 @@ class Announcement:
 
 
 class Subscriber:
-    """A queue that is subscribed to the topic of results."""
+    """A queue that is subscribed to a topic of the stack."""
 
-    def __init__(self, stack: Stack, name: str) -> None:
-        """Subscribe; what was announced before is not received."""
-        topic = stack.outputs["ResultsTopicArn"]
+    def __init__(
+        self, stack: Stack, name: str, *, topic: str = "ResultsTopicArn"
+    ) -> None:
+        """Subscribe to the topic in this output; what was announced before is not received."""
+        topic = stack.outputs[topic]
         self._sqs = stack.access.client("sqs")
-        self._received: list[Announcement] = []
+        self._received: list[dict[str, Any]] = []
         self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = self._sqs.get_queue_attributes(
             QueueUrl=self._url, AttributeNames=["QueueArn"]
@@ -58,20 +60,29 @@ class Subscriber:
 
     def announcements(self) -> list[Announcement]:
         """All announcements received so far, in the order of their arrival."""
+        self._receive()
+        return [
+            Announcement(
+                document=json.loads(message["Body"]),
+                attributes=announced_attributes(message["MessageAttributes"]),
+            )
+            for message in self._received
+        ]
+
+    def texts(self) -> list[str]:
+        """The bodies of all messages received so far, in the order of their arrival."""
+        self._receive()
+        return [message["Body"] for message in self._received]
+
+    def _receive(self) -> None:
         while messages := self._sqs.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in messages:
-                self._received.append(
-                    Announcement(
-                        document=json.loads(message["Body"]),
-                        attributes=announced_attributes(message["MessageAttributes"]),
-                    )
-                )
+                self._received.append(message)
                 self._sqs.delete_message(
                     QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"]
                 )
-        return list(self._received)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -48,12 +47,12 @@ class LambdaDeadline:
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry point."""
+    invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
     if event == {"hangtag": "try again"}:
-        return {"breaker": asdict(pipeline().try_again())}
+        return {"breaker": pipeline().try_again(invocation)}
     deliveries = read_deliveries(event)
     if deliveries is None:
-        return {"queued": pipeline().enqueue(event, json.dumps(event))}
-    invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
+        return {"queued": pipeline().enqueue(event, json.dumps(event), invocation)}
     handed_back = pipeline().tag(deliveries, invocation)
     return {
         "batchItemFailures": [

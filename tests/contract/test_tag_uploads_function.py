@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 RESOURCES: dict[str, Any] = read_template()["Resources"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """What Lambda tells the function of its run."""
 
@@ -158,10 +158,22 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         pipeline.cache_clear()
 
 
-def invoke(event: dict[str, Any]) -> dict[str, Any]:
+def invoke(event: dict[str, Any], context: Context | None = None) -> dict[str, Any]:
     """One invocation."""
-    answered: dict[str, Any] = lambda_handler(event, cast("LambdaContext", Context()))
+    told = cast("LambdaContext", context or Context())
+    answered: dict[str, Any] = lambda_handler(event, told)
     return answered
+
+
+@dataclass(slots=True)
+class Ending(Context):
+    """An invocation that can be over."""
+
+    milliseconds_left: int = 30_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda stops the function."""
+        return self.milliseconds_left
 
 
 def test_an_upload_comes_out_tagged_and_announced(stack: Stack) -> None:
@@ -249,6 +261,27 @@ def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
     (message,) = stack.take(stack.uploads)
     assert answered == {"queued": 1}
     assert json.loads(message["body"]) == sample_event("s3-put")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [sample_event("s3-put"), {"hangtag": "try again"}],
+    ids=["bare", "schedule"],
+)
+def test_every_invocation_has_a_time_of_its_own(
+    stack: Stack, event: dict[str, Any]
+) -> None:
+    """What was left of the one before does not count, whatever it was called for."""
+    before = Ending()
+    invoke(sqs_event(stack.upload()), before)
+    before.milliseconds_left = -1_000
+
+    answered = invoke(event)
+
+    assert answered in (
+        {"queued": 1},
+        {"breaker": {"open": False, "code": None, "row": 0}},
+    )
 
 
 def test_a_function_without_its_settings_says_which(

@@ -25,6 +25,7 @@ from tests.fakes.tagger import FakeTagger
 from tests.fakes.time import FakeClock, FakeDeadline, FakePatience
 
 LEASE_SECONDS = 60.0
+WIDTH = 10
 TIMING = Timing.of(LEASE_SECONDS)
 
 
@@ -83,6 +84,7 @@ class World:
                 retry_base_seconds=retry_base_seconds,
                 lease_seconds=LEASE_SECONDS,
                 timing=TIMING,
+                width=WIDTH,
                 image_transport=image_transport,
                 requests_per_second=requests_per_second,
             ),
@@ -119,5 +121,9 @@ class World:
 
     def tag(self, *deliveries: Delivery) -> tuple[str, ...]:
         """One invocation; the ids of the messages that are handed back."""
+        return self.pipeline.tag(deliveries, self.invocation())
+
+    def invocation(self) -> Invocation:
+        """One that begins now."""
         self.deadline.begin()
-        return self.pipeline.tag(deliveries, Invocation("request-1", self.deadline))
+        return Invocation("request-1", self.deadline)

@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
 
 from local.watch import WatchedStack
-
-
-def picture(seed: str, format_name: str = "PNG") -> bytes:
-    """A small garment-like picture; another one for every seed."""
-    color = hashlib.sha256(seed.encode()).digest()[:3]
-    image = Image.new("RGB", (120, 160), "white")
-    ImageDraw.Draw(image).rectangle((30, 40, 90, 130), fill=tuple(color))
-    file = io.BytesIO()
-    image.save(file, format_name)
-    return file.getvalue()
-
-
-def sha256(content: bytes) -> str:
-    """As the sandbox names an image."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def calls_about(stack: WatchedStack, content: bytes) -> list[dict[str, Any]]:
-    """The calls the API got about an image."""
-    return [call for call in stack.sandbox_calls() if call["sha256"] == sha256(content)]
-
-
-def items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
-    """The rows of one key."""
-    found = stack.client("dynamodb").query(
-        TableName=stack.outputs["ResultsTableName"],
-        KeyConditionExpression="uri = :uri",
-        ExpressionAttributeValues={":uri": {"S": stack.uri(key)}},
-        ConsistentRead=True,
-    )
-    items: list[dict[str, Any]] = found["Items"]
-    return items
+from tests.stack.hands import (
+    calls_about,
+    configured,
+    items_of,
+    notification,
+    picture,
+    sha256,
+    wait_until_idle,
+)
 
 
 def test_an_upload_is_tagged_stored_and_announced_with_one_call(
@@ -263,7 +238,7 @@ def test_the_same_message_again_is_neither_paid_nor_announced_again(
 
 
 def test_folder_markers_and_test_events_are_skipped(stack: WatchedStack) -> None:
-    """They are no uploads: no row, no letter."""
+    """A marker is counted as skipped, a test event is no upload: no letter, no result."""
     stack.upload("a folder/", b"")
     stack.client("sqs").send_message(
         QueueUrl=stack.outputs["UploadQueueUrl"],
@@ -271,7 +246,9 @@ def test_folder_markers_and_test_events_are_skipped(stack: WatchedStack) -> None
     )
     wait_until_idle(stack)
 
-    assert items_of(stack, "a folder/") == []
+    [marker] = items_of(stack, "a folder/")
+    assert marker["skipped"] == {"S": "FOLDER_MARKER"}
+    assert stack.result(stack.uri("a folder/")) is None
     assert stack.dead_letters(stack.uri("a folder/")) == []
     assert not any("s3:TestEvent" in one.body for one in stack.dead_letters())
 
@@ -293,19 +270,6 @@ def eventbridge_event(stack: WatchedStack, key: str, version: str) -> dict[str, 
             "reason": "PutObject",
         },
     }
-
-
-def notification(stack: WatchedStack, key: str, version: str) -> str:
-    """The least an S3 notification says."""
-    record = {
-        "eventSource": "aws:s3",
-        "eventName": "ObjectCreated:Put",
-        "s3": {
-            "bucket": {"name": stack.outputs["UploadsBucketName"]},
-            "object": {"key": key, "versionId": version},
-        },
-    }
-    return json.dumps({"Records": [record]})
 
 
 @pytest.mark.parametrize(
@@ -362,15 +326,8 @@ def test_status_accounts_for_what_happened(stack: WatchedStack) -> None:
 @pytest.fixture
 def sending_urls(stack: WatchedStack) -> Iterator[None]:
     """The function as a deployment with ImageTransport=url has it, until the test ends."""
-    functions = stack.client("lambda")
-    name = stack.outputs["TagUploadsFunctionName"]
-    deployed = functions.get_function_configuration(FunctionName=name)["Environment"]
-    told = {**deployed["Variables"], "HANGTAG_IMAGE_TRANSPORT": "url"}
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": told}
-    )
-    yield
-    functions.update_function_configuration(FunctionName=name, Environment=deployed)
+    with configured(stack, HANGTAG_IMAGE_TRANSPORT="url"):
+        yield
 
 
 @pytest.mark.usefixtures("sending_urls")
@@ -405,20 +362,3 @@ def test_an_image_whose_url_the_api_cannot_fetch_is_sent_along(
 
     assert stack.wait_for_announcement(key).document["data"]["status"] == "TAGGED"
     assert [call["code"] for call in calls_about(stack, content)] == [803, None]
-
-
-def wait_until_idle(stack: WatchedStack) -> None:
-    """Until the upload queue has nothing left to do."""
-    names = [
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
-    ]
-
-    def idle() -> bool | None:
-        counts = stack.client("sqs").get_queue_attributes(
-            QueueUrl=stack.outputs["UploadQueueUrl"], AttributeNames=names
-        )["Attributes"]
-        return True if all(counts[name] == "0" for name in names) else None
-
-    stack.wait_for(idle, "the upload queue to be empty")

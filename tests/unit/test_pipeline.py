@@ -1303,7 +1303,7 @@ def test_a_bare_event_is_put_on_the_queue(event: dict[str, object]) -> None:
     """There it has retries and loses nothing; nothing is worked on in place."""
     world = World()
 
-    queued = world.pipeline.enqueue(event, json.dumps(event))
+    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
     (body,) = world.upload_queue.bodies
     assert queued == 1
@@ -1316,7 +1316,7 @@ def test_each_upload_of_a_bare_event_is_a_message_of_its_own() -> None:
     world = World()
     event = json.loads(notification(record("a.png"), record("b.png")))
 
-    queued = world.pipeline.enqueue(event, json.dumps(event))
+    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
     assert queued == 2
     assert [upload_of(a_delivery(body)).key for body in world.upload_queue.bodies] == [
@@ -1330,7 +1330,7 @@ def test_a_bare_event_that_is_no_work_is_skipped() -> None:
     world = World()
     event = json.loads(notification(record("lookbook/", size=0)))
 
-    queued = world.pipeline.enqueue(event, json.dumps(event))
+    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
     assert queued == 0
     assert skips(world) == [SkipReason.FOLDER_MARKER]
@@ -1342,7 +1342,7 @@ def test_a_bare_event_that_nobody_can_read_is_an_error() -> None:
     event = json.loads(notification({"eventSource": "aws:s3"}, record("b.png")))
 
     with pytest.raises(UnreadableEvent):
-        world.pipeline.enqueue(event, json.dumps(event))
+        world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
     assert len(world.upload_queue.bodies) == 1
 
@@ -1354,7 +1354,7 @@ def test_a_bare_event_that_cannot_be_queued_is_an_error() -> None:
     event = eventbridge_event()
 
     with pytest.raises(QueueUnavailable):
-        world.pipeline.enqueue(event, json.dumps(event))
+        world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
 
 def test_the_key_of_the_api_is_in_no_log_and_no_letter() -> None:

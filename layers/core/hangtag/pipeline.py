@@ -17,7 +17,7 @@ from typing import Any
 from hangtag.dead_letters import letter_of_unreadable
 from hangtag.failures import HangtagError, QueueUnavailable, UnreadableEvent
 from hangtag.pacing import Pace, Pacing, Unpaced
-from hangtag.ports import BreakerState, Deadline
+from hangtag.ports import Deadline
 from hangtag.tagging import Batch, Policy, Ports, Suspect, Tagging
 from hangtag.uploads import (
     Delivery,
@@ -88,6 +88,7 @@ class Pipeline:
     ) -> None:
         self._ports = ports
         self._timing = policy.timing
+        self._width = policy.width
         self._tagging = Tagging(ports, policy, random_fraction=random_fraction)
         self._pacing = (
             Pacing(
@@ -120,9 +121,10 @@ class Pipeline:
         # message is handed back, they would be buried again with each of its retries.
         chains, unreadable = _sorted(work)
         alone = len(chains) == 1
-        # As wide as the batch: the default pool of a two-core machine would be six wide and
-        # make a batch of ten wait for a second wave.
-        with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
+        # As wide as a batch of messages with one upload each, as S3 sends them: the default pool
+        # of a two-core machine would be six wide and make ten wait for a second wave. No wider:
+        # a message with hundreds of records must not hold hundreds of images in memory.
+        with ThreadPoolExecutor(max_workers=self._width) as pool:
             suspects = pool.map(
                 lambda chain: self._finish_chain(chain, batch, outcome, alone=alone),
                 chains,
@@ -145,7 +147,9 @@ class Pipeline:
             if not outcome.has_ended(delivery)
         )
 
-    def enqueue(self, event: Mapping[str, Any], body: str) -> int:
+    def enqueue(
+        self, event: Mapping[str, Any], body: str, invocation: Invocation
+    ) -> int:
         """
         Put the uploads of a bare event, one that did not come through the queue, on the queue.
 
@@ -155,6 +159,7 @@ class Pipeline:
             UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
             QueueUnavailable: The queue did not take them; the event is to be sent again.
         """
+        self._ports.patience.begin(invocation.deadline)
         queued = 0
         unreadable: UnreadableEvent | None = None
         for entry in read_document(event, body):
@@ -170,14 +175,20 @@ class Pipeline:
             raise unreadable
         return queued
 
-    def try_again(self) -> BreakerState:
+    def try_again(self, invocation: Invocation) -> dict[str, Any]:
         """
-        Let uploads through, should the breaker be open; how it stood.
+        Let uploads through, should the breaker be open.
 
-        Raises:
-            ResultsUnavailable, IntakeUnavailable: The schedule tries it again.
+        Returns how it stood: `open`, the `code` that opened it and the `row` of failures; or the
+        code of the `trouble` there was in trying. No error is raised: the schedule comes again.
         """
-        return self._ports.breaker.try_again()
+        self._ports.patience.begin(invocation.deadline)
+        try:
+            state = self._ports.breaker.try_again()
+        except HangtagError as error:
+            self._ports.journal.troubled("trying again", error)
+            return {"trouble": error.code}
+        return {"open": state.is_open, "code": state.code, "row": state.row}
 
     def _batch(self, work: Iterable[_Work], invocation: Invocation) -> Batch:
         uploads = sum(isinstance(one.entry, Upload) for one in work)

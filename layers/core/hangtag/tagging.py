@@ -103,6 +103,8 @@ class Policy:
     lease_seconds: float
     """How long a claim holds: no invocation lasts longer."""
     timing: Timing
+    width: int
+    """How many uploads are worked on at the same time by one invocation."""
     image_transport: ImageTransport = "base64"
     requests_per_second: float = 0.0
     """Of all instances together; 0 is no limit."""

@@ -96,6 +96,7 @@ def tagging_pipeline(
             retry_base_seconds=settings.retry_base_seconds,
             lease_seconds=settings.function_timeout,
             timing=timing,
+            width=settings.batch_size,
             image_transport=settings.image_transport,
             requests_per_second=settings.max_requests_per_second,
         ),

@@ -1,0 +1,92 @@
+"""Hands for the tests on the stack."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from local.watch import WatchedStack
+
+
+def picture(seed: str, format_name: str = "PNG") -> bytes:
+    """A small garment-like picture; another one for every seed."""
+    color = hashlib.sha256(seed.encode()).digest()[:3]
+    image = Image.new("RGB", (120, 160), "white")
+    ImageDraw.Draw(image).rectangle((30, 40, 90, 130), fill=tuple(color))
+    file = io.BytesIO()
+    image.save(file, format_name)
+    return file.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    """As the sandbox names an image."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def calls_about(stack: WatchedStack, content: bytes) -> list[dict[str, Any]]:
+    """The calls the API got about an image."""
+    return [call for call in stack.sandbox_calls() if call["sha256"] == sha256(content)]
+
+
+def items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
+    """The rows of one key."""
+    found = stack.client("dynamodb").query(
+        TableName=stack.outputs["ResultsTableName"],
+        KeyConditionExpression="uri = :uri",
+        ExpressionAttributeValues={":uri": {"S": stack.uri(key)}},
+        ConsistentRead=True,
+    )
+    items: list[dict[str, Any]] = found["Items"]
+    return items
+
+
+def notification(stack: WatchedStack, key: str, version: str) -> str:
+    """The least an S3 notification says."""
+    record = {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "bucket": {"name": stack.outputs["UploadsBucketName"]},
+            "object": {"key": key, "versionId": version},
+        },
+    }
+    return json.dumps({"Records": [record]})
+
+
+@contextmanager
+def configured(stack: WatchedStack, **variables: str) -> Iterator[None]:
+    """The function as a deployment with other parameters has it."""
+    functions = stack.client("lambda")
+    name = stack.outputs["TagUploadsFunctionName"]
+    deployed = functions.get_function_configuration(FunctionName=name)["Environment"]
+    functions.update_function_configuration(
+        FunctionName=name,
+        Environment={"Variables": {**deployed["Variables"], **variables}},
+    )
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment=deployed)
+
+
+def wait_until_idle(stack: WatchedStack) -> None:
+    """Until the upload queue has nothing left to do."""
+    names = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    ]
+
+    def idle() -> bool | None:
+        counts = stack.client("sqs").get_queue_attributes(
+            QueueUrl=stack.outputs["UploadQueueUrl"], AttributeNames=names
+        )["Attributes"]
+        return True if all(counts[name] == "0" for name in names) else None
+
+    stack.wait_for(idle, "the upload queue to be empty")

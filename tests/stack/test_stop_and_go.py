@@ -1,0 +1,199 @@
+"""What stops tagging, what slows it down, and what makes it go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from local.watch import Subscriber, WatchedStack
+from tests.stack.conftest import PARAMETERS
+from tests.stack.hands import (
+    calls_about,
+    configured,
+    items_of,
+    picture,
+    sha256,
+    wait_until_idle,
+)
+
+ROW = 5
+
+
+@pytest.fixture
+def going(stack: WatchedStack) -> Iterator[None]:
+    """Whatever a test stops goes on after it."""
+    yield
+    stack.sandbox.set_quota(None)
+    assert stack.hangtag("resume").returncode == 0
+
+
+def mapping_state(stack: WatchedStack) -> str:
+    """Of what hands uploads to the function."""
+    [mapping] = stack.client("lambda").list_event_source_mappings(
+        FunctionName=stack.outputs["TagUploadsFunctionName"]
+    )["EventSourceMappings"]
+    state: str = mapping["State"]
+    return state
+
+
+def status(stack: WatchedStack) -> dict[str, Any]:
+    """What `hangtag status` says."""
+    shown = stack.hangtag("--json", "status")
+    assert shown.returncode == 0, shown.stderr
+    told: dict[str, Any] = json.loads(shown.stdout)
+    return told
+
+
+def try_again(stack: WatchedStack) -> dict[str, Any]:
+    """What the schedule does every 15 minutes."""
+    answer = stack.client("lambda").invoke(
+        FunctionName=stack.outputs["TagUploadsFunctionName"],
+        Payload=json.dumps({"hangtag": "try again"}).encode(),
+    )
+    told: dict[str, Any] = json.loads(answer["Payload"].read())
+    return told
+
+
+def upload_all(stack: WatchedStack, folder: str, number: int) -> list[str]:
+    """So many pictures at once; their keys."""
+    keys = [f"{folder}/{n}.png" for n in range(number)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: stack.upload(key, picture(key)), keys))
+    return keys
+
+
+def letters_about(stack: WatchedStack, keys: list[str]) -> list[str]:
+    """The codes of the dead letters of these keys."""
+    uris = {stack.uri(key) for key in keys}
+    return [
+        str(letter.code)
+        for letter in stack.dead_letters()
+        if letter.attributes.get("Image") in uris
+    ]
+
+
+@pytest.mark.usefixtures("going")
+def test_a_fault_that_is_everybodys_buries_five_and_stops_the_intake(
+    stack: WatchedStack,
+) -> None:
+    """The rest of the backlog waits, somebody is called, and all of it ends tagged."""
+    called = Subscriber(stack, "tests-called", topic="AlarmsTopicArn")
+    stack.sandbox.set_quota(0)
+
+    keys = upload_all(stack, "quota", 24)
+
+    stack.wait_for(
+        lambda: True if mapping_state(stack) == "Disabled" else None,
+        "the intake to be switched off",
+    )
+    stack.wait_for(
+        lambda: True if len(letters_about(stack, keys)) == ROW else None,
+        "five letters",
+    )
+    told = status(stack)
+    assert told["breaker"] == {"open": True, "code": "823"}
+    assert told["paused"] is False
+    [call] = called.texts()
+    assert "823" in call
+    assert "hangtag resume" in call
+
+    # A try while the fault is still there buries nobody.
+    tried = try_again(stack)["breaker"]
+    assert (tried["open"], tried["code"]) == (True, "823")
+    assert tried["row"] >= ROW
+    stack.wait_for(
+        lambda: True if mapping_state(stack) == "Disabled" else None,
+        "the intake to be switched off again",
+    )
+    assert letters_about(stack, keys) == ["823"] * ROW
+
+    # Mended, the next try lets everything through and closes it.
+    stack.sandbox.set_quota(None)
+    try_again(stack)
+    stack.wait_for(
+        lambda: True if len(tagged(stack, keys)) == len(keys) - ROW else None,
+        "the backlog to be tagged",
+        seconds=90,
+    )
+    assert status(stack)["breaker"] == {"open": False, "code": None}
+    replayed = stack.hangtag("--json", "failures", "replay", "--code", "823", "--yes")
+    assert json.loads(replayed.stdout)["done"] == ROW
+    stack.wait_for(
+        lambda: True if len(tagged(stack, keys)) == len(keys) else None,
+        "all to be tagged",
+    )
+    paid = [
+        sum(call["status"] == 201 for call in calls_about(stack, picture(key)))
+        for key in keys
+    ]
+    assert paid == [1] * len(keys)
+    assert letters_about(stack, keys) == []
+    assert called.texts() == [call]
+
+
+def tagged(stack: WatchedStack, keys: list[str]) -> list[str]:
+    """Those that are."""
+    return [
+        key
+        for key in keys
+        if any(item["state"]["S"] == "DONE" for item in items_of(stack, key))
+    ]
+
+
+@pytest.mark.usefixtures("going")
+def test_a_pause_is_an_operators_and_nobody_elses_to_end(stack: WatchedStack) -> None:
+    """Uploads wait; the breaker's schedule leaves it alone."""
+    paused = stack.hangtag("pause")
+    assert paused.returncode == 0, paused.stderr
+    stack.wait_for(
+        lambda: True if mapping_state(stack) == "Disabled" else None, "a pause"
+    )
+
+    stack.upload("pause/1.png", picture("pause/1.png"))
+    try_again(stack)
+
+    told = status(stack)
+    assert (told["paused"], told["breaker"]["open"]) == (True, False)
+    assert mapping_state(stack) == "Disabled"
+    assert told["queue"]["waiting"] >= 1
+    assert calls_about(stack, picture("pause/1.png")) == []
+
+    assert stack.hangtag("resume").returncode == 0
+
+    assert stack.wait_for_result(stack.uri("pause/1.png"))["status"] == "TAGGED"
+    assert status(stack)["paused"] is False
+
+
+@pytest.mark.parametrize("rate", [4])
+def test_no_second_of_the_api_sees_more_calls_than_the_rate(
+    stack: WatchedStack, rate: int
+) -> None:
+    """But one for each instance, whose clock and network are its own; retries count."""
+    for number in range(0, 24, 4):
+        content = picture(f"rate/{number}.png")
+        stack.fail_image(sha256(content), code=500, times=1)
+    with configured(stack, HANGTAG_MAX_REQUESTS_PER_SECOND=str(rate)):
+        keys = upload_all(stack, "rate", 24)
+        stack.wait_for(
+            lambda: True if len(tagged(stack, keys)) == len(keys) else None,
+            "all to be tagged",
+            seconds=120,
+        )
+        wait_until_idle(stack)
+
+    calls = sorted(
+        call["at"] for key in keys for call in calls_about(stack, picture(key))
+    )
+    assert len(calls) == 24 + 6
+    most = max(sum(at <= other < at + 1 for other in calls) for at in calls)
+    assert most <= rate + int(PARAMETERS["MaxConcurrency"])
+    # Nor does it idle without need: the turns are a twentieth wider than the rate
+    median = sorted(after - before for before, after in pairwise(calls))[
+        len(calls) // 2
+    ]
+    assert median < 2 / rate
