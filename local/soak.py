@@ -140,7 +140,7 @@ def faults_of_api(rate: float) -> list[dict[str, Any]]:
         {"code": 803},
         {"code": 806},
     ]
-    return [{"rate": rate / len(kinds), **kind} for kind in kinds]
+    return [{"rate": rate / len(kinds), **kind} for kind in kinds] if rate else []
 
 
 def soak(
