@@ -14,6 +14,7 @@ The sandbox's HTTP edge.
     DELETE /sandbox/faults/<sha256>   take that of one image back
     GET    /sandbox/quota             {"left": null}: the successful answers that are left
     PUT    /sandbox/quota             set them
+    PUT    /sandbox/keys              {"keys": ["..."]}: admit whoever sends one of them
 
 Everything else is an unknown resource to the Tagger API: 623.
 """
@@ -52,7 +53,7 @@ from hangtag_sandbox.judge import (
 )
 from hangtag_sandbox.limits import MOST_BODY_BYTES
 from hangtag_sandbox.openapi import openapi
-from hangtag_sandbox.orders import BadOrder, read_order
+from hangtag_sandbox.orders import BadOrder, KeysOrder, read_order
 from hangtag_sandbox.page import (
     PAGE_HEADERS,
     page_to_try,
@@ -166,6 +167,7 @@ class _Sandbox:
                     ("DELETE", "/sandbox/faults/<digest>", self._clear_fault),
                     ("GET", "/sandbox/quota", self._show_quota),
                     ("PUT", "/sandbox/quota", self._set_quota),
+                    ("PUT", "/sandbox/keys", self._set_keys),
                 )
             ],
             strict_slashes=True,
@@ -319,6 +321,11 @@ class _Sandbox:
     def _set_quota(self, request: _Request) -> Response:
         self._quota.set(read_order(QuotaOrder, request.body()).left)
         return self._show_quota(request)
+
+    def _set_keys(self, request: _Request) -> Response:
+        order = read_order(KeysOrder, request.body())
+        self._keys = frozenset(order.keys)
+        return _told(200, {"keys": len(order.keys)})
 
 
 @dataclass(frozen=True, slots=True)

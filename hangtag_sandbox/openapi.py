@@ -295,6 +295,13 @@ def _own_paths() -> Json:
                 body=_json(quota, {"example": {"left": 100}}),
             ),
         },
+        "/sandbox/keys": {
+            "put": _own(
+                "Admit these API keys and no others",
+                {"200": _shown(_object({"keys": {"type": "integer"}})), **wrong},
+                body=_json(_shape("KeysOrder"), {"example": {"keys": ["new-key"]}}),
+            ),
+        },
         "/healthz": {
             "get": _own(
                 "Whether it runs",

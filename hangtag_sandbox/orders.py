@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -13,6 +13,17 @@ class Order(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, strict=True
+    )
+
+
+class KeysOrder(Order):
+    """Whom the sandbox admits from now on."""
+
+    keys: tuple[Annotated[str, Field(min_length=1, max_length=1_000)], ...] = Field(
+        strict=False,
+        min_length=1,
+        max_length=100,
+        description="The API keys; all others are refused",
     )
 
 

@@ -17,7 +17,9 @@ from local.watch import WatchedStack
 OWN_STATE = "hangtag:"
 """With this begin the uris of items that are no uploads: the stack's own state."""
 
-EXCUSES = ("UNSTORED", "UNFINISHED")
+CUT_OFF = "CUT_OFF"
+EXCUSES = ("UNSTORED", CUT_OFF)
+"""What a second bill may have for an excuse: the store was down, or the attempt was cut off."""
 """Reasons of a call that may be the second one to be paid."""
 
 ABANDONED = "ABANDONED"
@@ -93,11 +95,10 @@ class Ledger:
             for name, number in item.items()
             if name.startswith("calls:")
         }
+        if item.get("cutOff"):
+            # Attempts that could not count their call themselves
+            counted[CUT_OFF] = int(item["cutOff"])
         status, detail = status_of(item)
-        if detail == ABANDONED:
-            # Each of these attempts was cut off before it could count its call.
-            attempts = int(item["failed"]["failure"]["attempts"])
-            counted["UNFINISHED"] = max(counted.get("UNFINISHED", 0), attempts)
         troubles = [
             *troubles_of_end(sent, item, status, detail, letters),
             *troubles_of_announcements(
@@ -210,9 +211,10 @@ def troubles_of_bill(calls: int, paid: int, counted: Mapping[str, int]) -> list[
     excuses = sum(counted.get(reason, 0) for reason in EXCUSES)
     if paid - 1 > excuses:
         troubles.append(f"paid {paid} times, {excuses} excused")
-    reasons = sum(number for reason, number in counted.items() if reason != "FIRST")
-    if calls - 1 > reasons:
-        troubles.append(f"{calls} calls, {reasons} with a reason")
+    if calls > sum(counted.values()):
+        troubles.append(f"{calls} calls, {sum(counted.values())} counted")
+    if counted.get("FIRST", 0) > 1:
+        troubles.append(f"{counted['FIRST']} calls counted as the first")
     return troubles
 
 

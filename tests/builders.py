@@ -270,5 +270,6 @@ def a_claim(attempt: int = 1) -> Claim:
         ran_out=False,
         reason=CallReason.FIRST,
         calls={},
+        cut_off=0,
         token="claim-1",
     )

@@ -97,6 +97,7 @@ def claimed(
         ran_out=ran_out,
         reason=reason or usual,
         calls=calls or {},
+        cut_off=0,
         token="any",
     )
 
@@ -112,7 +113,7 @@ def claim(
     found = store.claim(
         upload or an_upload(), replays=replays, sent_at=sent_at, lease_seconds=LEASE
     )
-    return replace(found, token="any") if isinstance(found, Claim) else found
+    return replace(found, token="any", cut_off=0) if isinstance(found, Claim) else found
 
 
 def held(
@@ -667,6 +668,21 @@ def test_an_excuse_holds_until_the_call_is_made(
 
     assert excused.reason == CallReason.UNFINISHED
     assert after.reason == CallReason.RETRY
+
+
+def test_attempts_that_were_cut_off_are_counted(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Nobody can tell whether they called; each excuses one bill. Others leave no trace."""
+    release(store, held(store), ONE_CALL)
+    for _ in range(2):
+        held(store)
+        clock.advance(LEASE + 1)
+    store.withdraw(an_upload(), held(store), calls={})
+    skip(store, an_upload(), SkipReason.SUPERSEDED)
+    fail(store, an_upload())
+
+    assert held(store, replays=1).cut_off == 2
 
 
 # ---- skips

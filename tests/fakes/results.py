@@ -24,6 +24,7 @@ class _Item:
     token: str = ""
     attempts: int = 0
     calls: dict[CallReason, int] = field(default_factory=dict)
+    cut_off: int = 0
     excuse: CallReason | None = None
     sequencer: str | None = None
     result: Document | None = None
@@ -75,6 +76,7 @@ class FakeResultStore(CanFail):
             item.sequencer = upload.sequencer or item.sequencer
             item.state = "CLAIMED"
             item.claimed_until = now + lease_seconds
+            before, item.cut_off = item.cut_off, item.cut_off + 1
             item.token = f"claim-{next(self._tokens)}"
             return Claim(
                 attempt=item.attempts,
@@ -84,6 +86,7 @@ class FakeResultStore(CanFail):
                 reason=item.excuse
                 or (CallReason.RETRY if item.calls else CallReason.FIRST),
                 calls=dict(item.calls),
+                cut_off=before,
                 token=item.token,
             )
 
@@ -122,6 +125,7 @@ class FakeResultStore(CanFail):
             item.skipped = reason
             item.attempts = claim.attempt - 1
             item.failed = item.order = None
+            _count(item, claim, {})
 
     def store_tagged(
         self, upload: Upload, claim: Claim, result: Document, *, calls: Calls
@@ -182,6 +186,10 @@ class FakeResultStore(CanFail):
         """The counted calls about a version."""
         return self._items[(upload.uri, upload.version)].calls
 
+    def cut_off(self, upload: Upload) -> int:
+        """Attempts about a version that did not come to an end."""
+        return self._items[(upload.uri, upload.version)].cut_off
+
     def ended_as(self, upload: Upload) -> str | None:
         """DONE, FAILED, or why it was skipped; None as long as it has not ended."""
         item = self._items.get((upload.uri, upload.version))
@@ -200,6 +208,7 @@ class FakeResultStore(CanFail):
 
 
 def _count(item: _Item, claim: Claim, calls: Calls) -> None:
+    item.cut_off = claim.cut_off
     for reason, number in calls.items():
         item.calls[reason] = claim.calls.get(reason, 0) + number
 

@@ -192,7 +192,9 @@ class Claim:
     reason: CallReason
     """Why a call that is made now is made."""
     calls: Calls
-    """The calls of all attempts before."""
+    """The calls of all attempts before, as far as they came to an end."""
+    cut_off: int
+    """Attempts before that did not: each may have called, and been paid."""
     token: str
     """Tells this claim from every other."""
 

@@ -8,7 +8,8 @@ The results, in DynamoDB: one item per object version.
     claimToken      of the claim that was made last
     sequencer       of the last event that had one
     attempts        begun since the upload arrived or was replayed
-    calls:REASON    calls of the API, see `CallReason`
+    calls:REASON    calls of the API, see `CallReason`, in attempts that came to an end
+    cutOff          attempts that did not, the one under way included: one call each at most
     excuse          why the next call is made, where it may be the second that is paid
     skipped         why a SKIPPED item is
     replays         the highest count of replays a delivery came with
@@ -100,7 +101,8 @@ class DynamoDBResults:
         try:
             old = self._take(
                 upload,
-                "replays = if_not_exists(replays, :replays) ADD attempts :one",
+                "replays = if_not_exists(replays, :replays) "
+                "ADD attempts :one, cutOff :one",
                 {**values, ":waiting": "WAITING", ":skipped": "SKIPPED", ":now": now},
                 _CLAIMABLE,
             )
@@ -124,7 +126,8 @@ class DynamoDBResults:
     ) -> Claim | Done | Busy:
         """An item that is done, being worked on, or back after it had failed."""
         token = values[":token"]
-        mine = {**old, "state": "WAITING"}  # nobody's before, as far as one can tell
+        # Nobody's before, as far as one can tell
+        mine = {**old, "state": "WAITING", "cutOff": int(old.get("cutOff", 1)) - 1}
         if old.get("claimToken") == token:
             attempt = int(old["attempts"])
             return _claim_of(upload, mine, attempt=attempt, ran_out=False, token=token)
@@ -143,7 +146,7 @@ class DynamoDBResults:
         try:
             self._take(
                 upload,
-                "replays = :replays, attempts = :one",
+                "replays = :replays, attempts = :one ADD cutOff :one",
                 {
                     **values,
                     ":replays": max(values[":replays"], int(old["replays"])),
@@ -226,6 +229,7 @@ class DynamoDBResults:
         change.set("endedAt", at)
         if claim is not None:
             change.set("attempts", claim.attempt - 1)
+            change.count(claim, {})
             change.keep_excuse(claim)
             change.remove("claimedUntil", "failed", "notification", "#order")
             self._end(upload, claim, change, doing="skipping")
@@ -435,7 +439,12 @@ class _Change:
         self._removes += names
 
     def count(self, claim: Claim, calls: Calls) -> None:
-        """Add the calls of this attempt; absolute numbers, so that a repetition adds nothing."""
+        """
+        The attempt comes to an end, with these calls.
+
+        Absolute numbers, so that a repetition adds nothing.
+        """
+        self.set("cutOff", claim.cut_off)
         for reason, number in calls.items():
             placeholder = f"#calls{len(self.names)}"
             self.names[placeholder] = _CALLS + reason
@@ -550,6 +559,7 @@ def _claim_of(
         ran_out=ran_out,
         reason=reason,
         calls=calls,
+        cut_off=int(old.get("cutOff", 0)),
         token=token,
     )
 

@@ -73,7 +73,7 @@ class S3Objects:
         size = found["ContentLength"]
         with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
             self._check_size(upload, size)
-            first_bytes = body.read(SIGNATURE_BYTES)
+            first_bytes = _first_bytes(upload, body, size=size)
             kind = require_media_type(first_bytes, upload.uri)
             content = self._filled(upload, body, first_bytes, size=size)
         return StoredImage(content, kind, found["Metadata"])
@@ -85,10 +85,10 @@ class S3Objects:
         with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
             # "bytes 0-15/251134"
             whole = found.get("ContentRange", "").rpartition("/")[2]
-            self._check_size(
-                upload, int(whole) if whole.isdigit() else found["ContentLength"]
-            )
-            kind = require_media_type(body.read(SIGNATURE_BYTES), upload.uri)
+            size = int(whole) if whole.isdigit() else found["ContentLength"]
+            self._check_size(upload, size)
+            first_bytes = _first_bytes(upload, body, size=size)
+            kind = require_media_type(first_bytes, upload.uri)
         return ImageHead(kind, found["Metadata"])
 
     def link(self, upload: Upload, *, seconds: float) -> str:
@@ -147,6 +147,25 @@ class S3Objects:
             raise ImageTooLarge(
                 f"{upload.uri} has {size:,} bytes; MaxImageBytes is {self._max_image_bytes:,}"
             )
+
+
+def _first_bytes(upload: Upload, body: StreamingBody, *, size: int) -> bytes:
+    """
+    Enough to tell the media type by.
+
+    A connection that breaks off may give fewer than were asked for: judged by a single byte, a
+    good image would be none, for ever.
+    """
+    wanted = min(SIGNATURE_BYTES, size)
+    first = b""
+    while len(first) < wanted:
+        piece = body.read(wanted - len(first))
+        if not piece:
+            raise ObjectUnavailable(
+                f"{upload.uri} ended after {len(first)} of {size:,} bytes"
+            )
+        first += piece
+    return first
 
 
 def _is_gone(error: ClientError) -> bool:
