@@ -10,6 +10,7 @@ ledger says whether the promises were kept.
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from rich.text import Text
 
 from local.cloud import LocalCloud, free_port
 from local.faults import Faults, Rule
-from local.ledger import Ending, Sent, read_ledger, send
+from local.ledger import ABANDONED, Ending, Sent, read_ledger, send
 from local.processes import LocalError
 from local.progress import Step, counting, steps_on
 from local.stack import bring_up, take_down
@@ -50,7 +51,8 @@ CLIENT_TRIES = (
     3  # of a boto3 client (`hangtag.wiring`): "once" is one whole call of the core
 )
 STRIKING_SECONDS = 25.0
-HOLDING_SECONDS = 75.0
+FORBIDDEN_SECONDS = 6.0
+HOLDING_SECONDS = 120.0
 IDLE_SECONDS = 150.0
 TRICKLE = (
     0.00001  # kB a second: nothing of an answer arrives before the worker is killed
@@ -70,6 +72,7 @@ SLOW = "slow"
 RESET = "reset"
 HALF = "half"
 DENIED = "denied"
+FORBIDDEN = "role without"
 KILLED_BEFORE = "killed before"
 KILLED_AFTER = "killed after"
 FAULTS = (
@@ -78,6 +81,7 @@ FAULTS = (
     RESET,
     HALF,
     DENIED,
+    FORBIDDEN,
     SLOW,
     KILLED_BEFORE,
     KILLED_AFTER,
@@ -107,6 +111,8 @@ class Call:
     """Whether the API has to ask for patience for the step to be reached."""
     alone: bool = False
     """Whether its calls do not tell whose they are."""
+    statement: str = ""
+    """Of the role's policy: what allows it, and nothing that must stay allowed."""
 
     @property
     def is_api(self) -> bool:
@@ -140,26 +146,37 @@ DYNAMODB = {
 }
 
 
-def update(name: str, value: str, *, refused: bool = False) -> Call:
+def update(
+    name: str, value: str, *, refused: bool = False, statement: str = ""
+) -> Call:
     """A step that writes `value` into the upload's item."""
     return Call(
         f"DynamoDB UpdateItem ({name})",
         operation="UpdateItem",
         body=writes(value),
         refused=refused,
+        statement=statement,
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     )
 
 
 STEPS = (
-    update("claim", "CLAIMED"),
+    update("claim", "CLAIMED", statement="KeepResults"),
     Call(
         "DynamoDB Query",
         operation="Query",
         body="values(ExpressionAttributeValues)[?S && ends_with(S, '/KEY')] | [0]",
+        statement="FindTheNewestResult",
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     ),
-    Call("S3 GetObject", "s3", "GetObject", by_path=True, throttled="SlowDown"),
+    Call(
+        "S3 GetObject",
+        "s3",
+        "GetObject",
+        by_path=True,
+        throttled="SlowDown",
+        statement="ReadImages",
+    ),
     Call(
         "Secrets Manager GetSecretValue",
         "secretsmanager",
@@ -167,6 +184,7 @@ STEPS = (
         internal="InternalServiceError",
         denied="AccessDeniedException",
         alone=True,
+        statement="ReadTheApiKey",
     ),
     Call("Tagger API"),
     update("store", "TAGGED#"),
@@ -177,6 +195,7 @@ STEPS = (
         body="contains(Message, '/KEY')",
         throttled="Throttling",
         denied="AuthorizationError",
+        statement="AnnounceResults",
     ),
     update("finish", "DONE"),
     Call(
@@ -185,6 +204,7 @@ STEPS = (
         "SendMessage",
         body="contains(MessageBody, 'KEY')",
         refused=True,
+        statement="BuryDeadLetters",
     ),
     update("store failure", "FAILED", refused=True),
     Call(
@@ -208,6 +228,11 @@ class Cell:
     def __str__(self) -> str:
         """As tests and tables name it."""
         return f"{self.step.name}, {self.fault}, {self.mode}"
+
+    @property
+    def alone(self) -> bool:
+        """Whether it would strike others that run at the same time."""
+        return self.step.alone or self.fault == FORBIDDEN
 
 
 @dataclass(slots=True)
@@ -293,6 +318,7 @@ def all_cells() -> list[Cell]:
         for mode in MODES
         # The answer is there and the worker dies: that is the next step, killed before.
         if not (step.is_api and fault == KILLED_AFTER)
+        and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
     ]
 
 
@@ -312,6 +338,7 @@ class Laboratory:
         self._cloud = cloud
         self._rounds = 0
         self._late_until = 0.0
+        self._policy: dict[str, str] | None = None  # of the role, while it lacks some
 
     def run(
         self, cells: Sequence[Cell], *, tell: Callable[[int], None] = lambda _: None
@@ -343,7 +370,7 @@ class Laboratory:
         """Run cells at the same time, with neighbours that meet no fault."""
         self._rounds += 1
         everyone = sorted(cells, key=lambda cell: cell.mode != "once")
-        if not any(cell.step.alone for cell in cells):
+        if not any(cell.alone for cell in cells):
             everyone += [Cell(STEPS[0], NO_FAULT)] * NEIGHBOURS
         delays = iter(DELAYS)
         runs = []
@@ -389,6 +416,9 @@ class Laboratory:
         rules: list[Rule] = []
         whose: list[Run] = []
         for run in runs:
+            if run.cell.fault == FORBIDDEN:
+                self._take_away(run.cell.step.statement)
+                run.struck = 1
             for fault in sandbox_faults(run):
                 self._stack.sandbox.fail({"sha256": run.sha256, **fault})
             for rule in rules_of(run):
@@ -426,11 +456,11 @@ class Laboratory:
             doomed = [one for one in doomed if one[0] > now]
             if not doomed and now > asked + 1:
                 asked = now
-                if self._all_had_enough(runs):
+                if self._all_had_enough(runs, began):
                     return
             time.sleep(0.1)
 
-    def _all_had_enough(self, runs: Sequence[Run]) -> bool:
+    def _all_had_enough(self, runs: Sequence[Run], began: float) -> bool:
         ledger = read_ledger(self._stack)
         for run in runs:
             if run.sent is None:
@@ -438,8 +468,10 @@ class Laboratory:
             ended = ledger.ending_of(run.sent).status != "OPEN"
             times_enough = 3 * CLIENT_TRIES
             if run.cell.fault in HOLDING:
-                times_enough = 2 if run.cell.step.alone else 3
+                times_enough = 2 if run.cell.alone else 3
             enough = run.cell.mode == "for ever" and run.struck >= times_enough
+            if run.cell.fault == FORBIDDEN:
+                enough = time.monotonic() > began + FORBIDDEN_SECONDS
             if not (ended or enough):
                 return False
         return True
@@ -447,6 +479,9 @@ class Laboratory:
     def _heal(self, runs: Sequence[Run]) -> None:
         """Nothing goes wrong any more; an image that is to be refused stays refused."""
         self._faults.clear()
+        if self._policy is not None:
+            self._stack.client("iam").put_role_policy(**self._policy)
+            self._policy = None
         for run in runs:
             if not run.cell.step.refused:
                 self._stack.sandbox.heal_image(run.sha256)
@@ -481,6 +516,26 @@ class Laboratory:
 
         self._stack.wait_for(idle, "the upload queue to be empty", seconds=IDLE_SECONDS)
 
+    def _take_away(self, statement: str) -> None:
+        """Take a statement out of the policy of the function's role, until `_heal`."""
+        iam = self._stack.client("iam")
+        function = self._stack.client("lambda").get_function_configuration(
+            FunctionName=self._stack.outputs["TagUploadsFunctionName"]
+        )
+        role = function["Role"].rpartition("/")[2]
+        [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        if isinstance(document, str):  # the local cloud leaves it as it was given
+            document = json.loads(document)
+        kept = [one for one in document["Statement"] if one["Sid"] != statement]
+        if len(kept) == len(document["Statement"]):
+            raise LocalError(f"the role's policy has no statement {statement}")
+        named = {"RoleName": role, "PolicyName": name}
+        self._policy = {**named, "PolicyDocument": json.dumps(document)}
+        iam.put_role_policy(
+            **named, PolicyDocument=json.dumps({**document, "Statement": kept})
+        )
+
     def _configure(self, *, batch_size: int, concurrency: int) -> None:
         """How much the function is given at a time."""
         functions = self._stack.client("lambda")
@@ -505,14 +560,14 @@ class Laboratory:
 
 
 def _order(cell: Cell) -> tuple[bool, bool]:
-    return cell.step.alone, cell.fault in HOLDING or cell.step.retried
+    return cell.alone, cell.fault in HOLDING or cell.step.retried
 
 
 def rules_of(run: Run) -> list[Rule]:
     """What the proxy does to a cell's upload."""
     cell = run.cell
     step = cell.step
-    if cell.fault == NO_FAULT:
+    if cell.fault in (NO_FAULT, FORBIDDEN):
         return []
     if step.is_api:
         if cell.fault not in KILLING:
@@ -579,7 +634,10 @@ def unexpected(cell: Cell, ending: Ending, struck: int) -> list[str]:
         return ["the fault never struck"]
     end = f"{ending.status} {ending.detail}".strip()
     if cell.step.refused and cell.fault != NO_FAULT:
-        return [] if end == f"FAILED {REFUSAL}" else [f"{end} instead of {REFUSAL}"]
+        allowed = [f"FAILED {REFUSAL}"]
+        if cell.fault in KILLING and cell.mode == "for ever":
+            allowed.append(f"FAILED {ABANDONED}")
+        return [] if end in allowed else [f"{end} instead of {REFUSAL}"]
     passes = cell.mode == "once" and cell.fault != DENIED
     if passes and ending.status in ("FAILED", "SKIPPED"):
         return [f"{end}, though the fault passed"]

@@ -20,6 +20,9 @@ OWN_STATE = "hangtag:"
 EXCUSES = ("UNSTORED", "UNFINISHED")
 """Reasons of a call that may be the second one to be paid."""
 
+ABANDONED = "ABANDONED"
+"""The code of what was begun as often as is allowed and never finished."""
+
 Place = tuple[str, str]
 """A key and the id of one version of it."""
 
@@ -91,9 +94,18 @@ class Ledger:
             if name.startswith("calls:")
         }
         status, detail = status_of(item)
+        if detail == ABANDONED:
+            # Each of these attempts was cut off before it could count its call.
+            attempts = int(item["failed"]["failure"]["attempts"])
+            counted["UNFINISHED"] = max(counted.get("UNFINISHED", 0), attempts)
         troubles = [
             *troubles_of_end(sent, item, status, detail, letters),
-            *troubles_of_announcements(sent, status, announced),
+            *troubles_of_announcements(
+                sent,
+                status,
+                announced,
+                overtaken=not announced and self.is_overtaken(sent),
+            ),
             *troubles_of_bill(len(calls), paid, counted),
         ]
         return Ending(
@@ -106,6 +118,15 @@ class Ledger:
             len(announced),
             letters,
             troubles,
+        )
+
+    def is_overtaken(self, sent: Sent) -> bool:
+        """Whether a newer version of the same key has ended, so that this one is stale."""
+        order = self.items.get((sent.key, sent.version), {}).get("order", "")
+        return any(
+            item.get("order", "") > order
+            for (key, _), item in self.items.items()
+            if key == sent.key
         )
 
 
@@ -166,11 +187,15 @@ def troubles_of_end(
 
 
 def troubles_of_announcements(
-    sent: Sent, status: str, announced: Sequence[Mapping[str, Any]]
+    sent: Sent,
+    status: str,
+    announced: Sequence[Mapping[str, Any]],
+    *,
+    overtaken: bool,
 ) -> list[str]:
-    """What is tagged is announced at least once, and always as the same thing."""
+    """What is tagged is announced unless it is stale, and always as the same thing."""
     troubles = []
-    if status == "TAGGED" and not announced:
+    if status == "TAGGED" and not announced and not overtaken:
         troubles.append("not announced")
     if len({one["id"] for one in announced}) > 1:
         troubles.append("announced under several ids")
@@ -214,7 +239,7 @@ def place_of(body: str) -> Place | None:
         [record] = json.loads(body)["Records"]
         told = record["s3"]["object"]
         return unquote_plus(told["key"]), str(told.get("versionId"))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -49,8 +49,10 @@ SECONDS_EACH = 0.4
 BREAKER_SECONDS = 30.0
 OUTAGE_SECONDS = 2.0
 AT_ONCE = 4
+MOST_TROUBLES = 50
 SEED = 20_261_122  # the same plan on every run; what meets which fault is chance
 
+NO_IMAGE = "UNSUPPORTED_FORMAT"
 NOT_A_PICTURE = b"item;price\nshirt;20\n"
 
 
@@ -74,6 +76,8 @@ class Made:
     unreadable: list[str] = field(default_factory=list)
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     """Messages that S3 has sent, by their uploads, to be sent again."""
+    texts: set[str] = field(default_factory=set)
+    """The SHA-256 of files that are no images."""
     events: list[str] = field(default_factory=list)
     """What was done on the way: a kill, a rotation, ..."""
 
@@ -172,8 +176,10 @@ def soak(
     stage.print(reckoning.table())
     for event in run.made.events:
         stage.print(f"- {event}", markup=False, highlight=False)
-    for trouble in reckoning.troubles:
+    for trouble in reckoning.troubles[:MOST_TROUBLES]:
         stage.print(f"! {trouble}", markup=False, highlight=False)
+    if len(reckoning.troubles) > MOST_TROUBLES:
+        stage.print(f"! and {len(reckoning.troubles) - MOST_TROUBLES} more")
     if not in_time:
         stage.print(f"! the time was over ({run.seconds:.0f} s); messages were left")
     return in_time and not reckoning.troubles
@@ -262,6 +268,8 @@ class Soak:
         sent = []
         for one in versions:
             sent.append(send(self._stack, one.key, one.body))
+            if one.body.startswith(NOT_A_PICTURE):
+                self.made.texts.add(sent[-1].sha256)
             if one.deleted:
                 self._stack.client("s3").delete_object(
                     Bucket=self._stack.outputs["UploadsBucketName"],
@@ -347,7 +355,7 @@ class Soak:
         self._stack.sandbox.set_key(key)
         time.sleep(0.5)
         self._stack.set_key(key)
-        self._note("the API's key was changed, and the secret set half a second later")
+        self._note("the API's key was changed, and the secret set a moment later")
         self._resume()
 
     def _use_up_the_quota(self) -> None:
@@ -391,6 +399,11 @@ class Reckoning:
             for one in self._endings
             for trouble in one.troubles
         ]
+        self.troubles += [
+            f"{one.sent.key} {one.sent.version}: an image, but FAILED as {one.detail}"
+            for one in self._endings
+            if one.detail == NO_IMAGE and one.sent.sha256 not in made.texts
+        ]
         missing = Counter(made.unreadable) - Counter(ledger.unreadable)
         self.troubles += [f"no letter of the message {body!r}" for body in missing]
         self.troubles += wrong_newest(stack, self._endings)
@@ -430,7 +443,11 @@ class Reckoning:
         row("calls beyond one", sum(one.extra_calls for one in endings), reasons)
         row("paid answers", sum(one.paid for one in endings))
         row("paid answers beyond one", sum(one.extra_paid for one in endings), excuses)
+        silent = sum(
+            one.status == "TAGGED" and not one.announcements for one in endings
+        )
         row("announcements", announced)
+        row("tagged, but overtaken before it was announced", silent)
         row("announced again", announced - once)
         row(
             "messages beside S3's own",
