@@ -146,6 +146,10 @@ def _tagging(standing: Standing) -> tuple[str, str]:
     from hangtag.breaker import ROW
 
     breaker = standing.breaker
+    if breaker.paused_at is not None and standing.is_running:
+        # A deployment has switched it on, or the pause could not switch it off.
+        told = f"paused since {breaker.paused_at}, but uploads are still taken"
+        return f"{told}; `hangtag pause` again stops that", "bold red"
     if breaker.paused_at is not None:
         return f"paused since {breaker.paused_at}; `hangtag resume` ends it", "yellow"
     if breaker.is_open:

@@ -127,6 +127,10 @@ def test_while_it_is_paused_nothing_is_tried() -> None:
             f"paused since {NOON}; `hangtag resume` ends it",
         ),
         (
+            Standing(BreakerState(paused_at=NOON), is_running=True),
+            "uploads are still taken; `hangtag pause` again stops that",
+        ),
+        (
             Standing(BreakerState(), is_running=False),
             "paused: the event source mapping is off, though not by `hangtag pause`",
         ),
