@@ -57,9 +57,10 @@ class Breaker:
         except ResultsUnavailable as error:
             self._journal.troubled("reading the breaker", error)
             state = BreakerState()
-        if state.is_open:
-            # Switching off takes up to a minute, and whoever opened it may have crashed.
-            self._switch_off()
+        if state.is_stopped:
+            # Switching off takes up to a minute, whoever opened it may have crashed, and a
+            # deployment may have switched it on again.
+            state = self._switch_off() or state
         return Watch(self, state)
 
     def try_again(self) -> BreakerState:
@@ -103,12 +104,19 @@ class Breaker:
         if state.row >= ROW:
             self._journal.breaker("closed", state)
 
-    def _switch_off(self) -> None:
+    def _switch_off(self) -> BreakerState | None:
+        """Leave uploads on the queue; how it stands then, as far as it can be seen."""
         try:
             self._intake.switch(on=False)
+            state = self._store.read()
+            if not state.is_stopped:
+                # An operator resumed in between: without this, nobody would take uploads again.
+                self._intake.switch(on=True)
         except HangtagError as error:
             # Uploads go back one by one as long as it is on; each invocation tries it again.
             self._journal.troubled("switching the event source mapping off", error)
+            return None
+        return state
 
     def _call_somebody(self, error: HangtagError) -> None:
         text = (
@@ -136,13 +144,13 @@ class Watch:
         self._breaker = breaker
         self._state = state
         self._row = state.row
-        self._is_open = state.is_open
+        self._is_stopped = state.is_stopped
         self._lock = Lock()
 
     @property
-    def is_open(self) -> bool:
+    def is_stopped(self) -> bool:
         """Whether uploads go back as they are."""
-        return self._is_open
+        return self._is_stopped
 
     def failed(self, error: HangtagError) -> bool:
         """
@@ -154,7 +162,7 @@ class Watch:
         row = self._breaker.count(error)
         with self._lock:
             self._row = row
-            self._is_open = self._is_open or row >= ROW
+            self._is_stopped = self._is_stopped or row >= ROW
         return row <= ROW
 
     def succeeded(self) -> None:

@@ -356,12 +356,17 @@ class BreakerState:
         """Whether uploads wait until the fault is mended."""
         return self.opened_at is not None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether uploads are to wait, for whatever reason."""
+        return self.is_open or self.paused_at is not None
+
 
 class BreakerStore(Protocol):
     """The breaker's state, one for all instances. All methods raise `ResultsUnavailable`."""
 
     def read(self) -> BreakerState:
-        """How it stands; possibly as it stood a second ago."""
+        """How it stands now."""
         ...
 
     def count_failure(self, code: str, message: str) -> int:

@@ -60,7 +60,7 @@ MAX_DELAY_SECONDS = 900.0
 """The longest delay of a retry (design: at most 15 minutes)."""
 
 BREAKER_DELAY_SECONDS = 30.0
-"""How long what is in hand goes back when the breaker is open."""
+"""How long what is in hand goes back when tagging has stopped."""
 
 ImageTransport = Literal["base64", "url"]
 """How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
@@ -173,9 +173,9 @@ class Tagging:
         Raises:
             Suspect: It is to be worked on alone; only if it is not *alone*.
         """
-        if batch.breaker.is_open:
+        if batch.breaker.is_stopped:
             return self._hand_back(
-                upload, BREAKER, "the breaker is open", BREAKER_DELAY_SECONDS
+                upload, BREAKER, "tagging has stopped", BREAKER_DELAY_SECONDS
             )
         timing = self._policy.timing
         if batch.deadline.seconds_left() < timing.reserve + timing.least_call:

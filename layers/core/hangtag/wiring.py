@@ -171,7 +171,7 @@ class OperatorAws:
     ) -> Switch:
         """What pauses and resumes tagging."""
         return Switch(
-            DynamoDBBreaker(self._tables(), table, consistently=True),
+            DynamoDBBreaker(self._tables(), table),
             LambdaIntake(
                 self._functions,
                 function_name=function_name,

@@ -47,11 +47,11 @@ class _Table:
         self._client = client
         self._table = table
 
-    def read(self, key: Item, *, consistently: bool) -> Item:
-        """An item, {} where there is none; if not *consistently*, possibly a second old."""
+    def read(self, key: Item) -> Item:
+        """An item as it is now, {} where there is none."""
         with translated(ResultsUnavailable, f"reading {key['uri']['S']}"):
             found = self._client.get_item(
-                TableName=self._table, Key=key, ConsistentRead=consistently
+                TableName=self._table, Key=key, ConsistentRead=True
             )
         return dict(found.get("Item") or {})
 
@@ -97,21 +97,13 @@ class _Table:
 
 
 class DynamoDBBreaker:
-    """
-    `BreakerStore` in the results' table.
+    """`BreakerStore` in the results' table."""
 
-    *consistently* reads what was written a moment ago, at twice the price: for operators, who
-    look at what they have just done.
-    """
-
-    def __init__(
-        self, client: DynamoDBClient, table: str, *, consistently: bool = False
-    ) -> None:
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._table = _Table(client, table)
-        self._consistently = consistently
 
     def read(self) -> BreakerState:
-        item = self._table.read(_BREAKER, consistently=self._consistently)
+        item = self._table.read(_BREAKER)
 
         def text(name: str) -> str | None:
             return item[name]["S"] if name in item else None
