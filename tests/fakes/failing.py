@@ -6,7 +6,7 @@ from threading import Lock
 
 @dataclass(slots=True)
 class _Plan:
-    error: Exception
+    error: BaseException
     at: str | None
     left: int | None
 
@@ -19,10 +19,12 @@ class CanFail:
         self._plans_lock = Lock()
 
     def fails_with(
-        self, error: Exception, *, times: int | None = None, at: str | None = None
+        self, error: BaseException, *, times: int | None = None, at: str | None = None
     ) -> None:
         """
         Raise *error* in the next calls: *times* of them, or all; of the method *at*, or of any.
+
+        One that is no `Exception` is a kill: nothing behind the port's method happens.
         """
         self._plans.append(_Plan(error, at, times))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 
@@ -88,6 +89,8 @@ class FakeIntake(CanFail):
     def __init__(self) -> None:
         super().__init__()
         self.on = True
+        self.before_switching: Callable[[], object] = lambda: None
+        """Called once, when somebody is about to switch."""
 
     def is_running(self) -> bool:
         self._may_fail("is_running")
@@ -95,6 +98,8 @@ class FakeIntake(CanFail):
 
     def switch(self, *, on: bool) -> None:
         self._may_fail("switch")
+        before, self.before_switching = self.before_switching, lambda: None
+        before()
         self.on = on
 
 

@@ -26,6 +26,8 @@ class FakeTagger(CanFail):
         super().__init__()
         self.answer = answer or an_answer()
         self.calls: list[Call] = []
+        self.answered: list[Call] = []
+        """Those that were answered with tags: they are paid for."""
         self.accepted_key: str | None = None
         """The only key it takes; None takes any."""
         self.refuses_the_prefix = False
@@ -53,4 +55,5 @@ class FakeTagger(CanFail):
             raise KeyRefused("Wrong key.")
         if self.refuses_the_prefix and call.request.image.content.startswith("data:"):
             raise PrefixRefused("Remove the header.")
+        self.answered.append(call)
         return self.answer

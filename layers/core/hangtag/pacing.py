@@ -26,6 +26,8 @@ _ROOM = 1.05
 _LATE_SECONDS = 0.1
 """By which a call may begin after its turn, but by no more than a turn."""
 
+_LONGEST_LEAD_SECONDS = 2.0
+
 _LONGEST_WAIT_SECONDS = 900.0
 
 
@@ -83,6 +85,8 @@ class Pacing:
         """Seconds between two turns."""
         self.next_free = 0.0
         """The first turn that was free when the book was last looked at."""
+        self._took = 0.0
+        """Seconds that the last reservation took."""
 
     def of_batch(
         self, uploads: int, deadline: Deadline, *, seconds_after: float
@@ -98,10 +102,22 @@ class Pacing:
     def reserve(
         self, line: str, count: int, *, earliest: float, latest: float
     ) -> Turns | NoTurn:
-        """As `TurnBook.reserve`, at this rate."""
-        return self._book.reserve(
-            line, count, every=self.every, earliest=earliest, latest=latest
+        """
+        As `TurnBook.reserve`, at this rate.
+
+        Begins later by what a reservation takes: a turn that has passed before it is known, were
+        the table slow, would be lost each time.
+        """
+        asked = self._clock.now()
+        found = self._book.reserve(
+            line,
+            count,
+            every=self.every,
+            earliest=earliest + min(2 * self._took, _LONGEST_LEAD_SECONDS),
+            latest=latest,
         )
+        self._took = self._clock.now() - asked
+        return found
 
     def now(self) -> float:
         """Seconds since 1970."""

@@ -1,0 +1,333 @@
+"""The breaker: what is everybody's fault buries few, and the rest waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hangtag.breaker import ROW, TRY_AGAIN_MINUTES
+from hangtag.failures import (
+    AnnouncementFailed,
+    ApiKeyMissing,
+    ApiTimeout,
+    IntakeUnavailable,
+    KeyRefused,
+    QuotaExceeded,
+    ResultsUnavailable,
+    SidesTooSmall,
+)
+from hangtag.tagging import BREAKER_DELAY_SECONDS
+from hangtag.uploads import Delivery
+from tests.fakes import Call, World
+
+
+def uploads(world: World, number: int) -> list[Delivery]:
+    """So many of them, each with a key of its own."""
+    return [world.upload(f"{n}.png") for n in range(number)]
+
+
+def opened(world: World) -> None:
+    """A breaker that a wrong key has opened; five letters tell of it."""
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+    world.tag(*uploads(world, ROW))
+    assert world.breaker_store.read().is_open
+
+
+def codes(world: World) -> list[str]:
+    """Of the dead letters."""
+    return [letter.failure.code for letter in world.dead_letters.letters]
+
+
+# ---- it opens
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
+def test_five_in_a_row_are_buried_and_the_others_go_back(*, together: bool) -> None:
+    """Whatever the threads do: five letters, and no attempt of the rest is counted."""
+    world = World(max_attempts=3)
+    world.tagger.fails_with(QuotaExceeded("The quota is used up."))
+    arrived = uploads(world, 10)
+
+    if together:
+        handed_back = world.tag(*arrived)
+    else:
+        handed_back = tuple(
+            message for delivery in arrived for message in world.tag(delivery)
+        )
+
+    assert codes(world) == ["823"] * ROW
+    assert len(handed_back) == 10 - ROW
+    assert set(world.upload_queue.hidden_for.values()) == {BREAKER_DELAY_SECONDS}
+    assert {retry.attempt for retry in world.journal.retries} == {0}
+    assert world.breaker_store.read().is_open
+
+
+def test_opening_switches_the_intake_off_and_calls_somebody_once() -> None:
+    """With the code, who acts, and the way out."""
+    world = World()
+    world.tagger.fails_with(QuotaExceeded("The quota is used up."))
+
+    world.tag(*uploads(world, 10))
+
+    assert not world.intake.on
+    [(subject, text)] = world.alarm.calls
+    assert "823" in subject
+    for told in ("823", "quota", "account owner", "hangtag resume", "--code 823"):
+        assert told in text
+    assert str(TRY_AGAIN_MINUTES) in text
+    assert [event for event, _ in world.journal.breaker_events] == ["opened"]
+
+
+def test_a_stack_without_a_key_is_stopped_likewise() -> None:
+    """Nobody has set one yet; nothing is asked."""
+    world = World()
+    world.api_keys.fails_with(ApiKeyMissing("no key"))
+
+    world.tag(*uploads(world, 8))
+
+    assert codes(world) == ["API_KEY_MISSING"] * ROW
+    assert world.tagger.calls == []
+
+
+def test_four_in_a_row_open_nothing() -> None:
+    """It may be one bad deployment of one uploader."""
+    world = World()
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+
+    world.tag(*uploads(world, ROW - 1))
+
+    assert not world.breaker_store.read().is_open
+    assert world.intake.on
+
+
+def a_tagged_one(world: World) -> Delivery:
+    """An upload that goes well."""
+    world.tagger.recovers()
+    return world.upload("good.png")
+
+
+def a_refused_one(world: World) -> Delivery:
+    """An upload whose image the API refuses: the key was good enough for that."""
+    world.tagger.recovers()
+    world.tagger.fails_with(SidesTooSmall("too small"), times=1)
+    return world.upload("small.png")
+
+
+@pytest.mark.parametrize("between", [a_tagged_one, a_refused_one])
+def test_an_answer_in_between_ends_the_row(
+    between: Callable[[World], Delivery],
+) -> None:
+    """It was not everybody's fault."""
+    world = World()
+    for _ in range(2):
+        world.tagger.fails_with(KeyRefused("Wrong key."))
+        world.tag(*uploads(world, ROW - 1))
+        world.tag(between(world))
+
+    assert not world.breaker_store.read().is_open
+    assert world.breaker_store.read().row == 0
+
+
+def test_a_transient_failure_does_not_end_the_row() -> None:
+    """It says nothing about the key."""
+    world = World()
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+    world.tag(*uploads(world, ROW - 1))
+    world.tagger.recovers()
+    world.tagger.fails_with(ApiTimeout("slow"))
+    world.tag(world.upload("slow.png"))
+
+    assert world.breaker_store.read().row == ROW - 1
+
+
+# ---- while it is open
+
+
+def test_what_still_comes_while_it_is_open_goes_back_untouched() -> None:
+    """No claim, no object, no call; it comes again soon, and costs no attempt."""
+    world = World(max_attempts=1)
+    opened(world)
+    calls = len(world.tagger.calls)
+    late = world.upload("late.png")
+    world.objects.fails_with(AssertionError("nothing is read"))
+    world.results.fails_with(AssertionError("nothing is claimed"))
+
+    handed_back = world.tag(late)
+
+    assert handed_back == (late.message_id,)
+    assert world.upload_queue.hidden_for[late.receipt_handle] == BREAKER_DELAY_SECONDS
+    assert len(world.tagger.calls) == calls
+    assert world.journal.mistakes == []
+
+
+def test_a_mapping_that_could_not_be_switched_off_is_tried_with_every_invocation() -> (
+    None
+):
+    """Lambda was away, or whoever opened the breaker crashed."""
+    world = World()
+    world.intake.fails_with(IntakeUnavailable("away"))
+    opened(world)
+    assert world.intake.on
+    assert [error.code for _, error in world.journal.troubles] == ["INTAKE_UNAVAILABLE"]
+
+    world.intake.recovers()
+    world.tag(world.upload("late.png"))
+
+    assert not world.intake.on
+
+
+def test_nobody_who_can_be_called_is_no_failure() -> None:
+    """The breaker opens all the same."""
+    world = World()
+    world.alarm.fails_with(AnnouncementFailed("away"))
+
+    opened(world)
+
+    assert codes(world) == ["609"] * ROW
+    assert not world.intake.on
+
+
+def test_a_failure_that_cannot_be_counted_is_not_buried() -> None:
+    """Were the table away, a wrong key would bury the whole backlog uncounted."""
+    world = World()
+    world.breaker_store.fails_with(ResultsUnavailable("away"), at="count_failure")
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+
+    handed_back = world.tag(*uploads(world, 8))
+
+    assert len(handed_back) == 8
+    assert codes(world) == []
+
+
+def test_a_breaker_that_cannot_be_read_counts_as_closed() -> None:
+    """Uploads have their own ways to fail."""
+    world = World()
+    world.breaker_store.fails_with(ResultsUnavailable("away"), at="read")
+
+    assert world.tag(world.upload()) == ()
+    assert len(world.announcer.announced) == 1
+
+
+# ---- it is tried, and it closes
+
+
+def test_a_try_lets_uploads_through_and_one_that_is_tagged_closes_it() -> None:
+    """The row is over: five more failures would have to come."""
+    world = World()
+    opened(world)
+    world.tagger.recovers()
+
+    told = world.pipeline.try_again(world.invocation())
+    assert told == {"open": True, "code": "609", "row": ROW}
+    assert world.intake.on
+    assert world.tag(world.upload("probe.png")) == ()
+
+    state = world.breaker_store.read()
+    assert (state.is_open, state.row, state.code) == (False, 0, None)
+    assert [event for event, _ in world.journal.breaker_events] == [
+        "opened",
+        "tried",
+        "closed",
+    ]
+
+
+def test_a_try_that_fails_opens_it_again_and_buries_and_calls_nobody() -> None:
+    """Every 15 minutes a letter and a mail would be a massacre, too."""
+    world = World(max_attempts=1)
+    opened(world)
+
+    world.pipeline.try_again(world.invocation())
+    handed_back = world.tag(*uploads(world, 10))
+
+    assert len(handed_back) == 10
+    assert codes(world) == ["609"] * ROW
+    assert len(world.alarm.calls) == 1
+    assert world.breaker_store.read().is_open
+    assert not world.intake.on
+
+
+@pytest.mark.parametrize("at", ["try_again", "switch"])
+def test_a_try_that_is_cut_off_in_the_middle_is_made_again(at: str) -> None:
+    """Else uploads would wait for ever, with a breaker that looks closed."""
+    world = World()
+    opened(world)
+    world.tagger.recovers()
+    world.breaker_store.fails_with(ResultsUnavailable("away"), times=1, at=at)
+    world.intake.fails_with(IntakeUnavailable("away"), times=1, at=at)
+
+    first = world.pipeline.try_again(world.invocation())
+    assert set(first) == {"trouble"}
+    world.pipeline.try_again(world.invocation())
+
+    assert world.intake.on
+    assert world.tag(world.upload("probe.png")) == ()
+
+
+def test_there_is_nothing_to_try_where_nothing_has_failed() -> None:
+    """Whoever switched the mapping off by hand wants it off."""
+    world = World()
+    world.intake.switch(on=False)
+
+    world.pipeline.try_again(world.invocation())
+
+    assert not world.intake.on
+
+
+def test_a_late_success_does_not_close_what_has_just_been_opened() -> None:
+    """Its call began before the fault did; the schedule finds out."""
+    world = World()
+    late = world.upload("late.png")
+
+    def others_fail(_: Call) -> None:
+        world.tagger.before_answering = lambda _: None
+        for _n in range(ROW):
+            world.breaker.count(KeyRefused("Wrong key."))
+
+    world.tagger.before_answering = others_fail
+
+    assert world.tag(late) == ()
+    assert world.breaker_store.read().is_open
+
+
+# ---- pauses
+
+
+def test_a_pause_is_ended_by_no_try() -> None:
+    """It is an operator's, also where the breaker is open beside it."""
+    world = World()
+    opened(world)
+    world.breaker_store.pause(at="2026-11-22T12:00:00.000Z")
+
+    world.pipeline.try_again(world.invocation())
+
+    assert not world.intake.on
+    assert world.breaker_store.read().is_open
+
+
+def test_a_pause_holds_though_a_deployment_switched_the_mapping_on() -> None:
+    """What comes in spite of it goes back, and the mapping off."""
+    world = World()
+    world.breaker_store.pause(at="2026-11-22T12:00:00.000Z")
+    delivery = world.upload()
+
+    assert world.tag(delivery) == (delivery.message_id,)
+
+    assert not world.intake.on
+    assert world.tagger.calls == []
+
+
+def test_a_resume_in_the_same_moment_is_not_undone() -> None:
+    """An instance that saw the open breaker just before switches nothing off for good."""
+    world = World()
+    opened(world)
+
+    def resume() -> None:
+        world.breaker_store.reset()
+        world.intake.on = True
+
+    world.intake.before_switching = resume
+    world.tagger.recovers()
+
+    assert world.tag(world.upload("late.png")) == ()
+    assert world.intake.on

@@ -1,0 +1,304 @@
+"""Arbitrary interleavings of uploads, repetitions, faults, crashes and replays keep the promises."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import replace
+from itertools import count
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+)
+
+from hangtag.failures import (
+    AnnouncementFailed,
+    ApiTimeout,
+    KeyRefused,
+    ObjectUnavailable,
+    QueueUnavailable,
+    ResultsUnavailable,
+    SidesTooSmall,
+)
+from hangtag.ports import CallReason
+from hangtag.uploads import Delivery, Upload, read_body
+from tests.builders import BUCKET, PNG
+from tests.fakes import LEASE_SECONDS, CanFail, World
+
+MAX_ATTEMPTS = 3
+
+
+class Killed(BaseException):
+    """The function's process is gone, in the middle of something."""
+
+
+STEPS: list[tuple[str, str, type[Exception]]] = [
+    ("objects", "read", ObjectUnavailable),
+    ("tagger", "ask", ApiTimeout),
+    ("tagger", "ask", SidesTooSmall),
+    ("tagger", "ask", KeyRefused),
+    ("results", "claim", ResultsUnavailable),
+    ("results", "is_superseded", ResultsUnavailable),
+    ("results", "store_tagged", ResultsUnavailable),
+    ("results", "finish", ResultsUnavailable),
+    ("results", "release", ResultsUnavailable),
+    ("results", "withdraw", ResultsUnavailable),
+    ("results", "store_failed", ResultsUnavailable),
+    ("results", "skip", ResultsUnavailable),
+    ("announcer", "announce", AnnouncementFailed),
+    ("dead_letters", "bury", QueueUnavailable),
+    ("upload_queue", "delay", QueueUnavailable),
+    ("breaker_store", "read", ResultsUnavailable),
+    ("breaker_store", "count_failure", ResultsUnavailable),
+]
+"""A port, what it is asked, and what it may say instead."""
+
+
+class Interleavings(RuleBasedStateMachine):
+    """
+    One worker at a time, but for what happens while it waits for the API.
+
+    Messages come and go in any order; whoever is killed leaves its claims behind.
+    """
+
+    uploaded = Bundle("uploaded")
+
+    @initialize()
+    def begin(self) -> None:
+        """An empty stack."""
+        self.world = World(max_attempts=MAX_ATTEMPTS)
+        self.queue: dict[str, Delivery] = {}
+        self.uploads: list[Upload] = []
+        self.gone: set[str] = set()
+        self.names = count(1)
+
+    # ---- what happens outside
+
+    @rule(target=uploaded, key=st.sampled_from(["a.png", "b.png"]))
+    def upload(self, key: str) -> Delivery:
+        """A new version of a key arrives."""
+        delivery = self.world.upload(key, PNG + str(len(self.uploads) + 1).encode())
+        [entry] = read_body(delivery.body)
+        assert isinstance(entry, Upload)
+        self.uploads.append(entry)
+        return self._send(delivery.body)
+
+    @rule(sent=uploaded)
+    def repeat(self, sent: Delivery) -> None:
+        """S3 tells of an upload again, with another message."""
+        self._send(sent.body)
+
+    @rule(key=st.sampled_from(["a.png", "b.png"]))
+    def remove(self, key: str) -> None:
+        """A key and all its versions are deleted."""
+        uri = f"s3://{BUCKET}/{key}"
+        if any(upload.uri == uri for upload in self.uploads):
+            self.world.objects.forget(uri)
+            self.gone |= {
+                upload.version for upload in self.uploads if upload.uri == uri
+            }
+
+    @rule(seconds=st.sampled_from([0.001, 1.0, LEASE_SECONDS + 1]))
+    def wait(self, seconds: float) -> None:
+        """Time passes; leases run out."""
+        self.world.clock.advance(seconds)
+
+    @rule(
+        which=st.integers(0, 100),
+        by_hand=st.booleans(),
+        how_many=st.integers(1, 2),
+    )
+    def replay(self, which: int, how_many: int, *, by_hand: bool) -> None:
+        """An operator puts a letter back, and perhaps twice: sent, and killed before deleting."""
+        letters = self.world.dead_letters.letters
+        if letters:
+            letter = letters.pop(which % len(letters))
+            for _ in range(how_many):
+                self._send(letter.body, replays=letter.replays + (not by_hand))
+
+    @rule()
+    def resume(self) -> None:
+        """An operator closes the breaker."""
+        self.world.breaker_store.recovers()
+        self.world.breaker_store.reset()
+
+    # ---- what goes wrong
+
+    @rule(step=st.sampled_from(STEPS), times=st.integers(1, 6), kills=st.booleans())
+    def go_wrong(
+        self, step: tuple[str, str, type[Exception]], times: int, *, kills: bool
+    ) -> None:
+        """A step will fail so many times, or kill the function as often as it comes to it."""
+        port, method, error = step
+        failing: CanFail = getattr(self.world, port)
+        trouble: BaseException = Killed() if kills else error("told to")
+        failing.fails_with(trouble, at=method, times=times)
+
+    @rule()
+    def heal(self) -> None:
+        """Everything works again."""
+        for port, _, _ in STEPS:
+            failing: CanFail = getattr(self.world, port)
+            failing.recovers()
+
+    # ---- what the function does
+
+    @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=3))
+    def deliver(self, chosen: list[int]) -> None:
+        """Some messages are delivered as a batch."""
+        self._work(self._some(chosen))
+
+    @rule(
+        slow=st.integers(0, 100),
+        fast=st.integers(0, 100),
+        seconds=st.sampled_from([0.0, LEASE_SECONDS + 1]),
+    )
+    def overtake(self, slow: int, fast: int, seconds: float) -> None:
+        """While one waits for the API, perhaps longer than its lease, another one works."""
+
+        def meanwhile(_: object) -> None:
+            self.world.tagger.before_answering = lambda _: None
+            self.world.clock.advance(seconds)
+            self._work(self._some([fast]))
+
+        self.world.tagger.before_answering = meanwhile
+        self._work(self._some([slow]))
+        self.world.tagger.before_answering = lambda _: None
+
+    # ---- what always holds
+
+    @invariant()
+    def announcements_of_a_key_never_go_back(self) -> None:
+        """An older version is not announced after a newer one."""
+        newest: dict[str, str] = {}
+        for announcement in self.world.announcer.announced:
+            image = announcement.document["data"]["image"]
+            assert image["sequencer"] >= newest.get(image["uri"], "")
+            newest[image["uri"]] = image["sequencer"]
+
+    @invariant()
+    def every_bill_beyond_one_has_its_excuse(self) -> None:
+        """A crash, or a store that stayed down; never a repetition or a replay."""
+        for upload in self.uploads:
+            paid = self._paid(upload)
+            if paid > 1:
+                calls = self.world.results.calls_about(upload)
+                unstored = calls.get(CallReason.UNSTORED, 0)
+                assert paid - 1 <= unstored + self.world.results.cut_off(upload)
+
+    @invariant()
+    def nobody_makes_a_mistake(self) -> None:
+        """No exception that nobody foresaw."""
+        assert self.world.journal.mistakes == []
+
+    def teardown(self) -> None:
+        """When all is well again, everything comes to its end."""
+        if not hasattr(self, "world"):
+            return
+        self.heal()
+        self.resume()
+        for _ in range(10 * MAX_ATTEMPTS):
+            if not self.queue:
+                break
+            self.world.clock.advance(LEASE_SECONDS + 1)
+            self._work(list(self.queue.values()))
+        assert self.queue == {}
+        for upload in self.uploads:
+            self._has_ended(upload)
+        for uri in {upload.uri for upload in self.uploads}:
+            self._newest_wins(uri)
+        for letter in self.world.dead_letters.letters:
+            assert letter.failure.attempts <= MAX_ATTEMPTS
+
+    def _has_ended(self, upload: Upload) -> None:
+        ended = self.world.results.ended_as(upload)
+        announced = any(
+            announcement.document["data"]["image"]["versionId"] == upload.version_id
+            for announcement in self.world.announcer.announced
+        )
+        if ended == "DONE":
+            assert announced or self._was_overtaken(upload)
+        elif ended == "FAILED":
+            assert any(
+                letter.body == upload.notification()
+                for letter in self.world.dead_letters.letters
+            )
+        elif ended == "SUPERSEDED":
+            assert self._was_overtaken(upload)
+        else:
+            assert ended == "OBJECT_GONE"
+            assert upload.version in self.gone
+
+    def _was_overtaken(self, upload: Upload) -> bool:
+        return any(
+            other.uri == upload.uri and other.order > upload.order
+            for other in self.uploads
+        )
+
+    def _newest_wins(self, uri: str) -> None:
+        ended = [
+            upload
+            for upload in self.uploads
+            if upload.uri == uri
+            and self.world.results.ended_as(upload) in ("DONE", "FAILED")
+        ]
+        shown = self.world.results.newest(uri)
+        if ended:
+            newest = max(ended, key=lambda upload: upload.order)
+            assert shown is not None
+            assert shown["image"]["versionId"] == newest.version_id
+        else:
+            assert shown is None
+
+    def _paid(self, upload: Upload) -> int:
+        number = self.uploads.index(upload) + 1
+        content = b64encode(PNG + str(number).encode()).decode()
+        return sum(
+            call.request.image.content.endswith(f",{content}")
+            for call in self.world.tagger.answered
+        )
+
+    def _send(self, body: str, *, replays: int = 0) -> Delivery:
+        name = f"message {next(self.names)}"
+        delivery = Delivery(
+            message_id=name,
+            receipt_handle=f"handle of {name}",
+            body=body,
+            replays=replays,
+            sent_at=self.world.clock.now(),
+        )
+        self.queue[name] = delivery
+        return delivery
+
+    def _some(self, chosen: list[int]) -> list[Delivery]:
+        waiting = list(self.queue.values())
+        picked = {number % len(waiting) for number in chosen} if waiting else set()
+        return [waiting[number] for number in sorted(picked)]
+
+    def _work(self, batch: list[Delivery]) -> None:
+        """One invocation, one delivery at a time: the order of threads is nobody's to repeat."""
+        for delivery in batch:
+            if delivery.message_id not in self.queue:
+                continue  # finished meanwhile
+            again = replace(delivery, receives=delivery.receives + 1)
+            self.queue[delivery.message_id] = again
+            try:
+                handed_back = self.world.tag(again)
+            except Killed:
+                return
+            if not handed_back:
+                self.queue.pop(delivery.message_id, None)
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(
+    max_examples=150,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
