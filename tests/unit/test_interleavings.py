@@ -1,4 +1,4 @@
-"""Arbitrary interleavings of uploads, repetitions, faults, crashes and replays keep the promises."""
+"""Any interleaving of uploads, repetitions, faults, crashes and replays keeps the promises."""
 
 from __future__ import annotations
 
@@ -129,15 +129,28 @@ class Interleavings(RuleBasedStateMachine):
 
     # ---- what goes wrong
 
-    @rule(step=st.sampled_from(STEPS), times=st.integers(1, 6), kills=st.booleans())
+    @rule(
+        step=st.sampled_from(STEPS),
+        times=st.sampled_from([1, 1, 1, 2, 6, 100]),
+        kills=st.booleans(),
+        chosen=st.lists(st.integers(0, 100), min_size=1, max_size=3),
+    )
     def go_wrong(
-        self, step: tuple[str, str, type[Exception]], times: int, *, kills: bool
+        self,
+        step: tuple[str, str, type[Exception]],
+        times: int,
+        chosen: list[int],
+        *,
+        kills: bool,
     ) -> None:
-        """A step will fail so many times, or kill the function as often as it comes to it."""
+        """A step fails so many times, or kills the function; messages are delivered to it."""
         port, method, error = step
         failing: CanFail = getattr(self.world, port)
         trouble: BaseException = Killed() if kills else error("told to")
         failing.fails_with(trouble, at=method, times=times)
+        if not self.queue:
+            self.upload("a.png")
+        self._work(self._some(chosen))
 
     @rule()
     def heal(self) -> None:
@@ -297,8 +310,8 @@ class Interleavings(RuleBasedStateMachine):
 
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(
-    max_examples=150,
-    stateful_step_count=30,
+    max_examples=300,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -178,7 +179,7 @@ def test_what_gets_no_turn_goes_back_in_a_line_of_its_own() -> None:
     delays = sorted(world.upload_queue.hidden_for.values())
     assert len(handed_back) == len(delays) == 10 - len(world.announcer.announced)
     assert 3 <= len(world.announcer.announced) <= 6
-    gaps = [after - before for before, after in zip(delays, delays[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(delays)]
     assert all(9 <= gap <= 11 for gap in gaps)
     assert {retry.code for retry in world.journal.retries} == {"RATE"}
     assert {retry.attempt for retry in world.journal.retries} == {0}

@@ -256,7 +256,8 @@ class Tagging:
         result = claim.unannounced
         if result is None:
             if self._is_abandoned(claim):
-                raise Abandoned(f"begun {claim.attempt - 1} times and never finished")
+                times = self._policy.max_attempts
+                raise Abandoned(f"begun {times} times, and at last not finished")
             if ports.results.is_superseded(upload):
                 self._skip(upload, SkipReason.SUPERSEDED, claim)
                 return
@@ -404,8 +405,8 @@ class Tagging:
     ) -> float | None:
         """Bury first, store then: what cannot be buried stays on the queue."""
         upload, claim = begun.upload, begun.claim
-        # The one that finds it abandoned begins nothing itself.
-        attempts = claim.attempt - isinstance(error, Abandoned)
+        # Those that find it abandoned begin nothing themselves.
+        attempts = min(claim.attempt, self._policy.max_attempts)
         letter = letter_of_upload(
             upload,
             self.failure(error, attempts=attempts),
