@@ -47,9 +47,8 @@ PARAMETERS = {
 
 SLOW_SECONDS = 11.0  # longer than a client may wait: FunctionTimeout is 10
 HELD_SECONDS = 6.0  # longer than it takes to kill the worker that is held up
-CLIENT_TRIES = (
-    3  # of a boto3 client (`hangtag.wiring`): "once" is one whole call of the core
-)
+CLIENT_TRIES = 2
+"""Of a boto3 client (`hangtag.wiring`): "once" is one whole call of the core."""
 STRIKING_SECONDS = 25.0
 FORBIDDEN_SECONDS = 6.0
 HOLDING_SECONDS = 120.0
@@ -585,7 +584,11 @@ def rules_of(run: Run) -> list[Rule]:
             CLIENT_TRIES,
         ),
         RESET: ({"reset": True}, CLIENT_TRIES),
-        HALF: ({"response": {"abort_bytes": 1}}, CLIENT_TRIES),
+        # An object's bytes are read by us: boto3 does not read them again.
+        HALF: (
+            {"response": {"abort_bytes": 1}},
+            1 if step.operation == "GetObject" else CLIENT_TRIES,
+        ),
         DENIED: ({"error": {"code": step.denied, "status": 403}}, 1),
         SLOW: ({"latency": SLOW_SECONDS * 1000}, 1),
         KILLED_BEFORE: ({"timeout_ms": HELD_SECONDS * 1000}, 1),
