@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hangtag.ports import Clock, Deadline
 from tests.builders import NOON_SECONDS
 
@@ -9,12 +11,14 @@ class FakeClock:
 
     def __init__(self, seconds: float = NOON_SECONDS) -> None:
         self._seconds = seconds
+        self.when_sleeping: Callable[[float], object] = self.advance
+        """What happens while somebody sleeps."""
 
     def now(self) -> float:
         return self._seconds
 
     def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
+        self.when_sleeping(seconds)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

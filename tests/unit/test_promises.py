@@ -1,0 +1,292 @@
+"""Nothing lost, nothing paid twice: what the pipeline does with copies, crashes and outages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from threading import active_count
+
+import pytest
+
+from hangtag.failures import (
+    ApiTimeout,
+    QueueUnavailable,
+    ResultsUnavailable,
+    UnreadableEvent,
+)
+from hangtag.ports import CallReason
+from hangtag.uploads import Delivery, SkipReason, Upload, read_body, read_deliveries
+from tests.builders import a_delivery, sqs_event
+from tests.fakes import LEASE_SECONDS, TIMING, Call, World
+
+
+class Killed(BaseException):
+    """The function's process is gone."""
+
+
+def upload_of(delivery: Delivery) -> Upload:
+    """What a delivery tells of."""
+    [entry] = read_body(delivery.body)
+    assert isinstance(entry, Upload)
+    return entry
+
+
+def copy_of(delivery: Delivery, name: str) -> Delivery:
+    """The same event in another message."""
+    return replace(delivery, message_id=name, receipt_handle=f"handle of {name}")
+
+
+def codes(world: World) -> list[str]:
+    """Of the dead letters."""
+    return [letter.failure.code for letter in world.dead_letters.letters]
+
+
+# ---- copies
+
+
+def test_copies_in_one_batch_are_finished_together_by_one_call() -> None:
+    """The second finds the first one done: nothing waits for a lease."""
+    world = World()
+    delivery = world.upload()
+
+    handed_back = world.tag(
+        *[delivery, *(copy_of(delivery, f"copy {n}") for n in range(4))]
+    )
+
+    assert handed_back == ()
+    assert len(world.tagger.calls) == len(world.announcer.announced) == 1
+    assert [skip.reason for skip in world.journal.skips] == [
+        SkipReason.ALREADY_TAGGED
+    ] * 4
+
+
+def test_copies_of_what_fails_for_now_wait_with_it() -> None:
+    """Each would be an attempt of its own, all within a second."""
+    world = World(max_attempts=3)
+    world.tagger.fails_with(ApiTimeout("slow"))
+    delivery = world.upload()
+
+    handed_back = world.tag(delivery, copy_of(delivery, "copy"))
+
+    assert len(handed_back) == 2
+    assert len(world.tagger.calls) == 1
+    assert len(set(world.upload_queue.hidden_for.values())) == 1
+
+
+def test_a_crash_after_the_burial_buries_nothing_again() -> None:
+    """The message comes back, having been sent before the failure."""
+    world = World()
+    delivery = replace(world.upload(content=b"no image"), sent_at=world.clock.now() - 5)
+    world.tag(delivery)  # and the function dies before SQS is told
+
+    assert world.tag(delivery) == ()
+
+    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+    assert [skip.reason for skip in world.journal.skips] == [SkipReason.ALREADY_FAILED]
+
+
+def test_a_letter_that_awss_own_redrive_moves_back_is_a_replay() -> None:
+    """It still has its code; the count goes on."""
+    attributes = {
+        "ErrorCode": {"stringValue": "807", "dataType": "String"},
+        "Replays": {"stringValue": "1", "dataType": "String"},
+    }
+    event = sqs_event("{}")
+    event["Records"][0]["messageAttributes"] = attributes
+
+    deliveries = read_deliveries(event)
+
+    assert deliveries is not None
+    assert deliveries[0].replays == 2
+
+
+@pytest.mark.parametrize("name", ["messageId", "receiptHandle"])
+@pytest.mark.parametrize("value", ["", None, 7])
+def test_an_event_without_message_ids_is_refused_as_a_whole(
+    name: str, value: object
+) -> None:
+    """To answer with an id that is none would bring the whole batch back, for ever."""
+    event = sqs_event("{}")
+    event["Records"][0][name] = value
+
+    with pytest.raises(UnreadableEvent, match=name):
+        read_deliveries(event)
+
+
+# ---- several records in a message
+
+
+def test_an_unreadable_record_is_buried_once_however_often_its_neighbour_is_retried() -> (
+    None
+):
+    """It waits until the message has nothing else left to do."""
+    world = World(max_attempts=5)
+    good = json.loads(world.upload().body)["Records"]
+    both = a_delivery(json.dumps({"Records": [*good, {"eventSource": "who knows"}]}))
+    world.tagger.fails_with(ApiTimeout("slow"), times=3)
+
+    outcomes = []
+    for _ in range(4):
+        outcomes.append(len(world.tag(both)))
+        world.clock.advance(1_000)
+
+    assert outcomes == [1, 1, 1, 0]
+    assert codes(world) == ["UNREADABLE_EVENT"]
+    assert len(world.announcer.announced) == 1
+
+
+def test_a_message_of_hundreds_of_records_is_worked_on_a_few_at_a_time() -> None:
+    """Each holds an image in memory."""
+    world = World()
+    records = [
+        record
+        for number in range(300)
+        for record in json.loads(world.upload(f"{number}.png").body)["Records"]
+    ]
+    threads_before = active_count()
+    threads: list[int] = []
+    world.tagger.before_answering = lambda _: threads.append(active_count())
+
+    assert world.tag(a_delivery(json.dumps({"Records": records}))) == ()
+
+    assert len(world.announcer.announced) == 300
+    assert max(threads) - threads_before <= 10
+
+
+# ---- crashes
+
+
+def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> None:
+    """All come back together each time; the suspects are worked on last, one by one."""
+    world = World(max_attempts=3)
+    killer = world.upload("killer.png", metadata={"tagger-id": "killer"})
+    neighbours = [world.upload(f"{n}.png") for n in range(6)]
+
+    def kill(call: Call) -> None:
+        if call.request.context and call.request.context.id == "killer":
+            raise Killed
+
+    world.tagger.before_answering = kill
+    left = [killer, *neighbours]
+    for _ in range(8):
+        try:
+            back = world.tag(*left)
+        except Killed:
+            # SQS hears nothing: all of them come again
+            world.clock.advance(LEASE_SECONDS + 1)
+            continue
+        left = [delivery for delivery in left if delivery.message_id in back]
+
+    assert left == []
+    assert codes(world) == ["ABANDONED"]
+    assert world.dead_letters.letters[0].failure.attempts == 3
+    assert {world.results.ended_as(upload_of(one)) for one in neighbours} == {"DONE"}
+
+
+def test_a_worker_that_was_overtaken_hands_its_message_back() -> None:
+    """What it was told too late is not stored over what another one was told."""
+    world = World()
+    delivery = world.upload()
+
+    def overtaken(_: Call) -> None:
+        world.tagger.before_answering = lambda _: None
+        world.clock.advance(LEASE_SECONDS + 1)
+        assert world.tag(copy_of(delivery, "copy")) == ()
+
+    world.tagger.before_answering = overtaken
+
+    assert world.tag(delivery) == (delivery.message_id,)
+
+    assert len(world.announcer.announced) == 1
+    assert world.results.cut_off(upload_of(delivery)) == 1
+    assert world.tag(delivery) == ()
+    assert len(world.tagger.calls) == 2
+
+
+# ---- outages of the table
+
+
+def test_what_was_paid_for_is_stored_however_long_it_takes() -> None:
+    """The table is away for half a minute; there is one call."""
+    world = World()
+    began = world.clock.now()
+    world.results.fails_with(ResultsUnavailable("away"), at="store_tagged")
+    healed = began + 30
+
+    def sleep(seconds: float) -> None:
+        world.clock.advance(seconds)
+        if world.clock.now() > healed:
+            world.results.recovers()
+
+    world.clock.when_sleeping = sleep
+
+    assert world.tag(world.upload()) == ()
+
+    assert len(world.tagger.calls) == len(world.announcer.announced) == 1
+
+
+def test_a_table_that_stays_away_costs_one_more_call_with_its_excuse() -> None:
+    """It is tried until the function's time is over, not beyond, and counted as what it is."""
+    world = World(max_attempts=3)
+    delivery = world.upload()
+    began = world.clock.now()
+    world.results.fails_with(ResultsUnavailable("away"), at="store_tagged")
+
+    assert world.tag(delivery) == (delivery.message_id,)
+    spent = world.clock.now() - began
+    world.results.recovers()
+    assert world.tag(delivery) == ()
+
+    assert (
+        LEASE_SECONDS - TIMING.last_aws - 2.5
+        <= spent
+        <= LEASE_SECONDS - TIMING.last_aws
+    )
+    assert world.results.calls_about(upload_of(delivery)) == {
+        CallReason.FIRST: 1,
+        CallReason.UNSTORED: 1,
+    }
+
+
+def test_a_letter_that_cannot_be_sent_leaves_the_message_on_the_queue() -> None:
+    """And no FAILED result that nobody could replay."""
+    world = World()
+    world.dead_letters.fails_with(QueueUnavailable("away"))
+    delivery = world.upload(content=b"no image")
+
+    assert world.tag(delivery) == (delivery.message_id,)
+    assert world.results.ended_as(upload_of(delivery)) is None
+
+    world.dead_letters.recovers()
+    assert world.tag(delivery) == ()
+    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+
+
+# ---- time
+
+
+def test_nothing_is_begun_that_has_too_little_time() -> None:
+    """It goes back at once, untouched; with a second more it is tagged."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.deadline.seconds = TIMING.reserve + TIMING.least_call - 0.1
+    world.objects.fails_with(AssertionError("nothing is read"))
+
+    assert world.tag(delivery) == (delivery.message_id,)
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 0}
+
+    world.objects.recovers()
+    world.deadline.seconds += 1
+    assert world.tag(delivery) == ()
+
+
+def test_aws_is_given_the_time_of_each_invocation() -> None:
+    """Whatever the function is called for."""
+    world = World()
+
+    world.tag()
+    assert world.patience.deadline is world.deadline
+    world.patience.deadline = None
+    world.pipeline.try_again(world.invocation())
+
+    assert world.patience.deadline is world.deadline
