@@ -143,6 +143,9 @@ def faults_of_api(rate: float) -> list[dict[str, Any]]:
     return [{"rate": rate / len(kinds), **kind} for kind in kinds] if rate else []
 
 
+MOST_LOG_LINES = 1_000_000
+
+
 def soak(
     directory: Path, *, number: int, rate: float, skip: frozenset[str] = frozenset()
 ) -> bool:
@@ -169,6 +172,10 @@ def soak(
         with step("Reading what became of them"):
             ledger = read_ledger(watched)
         reckoning = Reckoning(watched, run.made, ledger)
+        if reckoning.troubles:
+            log = directory.parent / "soak.log"
+            log.write_text(watched.function_log(events=MOST_LOG_LINES))
+            talk.print(f"The function's log is in {log}", markup=False)
     finally:
         with step("Stopping the local cloud"):
             take_down(directory)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 
@@ -787,6 +787,34 @@ def test_two_replays_at_the_same_moment_begin_one_attempt(
 
     assert claims == [claimed(1, None)]
     assert isinstance(slower, Busy)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [fail, lambda store, upload: skip(store, upload, SkipReason.OBJECT_GONE)],
+    ids=["failed", "skipped"],
+)
+@pytest.mark.parametrize("which", [1, 2], ids=["the first claim", "the claim anew"])
+def test_a_claim_that_the_network_held_up_does_not_claim_what_has_ended(
+    client: DynamoDBClient,
+    dynamodb: DynamoDBResults,
+    end: Callable[[ResultStore, Upload], None],
+    which: int,
+) -> None:
+    """boto3 gave it up and made it again; nobody would ever work on what it claims so late."""
+    end(dynamodb, an_upload())
+    held_up: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.dynamodb.UpdateItem",
+        lambda params, **_: held_up.append(dict(params)),
+    )
+    end(dynamodb, an_upload())  # again: a copy, or a replay
+    before = item_of(client, an_upload())
+
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        client.update_item(**cast("Any", held_up[which - 1]))
+
+    assert item_of(client, an_upload()) == before
 
 
 def test_ended_uploads_are_counted_by_status_and_time(

@@ -67,7 +67,7 @@ class FakeResultStore(CanFail):
                 and to_timestamp(sent_at) < item.failed_at
             ):
                 return Done(SkipReason.ALREADY_FAILED)
-            begins_anew = item.state == "FAILED" or replays > item.replays
+            begins_anew = item.state in ("FAILED", "SKIPPED") or replays > item.replays
             if item.excuse is None and item.state == "CLAIMED":
                 item.excuse = CallReason.UNFINISHED
             ran_out = item.state == "CLAIMED" and not begins_anew

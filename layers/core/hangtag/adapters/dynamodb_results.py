@@ -64,7 +64,7 @@ ENDED_INDEX: Final = "ended"
 
 _CLAIMABLE = (
     "attribute_not_exists(#uri) OR (replays >= :replays AND "
-    "(#state IN (:waiting, :skipped) OR (#state = :claimed AND claimedUntil < :now)))"
+    "(#state = :waiting OR (#state = :claimed AND claimedUntil < :now)))"
 )
 _HOLDS = "claimToken = :token"
 _CALLS = "calls:"
@@ -103,7 +103,7 @@ class DynamoDBResults:
                 upload,
                 "replays = if_not_exists(replays, :replays) "
                 "ADD attempts :one, cutOff :one",
-                {**values, ":waiting": "WAITING", ":skipped": "SKIPPED", ":now": now},
+                {**values, ":waiting": "WAITING", ":now": now},
                 _CLAIMABLE,
             )
         except _NotClaimable as refusal:
@@ -124,7 +124,7 @@ class DynamoDBResults:
         now: int,
         sent_at: float | None,
     ) -> Claim | Done | Busy:
-        """An item that is done, being worked on, or back after it had failed."""
+        """An item that is done, being worked on, or back after it had ended."""
         token = values[":token"]
         # Nobody's before, as far as one can tell
         mine = {**old, "state": "WAITING", "cutOff": int(old.get("cutOff", 1)) - 1}
@@ -143,6 +143,12 @@ class DynamoDBResults:
             and to_timestamp(sent_at) < str(old["endedAt"])
         ):
             return Done(SkipReason.ALREADY_FAILED)
+        # Only what nobody has claimed since: a request that the network held up for a while, and
+        # that was made again meanwhile, must not claim what has ended, with nobody to work on it.
+        untouched = "attribute_not_exists(claimToken)"
+        if "claimToken" in old:
+            untouched = "claimToken = :old_token"
+            values = {**values, ":old_token": old["claimToken"]}
         try:
             self._take(
                 upload,
@@ -151,11 +157,8 @@ class DynamoDBResults:
                     **values,
                     ":replays": max(values[":replays"], int(old["replays"])),
                     ":old_state": old["state"],
-                    ":old_attempts": old["attempts"],
-                    ":old_replays": old["replays"],
                 },
-                "#state = :old_state AND attempts = :old_attempts "
-                "AND replays = :old_replays",
+                f"#state = :old_state AND {untouched}",
             )
         except _NotClaimable as refusal:
             if refusal.item.get("claimToken") != token:
