@@ -267,9 +267,17 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
         )
     if len(records) == 1:
         return (_read_record(records[0], body),)
-    return tuple(
+    entries = tuple(
         _read_record(record, json.dumps({"Records": [record]})) for record in records
     )
+    if all(isinstance(entry, Unreadable) for entry in entries):
+        # One letter, byte for byte, and not thousands of what came as one message
+        return (
+            _unreadable(
+                f"none of the {len(records):,} records is an upload event", body
+            ),
+        )
+    return entries
 
 
 _LEVELS = 32
