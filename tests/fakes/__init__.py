@@ -5,7 +5,7 @@ They take the same contract tests as the adapters (tests/contract), so that they
 """
 
 from tests.fakes.failing import CanFail
-from tests.fakes.journal import FakeJournal, Retry
+from tests.fakes.journal import FakeJournal, FakeMeter, Retry
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import (
@@ -35,6 +35,7 @@ __all__ = [
     "FakeDeadline",
     "FakeIntake",
     "FakeJournal",
+    "FakeMeter",
     "FakeObjectStore",
     "FakeResultStore",
     "FakeTagger",
