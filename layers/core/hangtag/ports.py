@@ -165,6 +165,8 @@ class CallReason(StrEnum):
     """The API could not fetch the image from its URL."""
     UNSTORED = "UNSTORED"
     """There was an answer, and the table stayed down until the function's time was over."""
+    AGAIN = "AGAIN"
+    """It is tagged already, and somebody wants a new answer (`hangtag backfill --again`)."""
     UNFINISHED = "UNFINISHED"
     """The attempt before this one was cut off, by a crash or a timeout; it may have been paid."""
 
@@ -197,6 +199,8 @@ class Claim:
     """Attempts before that did not: each may have called, and been paid."""
     token: str
     """Tells this claim from every other."""
+    renews: bool = False
+    """Whether it is tagged already, and a new answer is wanted: the old one counts until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +235,14 @@ class ResultStore(Protocol):
         replays: int,
         sent_at: float | None,
         lease_seconds: float,
+        again: str | None = None,
     ) -> Claim | Done | Busy:
         """
         Begin an attempt, unless the upload is done or another worker is at it.
 
         *sent_at* (seconds since 1970) tells a copy of what has failed, sent before it did, from
-        a replay of it, sent after.
+        a replay of it, sent after. *again* is the token of an order to tag also what is tagged:
+        each order begins anew what it finds, once; the store keeps the token of the last one.
         """
         ...
 
@@ -261,7 +267,8 @@ class ResultStore(Protocol):
         The upload ends without having been asked about; *at* is ISO 8601, UTC.
 
         The attempt does not count: should the upload come again, it is looked at again. Without
-        a claim, what is known of the upload already stays as it is.
+        a claim, what is known of the upload already stays as it is. With one that renews a
+        result, that result counts on: the upload is done.
         """
         ...
 

@@ -155,6 +155,15 @@ class Unreadable:
     """What a dead letter carries: the body byte for byte, or a notification of the one record."""
 
 
+AGAIN = "Again"
+"""
+The message attribute of an order to tag also what is tagged already: a token of the order.
+
+An upload is asked about once for each token, however often the message comes.
+"""
+
+_TOKEN_LENGTH = 100
+
 Entry = Upload | Skip | Unreadable
 """What a message holds, record by record."""
 
@@ -172,6 +181,8 @@ class Delivery:
     """How often SQS has handed it out, this time included; hand-backs count, too."""
     sent_at: float | None = None
     """When it was put on the queue, in seconds since 1970; None where SQS did not say."""
+    again: str | None = None
+    """The order, by its token, to tag also what is tagged already; None where there is none."""
 
 
 def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
@@ -213,7 +224,14 @@ def _delivery_of(record: Mapping[str, Any]) -> Delivery:
         replays=read_replays(attributes) + ("ErrorCode" in attributes),
         receives=max(1, _count(str(told.get("ApproximateReceiveCount", "")))),
         sent_at=sent / 1000 if sent else None,
+        again=_again(attributes),
     )
+
+
+def _again(attributes: Mapping[str, Any]) -> str | None:
+    attribute = attributes.get(AGAIN) or {}
+    token = attribute.get("stringValue")
+    return token if _is_text(token) and len(token) <= _TOKEN_LENGTH else None
 
 
 def read_replays(attributes: Mapping[str, Any]) -> int:
