@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -200,6 +200,16 @@ class FakeResultStore(CanFail):
             return None
         _, item = max(ended, key=lambda pair: pair[0])
         return deepcopy(item.failed or item.result)
+
+    def tagged(self, uploads: Sequence[Upload]) -> set[tuple[str, str]]:
+        """Uri and version of those that have a TAGGED result."""
+        self._may_fail("tagged")
+        keys = {(upload.uri, upload.version) for upload in uploads}
+        return {
+            key
+            for key in keys & self._items.keys()
+            if self._items[key].state == "DONE" or self._items[key].result is not None
+        }
 
     def calls_about(self, upload: Upload) -> Calls:
         """The counted calls about a version."""

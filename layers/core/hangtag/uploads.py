@@ -357,6 +357,46 @@ def _upload_of_record(record: object) -> Upload | Skip:
     )
 
 
+def entry_of_object(
+    *,
+    bucket: str,
+    key: str,
+    version_id: str | None,
+    etag: str | None,
+    size: int | None,
+    at: str,
+) -> Entry:
+    """
+    An object that was there before anybody heard of it, as an upload; *at* is ISO 8601, UTC.
+
+    Its record is S3's, but for the sequencer: what is not known to be newer than another version
+    never counts as newer.
+    """
+    found = {
+        "key": quote_plus(key, safe="/"),
+        "size": size,
+        "eTag": etag,
+        "versionId": version_id,
+    }
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventTime": at,
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+            "object": {
+                name: value for name, value in found.items() if value is not None
+            },
+        },
+    }
+    try:
+        return _upload_of_record(record)
+    except _NoUpload as error:
+        return _unreadable(str(error), json.dumps({"Records": [record]}))
+
+
 def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:
     try:
         detail = event["detail"]

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -386,6 +386,38 @@ class DynamoDBResults:
         # An upload whose announcement failed for good has both.
         shown: Document | None = document.get("failed") or document.get("result")
         return shown
+
+    def tagged(self, uploads: Sequence[Upload]) -> set[tuple[str, str]]:
+        """Uri and version of those that have a TAGGED result; up to 100 uploads at once."""
+        names = {"#uri": "uri", "#state": "state", "#result": "result", "#id": "status"}
+        keys = {
+            (upload.uri, upload.version): {
+                "uri": {"S": upload.uri},
+                "version": {"S": upload.version},
+            }
+            for upload in uploads
+        }
+        asked: Any = {
+            self._table: {
+                "Keys": list(keys.values()),
+                # No more of a result than that it is there: results are large
+                "ProjectionExpression": "#uri, version, #state, #result.#id",
+                "ExpressionAttributeNames": names,
+            }
+        }
+        found: set[tuple[str, str]] = set()
+        pause = 0.05
+        while asked:
+            with translated(ResultsUnavailable, "looking for what is tagged"):
+                answer = self._client.batch_get_item(RequestItems=asked)
+            for item in answer["Responses"].get(self._table, []):
+                if "result" in item or item["state"] == {"S": "DONE"}:
+                    found.add((item["uri"]["S"], item["version"]["S"]))
+            asked = answer.get("UnprocessedKeys")
+            if asked:
+                self._clock.sleep(pause)
+                pause = min(2 * pause, 5.0)
+        return found
 
     def count_ended(self, status: str, *, since: str) -> int:
         """
