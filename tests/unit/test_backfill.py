@@ -539,8 +539,8 @@ class Many:
         """A thousand a page; one of them is to be sent."""
         for first in range(0, self._number, 1_000):
             yield [
-                ListedObject(f"{n:09}", "v", "e", int(n % 1_000 == 0), f"{n:09}")
-                for n in range(first, first + 1_000)
+                ListedObject(key, "v", "e", int(key[-3:] in ("0", "000")), key)
+                for key in map(str, range(first, first + 1_000))
             ]
 
 
