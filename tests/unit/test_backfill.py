@@ -305,6 +305,19 @@ def test_a_run_that_goes_on_has_the_token_of_the_first() -> None:
     assert sorted(set(work.keys())) == names(30)
 
 
+def test_a_run_that_was_killed_with_its_first_messages_is_the_same_order() -> None:
+    """Its token was noted before: they are not asked about twice."""
+    work = Backfilling(FakeListing(*names(30)))
+    work.feed.fails_with(Killed(), at="sent", times=1)
+    with pytest.raises(Killed):
+        work.run(AGAIN)
+
+    work.run(AGAIN)
+
+    assert len(work.feed.sent) == 40
+    assert {token for _, token in work.feed.sent} == {"token-0"}
+
+
 def test_what_is_deleted_in_between_does_not_confuse_it() -> None:
     """The place is a key, whether it is there or not."""
     listing = FakeListing(*names(30))
@@ -411,8 +424,14 @@ def test_a_message_that_is_never_taken_ends_it() -> None:
 
     with pytest.raises(QueueUnavailable, match="1 of 1"):
         work.run()
+    work.feed.refuses = lambda _: False
 
-    assert work.checkpoint.text is None
+    assert work.run().document() == {
+        "listed": 3,
+        "enqueued": 3,
+        "skipped": 0,
+        "dryRun": False,
+    }
 
 
 def test_a_table_that_is_away_ends_it() -> None:

@@ -233,7 +233,7 @@ def test_a_queue_that_stays_away_says_how_to_go_on(file: Path) -> None:
     shown = run(stack, file, "--yes", URI)
 
     assert isinstance(shown.exception, QueueUnavailable)
-    assert "the same command begins anew" in shown.stderr
+    assert "The same command goes on from there" in shown.stderr
 
 
 def test_a_checkpoint_of_another_order_is_refused(file: Path) -> None:

@@ -170,7 +170,8 @@ def start_of(order: Order, checkpoint: Checkpoint, *, token: str) -> Start:
         )
     place, its_token = saved.get("place"), saved.get("token")
     counts = _counts(saved.get("counts"))
-    if not isinstance(place, str) or not isinstance(its_token, str) or counts is None:
+    is_place = place is None or isinstance(place, str)
+    if not is_place or not isinstance(its_token, str) or counts is None:
         raise UnusableCheckpoint("it does not say how far the backfill was")
     return Start(place, its_token, counts)
 
@@ -242,6 +243,8 @@ class _Run:
             self._report.enqueued = start.counts["enqueued"]
             self._report.bytes = start.counts["bytes"]
             self._report.passed.update(start.counts["passed"])
+        self._at_start = self._counts()
+        self._is_noted = not start.is_new
         self._place = start.place
         self._batch: list[str] = []
         self._batch_size = min(_batch_size(limits.rate), limits.max_queued)
@@ -281,7 +284,7 @@ class _Run:
                 if len(self._batch) >= self._batch_size:
                     self._send()
         if not self._batch:
-            self._save()
+            self._save(self._place, self._counts())
         self._progress(self._report)
 
     def _reason_to_pass(self, found: ListedObject) -> Passed | None:
@@ -316,6 +319,9 @@ class _Run:
         if not self._batch or self._report.dry_run:
             self._batch = []
             return
+        if not self._is_noted:
+            # The token before the first message that carries it: else who begins anew orders anew
+            self._save(self._start.place, self._at_start)
         self._wait_for_room()
         self._wait_for_turn()
         left = self._batch
@@ -330,7 +336,7 @@ class _Run:
         self._room -= len(self._batch)
         self._unlooked += len(self._batch)
         self._batch = []
-        self._save()
+        self._save(self._place, self._counts())
         self._progress(self._report)
 
     def _refused(self, bodies: Sequence[str], *, is_last: bool) -> list[str]:
@@ -382,23 +388,27 @@ class _Run:
             self._sources.clock.sleep(LOOK_PAUSE_SECONDS)
         self._report.waits_at = None
 
-    def _save(self) -> None:
+    def _save(self, place: str | None, counts: Mapping[str, Any]) -> None:
         """All up to the place is sent or passed."""
-        if self._report.dry_run or self._place is None:
+        if self._report.dry_run:
             return
         self._sources.checkpoint.save(
             {
                 "order": self._order.document(),
                 "token": self._start.token,
-                "place": self._place,
-                "counts": {
-                    "listed": self._report.listed,
-                    "enqueued": self._report.enqueued,
-                    "bytes": self._report.bytes,
-                    "passed": dict(self._report.passed),
-                },
+                "place": place,
+                "counts": counts,
             }
         )
+        self._is_noted = True
+
+    def _counts(self) -> Mapping[str, Any]:
+        return {
+            "listed": self._report.listed,
+            "enqueued": self._report.enqueued,
+            "bytes": self._report.bytes,
+            "passed": dict(self._report.passed),
+        }
 
 
 def _batch_size(rate: float | None) -> int:
