@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from itertools import permutations
+from itertools import count, permutations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
 from hangtag.failures import ResultTooLarge
@@ -1042,3 +1044,76 @@ def test_a_replay_that_is_tagged_changes_the_count(dynamodb: DynamoDBResults) ->
     ]
 
     assert counted == [1, 0]
+
+
+# ---- the fake and the adapter
+
+
+STORIES = count(1)
+ORDERS = st.sampled_from([None, None, "order-1", "order-2"])
+ENDS = st.sampled_from(
+    ["tag", "store", "fail", "skip", "release", "withdraw", "ask", "crash", "hold"]
+)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(ORDERS, st.integers(0, 2), ENDS, st.booleans()), max_size=8
+    ),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_fake_and_adapter_tell_the_same_story(
+    dynamodb: DynamoDBResults,
+    clock: FakeClock,
+    steps: list[tuple[str | None, int, str, bool]],
+) -> None:
+    """Whatever happens to an upload, in whatever order."""
+    upload = an_upload(f"story {next(STORIES)}.jpg")
+    fake = FakeResultStore(clock)
+    stores: tuple[ResultStore, ...] = (fake, dynamodb)
+    for again, replays, end, is_early in steps:
+        told = [
+            store.claim(
+                upload,
+                replays=replays,
+                sent_at=NOON_SECONDS - 1 if is_early else None,
+                lease_seconds=LEASE,
+                again=again,
+            )
+            for store in stores
+        ]
+        seen = [
+            replace(one, token="any") if isinstance(one, Claim) else one for one in told
+        ]
+        assert seen[0] == seen[1]
+        for store, one in zip(stores, told, strict=True):
+            if isinstance(one, Claim):
+                bring_to(store, upload, one, end)
+        if end == "crash":
+            clock.advance(LEASE + 1)
+        assert fake.newest(upload.uri) == dynamodb.newest(upload.uri)
+        assert fake.tagged([upload]) == dynamodb.tagged([upload])
+
+
+def bring_to(store: ResultStore, upload: Upload, mine: Claim, end: str) -> None:
+    """An attempt to one of its ends."""
+    calls = {mine.reason: 1}
+    result = a_result(upload)
+    match end:
+        case "tag":
+            store.store_tagged(upload, mine, result, calls=calls)
+            store.finish(upload, mine)
+        case "store":
+            store.store_tagged(upload, mine, result, calls=calls)
+            store.release(upload, mine, calls=calls, unstored=False)
+        case "fail":
+            failed = a_failed_result(upload)
+            store.store_failed(upload, mine, failed, calls=calls, unstored=False)
+        case "skip":
+            store.skip(upload, SkipReason.OBJECT_GONE, claim=mine, at=NOON)
+        case "release":
+            store.release(upload, mine, calls={}, unstored=False)
+        case "ask":
+            store.release(upload, mine, calls=calls, unstored=False)
+        case "withdraw":
+            store.withdraw(upload, mine, calls={})
