@@ -98,7 +98,8 @@ def backfill(
     URI is s3://bucket/prefix, with the prefix as it is, or s3://bucket; the bucket must be the
     stack's. It may be left out with --from-inventory. Nothing is sent without --yes. The newest
     version of each key is sent, unless it is tagged already, has no bytes, is larger than
-    MaxImageBytes, or is a folder marker.
+    MaxImageBytes, or is a folder marker. What has failed is sent, too,
+    and tried again.
 
     After Ctrl-C or a crash the same command goes on where it was. A few may then be sent twice;
     they are paid for once. Exits with 1 where nothing was found, or something is left.
