@@ -42,7 +42,7 @@ def pause(app: App) -> None:
     output.talk(
         f"Tagging is paused{since}. Uploads stay on the queue ({_waiting(stack)}) and age there: "
         "one that waits for longer than 14 days is lost. It takes up to a minute until no more "
-        "are taken; what is in hand is finished. Only `hangtag resume` ends it."
+        "are taken; what comes until then goes back by itself. Only `hangtag resume` ends it."
     )
 
 

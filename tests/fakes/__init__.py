@@ -6,7 +6,7 @@ They take the same contract tests as the adapters (tests/contract), so that they
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
 from tests.fakes.failing import CanFail
-from tests.fakes.journal import FakeJournal, Retry
+from tests.fakes.journal import FakeJournal, FakeMeter, Retry
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import (
@@ -38,6 +38,7 @@ __all__ = [
     "FakeIntake",
     "FakeJournal",
     "FakeListing",
+    "FakeMeter",
     "FakeObjectStore",
     "FakeResultStore",
     "FakeTagger",

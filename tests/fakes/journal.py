@@ -6,7 +6,8 @@ from typing import Any
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import HangtagError
-from hangtag.ports import BreakerState
+from hangtag.metrics import Metric
+from hangtag.ports import BreakerState, CallReason
 from hangtag.uploads import Skip, Upload
 
 
@@ -33,6 +34,10 @@ class FakeJournal:
         self.troubles: list[tuple[str, HangtagError]] = []
         """What was being done, and what went wrong."""
         self.breaker_events: list[tuple[str, BreakerState]] = []
+        self.calls: list[tuple[CallReason, float]] = []
+        """Why the API was called, and for how many seconds."""
+        self.ends = 0
+        """Invocations that have ended."""
         self.mistakes: list[tuple[str, Exception]] = []
 
     def tagged(self, upload: Upload, *, attempt: int, facts: Mapping[str, Any]) -> None:
@@ -41,7 +46,7 @@ class FakeJournal:
     def skipped(self, skip: Skip) -> None:
         self.skips.append(skip)
 
-    def buried(self, letter: DeadLetter) -> None:
+    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:  # noqa: ARG002 - the letter tells
         self.burials.append(letter)
 
     def retried(
@@ -55,5 +60,28 @@ class FakeJournal:
     def breaker(self, event: str, state: BreakerState) -> None:
         self.breaker_events.append((event, state))
 
+    def called(self, reason: CallReason, seconds: float) -> None:
+        self.calls.append((reason, seconds))
+
+    def end(self) -> None:
+        self.ends += 1
+
     def unforeseen(self, uri: str, error: Exception) -> None:
         self.mistakes.append((uri, error))
+
+
+class FakeMeter:
+    """`Meter` that keeps what was added, and what of it was told."""
+
+    def __init__(self) -> None:
+        self._added: list[tuple[Metric, float, Mapping[str, str]]] = []
+        self.told: list[list[tuple[Metric, float, Mapping[str, str]]]] = []
+        """What each flush told, as it was added."""
+
+    def add(self, metric: Metric, value: float = 1.0, **dimensions: str) -> None:
+        self._added.append((metric, value, dimensions))
+
+    def flush(self) -> None:
+        if self._added:
+            self.told.append(self._added)
+            self._added = []

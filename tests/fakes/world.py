@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from hangtag.asking import Timing
 from hangtag.breaker import Breaker
 from hangtag.contract import Detection, Language
+from hangtag.metering import MeteringJournal
 from hangtag.pipeline import Invocation, Pipeline
 from hangtag.ports import ObjectFacts
 from hangtag.tagging import ImageTransport, Policy, Ports
 from hangtag.uploads import Delivery
 from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
-from tests.fakes.journal import FakeJournal
+from tests.fakes.journal import FakeJournal, FakeMeter
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
@@ -58,8 +59,10 @@ class World:
         self.breaker_store = FakeBreakerStore()
         self.intake = FakeIntake()
         self.alarm = FakeAlarm()
+        self.meter = FakeMeter()
+        metered = MeteringJournal(self.journal, self.meter, self.clock)
         self.breaker = Breaker(
-            self.breaker_store, self.intake, self.alarm, self.journal, self.clock
+            self.breaker_store, self.intake, self.alarm, metered, self.clock
         )
         self.patience = FakePatience()
         self.pipeline = Pipeline(
@@ -73,7 +76,7 @@ class World:
                 upload_queue=self.upload_queue,
                 turns=self.turns,
                 breaker=self.breaker,
-                journal=self.journal,
+                journal=metered,
                 clock=self.clock,
                 patience=self.patience,
             ),

@@ -24,6 +24,7 @@ ENTRY_POINTS = (
 STANDARD_LIBRARY_AND = {
     # What arrives and what went wrong: on nothing else
     "failures": set[str](),
+    "metrics": set[str](),
     "uploads": {"failures"},
     # The API's words
     "contract": {"failures", "pydantic"},
@@ -31,7 +32,15 @@ STANDARD_LIBRARY_AND = {
     "results": {"contract", "failures", "uploads"},
     "dead_letters": {"failures", "uploads"},
     # What is needed from outside, and what is done with it
-    "ports": {"contract", "dead_letters", "failures", "results", "uploads"},
+    "ports": {
+        "contract",
+        "dead_letters",
+        "failures",
+        "metrics",
+        "results",
+        "uploads",
+    },
+    "metering": {"dead_letters", "failures", "metrics", "ports", "uploads"},
     "pacing": {"ports"},
     "breaker": {"failures", "ports", "results"},
     "asking": {"contract", "failures", "pacing", "ports"},
@@ -58,6 +67,7 @@ STANDARD_LIBRARY_AND = {
         "boto3",
         "botocore",
         "breaker",
+        "metering",
         "pipeline",
         "settings",
         "tagging",
@@ -68,6 +78,7 @@ PURE = (
     "contract",
     "dead_letters",
     "failures",
+    "metrics",
     "ports",
     "results",
     "uploads",

@@ -227,6 +227,7 @@ def test_a_try_lets_uploads_through_and_one_that_is_tagged_closes_it() -> None:
     assert (state.is_open, state.row, state.code) == (False, 0, None)
     assert [event for event, _ in world.journal.breaker_events] == [
         "opened",
+        "open",
         "tried",
         "closed",
     ]

@@ -657,3 +657,14 @@ def test_every_key_survives_both_ways(key: str) -> None:
 
     assert isinstance(entry, Upload)
     assert key == entry.key
+
+
+def test_a_body_without_any_readable_record_is_one_unreadable_thing() -> None:
+    """One message, one letter, byte for byte: not thousands of them."""
+    body = '{ "Records": [' + ", ".join(['{"eventSource":  "who knows"}'] * 500) + "] }"
+
+    entry = only(body)
+
+    assert isinstance(entry, Unreadable)
+    assert entry.body == body
+    assert "none of the 500 records" in str(entry.error)

@@ -8,6 +8,7 @@ prefix, or the wait that the API itself asked for.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -84,12 +85,20 @@ class Asker:
     """Asks the Tagger API about images."""
 
     def __init__(
-        self, tagger: Tagger, api_keys: ApiKeys, clock: Clock, timing: Timing
+        self,
+        tagger: Tagger,
+        api_keys: ApiKeys,
+        clock: Clock,
+        timing: Timing,
+        *,
+        called: Callable[[CallReason, float], object] = lambda *_: None,
     ) -> None:
+        """*called* is told of each call when it has ended: why it was made, and its seconds."""
         self._tagger = tagger
         self._api_keys = api_keys
         self._clock = clock
         self._timing = timing
+        self._called = called
 
     def ask_about(
         self,
@@ -140,8 +149,9 @@ class Asker:
             left = self._seconds_for_a_call(asking.deadline)
             asking.calls[reason] += 1
             try:
-                return self._tagger.ask(
+                return self._call(
                     body,
+                    reason,
                     language=language,
                     api_key=api_key,
                     timeout_seconds=min(left, API_TIMEOUT_SECONDS),
@@ -170,6 +180,26 @@ class Asker:
                 self._clock.sleep(wait)
                 has_waited = True
                 reason = CallReason.RETRY
+
+    def _call(
+        self,
+        body: RequestBody,
+        reason: CallReason,
+        *,
+        language: Language,
+        api_key: str,
+        timeout_seconds: float,
+    ) -> Answer:
+        began = self._clock.now()
+        try:
+            return self._tagger.ask(
+                body,
+                language=language,
+                api_key=api_key,
+                timeout_seconds=timeout_seconds,
+            )
+        finally:
+            self._called(reason, self._clock.now() - began)
 
     def _seconds_for_a_call(self, deadline: Deadline) -> float:
         left = deadline.seconds_left() - self._timing.reserve

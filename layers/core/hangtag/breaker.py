@@ -61,6 +61,8 @@ class Breaker:
             # Switching off takes up to a minute, whoever opened it may have crashed, and a
             # deployment may have switched it on again.
             state = self._switch_off() or state
+            if state.is_open:
+                self._journal.breaker("open", state)
         return Watch(self, state)
 
     def try_again(self) -> BreakerState:
@@ -71,6 +73,7 @@ class Breaker:
             ResultsUnavailable, IntakeUnavailable: It is tried again next time.
         """
         state = self._store.read()
+        self._journal.breaker("open" if state.is_open else "at rest", state)
         # A row without an open breaker: the last try was cut off in the middle, or is running.
         if state.paused_at is None and state.row >= ROW:
             self._store.try_again()

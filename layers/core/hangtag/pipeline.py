@@ -141,6 +141,7 @@ class Pipeline:
                     outcome.hand_back(one.delivery, delay)
         if outcome.delays:
             self._delay_deliveries(outcome.delays)
+        self._ports.journal.end()
         return tuple(
             delivery.message_id
             for delivery in deliveries
@@ -171,6 +172,7 @@ class Pipeline:
                     self._ports.journal.skipped(entry)
                 case Unreadable():
                     unreadable = entry.error
+        self._ports.journal.end()
         if unreadable is not None:
             raise unreadable
         return queued
@@ -188,6 +190,8 @@ class Pipeline:
         except HangtagError as error:
             self._ports.journal.troubled("trying again", error)
             return {"trouble": error.code}
+        finally:
+            self._ports.journal.end()
         return {"open": state.is_open, "code": state.code, "row": state.row}
 
     def _batch(self, work: Iterable[_Work], invocation: Invocation) -> Batch:
@@ -275,7 +279,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001
             self._ports.journal.unforeseen(delivery.message_id, error)
             return self._tagging.delay_of_receive(delivery)
-        self._ports.journal.buried(letter)
+        self._ports.journal.buried(letter, None)
         return None
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from hangtag.contract import Answer, Language, RequestBody
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import HangtagError
+from hangtag.metrics import Metric
 from hangtag.results import Announcement, Document
 from hangtag.uploads import Skip, SkipReason, Upload
 
@@ -488,6 +489,18 @@ class UploadQueue(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """Where numbers are told. Threads may share it."""
+
+    def add(self, metric: Metric, value: float = 1.0, **dimensions: str) -> None:
+        """One more value, told as a whole and once more by its dimensions."""
+        ...
+
+    def flush(self) -> None:
+        """Tell what was added, if anything was."""
+        ...
+
+
 class Journal(Protocol):
     """The log: one line per upload that ended or is tried again."""
 
@@ -499,8 +512,8 @@ class Journal(Protocol):
         """A record was no work."""
         ...
 
-    def buried(self, letter: DeadLetter) -> None:
-        """Something failed for good."""
+    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:
+        """Something failed for good; *upload* where it was one."""
         ...
 
     def retried(
@@ -517,8 +530,16 @@ class Journal(Protocol):
         """Something beside the uploads went wrong; they do not suffer from it."""
         ...
 
+    def called(self, reason: CallReason, seconds: float) -> None:
+        """A call of the API has ended, well or not, after so many seconds."""
+        ...
+
     def breaker(self, event: str, state: BreakerState) -> None:
-        """The breaker was opened, tried or closed."""
+        """The breaker was `opened`, `tried` or `closed`, or was found `open` or `at rest`."""
+        ...
+
+    def end(self) -> None:
+        """The invocation ends."""
         ...
 
 

@@ -131,6 +131,25 @@ class _Begun:
     asking: Asking
 
 
+class _Laps:
+    """How long the parts of an attempt take."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = self._last = clock.now()
+        self._laps: dict[str, int] = {}
+
+    def end(self, part: str) -> None:
+        """A part has ended, and the next one begins."""
+        now = self._clock.now()
+        self._laps[part] = round(1000 * (now - self._last))
+        self._last = now
+
+    def milliseconds(self) -> dict[str, int]:
+        """Each part, and all of it until now."""
+        return {**self._laps, "all": round(1000 * (self._clock.now() - self._began))}
+
+
 class Suspect(Exception):
     """
     An upload whose last attempt was cut off, perhaps by itself.
@@ -159,7 +178,13 @@ class Tagging:
     ) -> None:
         self._ports = ports
         self._policy = policy
-        self._asker = Asker(ports.tagger, ports.api_keys, ports.clock, policy.timing)
+        self._asker = Asker(
+            ports.tagger,
+            ports.api_keys,
+            ports.clock,
+            policy.timing,
+            called=ports.journal.called,
+        )
         self._random_fraction = random_fraction
 
     def finish(
@@ -253,7 +278,7 @@ class Tagging:
     def _attempt(self, begun: _Begun) -> None:
         """From the claim to the announcement; raises what goes wrong on the way."""
         ports, upload, claim = self._ports, begun.upload, begun.claim
-        started = ports.clock.now()
+        laps = _Laps(ports.clock)
         result = claim.unannounced
         if result is None:
             if self._is_abandoned(claim):
@@ -263,19 +288,23 @@ class Tagging:
                 self._skip(upload, SkipReason.SUPERSEDED, claim)
                 return
             image = self._look_at(upload)
+            laps.end("read")
             if image is not None:
                 result = self._tag(upload, image, begun.asking)
+                laps.end("ask")
             if result is None:
                 self._skip(upload, SkipReason.OBJECT_GONE, claim)
                 return
             begun.batch.breaker.succeeded()
         self._store(begun, result)
+        laps.end("store")
 
         if ports.results.is_superseded(upload):
             self._finish(begun)
             ports.journal.skipped(Skip(SkipReason.SUPERSEDED, upload.uri, upload))
             return
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
+        laps.end("announce")
         self._finish(begun)
         calls = {str(why): times for why, times in begun.asking.calls.items()}
         ports.journal.tagged(
@@ -284,7 +313,7 @@ class Tagging:
             facts={
                 "objects": len(result["objects"]),
                 "calls": calls,
-                "seconds": round(ports.clock.now() - started, 3),
+                "milliseconds": laps.milliseconds(),
             },
         )
 
@@ -432,7 +461,7 @@ class Tagging:
         except HangtagError as trouble:
             self._release(begun, unstored=unstored)
             return self.not_buried(letter, trouble, begun.delivery)
-        self._ports.journal.buried(letter)
+        self._ports.journal.buried(letter, upload)
         return None
 
     def _release(self, begun: _Begun, *, unstored: bool) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeGuard
 from urllib.parse import quote_plus, unquote_plus
@@ -108,6 +109,15 @@ class Upload:
         if self.sequencer is None:
             return "-"
         return self.sequencer.upper().rjust(_SEQUENCER_DIGITS, "0")
+
+    @property
+    def happened_at(self) -> float | None:
+        """When S3 says that it arrived, in seconds since 1970; None where it does not."""
+        try:
+            moment = datetime.fromisoformat(self.record["eventTime"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
     def identified_as(self, *, version_id: str | None, etag: str, size: int) -> Upload:
         """The same upload, with what its event did not tell taken from the object."""
@@ -285,9 +295,17 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
         )
     if len(records) == 1:
         return (_read_record(records[0], body),)
-    return tuple(
+    entries = tuple(
         _read_record(record, json.dumps({"Records": [record]})) for record in records
     )
+    if all(isinstance(entry, Unreadable) for entry in entries):
+        # One letter, byte for byte, and not thousands of what came as one message
+        return (
+            _unreadable(
+                f"none of the {len(records):,} records is an upload event", body
+            ),
+        )
+    return entries
 
 
 _LEVELS = 32

@@ -11,6 +11,7 @@ from botocore.config import Config
 from hangtag.adapters.aws_patience import AwsPatience
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
+from hangtag.adapters.emf_meter import EmfMeter
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
 from hangtag.adapters.lambda_intake import LambdaIntake
@@ -29,6 +30,7 @@ from hangtag.adapters.system_clock import SystemClock
 from hangtag.asking import Timing
 from hangtag.backfill import Order, Sources
 from hangtag.breaker import Breaker, Switch
+from hangtag.metering import MeteringJournal
 from hangtag.pipeline import Pipeline
 from hangtag.settings import TaggingSettings
 from hangtag.tagging import Policy, Ports
@@ -56,7 +58,7 @@ def tagging_pipeline(
         read_seconds=timing.aws_read,
     )
     clock = SystemClock()
-    journal = LogJournal(logger)
+    journal = MeteringJournal(LogJournal(logger), EmfMeter(str(logger.service)), clock)
     sqs = patience.watch_over(session.client("sqs", config=config))
     sns = patience.watch_over(session.client("sns", config=config))
     dynamodb = patience.watch_over(session.client("dynamodb", config=config))

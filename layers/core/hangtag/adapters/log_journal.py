@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import HangtagError, printable
-from hangtag.ports import BreakerState
+from hangtag.ports import BreakerState, CallReason
 from hangtag.uploads import Skip, Upload
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ class LogJournal:
             },
         )
 
-    def buried(self, letter: DeadLetter) -> None:
+    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:
         self._logger.error(
             "buried",
             extra={
                 "uri": letter.image or "",
+                "version": upload.version if upload else "",
                 "code": letter.failure.code,
                 "kind": letter.failure.kind,
                 "reason": letter.failure.message,
@@ -68,6 +69,12 @@ class LogJournal:
             },
         )
 
+    def called(self, reason: CallReason, seconds: float) -> None:
+        """A call stands in the line of its upload."""
+
+    def end(self) -> None:
+        """Nothing is kept back."""
+
     def troubled(self, doing: str, error: HangtagError) -> None:
         self._logger.warning(
             "troubled",
@@ -75,6 +82,8 @@ class LogJournal:
         )
 
     def breaker(self, event: str, state: BreakerState) -> None:
+        if event in ("open", "at rest"):
+            return  # it was looked at, and is as it was
         self._logger.warning(
             "breaker",
             extra={
