@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,56 @@ def read_image_uri(text: str) -> str:
             "(not percent-encoded)"
         )
     return text
+
+
+def read_prefix_uri(text: str) -> tuple[str, str]:
+    """
+    A bucket's name and the beginning of keys in it, as they are; the latter may be empty.
+
+    Raises:
+        ValueError: It is not of the form s3://bucket or s3://bucket/prefix.
+    """
+    scheme, _, rest = text.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text!r} is not UTF-8, as every key in S3 is") from error
+    if scheme != "s3" or not bucket:
+        raise ValueError(
+            f"{text!r} must be of the form s3://bucket/prefix, with the prefix as it is "
+            "(not percent-encoded), or s3://bucket"
+        )
+    return bucket, prefix
+
+
+def read_amount(text: str) -> float:
+    """
+    A finite number that is not negative.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        amount = float(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no number") from error
+    if not 0 <= amount < math.inf:
+        raise ValueError(f"{text!r} must be a finite number, and not negative")
+    return amount
+
+
+def read_rate(text: str) -> float:
+    """
+    So many per second.
+
+    Raises:
+        ValueError: It is no number above 0 and up to 1,000,000.
+    """
+    rate = read_amount(text)
+    if not 0.0001 <= rate <= 1_000_000:
+        raise ValueError(f"{text!r} must be from 0.0001 to 1,000,000 per second")
+    return rate
 
 
 def read_letter_name(text: str) -> str:
@@ -102,6 +153,8 @@ class Checked(click.ParamType):
         ctx: click.Context | None,
     ) -> object:
         """What was read."""
+        if not isinstance(value, str):
+            return value
         try:
             return self._read(value)
         except ValueError as error:
@@ -109,6 +162,9 @@ class Checked(click.ParamType):
 
 
 IMAGE_URI = Checked("uri", read_image_uri)
+PREFIX_URI = Checked("uri", read_prefix_uri)
+AMOUNT = Checked("amount", read_amount)
+RATE = Checked("rate", read_rate)
 LETTER_NAME = Checked("uri|id", read_letter_name)
 SINCE = Checked("time", lambda text: read_since(text, now=datetime.now(UTC)))
 ENDPOINT_URL = Checked("url", read_endpoint_url)

@@ -6,6 +6,7 @@ import click
 
 from .app import App, Root
 from .arguments import ENDPOINT_URL
+from .backfill import backfill
 from .failures import failures
 from .key import key
 from .results import results
@@ -51,5 +52,5 @@ def cli(
     ctx.obj = App(stack_name=stack, region=region, endpoint_url=endpoint_url, json=json)
 
 
-for command in (tag, results, failures, status, pause, resume, key, sandbox):
+for command in (tag, results, failures, backfill, status, pause, resume, key, sandbox):
     cli.add_command(command)

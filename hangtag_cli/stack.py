@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.backfill import Order, Sources
 from hangtag.breaker import Switch
 from hangtag.ports import DeadLetterBox
 from hangtag.wiring import OperatorAws
 
 from .app import NotDone
 from .troubles import aws_told
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 _Arguments = ParamSpec("_Arguments")
 _Client = TypeVar("_Client")
@@ -97,6 +102,24 @@ class Stack:
             upload_queue_url=self._output("UploadQueueUrl"),
         )
 
+    def bucket(self) -> str:
+        """The name of the bucket whose uploads it tags."""
+        return self._output("UploadsBucketName")
+
+    def parameter(self, name: str) -> str | None:
+        """What it was deployed with, or None where that is not told."""
+        return self._parameters.get(name)
+
+    def backfill_sources(self, order: Order, *, checkpoint: Path) -> Sources:
+        """What a backfill of it reads and writes."""
+        return _made(
+            self._aws.backfill_sources,
+            order,
+            table=self._output("ResultsTableName"),
+            upload_queue_url=self._output("UploadQueueUrl"),
+            checkpoint=checkpoint,
+        )
+
     def store_api_key(self, secret: str) -> str:
         """Make *secret* the value of the API key's secret; the secret's ARN."""
         arn = self._output("ApiKeySecretArn")
@@ -115,13 +138,30 @@ class Stack:
             )
         return outputs[name]
 
-    @cached_property
+    @property
     def _description(self) -> tuple[str, dict[str, str]]:
         """The stack's status and its outputs."""
+        found = self._found
+        outputs = {
+            output["OutputKey"]: output["OutputValue"]
+            for output in found.get("Outputs", [])
+        }
+        return found["StackStatus"], outputs
+
+    @property
+    def _parameters(self) -> dict[str, str]:
+        return {
+            parameter["ParameterKey"]: parameter.get("ParameterValue", "")
+            for parameter in self._found.get("Parameters", [])
+        }
+
+    @cached_property
+    def _found(self) -> StackTypeDef:
+        """The stack as CloudFormation describes it; asked for once."""
         client = _made(self._aws.cloudformation)
         with aws_told():
             try:
-                found = client.describe_stacks(StackName=self.name)["Stacks"][0]
+                return client.describe_stacks(StackName=self.name)["Stacks"][0]
             except ClientError as error:
                 # Also for a name that no stack could have
                 if error.response["Error"]["Code"] != "ValidationError":
@@ -131,11 +171,6 @@ class Stack:
                     "`sam deploy`, or name another with --stack or HANGTAG_STACK, or "
                     "another region with --region"
                 ) from error
-        outputs = {
-            output["OutputKey"]: output["OutputValue"]
-            for output in found.get("Outputs", [])
-        }
-        return found["StackStatus"], outputs
 
 
 def _made(

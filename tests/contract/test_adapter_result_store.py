@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from itertools import permutations
+from itertools import count, permutations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
 from hangtag.failures import ResultTooLarge
@@ -108,20 +110,33 @@ def claim(
     *,
     replays: int = 0,
     sent_at: float | None = None,
+    again: str | None = None,
 ) -> Claim | Done | Busy:
     """What the pipeline does first; to be compared, so its token is hidden."""
     found = store.claim(
-        upload or an_upload(), replays=replays, sent_at=sent_at, lease_seconds=LEASE
+        upload or an_upload(),
+        replays=replays,
+        sent_at=sent_at,
+        lease_seconds=LEASE,
+        again=again,
     )
     return replace(found, token="any", cut_off=0) if isinstance(found, Claim) else found
 
 
 def held(
-    store: ResultStore, upload: Upload | None = None, *, replays: int = 0
+    store: ResultStore,
+    upload: Upload | None = None,
+    *,
+    replays: int = 0,
+    again: str | None = None,
 ) -> Claim:
     """A claim, to work with."""
     found = store.claim(
-        upload or an_upload(), replays=replays, sent_at=None, lease_seconds=LEASE
+        upload or an_upload(),
+        replays=replays,
+        sent_at=None,
+        lease_seconds=LEASE,
+        again=again,
     )
     assert isinstance(found, Claim)
     return found
@@ -685,6 +700,160 @@ def test_attempts_that_were_cut_off_are_counted(
     assert held(store, replays=1).cut_off == 2
 
 
+# ---- again
+
+
+def test_an_order_to_tag_again_begins_what_is_done_once(
+    store: ReadableResults,
+) -> None:
+    """SQS repeats messages, operators resume: each order is one more call, and no more."""
+    tag(store, an_upload())
+    newer = a_result(tagged_at="2026-11-23T12:00:00.000Z")
+
+    mine = held(store, again="order-1")
+    meanwhile = store.newest(URI)
+    store.store_tagged(an_upload(), mine, newer, calls={CallReason.AGAIN: 1})
+    store.finish(an_upload(), mine)
+
+    assert (mine.attempt, mine.reason, mine.unannounced) == (1, CallReason.AGAIN, None)
+    assert (mine.renews, meanwhile) == (True, a_result())
+    assert store.newest(URI) == newer
+    assert claim(store, again="order-1") == claim(store) == DONE
+    another = held(store, again="order-2")
+    assert another.calls == {CallReason.FIRST: 1, CallReason.AGAIN: 1}
+
+
+def test_an_order_to_tag_again_that_finds_nothing_is_the_first(
+    store: ReadableResults,
+) -> None:
+    """Nothing was paid for yet; repeated, it finds the upload done."""
+    mine = held(store, again="order-1")
+    store.store_tagged(an_upload(), mine, a_result(), calls=ONE_CALL)
+    store.finish(an_upload(), mine)
+
+    assert (mine.reason, mine.renews) == (CallReason.FIRST, False)
+    assert claim(store, again="order-1") == DONE
+
+
+def test_while_the_new_answer_is_awaited_the_old_one_is_not_announced(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Whoever comes next, with the order or without, after a failure or a crash, asks."""
+    tag(store, an_upload())
+    release(store, held(store, again="order-1"), {CallReason.AGAIN: 1})
+
+    retried = held(store, again="order-1")
+    clock.advance(LEASE + 1)
+    copied = held(store)
+
+    assert (retried.attempt, retried.reason) == (2, CallReason.RETRY)
+    assert (copied.attempt, copied.ran_out) == (3, True)
+    assert retried.unannounced is copied.unannounced is None
+    assert store.newest(URI) == a_result()
+
+
+def test_an_order_to_tag_again_holds_while_it_is_handed_back(
+    store: ReadableResults,
+) -> None:
+    """No call was made: the next one is still because of it."""
+    tag(store, an_upload())
+    store.withdraw(an_upload(), held(store, again="order-1"), calls={})
+    release(store, held(store, again="order-1"))
+
+    assert held(store, again="order-1").reason == CallReason.AGAIN
+
+
+def test_a_new_answer_that_is_stored_is_announced_like_any_other(
+    store: ReadableResults,
+) -> None:
+    """The order is answered; what is left is to tell."""
+    tag(store, an_upload())
+    mine = held(store, again="order-1")
+    newer = a_result(tagged_at="2026-11-23T12:00:00.000Z")
+    store.store_tagged(an_upload(), mine, newer, calls={CallReason.AGAIN: 1})
+    release(store, mine)
+
+    after = held(store, again="order-1")
+
+    assert (after.unannounced, after.renews) == (newer, False)
+
+
+def test_an_order_to_tag_again_does_not_take_a_claim_away(
+    store: ReadableResults,
+) -> None:
+    """Somebody is at it already; the message comes again."""
+    tag(store, an_upload())
+    claim(store, again="order-1")
+
+    assert claim(store, again="order-2") == Busy(LEASE)
+
+
+def test_what_waits_or_failed_begins_anew_for_an_order_and_counts_on_for_its_copies(
+    store: ReadableResults,
+) -> None:
+    """An order counts like a replay; that it was sent before the failure does not matter."""
+    release(store, held(store))
+    waited = held(store, again="order-1")
+    store.store_failed(an_upload(), waited, a_failed_result(), calls={}, unstored=False)
+    early = NOON_SECONDS - 60
+
+    copied = claim(store, again="order-1", sent_at=early)
+    ordered = claim(store, again="order-2", sent_at=early)
+
+    assert waited.attempt == 1
+    assert copied == Done(SkipReason.ALREADY_FAILED)
+    assert ordered == claimed(1, None)
+
+
+def test_an_unannounced_result_is_asked_about_for_an_order(
+    store: ReadableResults,
+) -> None:
+    """The new answer is announced in its place."""
+    mine = held(store)
+    store.store_tagged(an_upload(), mine, a_result(), calls=ONE_CALL)
+    release(store, mine)
+
+    ordered = held(store, again="order-1")
+
+    assert (ordered.unannounced, ordered.reason) == (None, CallReason.AGAIN)
+
+
+def test_what_is_skipped_on_its_second_way_keeps_its_result(
+    store: ReadableResults,
+) -> None:
+    """Its object is gone, or overtaken, and what was paid for counts on."""
+    tag(store, an_upload())
+    mine = held(store, again="order-1")
+
+    store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=mine, at=NOON)
+
+    assert store.newest(URI) == a_result()
+    assert claim(store) == claim(store, again="order-1") == DONE
+
+
+def test_a_second_way_that_fails_is_asked_about_by_its_replay(
+    store: ReadableResults,
+) -> None:
+    """The letter carries no order: the item knows that an answer is owed."""
+    tag(store, an_upload())
+    mine = held(store, again="order-1")
+    store.store_failed(
+        an_upload(),
+        mine,
+        a_failed_result(),
+        calls={CallReason.AGAIN: 1},
+        unstored=False,
+    )
+    failed = store.newest(URI)
+
+    replayed = held(store, replays=1)
+    store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=replayed, at=NOON)
+
+    assert failed == a_failed_result()
+    assert (replayed.unannounced, replayed.reason) == (None, CallReason.RETRY)
+    assert store.newest(URI) == a_result()
+
+
 # ---- skips
 
 
@@ -817,6 +986,30 @@ def test_a_claim_that_the_network_held_up_does_not_claim_what_has_ended(
     assert item_of(client, an_upload()) == before
 
 
+def test_an_order_that_the_network_held_up_does_not_begin_again(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """boto3 made it twice; by the time the first arrives, the order is done with."""
+    tag(dynamodb, an_upload())
+    held_up: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.dynamodb.UpdateItem",
+        lambda params, **_: held_up.append(dict(params)),
+    )
+    mine = held(dynamodb, again="order-1")
+    ordered = list(held_up)
+    dynamodb.store_tagged(an_upload(), mine, a_result(), calls={CallReason.AGAIN: 1})
+    dynamodb.finish(an_upload(), mine)
+    before = item_of(client, an_upload())
+
+    assert len(ordered) == 2
+    for late in ordered:
+        with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+            client.update_item(**cast("Any", late))
+
+    assert item_of(client, an_upload()) == before
+
+
 def test_ended_uploads_are_counted_by_status_and_time(
     dynamodb: DynamoDBResults,
 ) -> None:
@@ -851,3 +1044,76 @@ def test_a_replay_that_is_tagged_changes_the_count(dynamodb: DynamoDBResults) ->
     ]
 
     assert counted == [1, 0]
+
+
+# ---- the fake and the adapter
+
+
+STORIES = count(1)
+ORDERS = st.sampled_from([None, None, "order-1", "order-2"])
+ENDS = st.sampled_from(
+    ["tag", "store", "fail", "skip", "release", "withdraw", "ask", "crash", "hold"]
+)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(ORDERS, st.integers(0, 2), ENDS, st.booleans()), max_size=8
+    ),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_fake_and_adapter_tell_the_same_story(
+    dynamodb: DynamoDBResults,
+    clock: FakeClock,
+    steps: list[tuple[str | None, int, str, bool]],
+) -> None:
+    """Whatever happens to an upload, in whatever order."""
+    upload = an_upload(f"story {next(STORIES)}.jpg")
+    fake = FakeResultStore(clock)
+    stores: tuple[ResultStore, ...] = (fake, dynamodb)
+    for again, replays, end, is_early in steps:
+        told = [
+            store.claim(
+                upload,
+                replays=replays,
+                sent_at=NOON_SECONDS - 1 if is_early else None,
+                lease_seconds=LEASE,
+                again=again,
+            )
+            for store in stores
+        ]
+        seen = [
+            replace(one, token="any") if isinstance(one, Claim) else one for one in told
+        ]
+        assert seen[0] == seen[1]
+        for store, one in zip(stores, told, strict=True):
+            if isinstance(one, Claim):
+                bring_to(store, upload, one, end)
+        if end == "crash":
+            clock.advance(LEASE + 1)
+        assert fake.newest(upload.uri) == dynamodb.newest(upload.uri)
+        assert fake.tagged([upload]) == dynamodb.tagged([upload])
+
+
+def bring_to(store: ResultStore, upload: Upload, mine: Claim, end: str) -> None:
+    """An attempt to one of its ends."""
+    calls = {mine.reason: 1}
+    result = a_result(upload)
+    match end:
+        case "tag":
+            store.store_tagged(upload, mine, result, calls=calls)
+            store.finish(upload, mine)
+        case "store":
+            store.store_tagged(upload, mine, result, calls=calls)
+            store.release(upload, mine, calls=calls, unstored=False)
+        case "fail":
+            failed = a_failed_result(upload)
+            store.store_failed(upload, mine, failed, calls=calls, unstored=False)
+        case "skip":
+            store.skip(upload, SkipReason.OBJECT_GONE, claim=mine, at=NOON)
+        case "release":
+            store.release(upload, mine, calls={}, unstored=False)
+        case "ask":
+            store.release(upload, mine, calls=calls, unstored=False)
+        case "withdraw":
+            store.withdraw(upload, mine, calls={})

@@ -4,6 +4,7 @@ A fake for every port of `hangtag.ports`: in memory, and able to be told to fail
 They take the same contract tests as the adapters (tests/contract), so that they do not rot.
 """
 
+from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
 from tests.fakes.failing import CanFail
 from tests.fakes.journal import FakeJournal, FakeMeter, Retry
 from tests.fakes.keys import FakeApiKeys
@@ -29,17 +30,20 @@ __all__ = [
     "FakeAnnouncer",
     "FakeApiKeys",
     "FakeBreakerStore",
+    "FakeCheckpoint",
     "FakeClock",
     "FakeDeadLetterBox",
     "FakeDeadLetterQueue",
     "FakeDeadline",
     "FakeIntake",
     "FakeJournal",
+    "FakeListing",
     "FakeMeter",
     "FakeObjectStore",
     "FakeResultStore",
     "FakeTagger",
     "FakeTurnBook",
+    "FakeUploadFeed",
     "FakeUploadQueue",
     "Retry",
     "World",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -32,6 +32,8 @@ class _Item:
     failed_at: str = ""
     skipped: SkipReason | None = None
     order: str | None = None
+    again: str | None = None
+    renewed: bool = False
 
 
 class FakeResultStore(CanFail):
@@ -51,23 +53,34 @@ class FakeResultStore(CanFail):
         replays: int,
         sent_at: float | None,
         lease_seconds: float,
+        again: str | None = None,
     ) -> Claim | Done | Busy:
         self._may_fail("claim")
         now = self._clock.now()
         with self._lock:
             item = self._items.setdefault((upload.uri, upload.version), _Item(replays))
-            if item.state == "DONE":
+            is_ordered = item.state != "NEW" and again not in (None, item.again)
+            if item.state == "DONE" and not is_ordered:
                 return Done(SkipReason.ALREADY_TAGGED)
             if item.state == "CLAIMED" and item.claimed_until >= now:
                 return Busy(item.claimed_until - now)
             if (
                 item.state == "FAILED"
                 and replays <= item.replays
+                and not is_ordered
                 and sent_at is not None
                 and to_timestamp(sent_at) < item.failed_at
             ):
                 return Done(SkipReason.ALREADY_FAILED)
-            begins_anew = item.state in ("FAILED", "SKIPPED") or replays > item.replays
+            begins_anew = (
+                item.state in ("FAILED", "SKIPPED")
+                or replays > item.replays
+                or is_ordered
+            )
+            item.again = again or item.again
+            if is_ordered and item.result is not None:
+                item.renewed = True
+                item.excuse = CallReason.AGAIN
             if item.excuse is None and item.state == "CLAIMED":
                 item.excuse = CallReason.UNFINISHED
             ran_out = item.state == "CLAIMED" and not begins_anew
@@ -80,7 +93,7 @@ class FakeResultStore(CanFail):
             item.token = f"claim-{next(self._tokens)}"
             return Claim(
                 attempt=item.attempts,
-                unannounced=deepcopy(item.result),
+                unannounced=None if item.renewed else deepcopy(item.result),
                 sequencer=item.sequencer,
                 ran_out=ran_out,
                 reason=item.excuse
@@ -88,6 +101,7 @@ class FakeResultStore(CanFail):
                 calls=dict(item.calls),
                 cut_off=before,
                 token=item.token,
+                renews=item.renewed,
             )
 
     def release(
@@ -121,10 +135,14 @@ class FakeResultStore(CanFail):
                 )
             return
         with self._held("skip", upload, claim) as item:
-            item.state = "SKIPPED"
-            item.skipped = reason
+            item.state = "DONE" if claim.renews else "SKIPPED"
+            item.skipped = None if claim.renews else reason
             item.attempts = claim.attempt - 1
-            item.failed = item.order = None
+            item.failed = None
+            if claim.renews:
+                item.renewed, item.excuse = False, None
+            else:
+                item.order = None
             _count(item, claim, {})
 
     def store_tagged(
@@ -135,6 +153,7 @@ class FakeResultStore(CanFail):
                 raise ResultTooLarge(f"the result of {upload.uri} does not fit")
             item.result = deepcopy(result)
             item.failed = item.excuse = item.skipped = None
+            item.renewed = False
             item.order = upload.order
             _count(item, claim, calls)
 
@@ -181,6 +200,16 @@ class FakeResultStore(CanFail):
             return None
         _, item = max(ended, key=lambda pair: pair[0])
         return deepcopy(item.failed or item.result)
+
+    def tagged(self, uploads: Sequence[Upload]) -> set[tuple[str, str]]:
+        """Uri and version of those that have a TAGGED result."""
+        self._may_fail("tagged")
+        keys = {(upload.uri, upload.version) for upload in uploads}
+        return {
+            key
+            for key in keys & self._items.keys()
+            if self._items[key].state == "DONE" or self._items[key].result is not None
+        }
 
     def calls_about(self, upload: Upload) -> Calls:
         """The counted calls about a version."""

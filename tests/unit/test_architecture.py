@@ -56,12 +56,14 @@ STANDARD_LIBRARY_AND = {
         "uploads",
     },
     "pipeline": {"dead_letters", "failures", "pacing", "ports", "tagging", "uploads"},
+    "backfill": {"failures", "ports", "results", "uploads"},
     "replay": {"dead_letters", "failures", "ports", "uploads"},
     # The environment, and the clients
     "settings": {"contract", "pydantic"},
     "wiring": {
         "adapters",
         "asking",
+        "backfill",
         "boto3",
         "botocore",
         "breaker",

@@ -48,6 +48,7 @@ def test_help_lists_the_commands() -> None:
 
     assert shown.exit_code == 0
     for name in (
+        "backfill",
         "failures",
         "key",
         "pause",

@@ -290,3 +290,62 @@ def test_aws_is_given_the_time_of_each_invocation() -> None:
     world.pipeline.try_again(world.invocation())
 
     assert world.patience.deadline is world.deadline
+
+
+# ---- again
+
+
+def order_for(delivery: Delivery, token: str) -> Delivery:
+    """A backfill's message about the same version: no sequencer, and an order."""
+    document = json.loads(delivery.body)
+    del document["Records"][0]["s3"]["object"]["sequencer"]
+    return replace(
+        copy_of(delivery, token), body=json.dumps(document), again=f"order {token}"
+    )
+
+
+def test_an_order_to_tag_again_is_one_more_call_however_often_it_comes() -> None:
+    """It is counted by its reason, and announced; the version's place in time stays."""
+    world = World()
+    delivery = world.upload()
+    world.tag(delivery)
+    ordered = order_for(delivery, "one")
+    world.clock.advance(60)
+
+    for _ in range(3):
+        assert world.tag(ordered, copy_of(ordered, "copy"), delivery) == ()
+
+    assert world.results.calls_about(upload_of(delivery)) == {
+        CallReason.FIRST: 1,
+        CallReason.AGAIN: 1,
+    }
+    announced = [one.document for one in world.announcer.announced]
+    assert len({document["id"] for document in announced}) == len(announced) == 2
+    assert announced[1]["data"]["image"]["sequencer"] is not None
+
+
+def test_an_order_without_a_sequencer_does_not_overtake_a_newer_version() -> None:
+    """What a backfill found may have been overwritten since."""
+    world = World()
+    old = world.upload()
+    world.tag(old)
+    world.tag(world.upload())
+
+    assert world.tag(order_for(old, "late")) == ()
+
+    assert len(world.tagger.calls) == 2
+    assert world.results.ended_as(upload_of(old)) == "DONE"
+
+
+def test_the_order_is_read_from_the_message() -> None:
+    """As a message attribute; what is no token is no order."""
+    event = sqs_event("{}", "{}", "{}", "{}")
+    for record, value in zip(
+        event["Records"], ["order-1", "", "x" * 101, None], strict=True
+    ):
+        record["messageAttributes"] = {"Again": {"stringValue": value}}
+
+    deliveries = read_deliveries(event)
+
+    assert deliveries is not None
+    assert [one.again for one in deliveries] == ["order-1", None, None, None]

@@ -7,7 +7,8 @@ contract tests. Adapters translate every foreign error into a leaf of `hangtag.f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -166,6 +167,8 @@ class CallReason(StrEnum):
     """The API could not fetch the image from its URL."""
     UNSTORED = "UNSTORED"
     """There was an answer, and the table stayed down until the function's time was over."""
+    AGAIN = "AGAIN"
+    """It is tagged already, and somebody wants a new answer (`hangtag backfill --again`)."""
     UNFINISHED = "UNFINISHED"
     """The attempt before this one was cut off, by a crash or a timeout; it may have been paid."""
 
@@ -198,6 +201,8 @@ class Claim:
     """Attempts before that did not: each may have called, and been paid."""
     token: str
     """Tells this claim from every other."""
+    renews: bool = False
+    """Whether it is tagged already, and a new answer is wanted: the old one counts until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +237,14 @@ class ResultStore(Protocol):
         replays: int,
         sent_at: float | None,
         lease_seconds: float,
+        again: str | None = None,
     ) -> Claim | Done | Busy:
         """
         Begin an attempt, unless the upload is done or another worker is at it.
 
         *sent_at* (seconds since 1970) tells a copy of what has failed, sent before it did, from
-        a replay of it, sent after.
+        a replay of it, sent after. *again* is the token of an order to tag also what is tagged:
+        each order begins anew what it finds, once; the store keeps the token of the last one.
         """
         ...
 
@@ -262,7 +269,8 @@ class ResultStore(Protocol):
         The upload ends without having been asked about; *at* is ISO 8601, UTC.
 
         The attempt does not count: should the upload come again, it is looked at again. Without
-        a claim, what is known of the upload already stays as it is.
+        a claim, what is known of the upload already stays as it is. With one that renews a
+        result, that result counts on: the upload is done.
         """
         ...
 
@@ -561,4 +569,95 @@ class DeadLetterBox(Protocol):
 
     def resend(self, letter: Letter, *, replays: int) -> None:
         """Put a letter's notification on the upload queue, with its count of replays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object as a listing tells of it: the newest version of its key."""
+
+    key: str
+    version_id: str | None
+    """None where the listing does not tell, or the object has none."""
+    etag: str | None
+    size: int | None
+    """Bytes."""
+    place: str
+    """Where in the listing it stands; a listing can go on after it."""
+
+
+class UnusableListing(Exception):
+    """What was named is no list of the bucket's objects that can be read; says why."""
+
+
+class Listing(Protocol):
+    """The objects that are there already."""
+
+    def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
+        """
+        All of them in the listing's own order, or those behind the place *after*.
+
+        Page by page: however many there are, a page at a time is held.
+
+        Raises:
+            ObjectForbidden, ObjectUnavailable: S3 refused or failed.
+            UnusableListing: It is none.
+        """
+        ...
+
+
+class TaggedVersions(Protocol):
+    """What is known to be tagged."""
+
+    def tagged(self, uploads: Sequence[Upload]) -> AbstractSet[tuple[str, str]]:
+        """
+        Uri and `Upload.version` of those that have a TAGGED result.
+
+        Raises:
+            ResultsUnavailable: DynamoDB refused or failed.
+        """
+        ...
+
+
+class UploadFeed(Protocol):
+    """The upload queue as a backfill fills it."""
+
+    def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
+        """
+        Put up to ten notifications there, with the token of an order to tag again.
+
+        Returns the places (from 0) of those that the queue did not take.
+
+        Raises:
+            QueueUnavailable: SQS refused or failed; it may have taken any of them.
+        """
+        ...
+
+    def depth(self) -> int:
+        """
+        How many uploads wait or are worked on, as SQS estimates it.
+
+        Raises:
+            QueueUnavailable: SQS refused or failed.
+        """
+        ...
+
+
+class UnusableCheckpoint(Exception):
+    """A checkpoint cannot be read or written, or is another order's; says why."""
+
+
+class Checkpoint(Protocol):
+    """Where a backfill notes how far it is. All methods raise `UnusableCheckpoint`."""
+
+    def load(self) -> Mapping[str, Any] | None:
+        """What was saved last, or None where there is nothing."""
+        ...
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        """Keep this instead: whole or not at all, also by a crash."""
+        ...
+
+    def remove(self) -> None:
+        """Keep nothing."""
         ...

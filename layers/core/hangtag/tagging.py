@@ -217,6 +217,7 @@ class Tagging:
                 replays=delivery.replays,
                 sent_at=delivery.sent_at,
                 lease_seconds=self._policy.lease_seconds,
+                again=delivery.again,
             )
         except TurnRefused as refusal:
             return self._hand_back(upload, RATE, str(refusal), refusal.seconds)

@@ -165,6 +165,15 @@ class Unreadable:
     """What a dead letter carries: the body byte for byte, or a notification of the one record."""
 
 
+AGAIN = "Again"
+"""
+The message attribute of an order to tag also what is tagged already: a token of the order.
+
+An upload is asked about once for each token, however often the message comes.
+"""
+
+_TOKEN_LENGTH = 100
+
 Entry = Upload | Skip | Unreadable
 """What a message holds, record by record."""
 
@@ -182,6 +191,8 @@ class Delivery:
     """How often SQS has handed it out, this time included; hand-backs count, too."""
     sent_at: float | None = None
     """When it was put on the queue, in seconds since 1970; None where SQS did not say."""
+    again: str | None = None
+    """The order, by its token, to tag also what is tagged already; None where there is none."""
 
 
 def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
@@ -223,7 +234,14 @@ def _delivery_of(record: Mapping[str, Any]) -> Delivery:
         replays=read_replays(attributes) + ("ErrorCode" in attributes),
         receives=max(1, _count(str(told.get("ApproximateReceiveCount", "")))),
         sent_at=sent / 1000 if sent else None,
+        again=_again(attributes),
     )
+
+
+def _again(attributes: Mapping[str, Any]) -> str | None:
+    attribute = attributes.get(AGAIN) or {}
+    token = attribute.get("stringValue")
+    return token if _is_text(token) and len(token) <= _TOKEN_LENGTH else None
 
 
 def read_replays(attributes: Mapping[str, Any]) -> int:
@@ -355,6 +373,46 @@ def _upload_of_record(record: object) -> Upload | Skip:
         version_id=found.get("versionId"),
         record=record,
     )
+
+
+def entry_of_object(
+    *,
+    bucket: str,
+    key: str,
+    version_id: str | None,
+    etag: str | None,
+    size: int | None,
+    at: str,
+) -> Entry:
+    """
+    An object that was there before anybody heard of it, as an upload; *at* is ISO 8601, UTC.
+
+    Its record is S3's, but for the sequencer: what is not known to be newer than another version
+    never counts as newer.
+    """
+    found = {
+        "key": quote_plus(key, safe="/"),
+        "size": size,
+        "eTag": etag,
+        "versionId": version_id,
+    }
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventTime": at,
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+            "object": {
+                name: value for name, value in found.items() if value is not None
+            },
+        },
+    }
+    try:
+        return _upload_of_record(record)
+    except _NoUpload as error:
+        return _unreadable(str(error), json.dumps({"Records": [record]}))
 
 
 def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:

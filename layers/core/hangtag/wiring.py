@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -11,9 +12,11 @@ from hangtag.adapters.aws_patience import AwsPatience
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
 from hangtag.adapters.emf_meter import EmfMeter
+from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
 from hangtag.adapters.lambda_intake import LambdaIntake
 from hangtag.adapters.log_journal import LogJournal
+from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
 from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
@@ -22,8 +25,10 @@ from hangtag.adapters.sqs_queues import (
     SqsDeadLetterQueue,
     SqsUploadQueue,
 )
+from hangtag.adapters.sqs_upload_feed import SqsUploadFeed
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.asking import Timing
+from hangtag.backfill import Order, Sources
 from hangtag.breaker import Breaker, Switch
 from hangtag.metering import MeteringJournal
 from hangtag.pipeline import Pipeline
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -190,6 +196,37 @@ class OperatorAws:
             self.queues(),
             dead_letter_queue_url=dead_letter_queue_url,
             upload_queue_url=upload_queue_url,
+        )
+
+    def backfill_sources(
+        self, order: Order, *, table: str, upload_queue_url: str, checkpoint: Path
+    ) -> Sources:
+        """What a backfill reads and writes."""
+        listing: S3Listing | S3Inventory
+        if order.inventory is None:
+            listing = S3Listing(
+                self._buckets(), bucket=order.bucket, prefix=order.prefix
+            )
+        else:
+            bucket, _, key = order.inventory.removeprefix("s3://").partition("/")
+            listing = S3Inventory(
+                self._buckets(),
+                manifest_bucket=bucket,
+                manifest_key=key,
+                bucket=order.bucket,
+                prefix=order.prefix,
+            )
+        return Sources(
+            listing=listing,
+            results=self.results(table),
+            feed=SqsUploadFeed(self.queues(), upload_queue_url),
+            checkpoint=FileCheckpoint(checkpoint),
+            clock=SystemClock(),
+        )
+
+    def _buckets(self) -> S3Client:
+        return self._session.client(
+            "s3", endpoint_url=self._endpoint_url, config=client_config()
         )
 
     def _functions(self) -> LambdaClient:

@@ -13,6 +13,8 @@ The results, in DynamoDB: one item per object version.
     excuse          why the next call is made, where it may be the second that is paid
     skipped         why a SKIPPED item is
     replays         the highest count of replays a delivery came with
+    again           token of the last order to tag again that was taken up
+    renewed         True while such an order's answer is awaited: `result` is the old one still
     result          the TAGGED result, from the moment it is stored
     failed          the FAILED result, until the upload is tagged after all
     notification    with `failed`: what a replay sends, should the dead letter have expired
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,6 +68,8 @@ _CLAIMABLE = (
     "attribute_not_exists(#uri) OR (replays >= :replays AND "
     "(#state = :waiting OR (#state = :claimed AND claimedUntil < :now)))"
 )
+# An order to tag again that is new to the item is looked at with the item at hand
+_CLAIMABLE_AGAIN = _CLAIMABLE.replace(" OR (", " OR (again = :again AND ", 1)
 _HOLDS = "claimToken = :token"
 _CALLS = "calls:"
 
@@ -87,6 +91,7 @@ class DynamoDBResults:
         replays: int,
         sent_at: float | None,
         lease_seconds: float,
+        again: str | None = None,
     ) -> Claim | Done | Busy:
         now = self._milliseconds()
         # Tells our own claim again, should botocore repeat a call whose answer was lost
@@ -98,13 +103,16 @@ class DynamoDBResults:
             ":replays": replays,
             ":one": 1,
         }
+        order = "" if again is None else "again = :again, "
+        if again is not None:
+            values[":again"] = again
         try:
             old = self._take(
                 upload,
-                "replays = if_not_exists(replays, :replays) "
+                f"{order}replays = if_not_exists(replays, :replays) "
                 "ADD attempts :one, cutOff :one",
                 {**values, ":waiting": "WAITING", ":now": now},
-                _CLAIMABLE,
+                _CLAIMABLE if again is None else _CLAIMABLE_AGAIN,
             )
         except _NotClaimable as refusal:
             return self._claim_anew(upload, refusal.item, values, now, sent_at)
@@ -131,7 +139,8 @@ class DynamoDBResults:
         if old.get("claimToken") == token:
             attempt = int(old["attempts"])
             return _claim_of(upload, mine, attempt=attempt, ran_out=False, token=token)
-        if old["state"] == "DONE":
+        is_ordered = values.get(":again") not in (None, old.get("again"))
+        if old["state"] == "DONE" and not is_ordered:
             return Done(SkipReason.ALREADY_TAGGED)
         if old["state"] == "CLAIMED" and int(old["claimedUntil"]) >= now:
             return Busy((int(old["claimedUntil"]) - now) / 1000)
@@ -139,6 +148,7 @@ class DynamoDBResults:
         if (
             old["state"] == "FAILED"
             and not is_replay
+            and not is_ordered
             and sent_at is not None
             and to_timestamp(sent_at) < str(old["endedAt"])
         ):
@@ -149,10 +159,16 @@ class DynamoDBResults:
         if "claimToken" in old:
             untouched = "claimToken = :old_token"
             values = {**values, ":old_token": old["claimToken"]}
+        order = "again = :again, " if ":again" in values else ""
+        if is_ordered and "result" in old:
+            # From here to the new answer: nobody takes the old one for one to be announced
+            old = {**old, "renewed": True, "excuse": CallReason.AGAIN}
+            order += "renewed = :renewed, excuse = :excuse, "
+            values = {**values, ":renewed": True, ":excuse": CallReason.AGAIN}
         try:
             self._take(
                 upload,
-                "replays = :replays, attempts = :one ADD cutOff :one",
+                f"{order}replays = :replays, attempts = :one ADD cutOff :one",
                 {
                     **values,
                     ":replays": max(values[":replays"], int(old["replays"])),
@@ -163,7 +179,8 @@ class DynamoDBResults:
         except _NotClaimable as refusal:
             if refusal.item.get("claimToken") != token:
                 return Busy(1.0)  # another worker was faster by a moment
-        # Not run out: a replay has all its attempts again. What was cut off may still be paid.
+        # Not run out: a replay or an order to tag again has all its attempts. What was cut off
+        # may still be paid.
         return _claim_of(upload, old, attempt=1, ran_out=False, token=token)
 
     def _take(
@@ -226,6 +243,14 @@ class DynamoDBResults:
         self, upload: Upload, reason: SkipReason, *, claim: Claim | None, at: str
     ) -> None:
         change = _Change()
+        if claim is not None and claim.renews:
+            change.set("#state", "DONE")
+            change.set("statusShard", status_shard("TAGGED", upload))
+            change.set("attempts", claim.attempt - 1)
+            change.count(claim, {})
+            change.remove("claimedUntil", "failed", "notification", *_RENEWAL)
+            self._end(upload, claim, change, doing="keeping the result of")
+            return
         change.set("#state", "SKIPPED")
         change.set("skipped", reason)
         change.set("statusShard", status_shard(reason, upload))
@@ -260,7 +285,7 @@ class DynamoDBResults:
         change.set("statusShard", status_shard("TAGGED", upload))
         change.set("endedAt", result["taggedAt"])
         change.count(claim, calls)
-        change.remove("failed", "notification", "excuse", "skipped")
+        change.remove("failed", "notification", "skipped", *_RENEWAL)
         try:
             self._end(upload, claim, change, doing="storing the result of")
         except RecursionError as error:
@@ -361,6 +386,38 @@ class DynamoDBResults:
         # An upload whose announcement failed for good has both.
         shown: Document | None = document.get("failed") or document.get("result")
         return shown
+
+    def tagged(self, uploads: Sequence[Upload]) -> set[tuple[str, str]]:
+        """Uri and version of those that have a TAGGED result; up to 100 uploads at once."""
+        names = {"#uri": "uri", "#state": "state", "#result": "result", "#id": "status"}
+        keys = {
+            (upload.uri, upload.version): {
+                "uri": {"S": upload.uri},
+                "version": {"S": upload.version},
+            }
+            for upload in uploads
+        }
+        asked: Any = {
+            self._table: {
+                "Keys": list(keys.values()),
+                # No more of a result than that it is there: results are large
+                "ProjectionExpression": "#uri, version, #state, #result.#id",
+                "ExpressionAttributeNames": names,
+            }
+        }
+        found: set[tuple[str, str]] = set()
+        pause = 0.05
+        while asked:
+            with translated(ResultsUnavailable, "looking for what is tagged"):
+                answer = self._client.batch_get_item(RequestItems=asked)
+            for item in answer["Responses"].get(self._table, []):
+                if "result" in item or item["state"] == {"S": "DONE"}:
+                    found.add((item["uri"]["S"], item["version"]["S"]))
+            asked = answer.get("UnprocessedKeys")
+            if asked:
+                self._clock.sleep(pause)
+                pause = min(2 * pause, 5.0)
+        return found
 
     def count_ended(self, status: str, *, since: str) -> int:
         """
@@ -475,7 +532,8 @@ class _Change:
         return expression
 
 
-_EXCUSES = (CallReason.UNSTORED, CallReason.UNFINISHED)
+_EXCUSES = (CallReason.UNSTORED, CallReason.UNFINISHED, CallReason.AGAIN)
+_RENEWAL = ("excuse", "renewed")
 
 
 def status_shard(status: str, upload: Upload) -> str:
@@ -550,6 +608,7 @@ def _claim_of(
         for reason in CallReason
         if _CALLS + reason in old
     }
+    renews = "renewed" in old
     excuse = _excuse(old)
     if excuse is not None:
         reason = CallReason(excuse)
@@ -557,13 +616,14 @@ def _claim_of(
         reason = CallReason.RETRY if calls else CallReason.FIRST
     return Claim(
         attempt=attempt,
-        unannounced=old.get("result"),
+        unannounced=None if renews else old.get("result"),
         sequencer=upload.sequencer or old.get("sequencer"),
         ran_out=ran_out,
         reason=reason,
         calls=calls,
         cut_off=int(old.get("cutOff", 0)),
         token=token,
+        renews=renews,
     )
 
 

@@ -1,0 +1,56 @@
+"""How far a backfill is, in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hangtag.ports import UnusableCheckpoint
+
+
+class FileCheckpoint:
+    """`Checkpoint` in a JSON file, replaced as a whole each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Mapping[str, Any] | None:
+        with self._told("read"):
+            try:
+                document = json.loads(self._path.read_bytes())
+            except FileNotFoundError:
+                return None
+            except (ValueError, RecursionError) as error:
+                raise UnusableCheckpoint(
+                    f"{self._path} is no checkpoint of a backfill: {error}"
+                ) from error
+        if not isinstance(document, dict):
+            raise UnusableCheckpoint(f"{self._path} is no checkpoint of a backfill")
+        return document
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        new = self._path.with_name(f"{self._path.name}.new")
+        with self._told("written"):
+            with new.open("w", encoding="utf-8") as file:
+                json.dump(document, file, indent=2)
+                file.flush()
+                # On the disk before it takes the old one's name: a crash leaves one or the other
+                os.fsync(file.fileno())
+            new.replace(self._path)
+
+    def remove(self) -> None:
+        with self._told("removed"):
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnusableCheckpoint(
+                f"{self._path} cannot be {what}: {error.strerror or error}"
+            ) from error

@@ -1,0 +1,222 @@
+"""The objects that are there already: listed by S3, or read from one of its inventories."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote_plus
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hangtag.adapters.aws_errors import code_of, status_of
+from hangtag.failures import HangtagError, ObjectForbidden, ObjectUnavailable
+from hangtag.ports import ListedObject, UnusableListing
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectVersionTypeDef
+
+_PAGE = 1_000
+_CHUNK_BYTES = 1024 * 1024
+
+
+class S3Listing:
+    """`Listing` of a bucket as it is now; places are keys."""
+
+    def __init__(self, client: S3Client, *, bucket: str, prefix: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
+        # A bucket without versions is listed so, too: each object has the one version "null"
+        marker: dict[str, str] = {} if after is None else {"KeyMarker": after}
+        while True:
+            try:
+                answer = self._client.list_object_versions(
+                    Bucket=self._bucket,
+                    Prefix=self._prefix,
+                    MaxKeys=_PAGE,
+                    **marker,  # type: ignore[arg-type]  # of strings, all of them
+                )
+            except (ClientError, BotoCoreError) as error:
+                _refuse(f"listing s3://{self._bucket}/{self._prefix}", error)
+            yield [
+                _of_version(version)
+                for version in answer.get("Versions", [])
+                if version["IsLatest"] and version["Key"] != after
+            ]
+            if not answer["IsTruncated"]:
+                return
+            marker = {"KeyMarker": answer["NextKeyMarker"]}
+            if answer.get("NextVersionIdMarker"):
+                marker["VersionIdMarker"] = answer["NextVersionIdMarker"]
+
+
+def _of_version(version: ObjectVersionTypeDef) -> ListedObject:
+    return ListedObject(
+        key=version["Key"],
+        version_id=version["VersionId"] if version["VersionId"] != "null" else None,
+        etag=version["ETag"].strip('"'),
+        size=version["Size"],
+        place=version["Key"],
+    )
+
+
+class S3Inventory:
+    """
+    `Listing` of an S3 Inventory in CSV, by its manifest.
+
+    A place is the number of the file and of the row in it, both from 0. Each file is fetched whole
+    to the disk first: a backfill may read in it for hours, and no connection lasts so long.
+    """
+
+    def __init__(
+        self,
+        client: S3Client,
+        *,
+        manifest_bucket: str,
+        manifest_key: str,
+        bucket: str,
+        prefix: str,
+    ) -> None:
+        self._client = client
+        self._manifest = (manifest_bucket, manifest_key)
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
+        first_file, first_row = _place_after(after)
+        bucket, columns, keys = self._read_manifest()
+        for number, key in enumerate(keys):
+            if number < first_file:
+                continue
+            seen = first_row if number == first_file else 0
+            with self._fetched(bucket, key) as file:
+                yield from self._pages_of(
+                    file, f"s3://{bucket}/{key}", columns, number=number, seen=seen
+                )
+
+    def _pages_of(
+        self,
+        file: IO[bytes],
+        name: str,
+        columns: Sequence[str],
+        *,
+        number: int,
+        seen: int,
+    ) -> Iterator[Sequence[ListedObject]]:
+        page: list[ListedObject] = []
+        try:
+            with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
+                for row, values in enumerate(csv.reader(lines)):
+                    if row < seen or not values:
+                        continue
+                    cells = dict(zip(columns, values, strict=True))
+                    found = self._of_row(cells, place=f"{number}:{row}")
+                    if found is not None:
+                        page.append(found)
+                    if len(page) == _PAGE:
+                        yield page
+                        page = []
+        except (OSError, EOFError, zlib.error, csv.Error, ValueError) as error:
+            raise UnusableListing(
+                f"{name} is no part of an S3 Inventory in CSV: {error}"
+            ) from error
+        yield page
+
+    def _of_row(self, cells: dict[str, str], *, place: str) -> ListedObject | None:
+        """What is the newest version of a key that is meant, or None."""
+        if (
+            cells.get("IsDeleteMarker", "").lower() == "true"
+            or cells.get("IsLatest", "").lower() == "false"
+            or cells["Bucket"] != self._bucket
+        ):
+            return None
+        key = unquote_plus(cells["Key"], errors="strict")
+        if not key.startswith(self._prefix):
+            return None
+        version = cells.get("VersionId", "")
+        size = cells.get("Size", "")
+        return ListedObject(
+            key=key,
+            version_id=version if version not in ("", "null") else None,
+            etag=cells.get("ETag", "").strip('"') or None,
+            size=int(size) if size else None,
+            place=place,
+        )
+
+    def _read_manifest(self) -> tuple[str, Sequence[str], Sequence[str]]:
+        """Where its files are, their columns, their keys."""
+        bucket, key = self._manifest
+        name = f"s3://{bucket}/{key}"
+        with self._fetched(bucket, key) as file:
+            try:
+                manifest: Any = json.load(file)
+                form = manifest["fileFormat"]
+                schema = manifest["fileSchema"]
+                source = manifest["sourceBucket"]
+                destination = manifest["destinationBucket"].removeprefix(
+                    "arn:aws:s3:::"
+                )
+                keys = [str(part["key"]) for part in manifest["files"]]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise UnusableListing(
+                    f"{name} is no manifest of an S3 Inventory: give the uri of its "
+                    "manifest.json"
+                ) from error
+        if form != "CSV":
+            raise UnusableListing(
+                f"{name} is an inventory in {form}; only CSV can be read: have S3 write one in "
+                "CSV, or leave out --from-inventory"
+            )
+        if source != self._bucket:
+            raise UnusableListing(
+                f"{name} is an inventory of the bucket {source}, not of {self._bucket}"
+            )
+        columns = [column.strip() for column in str(schema).split(",")]
+        if not {"Bucket", "Key"} <= set(columns):
+            raise UnusableListing(f"{name} tells of no Bucket and Key: {schema}")
+        return destination, columns, keys
+
+    def _fetched(self, bucket: str, key: str) -> IO[bytes]:
+        """An object's bytes in a temporary file; what is small stays in memory."""
+        file = tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES)  # noqa: SIM115 - handed on
+        try:
+            found = self._client.get_object(Bucket=bucket, Key=key)
+            with closing(found["Body"]) as body:
+                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                    file.write(chunk)
+        except (ClientError, BotoCoreError) as error:
+            file.close()
+            if isinstance(error, ClientError) and status_of(error) == 404:
+                raise UnusableListing(f"there is no s3://{bucket}/{key}") from error
+            _refuse(f"reading s3://{bucket}/{key}", error)
+        file.seek(0)
+        return file
+
+
+def _place_after(after: str | None) -> tuple[int, int]:
+    if after is None:
+        return 0, 0
+    file, _, row = after.partition(":")
+    try:
+        return int(file), int(row) + 1
+    except ValueError as error:
+        raise UnusableListing(f"{after!r} is no place in an inventory") from error
+
+
+def _refuse(doing: str, error: ClientError | BotoCoreError) -> NoReturn:
+    leaf: type[HangtagError] = ObjectUnavailable
+    if isinstance(error, ClientError):
+        if code_of(error) == "NoSuchBucket":
+            raise UnusableListing(f"{doing}: there is no such bucket") from error
+        if status_of(error) == 403:
+            leaf = ObjectForbidden
+    raise leaf(f"{doing}: {error}") from error

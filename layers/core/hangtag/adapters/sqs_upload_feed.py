@@ -1,0 +1,52 @@
+"""The upload queue as a backfill fills it, on SQS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hangtag.adapters.aws_errors import translated
+from hangtag.failures import QueueUnavailable
+from hangtag.uploads import AGAIN
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+
+
+class SqsUploadFeed:
+    """`UploadFeed` on SQS."""
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
+        attributes: dict[str, MessageAttributeValueTypeDef] = {}
+        if again is not None:
+            attributes[AGAIN] = {"DataType": "String", "StringValue": again}
+        with translated(QueueUnavailable, "sending to the upload queue"):
+            answer = self._client.send_message_batch(
+                QueueUrl=self._queue_url,
+                Entries=[
+                    {
+                        "Id": str(place),
+                        "MessageBody": body,
+                        "MessageAttributes": attributes,
+                    }
+                    for place, body in enumerate(bodies)
+                ],
+            )
+        return sorted(int(failed["Id"]) for failed in answer.get("Failed", []))
+
+    def depth(self) -> int:
+        with translated(QueueUnavailable, "looking at the upload queue"):
+            attributes = self._client.get_queue_attributes(
+                QueueUrl=self._queue_url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
+        return sum(int(count) for count in attributes.values())

@@ -1,0 +1,639 @@
+"""What a backfill reads and writes: listings, the queue's depth, what is tagged, a checkpoint."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote_plus
+
+import pytest
+
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.file_checkpoint import FileCheckpoint
+from hangtag.adapters.s3_listings import S3Inventory, S3Listing
+from hangtag.adapters.sqs_upload_feed import SqsUploadFeed
+from hangtag.failures import (
+    HangtagError,
+    ObjectUnavailable,
+    QueueUnavailable,
+    ResultsUnavailable,
+)
+from hangtag.ports import (
+    CallReason,
+    Checkpoint,
+    Claim,
+    ListedObject,
+    Listing,
+    ResultStore,
+    TaggedVersions,
+    UnusableCheckpoint,
+    UnusableListing,
+    UploadFeed,
+)
+from hangtag.uploads import Upload
+from tests.builders import BUCKET, PNG, a_failed_result, a_result, an_upload
+from tests.contract.aws_parts import ONCE, create_queue, create_table, session
+from tests.contract.loopback import answer, loopback_server
+from tests.environment import REGION
+from tests.fakes import (
+    FakeCheckpoint,
+    FakeClock,
+    FakeListing,
+    FakeResultStore,
+    FakeUploadFeed,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+INVENTORIES = "hangtag-inventories-example"
+MANIFEST = "all/2026-11-22T01-00Z/manifest.json"
+HOSTILE = [
+    "a b+c%20d.jpg",
+    'quo"te,comma.jpg',
+    "드레스 #1?.jpg",
+    "tab\tend\x7f",
+    "a//b/",
+]
+
+
+def listed(listing: Listing, *, after: str | None = None) -> list[ListedObject]:
+    """All of a listing."""
+    return list(chain.from_iterable(listing.pages(after=after)))
+
+
+def keys(found: Sequence[ListedObject]) -> list[str]:
+    """Of what was listed."""
+    return [one.key for one in found]
+
+
+# ---- listings
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A listing, and what uploaders do."""
+
+    listing: Listing
+    put: Callable[[str], object]
+    delete: Callable[[str], object]
+
+
+def make_bucket(*, versioned: bool = True, name: str = BUCKET) -> S3Client:
+    """A bucket in moto; a client for it."""
+    client = session().client("s3", config=ONCE)
+    client.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    if versioned:
+        client.put_bucket_versioning(
+            Bucket=name, VersioningConfiguration={"Status": "Enabled"}
+        )
+    return client
+
+
+def s3_bucket(prefix: str = "", *, versioned: bool = True) -> Bucket:
+    """The adapter, and a bucket in moto."""
+    client = make_bucket(versioned=versioned)
+    return Bucket(
+        S3Listing(client, bucket=BUCKET, prefix=prefix),
+        lambda key: client.put_object(Bucket=BUCKET, Key=key, Body=PNG),
+        lambda key: client.delete_object(Bucket=BUCKET, Key=key),
+    )
+
+
+@pytest.fixture(params=["fake", "moto"])
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    """A versioned bucket, as the template makes it."""
+    if request.param == "fake":
+        fake = FakeListing()
+        return Bucket(fake, fake.put, fake.delete)
+    request.getfixturevalue("aws")
+    return s3_bucket()
+
+
+def test_the_newest_version_of_each_key_is_listed(bucket: Bucket) -> None:
+    """Older ones are not, nor what was deleted."""
+    for key in ("b.jpg", "a.jpg", "gone.jpg", "a.jpg"):
+        bucket.put(key)
+    bucket.delete("gone.jpg")
+
+    found = listed(bucket.listing)
+
+    assert keys(found) == ["a.jpg", "b.jpg"]
+    assert all(one.version_id and one.etag and one.size == len(PNG) for one in found)
+
+
+def test_keys_are_listed_as_they_are(bucket: Bucket) -> None:
+    """Whatever is in them."""
+    for key in HOSTILE:
+        bucket.put(key)
+
+    assert sorted(keys(listed(bucket.listing))) == sorted(HOSTILE)
+
+
+def test_a_listing_goes_on_after_a_place(bucket: Bucket) -> None:
+    """Also where the object that stood there is gone."""
+    for number in range(5):
+        bucket.put(f"{number}.jpg")
+    place = listed(bucket.listing)[2].place
+    bucket.delete("2.jpg")
+
+    assert keys(listed(bucket.listing, after=place)) == ["3.jpg", "4.jpg"]
+
+
+def test_an_empty_bucket_has_no_objects(bucket: Bucket) -> None:
+    """And that is no error."""
+    assert listed(bucket.listing) == []
+
+
+@pytest.mark.usefixtures("aws")
+def test_only_keys_with_the_prefix_are_listed() -> None:
+    """The prefix is raw, too."""
+    prefixed = s3_bucket("a b/")
+    for key in ("a b/1.jpg", "a b/2.jpg", "a+b/3.jpg", "a"):
+        prefixed.put(key)
+
+    assert keys(listed(prefixed.listing)) == ["a b/1.jpg", "a b/2.jpg"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_version_that_s3_calls_null_is_none() -> None:
+    """The etag tells it then, as in S3's events."""
+    plain = s3_bucket(versioned=False)
+    plain.put("a.jpg")
+
+    [found] = listed(plain.listing)
+
+    assert found.version_id is None
+    assert found.etag
+
+
+@pytest.mark.usefixtures("aws")
+def test_more_than_a_page_is_listed_page_by_page() -> None:
+    """Many versions of few keys need pages, too."""
+    pages = s3_bucket()
+    for number in range(1_003):
+        pages.put(f"{number % 600:03}.jpg")
+
+    found = list(pages.listing.pages(after=None))
+
+    assert len(found) == 2
+    assert keys([one for page in found for one in page]) == [
+        f"{number:03}.jpg" for number in range(600)
+    ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_bucket_that_is_not_there_is_named() -> None:
+    """Somebody deleted it."""
+    client = session().client("s3", config=ONCE)
+
+    with pytest.raises(UnusableListing, match=BUCKET):
+        listed(S3Listing(client, bucket=BUCKET, prefix=""))
+
+
+def test_s3_that_fails_is_an_error_of_the_tree() -> None:
+    """The command says it in a sentence."""
+    with loopback_server() as server:
+        server.replies(answer(500, b""))
+        client = session().client("s3", config=ONCE, endpoint_url=server.url)
+
+        with pytest.raises(ObjectUnavailable):
+            listed(S3Listing(client, bucket=BUCKET, prefix=""))
+
+
+# ---- inventories
+
+SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, ETag"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """An inventory in moto."""
+
+    client: S3Client
+
+    def write(
+        self,
+        *files: Sequence[Sequence[object]],
+        schema: str = SCHEMA,
+        **changes: object,
+    ) -> None:
+        """Write the files of rows, and their manifest."""
+        names = []
+        for number, rows in enumerate(files):
+            name = f"data/{number}.csv.gz"
+            lines = [
+                ",".join(f'"{cell}"' for cell in (BUCKET, *row)) + "\n" for row in rows
+            ]
+            self.put(name, gzip.compress("".join(lines).encode()))
+            names.append({"key": name, "size": 1, "MD5checksum": ""})
+        manifest = {
+            "sourceBucket": BUCKET,
+            "destinationBucket": f"arn:aws:s3:::{INVENTORIES}",
+            "version": "2016-11-30",
+            "fileFormat": "CSV",
+            "fileSchema": schema,
+            "files": names,
+            **changes,
+        }
+        self.put(MANIFEST, json.dumps(manifest).encode())
+
+    def put(self, key: str, body: bytes) -> None:
+        """Put an object beside."""
+        self.client.put_object(Bucket=INVENTORIES, Key=key, Body=body)
+
+    def listing(self, prefix: str = "", *, key: str = MANIFEST) -> S3Inventory:
+        """The adapter."""
+        return S3Inventory(
+            self.client,
+            manifest_bucket=INVENTORIES,
+            manifest_key=key,
+            bucket=BUCKET,
+            prefix=prefix,
+        )
+
+
+@pytest.fixture
+def inventory(aws: None) -> Inventory:  # noqa: ARG001 - the bucket is in it
+    """A bucket for inventories."""
+    return Inventory(make_bucket(versioned=False, name=INVENTORIES))
+
+
+def row(
+    key: str, version: str = "v1", *, latest: bool = True, marker: bool = False
+) -> Any:  # noqa: ANN401 - of texts and numbers
+    """A row of an inventory, as S3 writes it."""
+    return (
+        quote_plus(key, safe="/"),
+        version,
+        str(latest).lower(),
+        str(marker).lower(),
+        "" if marker else len(PNG),
+        "" if marker else "0123456789abcdef",
+    )
+
+
+def test_an_inventory_is_read_file_by_file(inventory: Inventory) -> None:
+    """Keys are URL-encoded there; only what is newest and no delete marker counts."""
+    inventory.write(
+        [
+            *(row(key) for key in HOSTILE),
+            row("old.jpg", "v2"),
+            row("old.jpg", "v1", latest=False),
+            row("gone.jpg", "v2", marker=True),
+            row("gone.jpg", "v1", latest=False),
+        ],
+        [],
+        [row("last.jpg", "null")],
+    )
+
+    found = listed(inventory.listing())
+
+    assert keys(found) == [*HOSTILE, "old.jpg", "last.jpg"]
+    assert [one.version_id for one in found[-2:]] == ["v2", None]
+    assert found[0] == ListedObject(
+        HOSTILE[0], "v1", "0123456789abcdef", len(PNG), "0:0"
+    )
+
+
+def test_an_inventory_goes_on_after_any_place(inventory: Inventory) -> None:
+    """Each row is read once, whatever the place."""
+    rows = [row(f"{number}.jpg") for number in range(7)]
+    inventory.write(rows[:3], rows[3:4], rows[4:])
+    found = listed(inventory.listing())
+
+    for number, one in enumerate(found):
+        rest = listed(inventory.listing(), after=one.place)
+        assert keys(rest) == keys(found[number + 1 :])
+
+
+def test_an_inventory_is_read_by_prefix_too(inventory: Inventory) -> None:
+    """The raw key's beginning counts."""
+    inventory.write([row("a b/1.jpg"), row("a+b/2.jpg"), row("c.jpg")])
+
+    assert keys(listed(inventory.listing("a b/"))) == ["a b/1.jpg"]
+
+
+def test_an_inventory_of_current_versions_tells_no_versions(
+    inventory: Inventory,
+) -> None:
+    """The function takes them from the objects then."""
+    inventory.write([("a%20b.jpg", 5)], schema="Bucket, Key, Size")
+
+    assert listed(inventory.listing()) == [
+        ListedObject("a b.jpg", None, None, 5, "0:0")
+    ]
+
+
+def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:
+    """A thousand at a time."""
+    inventory.write([row(f"{number}.jpg") for number in range(2_500)])
+
+    pages = list(inventory.listing().pages(after=None))
+
+    assert [len(page) for page in pages] == [1_000, 1_000, 500]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fileFormat": "ORC"}, "inventory in ORC; only CSV"),
+        ({"fileFormat": "Parquet"}, "inventory in Parquet; only CSV"),
+        ({"sourceBucket": "other"}, "of the bucket other, not of"),
+        ({"files": None}, "no manifest"),
+        ({"files": [{"key": "data/none.csv.gz"}]}, "there is no"),
+        ({"schema": "Bucket, Size"}, "no Bucket and Key"),
+    ],
+)
+def test_an_inventory_that_cannot_be_read_is_refused(
+    inventory: Inventory, changes: Mapping[str, Any], said: str
+) -> None:
+    """In words that say what to do."""
+    inventory.write([row("a.jpg")], **changes)
+
+    with pytest.raises(UnusableListing, match=said):
+        listed(inventory.listing())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no gzip",
+        gzip.compress(b'"x","a.jpg"\n' * 10)[:-12],
+        gzip.compress(b'"x","a.jpg"\n'),
+        gzip.compress(b'"' + BUCKET.encode() + b'","%ff","v","true","false","1","e"\n'),
+    ],
+    ids=["no gzip", "cut off", "too few columns", "a key that is not UTF-8"],
+)
+def test_a_file_that_is_no_part_of_an_inventory_is_named(
+    inventory: Inventory, content: bytes
+) -> None:
+    """Nothing is guessed."""
+    inventory.write([row("a.jpg")])
+    inventory.put("data/0.csv.gz", content)
+
+    with pytest.raises(UnusableListing, match=r"data/0\.csv\.gz"):
+        listed(inventory.listing())
+
+
+def test_a_manifest_that_is_not_there_is_named(inventory: Inventory) -> None:
+    """A slip of the keyboard."""
+    with pytest.raises(UnusableListing, match="nowhere"):
+        listed(inventory.listing(key="nowhere.json"))
+
+
+# ---- the queue
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A feed, and what came out of it: bodies and tokens."""
+
+    feed: UploadFeed
+    sent: Callable[[], list[tuple[str, str | None]]]
+
+
+def token_of(attributes: Mapping[str, Any]) -> str | None:
+    """Of the order to tag again, where there is one."""
+    token: str | None = attributes.get("Again", {}).get("StringValue")
+    return token
+
+
+@pytest.fixture(params=["fake", "moto"])
+def queue(request: pytest.FixtureRequest) -> Queue:
+    """An empty queue."""
+    if request.param == "fake":
+        fake = FakeUploadFeed()
+        return Queue(fake, lambda: fake.sent)
+    request.getfixturevalue("aws")
+    client = session().client("sqs", config=ONCE)
+    url = create_queue("UploadQueue")
+
+    def sent() -> list[tuple[str, str | None]]:
+        messages = client.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            WaitTimeSeconds=0,
+        ).get("Messages", [])
+        return [
+            (message["Body"], token_of(dict(message.get("MessageAttributes", {}))))
+            for message in messages
+        ]
+
+    return Queue(SqsUploadFeed(client, url), sent)
+
+
+@pytest.mark.parametrize("again", [None, "token-1"])
+def test_ten_messages_are_sent_at_once(queue: Queue, again: str | None) -> None:
+    """With the token of the order to tag again, where there is one."""
+    bodies = [an_upload(f"{number}.jpg").notification() for number in range(10)]
+
+    refused = queue.feed.send(bodies, again=again)
+
+    assert list(refused) == []
+    assert queue.feed.depth() == 10
+    assert queue.sent() == [(body, again) for body in bodies]
+
+
+def test_an_empty_queue_has_no_depth(queue: Queue) -> None:
+    """There is room."""
+    assert queue.feed.depth() == 0
+
+
+def test_what_sqs_refuses_of_a_batch_is_told() -> None:
+    """By its place; the others are taken."""
+    body = json.dumps(
+        {
+            "Successful": [
+                {"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"},
+            ],
+            "Failed": [
+                {"Id": "2", "SenderFault": False, "Code": "InternalError"},
+                {"Id": "1", "SenderFault": False, "Code": "ServiceUnavailable"},
+            ],
+        }
+    ).encode()
+    with loopback_server() as server:
+        server.replies(answer(200, body))
+        client = session().client("sqs", config=ONCE, endpoint_url=server.url)
+        feed = SqsUploadFeed(client, f"{server.url}/123456789012/q")
+
+        assert list(feed.send(["a", "b", "c"], again=None)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "doing",
+    [lambda feed: feed.send(["{}"], again=None), lambda feed: feed.depth()],
+    ids=["send", "depth"],
+)
+def test_sqs_that_fails_is_an_error_of_the_tree(
+    doing: Callable[[UploadFeed], object],
+) -> None:
+    """The backfill waits, or says how to go on."""
+    with loopback_server() as server:
+        server.replies(answer(500, b""))
+        client = session().client("sqs", config=ONCE, endpoint_url=server.url)
+
+        with pytest.raises(QueueUnavailable):
+            doing(SqsUploadFeed(client, f"{server.url}/123456789012/q"))
+
+
+# ---- what is tagged
+
+
+class Results(ResultStore, TaggedVersions, Protocol):
+    """A store, and what a backfill asks it."""
+
+
+@pytest.fixture(params=["fake", "moto"])
+def results(request: pytest.FixtureRequest) -> Results:
+    """An empty store."""
+    if request.param == "fake":
+        return FakeResultStore(FakeClock())
+    request.getfixturevalue("aws")
+    create_table()
+    return DynamoDBResults(session().client("dynamodb"), "ResultsTable", FakeClock())
+
+
+def test_what_has_a_result_is_known_as_tagged(results: Results) -> None:
+    """Announced or not; what failed, waits or was never heard of is not."""
+
+    def held(upload: Upload) -> Claim:
+        claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
+        assert isinstance(claim, Claim)
+        return claim
+
+    calls = {CallReason.FIRST: 1}
+    done, stored, failed, waiting, new = (an_upload(f"{n}.jpg") for n in range(5))
+    other_version = an_upload("0.jpg", version_id="version-2")
+    plain = an_upload("plain.jpg", version_id=None)
+    for upload in (done, stored, plain):
+        claim = held(upload)
+        results.store_tagged(upload, claim, a_result(upload), calls=calls)
+        if upload is not stored:
+            results.finish(upload, claim)
+    results.store_failed(
+        failed, held(failed), a_failed_result(failed), calls=calls, unstored=False
+    )
+    results.release(waiting, held(waiting), calls=calls, unstored=False)
+
+    known = results.tagged(
+        [done, done, stored, failed, waiting, new, other_version, plain]
+    )
+
+    assert known == {(one.uri, one.version) for one in (done, stored, plain)}
+
+
+@pytest.mark.usefixtures("aws")
+def test_keys_that_dynamodb_left_out_are_asked_for_again() -> None:
+    """Large results do not fit into one answer."""
+    create_table()
+    client = session().client("dynamodb")
+    uploads = [an_upload(f"{number}.jpg") for number in range(100)]
+    results = DynamoDBResults(client, "ResultsTable", FakeClock())
+    for upload in uploads:
+        claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
+        assert isinstance(claim, Claim)
+        results.finish(upload, claim)
+    asked: list[int] = []
+
+    def leave_some_out(parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
+        found = parsed["Responses"]["ResultsTable"]
+        asked.append(len(found))
+        rest = found[30:]
+        parsed["Responses"]["ResultsTable"] = found[:30]
+        if rest:
+            parsed["UnprocessedKeys"] = {
+                "ResultsTable": {
+                    "Keys": [
+                        {name: item[name] for name in ("uri", "version")}
+                        for item in rest
+                    ],
+                    "ProjectionExpression": "#uri, version, #state",
+                    "ExpressionAttributeNames": {"#uri": "uri", "#state": "state"},
+                }
+            }
+
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_some_out)
+
+    assert len(results.tagged(uploads)) == 100
+    assert asked == [100, 70, 40, 10]
+
+
+def test_dynamodb_that_fails_is_an_error_of_the_tree() -> None:
+    """Nothing is sent on suspicion."""
+    with loopback_server() as server:
+        server.replies(answer(500, b""))
+        client = session().client("dynamodb", config=ONCE, endpoint_url=server.url)
+
+        with pytest.raises(ResultsUnavailable):
+            DynamoDBResults(client, "ResultsTable", FakeClock()).tagged([an_upload()])
+
+
+# ---- the checkpoint
+
+
+@pytest.fixture(params=["fake", "file"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Checkpoint]:
+    """None saved yet."""
+    if request.param == "fake":
+        yield FakeCheckpoint()
+    else:
+        yield FileCheckpoint(tmp_path / "checkpoint.json")
+
+
+def test_a_checkpoint_is_what_was_saved_last(checkpoint: Checkpoint) -> None:
+    """Until it is removed, once or twice."""
+    states = [checkpoint.load()]
+    for place in ("a", "드레스 \t.jpg"):
+        checkpoint.save({"place": place})
+        states.append(checkpoint.load())
+    checkpoint.remove()
+    checkpoint.remove()
+    states.append(checkpoint.load())
+
+    assert states == [None, {"place": "a"}, {"place": "드레스 \t.jpg"}, None]
+
+
+def test_a_file_that_was_not_written_to_its_end_is_not_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """It has another name until it is whole."""
+    path = tmp_path / "checkpoint.json"
+    checkpoint = FileCheckpoint(path)
+    checkpoint.save({"place": "a"})
+
+    with pytest.raises(TypeError):
+        checkpoint.save({"place": object()})
+
+    assert checkpoint.load() == {"place": "a"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    """It may be anybody's: it is not written over."""
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+
+    with pytest.raises(UnusableCheckpoint, match=r"mine\.json"):
+        FileCheckpoint(path).load()
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Before much is sent: at the first batch."""
+    with pytest.raises(UnusableCheckpoint, match="cannot be written"):
+        FileCheckpoint(tmp_path / "none" / "checkpoint.json").save({})
+
+
+def test_all_of_them_are_errors_the_command_knows() -> None:
+    """What is unusable is no failure of an upload: it has no code."""
+    assert not issubclass(UnusableListing, HangtagError)
+    assert not issubclass(UnusableCheckpoint, HangtagError)

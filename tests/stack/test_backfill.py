@@ -1,0 +1,147 @@
+"""What was in the bucket before anybody heard of it comes out tagged, once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local.processes import wait_for
+from local.stack import hangtag_command
+from local.watch import WatchedStack
+from tests.stack.hands import calls_about, items_of, picture, wait_until_idle
+
+
+@contextmanager
+def unheard(stack: WatchedStack) -> Iterator[None]:
+    """The bucket tells nobody of what is put into it."""
+    client = stack.client("s3")
+    bucket = stack.outputs["UploadsBucketName"]
+    told = client.get_bucket_notification_configuration(Bucket=bucket)
+    told.pop("ResponseMetadata", None)
+    client.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={}
+    )
+    try:
+        yield
+    finally:
+        client.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=told
+        )
+
+
+def backfill(stack: WatchedStack, file: Path, *arguments: str) -> dict[str, Any]:
+    """What `hangtag --json backfill` prints."""
+    done = stack.hangtag("--json", "backfill", "--checkpoint", str(file), *arguments)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def wait_until_done(stack: WatchedStack, keys: Sequence[str]) -> None:
+    """Until the version of each key is tagged."""
+
+    def are_done() -> bool | None:
+        items = [item for key in keys for item in items_of(stack, key)]
+        states = [item["state"]["S"] for item in items]
+        return True if states == ["DONE"] * len(keys) else None
+
+    stack.wait_for(are_done, "all to be tagged")
+
+
+def test_what_was_there_before_is_tagged_once_and_again_when_it_is_wanted(
+    stack: WatchedStack, tmp_path: Path
+) -> None:
+    """A dry run sends nothing, a second backfill finds all done, --again pays once more."""
+    file = tmp_path / "checkpoint.json"
+    keys = [
+        *(f"before us/{number} + 50%25.png" for number in range(11)),
+        "before us/드레스 #1?.png",
+    ]
+    with unheard(stack):
+        for key in keys:
+            stack.upload(key, b"an older version, and no image")
+            stack.upload(key, picture(key))
+        stack.upload("before us/folder/", b"")
+        stack.upload("before us/empty.png", b"")
+    uri = stack.uri("before us/")
+
+    dry = backfill(stack, file, uri)
+    wait_until_idle(stack)
+    untouched = [items_of(stack, key) for key in keys]
+    done = backfill(stack, file, "--yes", "--rate", "50", uri)
+    wait_until_done(stack, keys)
+    second = backfill(stack, file, "--yes", uri)
+
+    counts = {"listed": 14, "enqueued": 12, "skipped": 2, "dryRun": False}
+    assert dry == counts | {"enqueued": 0, "dryRun": True}
+    assert untouched == [[]] * len(keys)
+    assert done == counts
+    assert second == counts | {"enqueued": 0, "skipped": 14}
+    assert [len(calls_about(stack, picture(key))) for key in keys] == [1] * 12
+
+    again = backfill(stack, file, "--yes", "--again", stack.uri(keys[-1]))
+    wait_until_idle(stack)
+    wait_until_done(stack, keys)
+
+    assert again["enqueued"] == 1
+    assert len(calls_about(stack, picture(keys[-1]))) == 2
+    [item] = items_of(stack, keys[-1])
+    assert item["calls:FIRST"] == item["calls:AGAIN"] == {"N": "1"}
+    assert len(stack.announcements(keys[-1])) == 2
+    assert not file.exists()
+
+
+def test_a_backfill_that_is_interrupted_and_killed_goes_on_and_leaves_none_out(
+    stack: WatchedStack, tmp_path: Path
+) -> None:
+    """The real process, by Ctrl-C and by SIGKILL; each picture is paid once."""
+    file = tmp_path / "checkpoint.json"
+    keys = [f"cut off/{number:02}.png" for number in range(24)]
+    with unheard(stack):
+        for key in keys:
+            stack.upload(key, picture(key))
+    uri = stack.uri("cut off/")
+
+    statuses = [
+        cut_off(stack, file, cut, "--rate", "6", uri)
+        for cut in (signal.SIGINT, signal.SIGKILL)
+    ]
+    noted = json.loads(file.read_text(encoding="utf-8"))["counts"]["enqueued"]
+    done = backfill(stack, file, "--yes", uri)
+    wait_until_idle(stack)
+    wait_until_done(stack, keys)
+
+    assert statuses == [130, -signal.SIGKILL]
+    assert 2 <= noted < len(keys)
+    assert done == {"listed": 24, "enqueued": 24, "skipped": 0, "dryRun": False}
+    assert [len(calls_about(stack, picture(key))) for key in keys] == [1] * len(keys)
+
+
+def cut_off(
+    stack: WatchedStack, file: Path, cut: signal.Signals, *arguments: str
+) -> int:
+    """Begin a backfill and end it when it has sent something; its exit status."""
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    process = subprocess.Popen(
+        hangtag_command(
+            ["--json", "backfill", "--yes", "--checkpoint", str(file), *arguments]
+        ),
+        env=stack.access.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def has_sent() -> bool | None:
+        if not file.exists() or file.stat().st_mtime_ns == before:
+            return None
+        counts = json.loads(file.read_text(encoding="utf-8"))["counts"]
+        return True if counts["enqueued"] else None
+
+    wait_for(has_sent, seconds=60, otherwise=lambda: "nothing was sent")
+    process.send_signal(cut)
+    return process.wait(timeout=60)

@@ -1,0 +1,698 @@
+"""Backfill: what was there already is sent, all of it, and is paid for once."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+
+import pytest
+
+from hangtag.backfill import (
+    LOOK_EVERY,
+    MAX_TRIES,
+    Limits,
+    Order,
+    Passed,
+    Report,
+    Sources,
+    backfill,
+    expected_speed,
+    start_of,
+)
+from hangtag.failures import QueueUnavailable, ResultsUnavailable
+from hangtag.ports import (
+    CallReason,
+    Claim,
+    ListedObject,
+    Listing,
+    UnusableCheckpoint,
+)
+from hangtag.uploads import Upload, entry_of_object, read_body
+from tests.builders import BUCKET, NOON, PNG, a_delivery, a_result
+from tests.fakes import (
+    FakeCheckpoint,
+    FakeClock,
+    FakeListing,
+    FakeResultStore,
+    FakeUploadFeed,
+    World,
+)
+
+ORDER = Order("hangtag", BUCKET, "", None, again=False)
+AGAIN = Order("hangtag", BUCKET, "", None, again=True)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Backfilling:
+    """A backfill, and what it works on."""
+
+    listing: Listing
+    feed: FakeUploadFeed = field(default_factory=FakeUploadFeed)
+    checkpoint: FakeCheckpoint = field(default_factory=FakeCheckpoint)
+    clock: FakeClock = field(default_factory=FakeClock)
+    tokens: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.results = FakeResultStore(self.clock)
+
+    def run(
+        self,
+        order: Order = ORDER,
+        *,
+        rate: float | None = None,
+        max_queued: int = 10_000_000,
+        max_image_bytes: int | None = None,
+        dry_run: bool = False,
+    ) -> Report:
+        """One run, from where the one before was cut off."""
+        start = start_of(order, self.checkpoint, token=f"token-{next(self.tokens)}")
+        return backfill(
+            order,
+            Sources(self.listing, self.results, self.feed, self.checkpoint, self.clock),
+            Limits(rate, max_queued, max_image_bytes),
+            start,
+            dry_run=dry_run,
+        )
+
+    def keys(self) -> list[str]:
+        """Of what was sent, in its order."""
+        return [upload.key for upload in self.uploads()]
+
+    def uploads(self) -> list[Upload]:
+        """What was sent, as the function reads it."""
+        entries = [entry for body, _ in self.feed.sent for entry in read_body(body)]
+        return [entry for entry in entries if isinstance(entry, Upload)]
+
+    def tag(self, key: str) -> None:
+        """A result of this key's version."""
+        upload = entry_of_object(
+            bucket=BUCKET, key=key, version_id="version-1", etag=None, size=1, at=NOON
+        )
+        assert isinstance(upload, Upload)
+        claim = self.results.claim(upload, replays=0, sent_at=None, lease_seconds=1)
+        assert isinstance(claim, Claim)
+        self.results.store_tagged(upload, claim, a_result(upload), calls={})
+        self.results.finish(upload, claim)
+
+
+def names(number: int) -> list[str]:
+    """So many keys, in their order."""
+    return [f"{n:05}.jpg" for n in range(number)]
+
+
+# ---- what is sent
+
+
+def test_every_object_is_sent_as_s3_would_have_told_of_it() -> None:
+    """But for the sequencer, which nobody knows; ten in a request."""
+    work = Backfilling(FakeListing(*names(25), page=7))
+
+    report = work.run()
+
+    assert work.keys() == names(25)
+    assert work.feed.batches == [10, 10, 5]
+    assert report.document() == {
+        "listed": 25,
+        "enqueued": 25,
+        "skipped": 0,
+        "dryRun": False,
+    }
+    upload = work.uploads()[0]
+    assert (upload.version_id, upload.etag, upload.sequencer, upload.size) == (
+        "version-1",
+        "0123456789abcdef",
+        None,
+        len(PNG),
+    )
+    assert upload.bucket_arn == f"arn:aws:s3:::{BUCKET}"
+    assert work.checkpoint.text is None
+
+
+def test_a_dry_run_counts_the_same_and_changes_nothing() -> None:
+    """It is the same code, without its last step."""
+    work = Backfilling(FakeListing(*names(25)))
+    work.tag("00003.jpg")
+    work.checkpoint.fails_with(Killed(), at="save")
+    work.feed.fails_with(Killed())
+
+    report = work.run(dry_run=True)
+
+    assert report.document() == {
+        "listed": 25,
+        "enqueued": 0,
+        "skipped": 1,
+        "dryRun": True,
+    }
+    assert (report.meant, report.bytes) == (24, 24 * len(PNG))
+
+
+def test_what_is_tagged_and_what_can_be_no_image_is_passed() -> None:
+    """Each for its reason; where the stack's limit is unknown the function judges."""
+    listing = FakeListing("tagged.jpg", "new.jpg")
+    listing.put("empty.jpg", size=0)
+    listing.put("folder/", size=0)
+    listing.put("large.tiff", size=1_001)
+    listing.put("unknown.jpg", size=None)
+    work = Backfilling(listing)
+    work.tag("tagged.jpg")
+
+    known = work.run(max_image_bytes=1_000, dry_run=True)
+    unknown = work.run()
+
+    assert known.passed == {
+        Passed.ALREADY_TAGGED: 1,
+        Passed.EMPTY: 1,
+        Passed.FOLDER_MARKER: 1,
+        Passed.TOO_LARGE: 1,
+    }
+    assert unknown.skipped == 3
+    assert work.keys() == ["large.tiff", "new.jpg", "unknown.jpg"]
+
+
+def test_another_version_than_the_tagged_one_is_sent() -> None:
+    """It is known by version, not by key."""
+    listing = FakeListing()
+    listing.put("coat.jpg", version_id="version-2")
+    work = Backfilling(listing)
+    work.tag("coat.jpg")
+
+    assert work.run().enqueued == 1
+
+
+def test_again_sends_also_what_is_tagged_with_the_token_of_the_order() -> None:
+    """So that each message, however often it comes, is asked about once."""
+    work = Backfilling(FakeListing("tagged.jpg", "new.jpg"))
+    work.tag("tagged.jpg")
+
+    work.run(AGAIN)
+
+    assert work.keys() == ["new.jpg", "tagged.jpg"]
+    assert [token for _, token in work.feed.sent] == ["token-0", "token-0"]
+
+
+def hostile_names(number: int) -> list[str]:
+    """Keys as nobody should name them, but S3 lets them."""
+    randomness = random.Random(5)  # noqa: S311 - the same names each time
+    alphabet = " %+?#&=/\\\"'<>[]\t\n\x01\x7f\u200b\u2028ä드😀" + "aB0._-"
+    found = {
+        "".join(randomness.choices(alphabet, k=randomness.randint(1, 60)))
+        for _ in range(number * 2)
+    }
+    return sorted(found)[:number]
+
+
+def test_a_thousand_hostile_names_come_through_as_they_are() -> None:
+    """What is written is what the function reads."""
+    hostile = hostile_names(1_000)
+    work = Backfilling(FakeListing(*hostile))
+
+    work.run()
+
+    assert len(hostile) == 1_000
+    assert sorted(work.keys()) == hostile
+
+
+# ---- cut off
+
+
+CALLS = (
+    ("load", "checkpoint"),
+    ("pages", "listing"),
+    ("tagged", "results"),
+    ("depth", "feed"),
+    ("send", "feed"),
+    ("sent", "feed"),
+    ("save", "checkpoint"),
+    ("saved", "checkpoint"),
+    ("remove", "checkpoint"),
+)
+
+
+@pytest.mark.parametrize(("at", "whose"), CALLS)
+@pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
+def test_killed_at_any_point_it_goes_on_and_leaves_none_out(
+    at: str, whose: str, error: type[BaseException]
+) -> None:
+    """The n-th call of each kind, for every n; at most one batch is sent twice each time."""
+    for survived in range(40):
+        work = Backfilling(FakeListing(*names(95), page=20))
+        for key in names(95)[::3]:
+            work.tag(key)
+        plan = getattr(work, whose)
+        calls = count(1)
+
+        class DieLater(error):  # type: ignore[misc,valid-type]  # of the case
+            """Raised after so many calls that went well."""
+
+        _die_after(plan, at, survived, DieLater(), calls)
+        was_killed = False
+        for _ in range(3):
+            try:
+                report = work.run(max_queued=40_000)
+                break
+            except DieLater:
+                was_killed = True
+
+        meant = [key for n, key in enumerate(names(95)) if n % 3]
+        sent = Counter(work.keys())
+        assert set(sent) == set(meant)
+        assert sum(sent.values()) <= len(meant) + 10
+        assert report.listed == report.enqueued + report.skipped
+        if was_killed and at == "remove":
+            assert report.listed == 95
+        assert work.checkpoint.text is None
+        if not was_killed:
+            return
+
+
+def _die_after(
+    plan: FakeListing | FakeUploadFeed | FakeCheckpoint | FakeResultStore,
+    at: str,
+    survived: int,
+    error: BaseException,
+    calls: Iterator[int],
+) -> None:
+    """Let *survived* calls of *at* go well, then one not."""
+    well = plan._may_fail
+
+    def may_fail(method: str) -> None:
+        if method == at and next(calls) == survived + 1:
+            raise error
+        well(method)
+
+    plan._may_fail = may_fail  # type: ignore[method-assign]  # a plan beyond "all" and "the next"
+
+
+def test_a_run_that_goes_on_has_the_token_of_the_first() -> None:
+    """What both send is asked about once."""
+    work = Backfilling(FakeListing(*names(30)))
+    work.feed.after_sending = lambda: work.feed.fails_with(Killed(), times=1)
+    with pytest.raises(Killed):
+        work.run(AGAIN)
+    work.feed.after_sending = lambda: None
+
+    work.run(AGAIN)
+
+    assert {token for _, token in work.feed.sent} == {"token-0"}
+    assert sorted(set(work.keys())) == names(30)
+
+
+def test_a_run_that_was_killed_with_its_first_messages_is_the_same_order() -> None:
+    """Its token was noted before: they are not asked about twice."""
+    work = Backfilling(FakeListing(*names(30)))
+    work.feed.fails_with(Killed(), at="sent", times=1)
+    with pytest.raises(Killed):
+        work.run(AGAIN)
+
+    work.run(AGAIN)
+
+    assert len(work.feed.sent) == 40
+    assert {token for _, token in work.feed.sent} == {"token-0"}
+
+
+def test_what_is_deleted_in_between_does_not_confuse_it() -> None:
+    """The place is a key, whether it is there or not."""
+    listing = FakeListing(*names(30))
+    work = Backfilling(listing)
+    work.feed.after_sending = lambda: work.feed.fails_with(Killed(), times=1)
+    with pytest.raises(Killed):
+        work.run()
+    work.feed.after_sending = lambda: None
+    sent = work.keys()
+    for key in sent:
+        listing.delete(key)
+
+    work.run()
+
+    assert work.keys() == names(30)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        AGAIN,
+        Order("other", BUCKET, "", None, again=False),
+        Order("hangtag", "other", "", None, again=False),
+        Order("hangtag", BUCKET, "p", None, again=False),
+        Order("hangtag", BUCKET, "", "s3://i/manifest.json", again=False),
+    ],
+)
+def test_a_checkpoint_of_another_order_is_refused(other: Order) -> None:
+    """To go on from there would leave something out."""
+    work = Backfilling(FakeListing(*names(30)))
+    work.feed.fails_with(Killed(), at="sent")
+    work.checkpoint.save({"order": ORDER.document()})
+    before = work.checkpoint.text
+
+    with pytest.raises(UnusableCheckpoint, match="another backfill's"):
+        work.run(other)
+
+    assert (work.checkpoint.text, work.feed.sent) == (before, [])
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"place": "a", "token": "t"},
+        {"place": "a", "token": "t", "counts": {"listed": "many"}},
+        {"place": 1, "token": "t", "counts": {}},
+    ],
+)
+def test_a_checkpoint_that_says_nothing_is_refused(rest: dict[str, object]) -> None:
+    """Nor is it taken for a beginning."""
+    work = Backfilling(FakeListing(*names(3)))
+    work.checkpoint.save({"order": ORDER.document(), **rest})
+
+    with pytest.raises(UnusableCheckpoint):
+        work.run()
+
+
+# ---- what AWS does not take
+
+
+def test_what_the_queue_does_not_take_is_sent_again_alone() -> None:
+    """A batch may fail in parts; nothing of it is sent twice."""
+    work = Backfilling(FakeListing(*names(10)))
+    refusals = iter([True, False, True] + [False] * 100)
+    work.feed.refuses = lambda _: next(refusals)
+
+    report = work.run()
+
+    assert sorted(work.keys()) == names(10)
+    assert work.feed.batches == [10, 2]
+    assert report.enqueued == 10
+
+
+def test_a_queue_that_is_away_for_a_while_is_waited_for() -> None:
+    """A night's work must not end with a hiccup."""
+    work = Backfilling(FakeListing(*names(10)))
+    work.feed.fails_with(QueueUnavailable("away"), times=MAX_TRIES - 1, at="send")
+
+    assert work.run().enqueued == 10
+
+
+def test_a_queue_that_stays_away_ends_it_with_all_before_noted() -> None:
+    """The next run goes on from there."""
+    work = Backfilling(FakeListing(*names(30)))
+    work.feed.after_sending = lambda: work.feed.fails_with(
+        QueueUnavailable("away"), at="send"
+    )
+    with pytest.raises(QueueUnavailable):
+        work.run()
+    work.feed.recovers()
+    work.feed.after_sending = lambda: None
+
+    report = work.run()
+
+    assert work.keys() == names(30)
+    assert (report.resumed_at, report.enqueued) == (10, 30)
+
+
+def test_a_message_that_is_never_taken_ends_it() -> None:
+    """It is not passed over in silence."""
+    work = Backfilling(FakeListing(*names(3)))
+    work.feed.refuses = lambda body: "00001" in body
+
+    with pytest.raises(QueueUnavailable, match="1 of 1"):
+        work.run()
+    work.feed.refuses = lambda _: False
+
+    assert work.run().document() == {
+        "listed": 3,
+        "enqueued": 3,
+        "skipped": 0,
+        "dryRun": False,
+    }
+
+
+def test_a_table_that_is_away_ends_it() -> None:
+    """What is tagged is not known; nothing is sent on suspicion."""
+    work = Backfilling(FakeListing(*names(3)))
+    work.results.fails_with(ResultsUnavailable("away"))
+
+    with pytest.raises(ResultsUnavailable):
+        work.run()
+
+    assert work.feed.sent == []
+
+
+# ---- how fast, how deep
+
+
+@pytest.mark.parametrize("rate", [0.5, 5.0, 40.0, 250.0])
+def test_messages_are_sent_evenly_at_the_rate(rate: float) -> None:
+    """In no second more than the rate and a batch, and not much slower."""
+    work = Backfilling(FakeListing(*names(400)))
+    times: list[float] = []
+
+    def note() -> None:
+        times.extend([work.clock.now()] * work.feed.batches[-1])
+
+    work.feed.after_sending = note
+
+    work.run(rate=rate)
+
+    spent = times[-1] - times[0]
+    assert 400 / rate - 10 / rate <= spent + 1e-3 <= 400 / rate + 1e-3
+    window = max(1.0, 1 / rate)
+    most = max(sum(at <= other < at + window for other in times) for at in times)
+    assert most <= rate * window + max(1, rate / 10) + 1
+    assert max(work.feed.batches) <= max(1, rate / 10)
+
+
+def test_a_pause_earns_no_burst() -> None:
+    """A slow listing is not made up for."""
+    work = Backfilling(FakeListing(*names(20)))
+    times: list[float] = []
+
+    def note() -> None:
+        times.append(work.clock.now())
+        if len(times) == 5:
+            work.clock.advance(60)
+
+    work.feed.after_sending = note
+
+    work.run(rate=10)
+
+    gaps = [after - before for before, after in pairwise(times)]
+    assert min(gaps) > 0.099
+
+
+def test_the_queue_never_becomes_deeper_than_the_ceiling() -> None:
+    """It waits until the function has taken some, and goes on then."""
+    work = Backfilling(FakeListing(*names(500)))
+    work.feed.waiting = 60
+    depths: list[int] = []
+    work.feed.after_sending = lambda: depths.append(work.feed.depth())
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        work.clock.advance(seconds)
+        work.feed.taken += 7
+
+    work.clock.when_sleeping = sleep
+
+    assert work.run(max_queued=100).enqueued == 500
+
+    assert max(depths) == 100
+    assert len(waits) > 50
+
+
+def test_a_ceiling_below_a_batch_makes_the_batches_smaller() -> None:
+    """One of three is kept to, too."""
+    work = Backfilling(FakeListing(*names(20)))
+
+    def sleep(seconds: float) -> None:
+        work.clock.advance(seconds)
+        work.feed.taken = len(work.feed.sent)
+
+    work.clock.when_sleeping = sleep
+
+    work.run(max_queued=3)
+
+    assert max(work.feed.batches) == 3
+
+
+def test_what_others_upload_meanwhile_is_seen() -> None:
+    """The depth is looked at every so many messages, though there was room for more."""
+    work = Backfilling(FakeListing(*names(3 * LOOK_EVERY)))
+    seen_waiting: list[int] = []
+
+    def others() -> None:
+        if len(work.feed.sent) == 50:
+            work.feed.waiting = 100_000
+
+    def sleep(seconds: float) -> None:
+        work.clock.advance(seconds)
+        seen_waiting.append(len(work.feed.sent))
+        work.feed.waiting = 0
+
+    work.feed.after_sending = others
+    work.clock.when_sleeping = sleep
+
+    work.run(max_queued=50_000)
+
+    assert seen_waiting == [LOOK_EVERY]
+
+
+# ---- memory
+
+
+class Many:
+    """A listing of very many objects, made as they are asked for."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:  # noqa: ARG002 - a port's
+        """A thousand a page; one of them is to be sent."""
+        for first in range(0, self._number, 1_000):
+            yield [
+                ListedObject(key, "v", "e", int(key[-3:] in ("0", "000")), key)
+                for key in map(str, range(first, first + 1_000))
+            ]
+
+
+class ForgetfulFeed(FakeUploadFeed):
+    """A queue that is emptied at once."""
+
+    def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
+        """Take all, and keep none."""
+        refused = super().send(bodies, again=again)
+        self.taken += len(self.sent)
+        self.sent.clear()
+        self.batches.clear()
+        return refused
+
+
+def peak_of(number: int) -> int:
+    """The highest memory of a run over so many objects, in bytes."""
+    work = Backfilling(Many(number), feed=ForgetfulFeed())
+    tracemalloc.start()
+    try:
+        report = work.run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (report.listed, report.enqueued) == (number, number // 1_000)
+    return peak
+
+
+def test_memory_does_not_grow_with_the_number_of_objects() -> None:
+    """A hundred thousand take what ten thousand take: about a page."""
+    few, many = peak_of(10_000), peak_of(100_000)
+
+    assert many < 1.1 * few
+    assert many < 4_000_000
+
+
+class Measured(Many):
+    """A listing that counts the interpreter's small objects at each page."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.blocks: list[int] = []
+
+    def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
+        """As they are."""
+        for page in super().pages(after=after):
+            self.blocks.append(sys.getallocatedblocks())
+            yield page
+
+
+def test_of_a_million_objects_none_is_kept() -> None:
+    """A text kept of each would be a million blocks; to trace them takes ten times as long."""
+    listing = Measured(1_000_000)
+    gc.collect()
+    gc.disable()  # what others left to be collected would hide growth
+    try:
+        report = Backfilling(listing, feed=ForgetfulFeed()).run()
+    finally:
+        gc.enable()
+
+    assert (report.listed, report.enqueued) == (1_000_000, 1_000)
+    assert max(listing.blocks[-100:]) - max(listing.blocks[10:110]) < 5_000
+
+
+# ---- with the function
+
+
+def test_a_backfilled_object_that_nobody_knew_of_is_tagged() -> None:
+    """By its version, without a sequencer; a second backfill finds it done."""
+    world = World()
+    facts = world.put("old.jpg")
+    listing = FakeListing()
+    listing.put(
+        "old.jpg", version_id=facts.version_id, etag=facts.etag, size=facts.size
+    )
+    work = Backfilling(listing)
+    work.results = world.results
+    work.run()
+
+    [(body, _)] = work.feed.sent
+    assert world.tag(a_delivery(body)) == ()
+
+    assert len(world.announcer.announced) == 1
+    [upload] = work.uploads()
+    assert world.results.calls_about(upload) == {CallReason.FIRST: 1}
+    assert work.run().passed == {Passed.ALREADY_TAGGED: 1}
+
+
+def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() -> None:
+    """Without a sequencer it is never newer than one that has one."""
+    world = World()
+    world.tag(world.upload("coat.jpg", content=PNG + b"1"))
+    facts = world.put("coat.jpg", content=PNG + b"2")
+    listing = FakeListing()
+    listing.put("coat.jpg", version_id=facts.version_id, etag=facts.etag)
+    work = Backfilling(listing)
+    work.results = world.results
+    work.run()
+
+    [(body, _)] = work.feed.sent
+    world.tag(a_delivery(body))
+
+    [upload] = work.uploads()
+    assert world.results.ended_as(upload) == "SUPERSEDED"
+    assert len(world.tagger.calls) == 1
+
+
+# ---- the estimate
+
+
+@pytest.mark.parametrize(
+    ("rate", "requests", "width", "per_second", "because"),
+    [
+        (5, 10, 50, 5, "--rate"),
+        (20, 10, 50, 10, "MaxRequestsPerSecond"),
+        (None, 0, 50, 50, "MaxConcurrency"),
+    ],
+)
+def test_the_narrowest_that_is_known_tells_the_time(
+    rate: float | None, requests: float, width: int, per_second: float, because: str
+) -> None:
+    """And is named."""
+    speed = expected_speed(
+        rate=rate, requests_per_second=requests, images_at_once=width
+    )
+
+    assert speed is not None
+    assert speed.per_second == per_second
+    assert because in speed.because
+
+
+def test_where_nothing_is_known_no_time_is_told() -> None:
+    """A guess at everything is no estimate."""
+    assert expected_speed(rate=None, requests_per_second=0, images_at_once=None) is None

@@ -1,0 +1,335 @@
+"""`hangtag backfill` on a fake stack: what it says, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from hangtag.adapters.file_checkpoint import FileCheckpoint
+from hangtag.backfill import Order, Report, Sources
+from hangtag.failures import QueueUnavailable
+from hangtag_cli.app import App
+from hangtag_cli.backfill import backfill, checkpoint_name
+from hangtag_cli.main import cli
+from hangtag_cli.progress import bar
+from hangtag_cli.stack import Stack
+from tests.builders import BUCKET
+from tests.fakes import FakeClock, FakeListing, FakeResultStore, FakeUploadFeed
+
+URI = f"s3://{BUCKET}/2024/"
+DEFAULTS = {
+    "MaxImageBytes": "20971520",
+    "MaxConcurrency": "5",
+    "BatchSize": "10",
+    "MaxRequestsPerSecond": "0",
+}
+
+
+@dataclass
+class FakeStack:
+    """A stack whose bucket and queue are at hand."""
+
+    listing: FakeListing
+    parameters: Mapping[str, str]
+    feed: FakeUploadFeed = field(default_factory=FakeUploadFeed)
+    clock: FakeClock = field(default_factory=FakeClock)
+    orders: list[Order] = field(default_factory=list)
+
+    def bucket(self) -> str:
+        """Its name."""
+        return BUCKET
+
+    def parameter(self, name: str) -> str | None:
+        """As deployed."""
+        return self.parameters.get(name)
+
+    def backfill_sources(self, order: Order, *, checkpoint: Path) -> Sources:
+        """All but the file is fake."""
+        self.orders.append(order)
+        return Sources(
+            self.listing,
+            FakeResultStore(self.clock),
+            self.feed,
+            FileCheckpoint(checkpoint),
+            self.clock,
+        )
+
+
+class AppOfTests(App):
+    """The global options, with a stack that needs no AWS."""
+
+    def __init__(self, stack: FakeStack, *, as_json: bool) -> None:
+        super().__init__("hangtag", None, None, as_json)
+        self.fake = stack
+
+    def stack(self) -> Stack:
+        """The fake one."""
+        return cast("Stack", self.fake)
+
+
+def a_stack(number: int = 25, *, parameters: Mapping[str, str] = DEFAULTS) -> FakeStack:
+    """One with so many objects."""
+    listing = FakeListing(*(f"2024/{n:05}.jpg" for n in range(number)))
+    return FakeStack(listing, parameters)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the checkpoint is."""
+    return tmp_path / "checkpoint.json"
+
+
+def run(stack: FakeStack, file: Path, *arguments: str, as_json: bool = True) -> Result:
+    """Run `hangtag backfill`."""
+    return CliRunner(mix_stderr=False).invoke(
+        backfill,
+        ["--checkpoint", str(file), *arguments],
+        obj=AppOfTests(stack, as_json=as_json),
+    )
+
+
+def test_without_yes_it_is_only_said_what_would_be(file: Path) -> None:
+    """How much, what it costs, how long it takes, and what that rests on."""
+    stack = a_stack(1_200)
+
+    shown = run(stack, file, "--price", "0.002", "--rate", "5", URI)
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == {
+        "listed": 1_200,
+        "enqueued": 0,
+        "skipped": 0,
+        "dryRun": True,
+    }
+    assert "1,200 of 1,200 objects would be enqueued: 1,200 calls" in shown.stderr
+    assert "2.40 at 0.002 a call" in shown.stderr
+    assert "at least 4 min (by --rate 5)" in shown.stderr
+    assert "add --yes" in shown.stderr
+    assert (stack.feed.sent, file.exists()) == ([], False)
+
+
+def test_people_see_the_estimate_as_a_table(file: Path) -> None:
+    """With the bytes, and the reasons of what is skipped."""
+    stack = a_stack(3)
+    stack.listing.put("2024/", size=0)
+
+    shown = run(stack, file, "--price", "0.5", URI, as_json=False)
+
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["skipped:", "FOLDER_MARKER", "1"] in lines
+    assert ["to", "enqueue", "3"] in lines
+    assert ["bytes", "216"] in lines
+    assert ["cost", "3", "x", "0.5", "=", "1.50"] in lines
+    assert "MaxConcurrency x BatchSize = 50 images at once, if one takes 1 s" in (
+        " ".join(shown.stdout.split())
+    )
+
+
+def test_with_yes_they_are_enqueued_and_no_checkpoint_is_left(file: Path) -> None:
+    """What is done needs no note."""
+    stack = a_stack()
+
+    shown = run(stack, file, "--yes", URI)
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["enqueued"] == len(stack.feed.sent) == 25
+    assert "25 of 25 objects enqueued" in shown.stderr
+    assert list(file.parent.iterdir()) == []
+
+
+def test_another_bucket_is_refused_with_the_name_of_the_stacks_own(file: Path) -> None:
+    """The function could not read it: every object would be a dead letter."""
+    stack = a_stack()
+
+    shown = run(stack, file, "--yes", "s3://other/2024/")
+
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert BUCKET in shown.stderr
+    assert "other" in shown.stderr
+    assert stack.orders == []
+
+
+def test_where_nothing_is_found_it_exits_with_1(file: Path) -> None:
+    """A slip in the prefix is seen."""
+    shown = run(a_stack(0), file, "--yes", URI)
+
+    assert shown.exit_code == 1
+    assert json.loads(shown.stdout)["listed"] == 0
+    assert "There is nothing" in shown.stderr
+
+
+def test_what_is_left_out_is_the_uri_only_with_an_inventory(file: Path) -> None:
+    """It tells of the whole bucket."""
+    stack = a_stack()
+    manifest = "s3://inventories/manifest.json"
+
+    bare = run(stack, file)
+    named = run(stack, file, "--from-inventory", manifest)
+
+    assert (bare.exit_code, named.exit_code) == (2, 0)
+    assert stack.orders == [Order("hangtag", BUCKET, "", manifest, again=False)]
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(file: Path) -> None:
+    """Nothing is left out, and little is sent twice."""
+    stack = a_stack(35)
+    stack.feed.after_sending = lambda: stack.feed.fails_with(
+        KeyboardInterrupt(), at="send", times=1
+    )
+
+    interrupted = run(stack, file, "--yes", URI)
+    stack.feed.after_sending = lambda: None
+    done = run(stack, file, "--yes", URI)
+
+    assert (interrupted.exit_code, interrupted.stdout) == (130, "")
+    assert "10 enqueued" in interrupted.stderr
+    assert "The same command goes on" in interrupted.stderr
+    assert done.exit_code == 0
+    assert "Goes on after the first 10 objects" in done.stderr
+    assert json.loads(done.stdout)["enqueued"] == len(stack.feed.sent) == 35
+    assert not file.exists()
+
+
+def test_a_dry_run_after_ctrl_c_tells_what_is_left(file: Path) -> None:
+    """And leaves the checkpoint alone."""
+    stack = a_stack(35)
+    stack.feed.after_sending = lambda: stack.feed.fails_with(
+        KeyboardInterrupt(), at="send", times=1
+    )
+    run(stack, file, "--yes", URI)
+    before = file.read_bytes()
+
+    shown = run(stack, file, URI)
+
+    assert shown.exit_code == 0
+    assert "25 of 35 objects would be enqueued" in shown.stderr
+    assert file.read_bytes() == before
+
+
+def test_an_interrupted_dry_run_changed_nothing(file: Path) -> None:
+    """And says so."""
+    stack = a_stack()
+    stack.listing.fails_with(KeyboardInterrupt())
+
+    shown = run(stack, file, URI)
+
+    assert shown.exit_code == 130
+    assert "Nothing was changed" in shown.stderr
+
+
+def test_a_queue_that_stays_away_says_how_to_go_on(file: Path) -> None:
+    """It is an error, and no end."""
+    stack = a_stack()
+    stack.feed.fails_with(QueueUnavailable("SQS is away"), at="send")
+
+    shown = run(stack, file, "--yes", URI)
+
+    assert isinstance(shown.exception, QueueUnavailable)
+    assert "The same command goes on from there" in shown.stderr
+
+
+def test_a_checkpoint_of_another_order_is_refused(file: Path) -> None:
+    """Both orders are told."""
+    stack = a_stack(35)
+    stack.feed.after_sending = lambda: stack.feed.fails_with(
+        KeyboardInterrupt(), at="send", times=1
+    )
+    run(stack, file, "--yes", URI)
+
+    shown = run(stack, file, "--yes", "--again", URI)
+
+    assert shown.exit_code == 1
+    assert "another backfill's" in shown.stderr
+    assert "with --again" in shown.stderr
+    assert len(stack.feed.sent) == 10
+
+
+def test_who_waits_for_the_queue_is_told_why(file: Path) -> None:
+    """Once, where there is no terminal to show it on."""
+    stack = a_stack(30)
+    stack.feed.waiting = 100
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            stack.feed.waiting = 0
+
+    stack.clock.when_sleeping = sleep
+
+    shown = run(stack, file, "--yes", "--max-queued", "50", URI)
+
+    assert shown.exit_code == 0
+    assert shown.stderr.count("The upload queue holds 100") == 1
+
+
+def test_without_parameters_no_time_is_told_and_no_size_is_judged(file: Path) -> None:
+    """What is not known is not guessed."""
+    stack = a_stack(1, parameters={})
+    stack.listing.put("2024/large.tiff", size=10**12)
+
+    shown = run(stack, file, URI)
+
+    assert json.loads(shown.stdout)["skipped"] == 0
+    assert "how long it takes is unknown" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["s3://"],
+        ["https://bucket/prefix"],
+        ["bucket/prefix"],
+        ["s3://b/p", "--rate", "0"],
+        ["s3://b/p", "--rate", "nan"],
+        ["s3://b/p", "--rate", "inf"],
+        ["s3://b/p", "--price", "-1"],
+        ["s3://b/p", "--price", "much"],
+        ["s3://b/p", "--max-queued", "0"],
+        ["s3://b/p", "--from-inventory", "manifest.json"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    """Before AWS is asked for anything."""
+    shown = CliRunner(mix_stderr=False).invoke(cli, ["backfill", *arguments])
+
+    assert (shown.exit_code, shown.stdout) == (2, "")
+
+
+def test_a_checkpoints_name_tells_what_it_is_of() -> None:
+    """Another one for every stack, bucket and prefix, and never a path."""
+    names = {
+        checkpoint_name(Order(stack, bucket, prefix, None, again=False))
+        for stack in ("hangtag", "shop")
+        for bucket in ("b", "b-2")
+        for prefix in ("", "2024/", "2024", "../../etc/", "2024?", "드레스/", "x" * 900)
+    }
+
+    assert len(names) == 2 * 2 * 7
+    assert all("/" not in name and len(name) < 150 for name in names)
+    assert any(name.startswith("hangtag-backfill-hangtag-b-2024-") for name in names)
+
+
+def test_on_a_terminal_there_is_a_bar_with_rate_and_time_left() -> None:
+    """Its rate is this run's; what was done before does not count."""
+    clock = FakeClock()
+    stream = io.StringIO()
+    console = Console(file=stream, width=120, force_terminal=True, color_system=None)
+
+    with bar(1_000, clock, console) as show:
+        show(Report(dry_run=False, listed=500, enqueued=500))
+        clock.advance(10)
+        show(Report(dry_run=False, listed=600, enqueued=550, waits_at=10_001))
+
+    written = stream.getvalue()
+    assert "600/1000" in written
+    assert "5.0 sent/s" in written
+    assert "Waiting: 10,001 on the queue" in written
