@@ -9,7 +9,7 @@ import click
 from hangtag.failures import HangtagError
 
 from . import output
-from .app import App, Group, NotDone, pass_app
+from .app import App, Group, NotDone, json_option, pass_app
 from .switching import replay_command
 
 if TYPE_CHECKING:
@@ -55,6 +55,73 @@ def set_(ctx: click.Context, app: App) -> None:
             f"Tagging has stopped because of {code}: `hangtag resume` makes it go on at once, "
             f"`{replay_command(code)}` brings back what was buried."
         )
+
+
+@key.command(
+    "check",
+    examples=("hangtag key check", "hangtag --json key check --stdin < new-key.txt"),
+)
+@json_option
+@click.option(
+    "--stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Check the key on stdin, or one that is typed, and not the stack's own.",
+)
+@pass_app
+def check(app: App, *, from_stdin: bool) -> None:
+    """
+    Ask the Tagger API what it thinks of the stack's key. It costs nothing.
+
+    The API is asked something that is wrong in itself: a good key is told so, a bad one is
+    refused. Exits with 1 where the key is not good, or where that cannot be told.
+    """
+    from hangtag.asking import check_key
+    from hangtag.wiring import single_tagger
+
+    stack = app.stack()
+    url = stack.tagger_api_url()
+    api_key = _bare(ask_for_key() if from_stdin else stack.api_key())
+    with output.working(f"Asking {url} ..."):
+        verdict = check_key(single_tagger(url), api_key)
+    word = {True: "good", False: "bad", None: "unknown"}[verdict.is_good]
+    if app.json:
+        output.data({"key": word, "code": verdict.code, "message": verdict.message})
+    else:
+        from .tables import facts
+
+        output.page(
+            [facts([("key", word), ("code", verdict.code or "none"), ("asked", url)])]
+        )
+    output.talk(_ADVICE[word].format(said=verdict.message))
+    if not verdict.is_good:
+        raise click.exceptions.Exit(1)
+
+
+_ADVICE = {
+    "good": "The key is good: the API found fault with the question alone ({said}).",
+    "bad": "The API refuses the key: {said} Store another one with `hangtag key set`.",
+    "unknown": "It cannot be told whether the key is good: {said}",
+}
+
+
+def _bare(secret: str) -> str:
+    """
+    The key in a secret's value.
+
+    Raises:
+        NotDone: There is none.
+    """
+    from hangtag.adapters.secrets_manager_key import read_key
+    from hangtag.failures import ApiKeyMissing
+
+    try:
+        found = read_key(secret)
+    except ApiKeyMissing as error:
+        raise NotDone(str(error)) from error
+    if found is None:
+        raise NotDone("The secret holds no key: set it with `hangtag key set`")
+    return found
 
 
 def _fault(stack: Stack) -> str | None:

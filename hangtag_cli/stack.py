@@ -128,6 +128,31 @@ class Stack:
             client.put_secret_value(SecretId=arn, SecretString=secret)
         return arn
 
+    def api_key(self) -> str:
+        """The value of the API key's secret: a secret, never to be shown."""
+        arn = self._output("ApiKeySecretArn")
+        client = _made(self._aws.secrets)
+        with aws_told():
+            try:
+                found = client.get_secret_value(SecretId=arn)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                    raise
+                raise NotDone(
+                    "The secret has no value yet: set it with `hangtag key set`"
+                ) from error
+        return found.get("SecretString", "")
+
+    def tagger_api_url(self) -> str:
+        """Where its Tagger API answers."""
+        url = self.parameter("TaggerApiUrl")
+        if url is None:
+            raise NotDone(
+                f"The stack {self.name!r} in {self.region} does not tell its TaggerApiUrl: "
+                "deploy it again"
+            )
+        return url
+
     def _output(self, name: str) -> str:
         status, outputs = self._description
         if name not in outputs:

@@ -142,6 +142,20 @@ class UrlBody:
         return b'{"image":{"type":"url","content":' + json.dumps(self.url).encode()[:-1]
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeBody:
+    """A request that no image can come of: what is said of it tells of the key alone."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield _PROBE
+
+    def __len__(self) -> int:
+        return len(_PROBE)
+
+
+_PROBE = b'{"image":{"type":"none","content":""}}'
+
+
 def _tail(context: Context) -> bytes:
     """From the quote that ends the image's content to the end of the request."""
     document = context.document()

@@ -1,0 +1,163 @@
+"""`hangtag key check`: what the API thinks of a key, without paying for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+from moto import mock_aws
+
+from hangtag.asking import check_key
+from hangtag.contract import Answer, Language, RequestBody
+from hangtag_cli.main import cli
+from hangtag_sandbox.server import serve
+from tests.builders import an_answer, answer_document, failed_answer_document, to_body
+from tests.contract.loopback import LoopbackServer, answer, loopback_server
+
+GOOD = "the-good-key"
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS in memory; what is asked on loopback is really asked."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with mock_aws():
+        yield
+
+
+def deploy(url: str, secret: str | None) -> None:
+    """A stack that asks *url*, with that secret."""
+    secrets = boto3.client("secretsmanager")
+    arn = secrets.create_secret(Name="api-key")["ARN"]
+    if secret is not None:
+        secrets.put_secret_value(SecretId=arn, SecretString=secret)
+    template = {
+        "Parameters": {"TaggerApiUrl": {"Type": "String"}},
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {"ApiKeySecretArn": {"Value": arn}},
+    }
+    boto3.client("cloudformation").create_stack(
+        StackName="hangtag",
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": "TaggerApiUrl", "ParameterValue": url}],
+    )
+
+
+def check(*arguments: str, typed: str | None = None) -> Result:
+    """Run the command in this process."""
+    runner = CliRunner(mix_stderr=False)
+    return runner.invoke(cli, ["--json", "key", "check", *arguments], input=typed)
+
+
+@pytest.fixture
+def sandbox(cloud: None) -> Iterator[str]:  # noqa: ARG001 - AWS is needed first
+    """A sandbox that admits the good key."""
+    with serve("127.0.0.1", 0, GOOD) as url:
+        yield f"{url}/tagger/v2.12/tags"
+
+
+@pytest.mark.parametrize(
+    ("secret", "verdict", "code", "status"),
+    [
+        (GOOD, "good", "804", 0),
+        (json.dumps({"apiKey": GOOD}), "good", "804", 0),
+        ("another-key", "bad", "609", 1),
+    ],
+)
+def test_the_stacks_key_is_checked(
+    sandbox: str, secret: str, verdict: str, code: str, status: int
+) -> None:
+    """A good key is told what is wrong with the question, a bad one is refused."""
+    deploy(sandbox, secret)
+
+    done = check()
+
+    told = json.loads(done.stdout)
+    assert (told["key"], told["code"], done.exit_code) == (verdict, code, status)
+    assert secret not in done.stdout + done.stderr
+    assert GOOD not in done.stdout + done.stderr
+
+
+def test_a_key_on_stdin_is_checked_instead(sandbox: str) -> None:
+    """Before it is stored."""
+    deploy(sandbox, "another-key")
+
+    done = check("--stdin", typed=GOOD + "\n")
+
+    assert json.loads(done.stdout)["key"] == "good"
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("secret", [None, "  "])
+def test_a_secret_without_a_key_is_told(sandbox: str, secret: str | None) -> None:
+    """Nothing is asked then."""
+    deploy(sandbox, secret)
+
+    done = check()
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "hangtag key set" in done.stderr
+
+
+@pytest.fixture
+def api(cloud: None) -> Iterator[LoopbackServer]:  # noqa: ARG001 - AWS is needed first
+    """An API of the test's own."""
+    with loopback_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (500, to_body(failed_answer_document(500)), "500"),
+        (404, to_body(failed_answer_document(623)), "623"),
+        (502, b"<html>", "HTTP_502"),
+        (201, to_body(answer_document()), None),
+        (200, b"hello", "BAD_ANSWER"),
+    ],
+)
+def test_what_tells_nothing_of_the_key_is_no_verdict(
+    api: LoopbackServer, status: int, body: bytes, code: str | None
+) -> None:
+    """Nobody is told that a key is good because something answered."""
+    api.replies(answer(status, body))
+    deploy(f"{api.url}/tags", GOOD)
+
+    done = check()
+
+    told = json.loads(done.stdout)
+    assert (told["key"], told["code"], done.exit_code) == ("unknown", code, 1)
+
+
+class Listening:
+    """A `Tagger` that keeps what it is asked, and answers it."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    def ask(
+        self,
+        request: RequestBody,
+        *,
+        language: Language,  # noqa: ARG002 - the port's
+        api_key: str,  # noqa: ARG002 - the port's
+        timeout_seconds: float,  # noqa: ARG002 - the port's
+    ) -> Answer:
+        """As the port."""
+        self.asked.append(b"".join(request))
+        assert len(request) == len(self.asked[-1])
+        return an_answer()
+
+
+def test_the_question_carries_no_image() -> None:
+    """So that nothing can be paid for."""
+    tagger = Listening()
+
+    verdict = check_key(tagger, GOOD)
+
+    [question] = tagger.asked
+    assert json.loads(question) == {"image": {"type": "none", "content": ""}}
+    assert verdict.is_good is None
