@@ -47,7 +47,7 @@ STANDARD_LIBRARY_AND = {
         "uploads",
     },
     "pipeline": {"dead_letters", "failures", "pacing", "ports", "tagging", "uploads"},
-    "replay": {"dead_letters", "failures", "ports", "uploads"},
+    "replay": {"dead_letters", "failures", "ports", "results", "uploads"},
     # The environment, and the clients
     "settings": {"contract", "pydantic"},
     "wiring": {

@@ -7,11 +7,37 @@ import pytest
 
 from hangtag.failures import QueueUnavailable
 from hangtag.ports import Letter
-from hangtag.replay import LetterFilter, Report, replay, walk
+from hangtag.replay import LetterFilter, Limits, Progress, Report, walk
+from hangtag.replay import replay as replay_failures
 from tests.builders import a_dead_letter, a_letter, an_upload, notification, record
-from tests.fakes import FakeDeadLetterBox
+from tests.fakes import FakeClock, FakeDeadLetterBox, FakeDeadline, FakeResultStore
 
 ALL = LetterFilter()
+
+
+def replay(
+    box: FakeDeadLetterBox,
+    meant: LetterFilter = ALL,
+    *,
+    book: FakeResultStore | None = None,
+    clock: FakeClock | None = None,
+    dry_run: bool = False,
+    limits: Limits | None = None,
+    deadline: FakeDeadline | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Replay with a table that knows nothing, unless one is given."""
+    clock = clock or FakeClock()
+    return replay_failures(
+        box,
+        book or FakeResultStore(clock),
+        meant,
+        clock=clock,
+        dry_run=dry_run,
+        limits=limits,
+        deadline=deadline,
+        progress=progress,
+    )
 
 
 def letters(count: int) -> list[Letter]:
@@ -67,8 +93,8 @@ def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
     class NeverHiding(FakeDeadLetterBox):
         """Hands every letter out again and again, in turn."""
 
-        def receive(self) -> Sequence[Letter]:
-            received = super().receive()
+        def receive(self, most: int = 10) -> Sequence[Letter]:
+            received = super().receive(most)
             self.put_back(received)
             return received
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -179,6 +180,26 @@ class OperatorAws:
             ),
             SystemClock(),
         )
+
+    def objects(self) -> S3Client:
+        """For looking at what an upload's object is now."""
+        return self._session.client(
+            "s3", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
+    def functions(self) -> LambdaClient:
+        """For finding a function's log."""
+        return self._functions()
+
+    def logs(self) -> Any:  # noqa: ANN401 - its types are not installed
+        """For reading a function's log."""
+        return self._session.client(
+            "logs", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
+    def dead_letter_queue(self, url: str) -> SqsDeadLetterQueue:
+        """Where letters are put back."""
+        return SqsDeadLetterQueue(self.queues(), url)
 
     def dead_letter_box(
         self, *, dead_letter_queue_url: str, upload_queue_url: str
