@@ -48,6 +48,7 @@ STANDARD_LIBRARY_AND = {
     },
     "pipeline": {"dead_letters", "failures", "pacing", "ports", "tagging", "uploads"},
     "replay": {"dead_letters", "failures", "ports", "results", "uploads"},
+    "orders": {"failures", "pydantic", "replay"},
     # The environment, and the clients
     "settings": {"contract", "pydantic"},
     "wiring": {
@@ -56,7 +57,10 @@ STANDARD_LIBRARY_AND = {
         "boto3",
         "botocore",
         "breaker",
+        "orders",
         "pipeline",
+        "ports",
+        "replay",
         "settings",
         "tagging",
     },

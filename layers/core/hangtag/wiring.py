@@ -24,8 +24,11 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.asking import Timing
 from hangtag.breaker import Breaker, Switch
+from hangtag.orders import ReplayOrder
 from hangtag.pipeline import Pipeline
-from hangtag.settings import TaggingSettings
+from hangtag.ports import Clock, DeadLetterBox, Deadline, FailureBook
+from hangtag.replay import Report, replay
+from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
 
 if TYPE_CHECKING:
@@ -102,6 +105,45 @@ def tagging_pipeline(
             image_transport=settings.image_transport,
             requests_per_second=settings.max_requests_per_second,
         ),
+    )
+
+
+class Replayer:
+    """What carries out orders of ReplayFailures."""
+
+    def __init__(self, box: DeadLetterBox, book: FailureBook, clock: Clock) -> None:
+        self._box = box
+        self._book = book
+        self._clock = clock
+
+    def replay(self, order: ReplayOrder, deadline: Deadline) -> Report:
+        """See `hangtag.replay.replay`: the same that the operators' command does."""
+        return replay(
+            self._box,
+            self._book,
+            order.meant(),
+            clock=self._clock,
+            dry_run=order.dryRun,
+            limits=order.limits(),
+            deadline=deadline,
+        )
+
+
+def failure_replayer(settings: ReplaySettings) -> Replayer:
+    """The replayer of ReplayFailures, on AWS."""
+    session = boto3.Session()
+    config = client_config(read_seconds=5.0)
+    clock = SystemClock()
+    return Replayer(
+        SqsDeadLetterBox(
+            session.client("sqs", config=config),
+            dead_letter_queue_url=settings.dead_letter_queue_url,
+            upload_queue_url=settings.upload_queue_url,
+        ),
+        DynamoDBResults(
+            session.client("dynamodb", config=config), settings.results_table, clock
+        ),
+        clock,
     )
 
 
