@@ -4,7 +4,7 @@ A fake for every port of `hangtag.ports`: in memory, and able to be told to fail
 They take the same contract tests as the adapters (tests/contract), so that they do not rot.
 """
 
-from tests.fakes.failing import CanFail
+from tests.fakes.failing import CanFail, Killed, Killer
 from tests.fakes.journal import FakeJournal, Retry
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
@@ -40,6 +40,8 @@ __all__ = [
     "FakeTagger",
     "FakeTurnBook",
     "FakeUploadQueue",
+    "Killed",
+    "Killer",
     "Retry",
     "World",
 ]

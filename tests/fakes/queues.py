@@ -80,8 +80,9 @@ class FakeDeadLetterBox(CanFail):
 
     def delete(self, letter: Letter) -> None:
         self._may_fail("delete")
-        if letter in self.hidden:
-            self.hidden.remove(letter)
+        # By its handle, like SQS: what the letter says does not matter
+        handle = letter.receipt_handle
+        self.hidden = [one for one in self.hidden if one.receipt_handle != handle]
 
     def resend(self, letter: Letter, *, replays: int) -> None:
         self._may_fail("resend")

@@ -370,22 +370,9 @@ def replay(
 
     def act(entry: Entry, steps: _Walk) -> None:
         if not entry.is_overtaken:
-            _send(entry)
+            _send(entry, box, book, clock)
         if entry.in_hand:
             steps.delete(entry.found)
-
-    def _send(entry: Entry) -> None:
-        known = entry.known
-        if known and not book.reserve_replay(known, seconds=_HIDDEN_SECONDS):
-            raise _InOtherHands
-        try:
-            box.resend(entry.found, replays=entry.replays + 1)
-        except QueueUnavailable:
-            if known:
-                book.release_replay(known)
-            raise
-        if known:
-            book.mark_replayed(known, at=to_timestamp(clock.now()))
 
     def settle(known: KnownUpload) -> None:
         book.mark_replayed(known, at=to_timestamp(clock.now()))
@@ -402,6 +389,30 @@ def replay(
         progress=progress,
     )
     return rounds.run(dry_run=dry_run)
+
+
+def _send(entry: Entry, box: DeadLetterBox, book: FailureBook, clock: Clock) -> None:
+    """
+    Send, then mark.
+
+    Raises:
+        _InOtherHands: Nothing was sent.
+    """
+    known = entry.known
+    if known is None:
+        box.resend(entry.found, replays=entry.replays + 1)
+        return
+    if not book.reserve_replay(known, seconds=_HIDDEN_SECONDS):
+        now = book.look_up([known.key]).get(known.key)
+        if now is not None and now.standing is Standing.REPLAYED:
+            return  # by somebody else, a moment ago
+        raise _InOtherHands
+    try:
+        box.resend(entry.found, replays=entry.replays + 1)
+    except QueueUnavailable:
+        book.release_replay(known)
+        raise
+    book.mark_replayed(known, at=to_timestamp(clock.now()))
 
 
 def discard(
