@@ -139,6 +139,23 @@ def read_endpoint_url(text: str) -> str:
     return text
 
 
+def read_queue_url(text: str) -> str:
+    """
+    The URL of an SQS queue.
+
+    Raises:
+        ValueError: It is no URL of a queue.
+    """
+    parts = urlsplit(text)
+    known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not known or parts.path.count("/") < 2 or parts.path.endswith("/"):
+        raise ValueError(
+            f"{text!r} must be a queue's URL, like "
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/my-queue"
+        )
+    return text
+
+
 class Checked(click.ParamType):
     """What a function reads; its ValueError is wrong usage."""
 
@@ -167,4 +184,5 @@ AMOUNT = Checked("amount", read_amount)
 RATE = Checked("rate", read_rate)
 LETTER_NAME = Checked("uri|id", read_letter_name)
 SINCE = Checked("time", lambda text: read_since(text, now=datetime.now(UTC)))
+QUEUE_URL = Checked("url", read_queue_url)
 ENDPOINT_URL = Checked("url", read_endpoint_url)

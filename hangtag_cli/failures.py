@@ -2,61 +2,135 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from hangtag.failures import QueueUnavailable
+from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
 
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
-from .arguments import LETTER_NAME
+from .arguments import LETTER_NAME, QUEUE_URL, SINCE
 
 if TYPE_CHECKING:
     from hangtag.ports import Letter
     from hangtag.replay import LetterFilter, Report
 
-_code_option = click.option(
-    "--code",
-    "codes",
-    multiple=True,
-    metavar="CODE",
-    help="Only letters with this error code; may be given several times.",
+    from .letters import Surroundings
+    from .stack import Stack
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_FILTERS = (
+    click.option(
+        "--code",
+        "codes",
+        multiple=True,
+        metavar="CODE",
+        help="Only with this error code; may be given several times.",
+    ),
+    click.option(
+        "--kind",
+        "kinds",
+        multiple=True,
+        type=click.Choice(get_args(Kind)),
+        help="Only of this kind; may be given several times.",
+    ),
+    click.option(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="Only where the key begins so; or the uri, if TEXT begins with s3://.",
+    ),
+    click.option(
+        "--since",
+        type=SINCE,
+        metavar="TIME",
+        help="Only what failed since then: 24h, 7d, 2026-01-31.",
+    ),
+    click.option(
+        "--until",
+        type=SINCE,
+        metavar="TIME",
+        help="Only what failed until then.",
+    ),
+    click.option(
+        "--attempts",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Only what was begun at least that often.",
+    ),
+)
+
+
+def filter_options(function: _Function) -> _Function:
+    """Take the filters; all that are given must match."""
+    for option in reversed(_FILTERS):
+        function = option(function)
+    return function
+
+
+_names_argument = click.argument(
+    "names", type=LETTER_NAME, nargs=-1, metavar="[URI|ID]..."
+)
+_yes_option = click.option(
+    "--yes", is_flag=True, help="Do it; else it is only said what would be."
+)
+_rate_option = click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="At most that many a second, evenly spaced; else as fast as it goes.",
+)
+_max_option = click.option(
+    "--max", "most", type=click.IntRange(min=0), metavar="N", help="At most that many."
 )
 
 
 @click.group(cls=Group)
 def failures() -> None:
-    """Look at dead letters, and replay them."""
+    """Look at what failed; replay, discard or restore it."""
 
 
 @failures.command(
     "list",
     examples=(
-        "hangtag failures list",
         "hangtag --json failures list --code 803 --code API_TIMEOUT",
+        "hangtag failures list --kind transient --since 24h --prefix summer/",
     ),
 )
 @json_option
-@_code_option
+@filter_options
+@click.option(
+    "--limit", type=click.IntRange(min=0), metavar="N", help="Show only the newest."
+)
 @pass_app
-def list_(app: App, codes: tuple[str, ...]) -> None:
+def list_(
+    app: App,
+    /,
+    limit: int | None,
+    **filters: Any,  # noqa: ANN401 - see filter_options
+) -> None:
     """
-    List the dead letters, newest first, and what to do about them.
+    List what failed, newest first, and what to do about it.
 
-    Every letter stays in the queue, visible to others.
+    The results in the table tell it, and for what has none the dead-letter queue: every letter
+    stays there, visible to others.
     """
-    from hangtag.replay import LetterFilter
-
     from .letters import letter_line, letters_page
 
-    letters = find_letters(app, LetterFilter(codes=codes))
+    found = find_failures(app.stack(), _meant((), **filters))
     if app.json:
-        for letter in letters:
+        for letter in found[:limit]:
             output.data(letter_line(letter))
     else:
-        output.page(letters_page(letters))
+        output.page(letters_page(found, limit))
 
 
 @failures.command(
@@ -71,82 +145,218 @@ def list_(app: App, codes: tuple[str, ...]) -> None:
 @pass_app
 def show(app: App, name: str) -> None:
     """
-    Show everything known of the dead letters of an image, or of one letter by its id.
+    Show everything known of the failures of an image, or of one by its letter's id.
 
-    Exits with 1 where there is none.
+    That is the failure, what the object is now, and what the function has logged in the attempt
+    that failed. Exits with 1 where there is none.
     """
     from .letters import letter_document, letter_page
 
-    letters = find_letters(app, _named((), (name,)))
-    if not letters:
+    stack = app.stack()
+    found = find_failures(stack, _meant((name,)))
+    if not found:
         raise NotDone(
-            f"There is no dead letter {name}: it was replayed, or expired after 14 days, or "
-            "never failed (see `hangtag failures list` and `hangtag results show`)"
+            f"There is no dead letter {name}: it was replayed or discarded, or never failed "
+            "(see `hangtag failures list` and `hangtag results show`)"
         )
-    for letter in letters:
+    for letter in found:
+        around = _look_around(stack, letter)
         if app.json:
-            output.data(letter_document(letter))
+            output.data(letter_document(letter, around))
         else:
-            output.page(letter_page(letter))
+            output.page(letter_page(letter, around))
 
 
 @failures.command(
     "replay",
     examples=(
         "hangtag failures replay --code 803",
-        "hangtag failures replay --yes s3://my-uploads/dress.jpg",
+        "hangtag failures replay --kind transient --rate 2 --max 500 --yes",
     ),
 )
 @json_option
-@_code_option
-@click.option("--yes", is_flag=True, help="Do it; else it is only said what would be.")
-@click.argument("names", type=LETTER_NAME, nargs=-1, metavar="[URI|ID]...")
+@filter_options
+@_rate_option
+@_max_option
+@click.option(
+    "--max-replays",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Skip what was replayed that often.",
+)
+@click.option(
+    "--to", type=QUEUE_URL, metavar="URL", help="Another queue than the upload queue."
+)
+@_yes_option
+@_names_argument
 @pass_app
-@click.pass_context
 def replay(
-    ctx: click.Context,
     app: App,
-    codes: tuple[str, ...],
-    names: tuple[str, ...],
+    /,
     *,
+    names: tuple[str, ...],
+    rate: float | None,
+    most: int | None,
+    max_replays: int,
+    to: str | None,
     yes: bool,
+    **filters: Any,  # noqa: ANN401 - see filter_options
 ) -> None:
     """
-    Put dead letters back on the upload queue: all, or those that are named.
+    Put what failed back on the upload queue: all, or what is meant by filters and names.
 
-    Nothing is changed without --yes. With both codes and names, letters must match both. Each
-    letter is sent first and deleted after, so that none is lost. Exits with 1 where nothing
-    matched or something is left.
+    Nothing is changed without --yes. Each is sent first and its letter deleted after, so that
+    none is lost, whenever this is interrupted. What has lost its letter, which expires after 14
+    days, is replayed from its result. Exits with 1 where nothing matched or something is left.
     """
-    from hangtag.replay import Report
-    from hangtag.replay import replay as replay_letters
+    from hangtag.adapters.system_clock import SystemClock
+    from hangtag.replay import Limits
+    from hangtag.replay import replay as replay_failures
 
-    box = app.stack().dead_letters()
-    report = Report(dry_run=not yes)
-    try:
-        with output.working("Reading the dead-letter queue ...") as say:
+    stack = app.stack()
+    box, book = stack.dead_letters(to=to), stack.results()
+    with _telling(app, stack, _REPLAYING, yes=yes) as telling:
+        telling.report = replay_failures(
+            box,
+            book,
+            _meant(names, **filters),
+            clock=SystemClock(),
+            dry_run=not yes,
+            limits=Limits(most, rate or 0.0, max_replays),
+            progress=telling.follow,
+        )
 
-            def follow(so_far: Report) -> None:
-                nonlocal report
-                report = so_far
-                say(_progress(report))
 
-            report = replay_letters(
-                box, _named(codes, names), dry_run=not yes, progress=follow
+@failures.command(
+    "discard",
+    examples=(
+        "hangtag failures discard --code 809",
+        "hangtag failures discard --code 809 --backup too-large.jsonl --yes",
+    ),
+)
+@json_option
+@filter_options
+@_max_option
+@click.option(
+    "--backup",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A new file for what is discarded; else one that tells the time in its name.",
+)
+@_yes_option
+@_names_argument
+@pass_app
+def discard(
+    app: App,
+    /,
+    *,
+    names: tuple[str, ...],
+    most: int | None,
+    backup: Path | None,
+    yes: bool,
+    **filters: Any,  # noqa: ANN401 - see filter_options
+) -> None:
+    """
+    Give up what failed: all, or what is meant by filters and names.
+
+    Nothing is changed without --yes. Each is written to the backup first, a line of JSON, from
+    which `hangtag failures restore` brings it back. Exits with 1 where nothing matched or
+    something is left.
+    """
+    from hangtag.adapters.system_clock import SystemClock
+    from hangtag.replay import Limits
+    from hangtag.replay import discard as discard_failures
+
+    from .backups import backup_at, default_path
+
+    path = backup or default_path(datetime.now(UTC))
+    if path.exists():
+        raise NotDone(
+            f"{path} is there already and is not overwritten: name another with --backup"
+        )
+    stack = app.stack()
+    box, book = stack.dead_letters(), stack.results()
+
+    def run(keep: Callable[[Letter], None]) -> None:
+        with _telling(app, stack, _DISCARDING, yes=yes) as telling:
+            telling.report = discard_failures(
+                box,
+                book,
+                _meant(names, **filters),
+                clock=SystemClock(),
+                dry_run=not yes,
+                keep=keep,
+                limits=Limits(most),
+                progress=telling.follow,
             )
-    except KeyboardInterrupt:
-        output.talk(f"Interrupted. {_summary(report)}")
-        ctx.exit(INTERRUPTED)
-    except QueueUnavailable:
-        output.talk(_summary(report))
-        raise
-    _print_report(app, report)
-    if not report.matched or (yes and report.left):
-        ctx.exit(1)
+
+    if not yes:
+        run(lambda _: None)  # a dry run keeps nothing
+        return
+    with backup_at(path) as made:
+        try:
+            run(made.keep)
+        finally:
+            if made.letters:
+                output.talk(f"`hangtag failures restore {path}` would bring them back.")
+
+
+@failures.command(
+    "restore",
+    examples=(
+        "hangtag failures restore too-large.jsonl",
+        "hangtag failures restore too-large.jsonl --yes",
+    ),
+)
+@json_option
+@_yes_option
+@click.argument(
+    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE"
+)
+@pass_app
+def restore(app: App, file: Path, *, yes: bool) -> None:
+    """
+    Put back what was discarded, from its backup.
+
+    Nothing is changed without --yes. What has failed again, was replayed or tagged since is
+    skipped. Exits with 1 where the backup is empty or something is left.
+    """
+    from hangtag.replay import restore as restore_failures
+
+    from .backups import read_backup
+
+    letters = read_backup(file)
+    stack = app.stack()
+    grave, book = stack.dead_letter_queue(), stack.results()
+    with _telling(app, stack, _RESTORING, yes=yes, skips_are_done=True) as telling:
+        telling.report = restore_failures(
+            letters, grave, book, dry_run=not yes, progress=telling.follow
+        )
+
+
+# ---- finding
+
+
+def find_failures(stack: Stack, meant: LetterFilter) -> list[Letter]:
+    """What failed and is *meant*, newest first, each once; all letters stay visible."""
+    from hangtag.adapters.system_clock import SystemClock
+    from hangtag.replay import find
+
+    box, book = stack.dead_letters(), stack.results()
+    with output.working("Reading what failed ...") as say:
+        return find(
+            box,
+            book,
+            meant,
+            clock=SystemClock(),
+            progress=lambda count: say(f"Reading what failed: {_letters(count)} ..."),
+        )
 
 
 def find_letters(app: App, meant: LetterFilter) -> list[Letter]:
-    """The letters that are *meant*, newest first; all stay visible."""
+    """The letters in the queue that are *meant*, newest first; all stay visible."""
     from hangtag.replay import walk
 
     box = app.stack().dead_letters()
@@ -164,18 +374,109 @@ def find_letters(app: App, meant: LetterFilter) -> list[Letter]:
     )
 
 
-def _named(codes: tuple[str, ...], names: tuple[str, ...]) -> LetterFilter:
+def _meant(
+    names: tuple[str, ...],
+    *,
+    codes: tuple[str, ...] = (),
+    kinds: tuple[str, ...] = (),
+    prefix: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    attempts: int = 0,
+) -> LetterFilter:
     from hangtag.replay import LetterFilter
+    from hangtag.results import to_timestamp
 
     images = tuple(name for name in names if name.startswith("s3://"))
     return LetterFilter(
         codes=codes,
         images=images,
         ids=tuple(name for name in names if name not in images),
+        kinds=kinds,
+        prefix=prefix,
+        since=to_timestamp(since.timestamp()) if since else "",
+        until=to_timestamp(until.timestamp()) if until else "",
+        attempts=attempts,
     )
 
 
-def _print_report(app: App, report: Report) -> None:
+def _look_around(stack: Stack, letter: Letter) -> Surroundings:
+    """What is known beside the letter; what may not be looked at is left out, and said."""
+    from .letters import Surroundings, uploads_in
+
+    objects, log = None, None
+    try:
+        objects = [stack.object_of(upload) for upload in uploads_in(letter)]
+    except NotDone as trouble:
+        output.talk(f"The object cannot be looked at: {trouble.message}")
+    request_id = letter.letter.request_id
+    try:
+        failed_at = datetime.fromisoformat(letter.letter.failure.failed_at)
+    except ValueError:  # put there by hand
+        return Surroundings(objects, log)
+    if request_id:
+        try:
+            log = stack.log_of(request_id, around=failed_at.astimezone(UTC))
+        except NotDone as trouble:
+            output.talk(f"The log cannot be read: {trouble.message}")
+    return Surroundings(objects, log)
+
+
+# ---- telling
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a command is told."""
+
+    doing: str
+    done: str
+    nothing: str
+
+
+_REPLAYING = _Words("Replaying", "replayed", "No dead letter matches")
+_DISCARDING = _Words("Discarding", "discarded", "No dead letter matches")
+_RESTORING = _Words("Restoring", "restored", "The backup is empty")
+
+
+class _Telling:
+    """What is told of a command while it runs."""
+
+    def __init__(
+        self, report: Report, words: _Words, say: Callable[[int, int, str], None]
+    ) -> None:
+        self.report = report
+        self._words = words
+        self._say = say
+
+    def follow(self, report: Report) -> None:
+        """The report so far."""
+        self.report = report
+        behind = report.would if report.dry_run else report.done
+        text = f"{self._words.doing}: {_letters(report.matched)} so far"
+        self._say(behind + report.skipped, report.matched, text)
+
+
+@contextmanager
+def _telling(
+    app: App, stack: Stack, words: _Words, *, yes: bool, skips_are_done: bool = False
+) -> Iterator[_Telling]:
+    """A progress bar while something is done, then the report; the exit status is set."""
+    from hangtag.replay import Report
+
+    context = click.get_current_context()
+    telling = _Telling(Report(dry_run=not yes), words, lambda *_: None)
+    try:
+        with output.bar(words.doing, lambda: _expected(stack)) as say:
+            telling = _Telling(telling.report, words, say)
+            yield telling
+    except KeyboardInterrupt:
+        output.talk(f"Interrupted. {_summary(telling.report, words)}")
+        context.exit(INTERRUPTED)
+    except (QueueUnavailable, ResultsUnavailable, NotDone):
+        output.talk(_summary(telling.report, words))
+        raise
+    report = telling.report
     if app.json:
         output.data(report.document())
     elif report.matched:
@@ -184,29 +485,32 @@ def _print_report(app: App, report: Report) -> None:
         output.page(replay_page(report))
     for trouble in dict.fromkeys(report.troubles):
         output.talk(trouble)
-    output.talk(_summary(report))
+    output.talk(_summary(report, words))
+    is_left = report.left or (report.skipped and not skips_are_done)
+    if not report.matched or (yes and is_left):
+        context.exit(1)
 
 
-def _progress(report: Report) -> str:
-    """Where a replay is."""
-    if report.dry_run:
-        return f"Reading the dead-letter queue: {_letters(report.matched)} ..."
-    return f"Replaying: {report.done} of {_letters(report.matched)} so far ..."
+def _expected(stack: Stack) -> int:
+    """How many there are, roughly."""
+    return stack.results().count_ended("FAILED", since="0")
 
 
-def _summary(report: Report) -> str:
-    """What a replay did so far, in a sentence."""
-    if report.dry_run:
-        if not report.matched:
-            return "No dead letter matches: there is nothing to replay."
-        return (
-            f"{_letters(report.matched)} would be replayed. Nothing is changed: "
-            "add --yes to do it."
-        )
+def _summary(report: Report, words: _Words) -> str:
+    """What was done so far, in a sentence or two."""
     if not report.matched:
-        return "No dead letter matches: nothing was replayed."
-    done = f"{report.done} of {_letters(report.matched)} replayed."
-    return f"{done} The others are dead letters still." if report.left else done
+        rest = f"there is nothing to be {words.done}" if report.dry_run else ""
+        return f"{words.nothing}: {rest or f'nothing was {words.done}'}."
+    skipped = f" {_letters(report.skipped)} skipped." if report.skipped else ""
+    if report.dry_run:
+        beyond = report.left - report.would
+        others = f" {_letters(beyond)} would be left." if beyond > 0 else ""
+        return (
+            f"{_letters(report.would)} would be {words.done}.{skipped}{others} "
+            "Nothing is changed: add --yes to do it."
+        )
+    done = f"{report.done} of {_letters(report.matched)} {words.done}.{skipped}"
+    return f"{done} The others are as they were." if report.left else done
 
 
 def _letters(count: int) -> str:

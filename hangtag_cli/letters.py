@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Group
 from rich.table import Table
 
+from hangtag.dead_letters import DeadLetter
+from hangtag.failures import Failure
 from hangtag.ports import Letter
 from hangtag.replay import Report
 from hangtag.results import Document
@@ -39,26 +43,93 @@ def letter_line(letter: Letter) -> Document:
     }
 
 
-def letter_document(letter: Letter) -> Document:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known of a letter beside the letter; None is what could not be asked."""
+
+    objects: Sequence[Document | None] | None
+    """Of each upload in it what its object is now; None is gone."""
+    log: Sequence[str] | None
+    """The function's lines of the invocation that buried it."""
+
+
+def letter_document(letter: Letter, around: Surroundings | None = None) -> Document:
     """A letter as `failures show --json` prints it: everything known of it."""
     advice = advice_on(letter.letter.failure.code)
+    around = around or Surroundings(None, None)
     return {
         **letter_line(letter),
         "requestId": letter.letter.request_id or None,
         "who": advice.who,
         "advice": advice.text,
-        "uploads": [upload.image() for upload in _uploads(letter)],
+        "uploads": [upload.image() for upload in uploads_in(letter)],
+        "objects": around.objects,
+        "log": around.log,
         "body": letter.letter.body,
     }
 
 
-def letters_page(letters: Sequence[Letter]) -> Iterator[RenderableType]:
-    """All letters, and what to do about each code."""
+def backup_document(letter: Letter) -> Document:
+    """A letter as it stands in a backup: all that is needed to bury it again."""
+    return {
+        **letter_line(letter),
+        "requestId": letter.letter.request_id,
+        "body": letter.letter.body,
+    }
+
+
+def read_backup_document(document: object) -> DeadLetter:
+    """
+    A letter out of a backup.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return _BackedUp.model_validate(document).letter()
+    except ValidationError as error:
+        [trouble, *_] = error.errors(include_url=False)
+        where = ".".join(map(str, trouble["loc"]))
+        raise ValueError(f"{where}: {trouble['msg']}".removeprefix(": ")) from error
+
+
+class _BackedUp(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    image: str | None
+    code: str
+    kind: str
+    source: str
+    message: str
+    attempts: int
+    replays: int
+    failedAt: str  # noqa: N815 - as `failures list` prints it
+    requestId: str  # noqa: N815 - as `failures show` prints it
+    body: str
+
+    def letter(self) -> DeadLetter:
+        """What is buried again."""
+        failure = Failure(
+            self.code,
+            self.kind,
+            self.message,
+            self.source,
+            self.attempts,
+            self.failedAt,
+        )
+        return DeadLetter(self.body, failure, self.image, self.replays, self.requestId)
+
+
+def letters_page(
+    letters: Sequence[Letter], limit: int | None = None
+) -> Iterator[RenderableType]:
+    """Letters, *limit* of them at most, and what to do about each code of all."""
     if not letters:
         yield text("no dead letters", "green")
         return
     rows = table("failed at", "code", "image, or id of the letter; what was said")
-    for letter in letters:
+    shown = letters[:limit]
+    for letter in shown:
         failure = letter.letter.failure
         rows.add_row(
             text(failure.failed_at),
@@ -73,17 +144,29 @@ def letters_page(letters: Sequence[Letter]) -> Iterator[RenderableType]:
             ),
         )
     yield rows
+    if len(shown) < len(letters):
+        yield text(f"... and {len(letters) - len(shown):,} older ones", "dim")
     yield ""
     yield codes_table(letters)
 
 
 def codes_table(letters: Iterable[Letter]) -> Table:
     """Letters counted by code, the most frequent first, with what to do."""
-    counts = Counter(
-        (letter.letter.failure.code, letter.letter.failure.kind) for letter in letters
-    )
+    counts: Counter[tuple[str, str]] = Counter()
+    oldest: dict[tuple[str, str], str] = {}
+    for letter in letters:
+        failure = letter.letter.failure
+        cause = (failure.code, failure.kind)
+        counts[cause] += 1
+        oldest[cause] = min(oldest.get(cause, failure.failed_at), failure.failed_at)
     rows = table(
-        "code", "kind", "letters", "who acts", "what to do", numbers=("letters",)
+        "code",
+        "kind",
+        "letters",
+        "oldest",
+        "who acts",
+        "what to do",
+        numbers=("letters",),
     )
     for (code, kind), count in counts.most_common():
         advice = advice_on(code)
@@ -91,14 +174,18 @@ def codes_table(letters: Iterable[Letter]) -> Table:
             text(code, "bold"),
             text(kind),
             text(count),
+            text(oldest[code, kind]),
             text(advice.who),
             text(advice.text),
         )
     return rows
 
 
-def letter_page(letter: Letter) -> Iterator[RenderableType]:
+def letter_page(
+    letter: Letter, around: Surroundings | None = None
+) -> Iterator[RenderableType]:
     """Everything known of one letter."""
+    around = around or Surroundings(None, None)
     failure = letter.letter.failure
     yield text(letter.letter.image or f"letter {letter.id}", "bold")
     yield facts(
@@ -112,25 +199,40 @@ def letter_page(letter: Letter) -> Iterator[RenderableType]:
             ("letter's id", letter.id),
             *(
                 fact
-                for upload in _uploads(letter)
+                for upload in uploads_in(letter)
                 for fact in (("upload", upload.uri), *version_facts(upload.image()))
             ),
+            *(fact for found in around.objects or () for fact in _object_facts(found)),
         ]
     )
+    if around.log is not None:
+        yield text("the function's log of that attempt", "dim")
+        yield from indented("\n".join(around.log) or "(nothing is left of it)")
     yield text("body", "dim")
     yield from indented(_pretty(letter.letter.body))
     yield ""
 
 
 def replay_page(report: Report) -> Iterator[RenderableType]:
-    """What a replay did, or would do, by code."""
-    rows = table("code", "letters", numbers=("letters",))
+    """What was done, or would be, by code."""
+    rows = table("code", "letters", "done", numbers=("letters", "done"))
     for code, count in report.by_code.most_common():
-        rows.add_row(text(code, "bold"), text(count))
+        done = "" if report.dry_run else report.done_by_code[code]
+        rows.add_row(text(code, "bold"), text(count), text(done))
     yield rows
 
 
-def _uploads(letter: Letter) -> list[Upload]:
+def _object_facts(found: Document | None) -> Iterator[tuple[str, object]]:
+    if found is None:
+        yield "object now", "gone"
+        return
+    yield "object now", f"{found['size']:,} bytes, of {found['lastModified']}"
+    for name, value in found["metadata"].items():
+        yield f"x-amz-meta-{name}", value
+
+
+def uploads_in(letter: Letter) -> list[Upload]:
+    """The uploads a letter is about."""
     return [
         entry for entry in read_body(letter.letter.body) if isinstance(entry, Upload)
     ]

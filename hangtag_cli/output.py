@@ -19,10 +19,15 @@ _WIDTH_OF_PIPES = 120
 
 def data(document: Mapping[str, object]) -> None:
     """One line of JSON, in UTF-8 whatever the terminal's encoding is."""
+    click.echo(json_line(document))
+
+
+def json_line(document: Mapping[str, object]) -> bytes:
+    """*document* as JSON in UTF-8, without the end of the line."""
     from hangtag.results import to_json
 
     # Half a character (a lone surrogate) has no UTF-8; JSON spells it with a backslash.
-    click.echo(to_json(document).encode(errors="backslashreplace"))
+    return to_json(document).encode(errors="backslashreplace")
 
 
 def page(parts: Iterable[RenderableType]) -> None:
@@ -55,6 +60,34 @@ def working(doing: str) -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
     with console.status(Text(printable(doing))) as status:
         yield lambda text: status.update(Text(printable(text)))
+
+
+@contextmanager
+def bar(
+    doing: str, expected: Callable[[], int]
+) -> Iterator[Callable[[int, int, str], None]]:
+    """
+    Show a progress bar while something lasts, on a terminal.
+
+    Gives a function that is told how much is behind us, how much there is, and what to say.
+    *expected* is how much there will be, roughly; it is asked on a terminal only.
+    """
+    if not click.get_text_stream("stderr").isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(printable(doing), total=None)
+        roughly = expected()
+        yield lambda behind, known, text: progress.update(
+            task,
+            completed=behind,
+            total=max(roughly, known),
+            description=printable(text),
+        )
 
 
 def _console() -> Console:

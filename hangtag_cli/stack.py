@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -13,7 +15,9 @@ from botocore.exceptions import ClientError
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.backfill import Order, Sources
 from hangtag.breaker import Switch
-from hangtag.ports import DeadLetterBox
+from hangtag.ports import DeadLetterBox, DeadLetterQueue
+from hangtag.results import Document, to_timestamp
+from hangtag.uploads import Upload
 from hangtag.wiring import OperatorAws
 
 from .app import NotDone
@@ -21,6 +25,7 @@ from .troubles import aws_told
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectRequestTypeDef
 
 _Arguments = ParamSpec("_Arguments")
 _Client = TypeVar("_Client")
@@ -66,13 +71,55 @@ class Stack:
         """Its results."""
         return _made(self._aws.results, self._output("ResultsTableName"))
 
-    def dead_letters(self) -> DeadLetterBox:
-        """Its dead letters."""
+    def dead_letters(self, *, to: str | None = None) -> DeadLetterBox:
+        """Its dead letters; they are replayed to its upload queue, or the queue of this URL."""
         return _made(
             self._aws.dead_letter_box,
             dead_letter_queue_url=self._output("DeadLetterQueueUrl"),
-            upload_queue_url=self._output("UploadQueueUrl"),
+            upload_queue_url=to or self._output("UploadQueueUrl"),
         )
+
+    def dead_letter_queue(self) -> DeadLetterQueue:
+        """Where letters are put back."""
+        return _made(self._aws.dead_letter_queue, self._output("DeadLetterQueueUrl"))
+
+    def object_of(self, upload: Upload) -> Document | None:
+        """What S3 says of an upload's object version now; None where it is gone."""
+        order: HeadObjectRequestTypeDef = {"Bucket": upload.bucket, "Key": upload.key}
+        if upload.version_id is not None:
+            order["VersionId"] = upload.version_id
+        client = _made(self._aws.objects)
+        with aws_told():
+            try:
+                found = client.head_object(**order)
+            except ClientError as error:
+                # 405: the version is a delete marker
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
+                    return None
+                raise
+        return {
+            "versionId": found.get("VersionId"),
+            "etag": found["ETag"].strip('"'),
+            "size": found["ContentLength"],
+            "lastModified": to_timestamp(found["LastModified"].timestamp()),
+            "metadata": dict(found["Metadata"]),
+        }
+
+    def log_of(self, request_id: str, *, around: datetime) -> list[str]:
+        """What the tagging function has logged in one invocation, about that time."""
+        name = self._output("TagUploadsFunctionName")
+        functions, logs = _made(self._aws.functions), _made(self._aws.logs)
+        with aws_told():
+            function = functions.get_function_configuration(FunctionName=name)
+            group = function.get("LoggingConfig", {}).get("LogGroup")
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group or f"/aws/lambda/{name}",
+                filterPattern=json.dumps(request_id),
+                startTime=_milliseconds(around - _LONGEST_INVOCATION),
+                endTime=_milliseconds(around + _LONGEST_INVOCATION),
+            )
+            lines = [event["message"] for page in pages for event in page["events"]]
+        return [line.rstrip() for line in lines if request_id in line]
 
     def count_uploads(self) -> QueueCounts:
         """What is in the upload queue."""
@@ -196,6 +243,13 @@ class Stack:
                     "`sam deploy`, or name another with --stack or HANGTAG_STACK, or "
                     "another region with --region"
                 ) from error
+
+
+_LONGEST_INVOCATION = timedelta(minutes=15)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _made(

@@ -28,7 +28,13 @@ from tests.builders import (
     record,
 )
 from tests.contract.aws_parts import create_queue, session
-from tests.fakes import FakeDeadLetterBox, FakeDeadLetterQueue, FakeUploadQueue
+from tests.fakes import (
+    FakeClock,
+    FakeDeadLetterBox,
+    FakeDeadLetterQueue,
+    FakeResultStore,
+    FakeUploadQueue,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -442,7 +448,14 @@ def test_a_replay_leaves_what_it_does_not_mean(box_of: BoxOf) -> None:
     other = a_dead_letter(an_upload("b"), code="807")
     box = box_of(meant, other)
 
-    report = replay(box.port, LetterFilter(codes={"803"}), dry_run=False)
+    clock = FakeClock()
+    report = replay(
+        box.port,
+        FakeResultStore(clock),
+        LetterFilter(codes={"803"}),
+        clock=clock,
+        dry_run=False,
+    )
 
     assert (report.matched, report.done, report.left) == (1, 1, 0)
     assert box.resent() == [(meant.body, {"Replays": "1"})]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
+import stat
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -30,6 +34,8 @@ from hangtag.results import Document, to_timestamp
 from hangtag.uploads import SkipReason
 from hangtag_cli.main import cli
 from tests.builders import (
+    BUCKET,
+    KEY,
     NOON,
     URI,
     a_dead_letter,
@@ -373,6 +379,243 @@ def test_a_replay_goes_through_the_real_queues(stack: InMemory) -> None:
     assert message["MessageAttributes"]["Replays"]["StringValue"] == "2"
     (left,) = stack.messages("DeadLetterQueueUrl")
     assert left["MessageAttributes"]["ErrorCode"]["StringValue"] == "823"
+
+
+def fail(stack: InMemory, key: str = KEY, code: str = "807") -> str:
+    """An upload fails as the function leaves it: a letter and a result; the letter's id."""
+    upload = an_upload(key)
+    queue = SqsDeadLetterQueue(boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"])
+    letter_id = queue.bury(a_dead_letter(upload, code=code))
+    results = stack.results()
+    claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
+    assert isinstance(claim, Claim)
+    results.store_failed(
+        upload,
+        claim,
+        a_failed_result(upload, code),
+        calls={},
+        unstored=False,
+        letter_id=letter_id,
+        request_id="request-1",
+    )
+    return letter_id
+
+
+def listed(*arguments: str) -> list[dict[str, Any]]:
+    """What `failures list` prints."""
+    shown = hangtag("--json", "failures", "list", *arguments)
+    assert shown.exit_code == 0
+    return [json.loads(line) for line in shown.stdout.splitlines()]
+
+
+def test_a_failure_with_result_and_letter_is_listed_once(stack: InMemory) -> None:
+    """By its letter's id, in the fixed shape."""
+    letter_id = fail(stack)
+
+    assert listed() == [
+        {
+            "id": letter_id,
+            "image": URI,
+            "code": "807",
+            "kind": "permanent",
+            "source": "api",
+            "message": "Too small.",
+            "attempts": 1,
+            "replays": 0,
+            "failedAt": NOON,
+        }
+    ]
+
+
+def test_failures_are_listed_by_filters_and_up_to_a_limit(stack: InMemory) -> None:
+    """People see a summary of all that match, whatever the limit is."""
+    fail(stack, "summer/a.png")
+    fail(stack, "summer/b.png", "823")
+    fail(stack, "winter/c.png")
+
+    by_key = listed("--prefix", "summer/")
+    by_uri = listed("--prefix", f"s3://{BUCKET}/winter")
+    for_people = hangtag("failures", "list", "--limit", "1")
+
+    assert {line["code"] for line in by_key} == {"807", "823"}
+    assert len(by_uri) == 1
+    assert listed("--kind", "transient") == []
+    assert listed("--since", "2026-11-23") == listed("--attempts", "2") == []
+    assert len(listed("--until", "2026-11-23", "--limit", "2")) == 2
+    assert "... and 2 older ones" in for_people.stdout
+    assert "Upload a larger picture." in for_people.stdout
+
+
+def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
+    """What the object is now; a log that cannot be read is said, and is no failure."""
+    stack.map_queue_to_function(enabled=True)
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(
+        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    )
+    put = s3.put_object(
+        Bucket=BUCKET, Key=KEY, Body=b"12345", Metadata={"tagger-id": "A-1"}
+    )
+    upload = an_upload(version_id=put["VersionId"])
+    stack.bury(a_dead_letter(upload), a_dead_letter(an_upload("gone.jpg")))
+
+    shown = json.loads(hangtag("--json", "failures", "show", URI).stdout)
+    for_people = hangtag("failures", "show", URI)
+    gone = json.loads(
+        hangtag("--json", "failures", "show", f"s3://{BUCKET}/gone.jpg").stdout
+    )
+
+    assert shown["objects"][0]["size"] == 5
+    assert shown["objects"][0]["metadata"] == {"tagger-id": "A-1"}
+    assert gone["objects"] == [None]
+    assert shown["log"] is None
+    assert "The log cannot be read" in for_people.stderr
+    assert "x-amz-meta-tagger-id" in for_people.stdout
+
+
+def test_a_discard_is_backed_up_and_can_be_restored(
+    stack: InMemory, tmp_path: Path
+) -> None:
+    """Letter and result go together, are counted as skipped, and come back together."""
+    fail(stack)
+    stack.bury(unreadable_letter())
+    before = listed()
+    backup = tmp_path / "backup.jsonl"
+    named = ["--backup", str(backup)]
+
+    rehearsed = hangtag("--json", "failures", "discard", *named)
+    untouched = (backup.exists(), len(listed()))
+    discarded = hangtag("--json", "failures", "discard", *named, "--yes")
+    gone = (listed(), stack.results().count_ended("DISCARDED", since="2026"))
+    looked_at = json.loads(hangtag("--json", "failures", "restore", str(backup)).stdout)
+    restored = hangtag("--json", "failures", "restore", str(backup), "--yes")
+
+    assert (rehearsed.exit_code, untouched) == (0, (False, 2))
+    assert json.loads(rehearsed.stdout)["left"] == 2
+    assert (discarded.exit_code, json.loads(discarded.stdout)["done"]) == (0, 2)
+    assert "failures restore" in discarded.stderr
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert len(backup.read_text("utf-8").splitlines()) == 2
+    assert gone == ([], 1)
+    assert (looked_at["matched"], looked_at["done"], looked_at["dryRun"]) == (
+        2,
+        0,
+        True,
+    )
+    assert (restored.exit_code, json.loads(restored.stdout)["done"]) == (0, 2)
+    assert without_ids(listed()) == without_ids(before)
+    assert len(stack.messages("DeadLetterQueueUrl")) == 2
+
+
+def without_ids(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A restored letter has a new id."""
+    return sorted(
+        ({**line, "id": None} for line in lines), key=lambda line: str(line["code"])
+    )
+
+
+def test_a_backup_is_never_overwritten(stack: InMemory, tmp_path: Path) -> None:
+    """It may be the only copy of an earlier discard."""
+    fail(stack)
+    backup = tmp_path / "backup.jsonl"
+    backup.write_text("precious", "utf-8")
+
+    shown = hangtag("failures", "discard", "--backup", str(backup), "--yes")
+
+    assert shown.exit_code == 1
+    assert "not overwritten" in shown.stderr
+    assert backup.read_text("utf-8") == "precious"
+    assert len(listed()) == 1
+
+
+def test_a_discard_names_its_backup_where_nobody_else_does(
+    stack: InMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the current directory, by the time; and none where nothing was discarded."""
+    monkeypatch.chdir(tmp_path)
+    fail(stack)
+
+    nothing = hangtag("failures", "discard", "--code", "999", "--yes")
+    none = list(tmp_path.iterdir())
+    hangtag("failures", "discard", "--yes")
+
+    assert (nothing.exit_code, none) == (1, [])
+    [backup] = tmp_path.iterdir()
+    assert re.fullmatch(r"hangtag-discarded-\d{8}T[\d.]+Z\.jsonl", backup.name)
+
+
+@pytest.mark.parametrize(
+    "line", ["no json", "[]", '{"code": "807"}', "[" * 100_000, '"\\ud800"']
+)
+def test_a_file_that_is_no_backup_restores_nothing(
+    stack: InMemory, tmp_path: Path, line: str
+) -> None:
+    """All lines are read before the first is acted on."""
+    fail(stack)
+    backup = tmp_path / "backup.jsonl"
+    hangtag("failures", "discard", "--backup", str(backup), "--yes")
+    with backup.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+    shown = hangtag("failures", "restore", str(backup), "--yes")
+
+    assert shown.exit_code == 1
+    assert "line 2" in shown.stderr
+    assert listed() == []
+
+
+def test_a_backup_that_was_cut_off_restores_what_is_whole(
+    stack: InMemory, tmp_path: Path
+) -> None:
+    """The discard was killed while it wrote: that letter is still in the queue."""
+    fail(stack)
+    backup = tmp_path / "backup.jsonl"
+    hangtag("failures", "discard", "--backup", str(backup), "--yes")
+    with backup.open("a", encoding="utf-8") as file:
+        file.write('{"id": "half a l')
+
+    shown = hangtag("--json", "failures", "restore", str(backup), "--yes")
+
+    assert (shown.exit_code, json.loads(shown.stdout)["done"]) == (0, 1)
+    assert "cut off" in shown.stderr
+
+
+def test_a_replay_may_go_to_another_queue(stack: InMemory) -> None:
+    """One that somebody watches, for example."""
+    fail(stack)
+    url = boto3.client("sqs").create_queue(QueueName="other")["QueueUrl"]
+    stack.outputs["Other"] = url
+
+    shown = hangtag("failures", "replay", "--to", url, "--yes")
+
+    assert shown.exit_code == 0
+    assert stack.messages("UploadQueueUrl") == []
+    assert len(stack.messages("Other")) == 1
+
+
+def test_a_second_replay_finds_nothing_while_the_first_waits(stack: InMemory) -> None:
+    """Nothing has taken it from the upload queue yet."""
+    fail(stack)
+
+    first = hangtag("--json", "failures", "replay", "--yes")
+    second = hangtag("--json", "failures", "replay", "--yes")
+
+    assert json.loads(first.stdout)["done"] == 1
+    assert (second.exit_code, json.loads(second.stdout)["matched"]) == (1, 0)
+    assert len(stack.messages("UploadQueueUrl")) == 1
+
+
+def test_the_rate_is_kept(stack: InMemory) -> None:
+    """By the real clock: four within three intervals."""
+    for number in range(4):
+        fail(stack, f"{number}.png")
+    began = time.monotonic()
+
+    shown = hangtag("--json", "failures", "replay", "--rate", "4", "--yes")
+
+    assert json.loads(shown.stdout)["done"] == 4
+    assert time.monotonic() - began >= 0.75
 
 
 # ---- status

@@ -5,7 +5,7 @@ They take the same contract tests as the adapters (tests/contract), so that they
 """
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
-from tests.fakes.failing import CanFail
+from tests.fakes.failing import CanFail, Killed, Killer
 from tests.fakes.journal import FakeJournal, FakeMeter, Retry
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
@@ -45,6 +45,8 @@ __all__ = [
     "FakeTurnBook",
     "FakeUploadFeed",
     "FakeUploadQueue",
+    "Killed",
+    "Killer",
     "Retry",
     "World",
 ]

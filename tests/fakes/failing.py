@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -39,3 +41,54 @@ class CanFail:
                     if plan.left is not None:
                         plan.left -= 1
                     raise plan.error
+
+
+class Killed(BaseException):
+    """The process is gone; nothing runs after it."""
+
+
+@dataclass(slots=True)
+class Killer:
+    """
+    Kills whoever uses ports, before or behind the so manieth call of a method.
+
+    A *hard* kill leaves a dead process: `finally` may try what it likes, no call gets through. One
+    that is not is Ctrl-C.
+    """
+
+    method: str
+    call: int
+    after: bool
+    hard: bool
+    has_killed: bool = False
+
+    def watching(self, port: Any) -> Any:  # noqa: ANN401 - any port
+        """The same port, to be used by the one who is to be killed."""
+        return _Watched(port, self)
+
+    def _do(self, name: str, do: Callable[[], object]) -> object:
+        if self.has_killed and self.hard:
+            raise Killed
+        if name != self.method or self.has_killed:
+            return do()
+        self.call -= 1
+        if self.call >= 0:
+            return do()
+        if self.after:
+            do()
+        self.has_killed = True
+        raise Killed
+
+
+class _Watched:
+    def __init__(self, port: object, killer: Killer) -> None:
+        self._port = port
+        self._killer = killer
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method = getattr(self._port, name)
+
+        def watched(*args: object, **kwargs: object) -> object:
+            return self._killer._do(name, lambda: method(*args, **kwargs))
+
+        return watched

@@ -48,9 +48,10 @@ class FakeDeadLetterQueue(CanFail):
         super().__init__()
         self.letters: list[DeadLetter] = []
 
-    def bury(self, letter: DeadLetter) -> None:
+    def bury(self, letter: DeadLetter) -> str:
         self._may_fail("bury")
         self.letters.append(letter)
+        return f"buried-{len(self.letters)}"
 
 
 class FakeDeadLetterBox(CanFail):
@@ -65,9 +66,9 @@ class FakeDeadLetterBox(CanFail):
         self.after_resending: Callable[[Letter, int], None] = lambda *_: None
         """Called with the letter and its new count of replays."""
 
-    def receive(self) -> Sequence[Letter]:
+    def receive(self, most: int = 10) -> Sequence[Letter]:
         self._may_fail("receive")
-        received, self.visible = self.visible[:10], self.visible[10:]
+        received, self.visible = self.visible[:most], self.visible[most:]
         self.hidden += received
         return received
 
@@ -79,7 +80,9 @@ class FakeDeadLetterBox(CanFail):
 
     def delete(self, letter: Letter) -> None:
         self._may_fail("delete")
-        self.hidden.remove(letter)
+        # By its handle, like SQS: what the letter says does not matter
+        handle = letter.receipt_handle
+        self.hidden = [one for one in self.hidden if one.receipt_handle != handle]
 
     def resend(self, letter: Letter, *, replays: int) -> None:
         self._may_fail("resend")

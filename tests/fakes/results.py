@@ -1,14 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Lock
 
+from hangtag.dead_letters import letter_of_result
 from hangtag.failures import ResultTooLarge
-from hangtag.ports import Busy, CallReason, Calls, Claim, ClaimLost, Clock, Done
+from hangtag.ports import (
+    Busy,
+    CallReason,
+    Calls,
+    Claim,
+    ClaimLost,
+    Clock,
+    Done,
+    KnownUpload,
+    Standing,
+    UploadKey,
+)
 from hangtag.results import Document, to_json, to_timestamp
 from hangtag.uploads import SkipReason, Upload
 from tests.fakes.failing import CanFail
@@ -34,10 +46,16 @@ class _Item:
     order: str | None = None
     again: str | None = None
     renewed: bool = False
+    notification: str = ""
+    letter_id: str = ""
+    request_id: str = ""
+    replaying_until: float = 0.0
+    replayed_at: str = ""
+    discarded_at: str = ""
 
 
 class FakeResultStore(CanFail):
-    """`ResultStore` in memory, and what operators read of it."""
+    """`ResultStore` and `FailureBook` in memory, and what else operators read of it."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -65,7 +83,7 @@ class FakeResultStore(CanFail):
             if item.state == "CLAIMED" and item.claimed_until >= now:
                 return Busy(item.claimed_until - now)
             if (
-                item.state == "FAILED"
+                item.state in ("FAILED", "DISCARDED")
                 and replays <= item.replays
                 and not is_ordered
                 and sent_at is not None
@@ -73,7 +91,7 @@ class FakeResultStore(CanFail):
             ):
                 return Done(SkipReason.ALREADY_FAILED)
             begins_anew = (
-                item.state in ("FAILED", "SKIPPED")
+                item.state in ("FAILED", "DISCARDED", "SKIPPED")
                 or replays > item.replays
                 or is_ordered
             )
@@ -169,8 +187,13 @@ class FakeResultStore(CanFail):
         *,
         calls: Calls,
         unstored: bool,
+        letter_id: str = "",
+        request_id: str = "",
     ) -> None:
         with self._held("store_failed", upload, claim) as item:
+            item.notification = upload.notification()
+            item.letter_id, item.request_id = letter_id, request_id
+            item.replaying_until, item.replayed_at, item.discarded_at = 0.0, "", ""
             item.failed = deepcopy(result)
             item.failed_at = result["failure"]["failedAt"]
             item.state = "FAILED"
@@ -199,7 +222,75 @@ class FakeResultStore(CanFail):
         if not ended:
             return None
         _, item = max(ended, key=lambda pair: pair[0])
-        return deepcopy(item.failed or item.result)
+        shown = deepcopy(item.failed or item.result)
+        if shown is not None and item.state == "DISCARDED":
+            shown["failure"]["discardedAt"] = item.discarded_at
+        return shown
+
+    def failures(self, *, since: str = "", until: str = "") -> Iterator[KnownUpload]:
+        self._may_fail("failures")
+        for key, item in list(self._items.items()):
+            known = _known(key, item)
+            if known.standing is not Standing.FAILED:
+                continue
+            if (since or "0") <= known.ended_at <= (until or "~"):
+                yield known
+
+    def look_up(self, keys: Iterable[UploadKey]) -> Mapping[UploadKey, KnownUpload]:
+        self._may_fail("look_up")
+        return {
+            key: _known(key, self._items[key]) for key in keys if key in self._items
+        }
+
+    def reserve_replay(self, known: KnownUpload, *, seconds: float) -> bool:
+        with self._as_it_was("reserve_replay", known) as item:
+            if item is None or item.replaying_until > self._clock.now():
+                return False
+            item.replaying_until = self._clock.now() + seconds
+            return True
+
+    def release_replay(self, known: KnownUpload) -> bool:
+        with self._as_it_was("release_replay", known) as item:
+            if item is None:
+                return False
+            item.replaying_until = 0.0
+            return True
+
+    def mark_replayed(self, known: KnownUpload, *, at: str) -> bool:
+        with self._as_it_was("mark_replayed", known) as item:
+            if item is None:
+                return False
+            item.replayed_at, item.replaying_until = at, 0.0
+            return True
+
+    def discard(self, known: KnownUpload, *, at: str) -> bool:
+        with self._as_it_was("discard", known) as item:
+            if item is None or item.replaying_until > self._clock.now():
+                return False
+            item.state, item.discarded_at = "DISCARDED", at
+            return True
+
+    def restore(self, known: KnownUpload, *, letter_id: str) -> bool:
+        with self._as_it_was("restore", known, state="DISCARDED") as item:
+            if item is None:
+                return False
+            item.state, item.discarded_at, item.letter_id = "FAILED", "", letter_id
+            return True
+
+    @contextmanager
+    def _as_it_was(
+        self, method: str, known: KnownUpload, *, state: str = "FAILED"
+    ) -> Iterator[_Item | None]:
+        """The item, as long as it still stands as it was read."""
+        self._may_fail(method)
+        with self._lock:
+            item = self._items.get(known.key)
+            same = (
+                item is not None
+                and (item.state, item.failed_at) == (state, known.ended_at)
+                and not item.replayed_at
+            )
+            yield item if same else None
 
     def tagged(self, uploads: Sequence[Upload]) -> set[tuple[str, str]]:
         """Uri and version of those that have a TAGGED result."""
@@ -247,3 +338,21 @@ def _excuse(item: _Item, calls: Calls, *, unstored: bool) -> None:
         item.excuse = CallReason.UNSTORED
     elif calls:
         item.excuse = None
+
+
+def _known(key: UploadKey, item: _Item) -> KnownUpload:
+    if item.state not in ("FAILED", "DISCARDED") or item.failed is None:
+        done = item.state == "DONE"
+        return KnownUpload(
+            key, Standing.TAGGED if done else Standing.OTHER, item.replays
+        )
+    standing = Standing.REPLAYED if item.replayed_at else Standing(item.state)
+    letter = letter_of_result(
+        item.failed,
+        body=item.notification,
+        replays=item.replays,
+        request_id=item.request_id,
+    )
+    return KnownUpload(
+        key, standing, item.replays, item.failed_at, item.letter_id, letter
+    )

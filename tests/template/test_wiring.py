@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from hangtag.breaker import TRY_AGAIN_MINUTES
-from hangtag.settings import TaggingSettings, read_tagger_api_url, variable_of
+from hangtag.orders import ReplayOrder, read_order
+from hangtag.replay import MAX_REPLAYS
+from hangtag.settings import (
+    ReplaySettings,
+    TaggingSettings,
+    read_tagger_api_url,
+    variable_of,
+)
 from tests.template.cloudformation import ROOT, read_template, references
 
 TEMPLATE = read_template()
@@ -32,6 +39,7 @@ PARAMETERS = {
     "FunctionTimeout": 60,
     "VisibilityTimeout": 390,
     "AlarmEmail": "",
+    "AutoReplaySchedule": "",
     "MemorySize": 512,
     "LogRetentionDays": 30,
     "PythonRuntime": "python3.13",
@@ -47,6 +55,7 @@ OUTPUTS = {
     "ResultsTopicArn",
     "ApiKeySecretArn",
     "TagUploadsFunctionName",
+    "ReplayFailuresFunctionName",
     "AlarmsTopicArn",
 }
 
@@ -114,6 +123,47 @@ def test_the_function_gets_every_setting_it_reads_and_none_more() -> None:
     assert {variable_of(name) for name in TaggingSettings.model_fields} == given
 
 
+def test_the_replay_gets_every_setting_it_reads_and_none_more() -> None:
+    """It shares the core with the command, and needs neither the API nor its key."""
+    variables = properties("ReplayFailures")["Environment"]["Variables"]
+    given = {name for name in variables if name.startswith("HANGTAG_")}
+
+    assert {variable_of(name) for name in ReplaySettings.model_fields} == given
+
+
+def test_the_schedule_is_off_and_orders_what_may_go_better_later() -> None:
+    """For nothing else is repeating it worth a bill; max-replays ends it after five times."""
+    schedule = properties("AutoReplay")
+    order = read_order(json.loads(schedule["Target"]["Input"]))
+
+    assert RESOURCES["AutoReplay"]["Condition"] == "FailuresAreReplayed"
+    assert RESOURCES["AutoReplayRole"]["Condition"] == "FailuresAreReplayed"
+    assert TEMPLATE["Conditions"]["FailuresAreReplayed"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "AutoReplaySchedule"}, ""]}]
+    }
+    assert order == ReplayOrder(kinds=["transient", "quota"], dryRun=False)
+    assert order.limits().max_replays == MAX_REPLAYS
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("", True),
+        ("rate(6 hours)", True),
+        ("cron(0 3 * * ? *)", True),
+        ("6 hours", False),
+        ("rate(6 hours) ", False),
+    ],
+)
+def test_a_schedule_is_checked_before_it_is_deployed(
+    schedule: str, *, expected: bool
+) -> None:
+    """CloudFormation would say so late, and roll everything back."""
+    pattern = TEMPLATE["Parameters"]["AutoReplaySchedule"]["AllowedPattern"]
+
+    assert expected == bool(re.fullmatch(pattern, schedule))
+
+
 def test_failed_messages_of_a_batch_are_reported_one_by_one() -> None:
     """Without it, one failure brings the whole batch back, paid again."""
     event = properties("TagUploads")["Events"]["Uploads"]["Properties"]
@@ -164,9 +214,20 @@ def test_queues_keep_messages_for_14_days(queue: str) -> None:
     assert properties(queue)["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
 
 
-def test_the_role_names_every_action_and_every_resource() -> None:
+@pytest.mark.parametrize(
+    ("name", "everywhere"),
+    [
+        # AWS knows no narrower resource for listing mappings
+        ("TagUploadsRole", ["lambda:ListEventSourceMappings"]),
+        ("ReplayFailuresRole", []),
+        ("AutoReplayRole", []),
+    ],
+)
+def test_a_role_names_every_action_and_every_resource(
+    name: str, everywhere: list[str]
+) -> None:
     """Least privilege: no action of a whole service, nothing on everything."""
-    role = properties("TagUploadsRole")
+    role = properties(name)
     statements = [
         statement
         for policy in role["Policies"]
@@ -182,11 +243,9 @@ def test_the_role_names_every_action_and_every_resource() -> None:
         )
     }
 
-    # AWS knows no narrower resource for listing mappings
-    everywhere = [one["Action"] for one in statements if one["Resource"] == "*"]
-    assert everywhere == ["lambda:ListEventSourceMappings"]
+    assert everywhere == [one["Action"] for one in statements if one["Resource"] == "*"]
     # "...*" stands for ...Batch, which the local cloud wants named; AWS has no other such action
-    assert {action for action in actions if "*" in action} == {
+    assert {action for action in actions if "*" in action} <= {
         "sqs:ChangeMessageVisibility*"
     }
     assert "ManagedPolicyArns" not in role

@@ -57,7 +57,8 @@ STANDARD_LIBRARY_AND = {
     },
     "pipeline": {"dead_letters", "failures", "pacing", "ports", "tagging", "uploads"},
     "backfill": {"failures", "ports", "results", "uploads"},
-    "replay": {"dead_letters", "failures", "ports", "uploads"},
+    "replay": {"dead_letters", "failures", "ports", "results", "uploads"},
+    "orders": {"failures", "pydantic", "replay"},
     # The environment, and the clients
     "settings": {"contract", "pydantic"},
     "wiring": {
@@ -68,7 +69,10 @@ STANDARD_LIBRARY_AND = {
         "botocore",
         "breaker",
         "metering",
+        "orders",
         "pipeline",
+        "ports",
+        "replay",
         "settings",
         "tagging",
     },

@@ -20,7 +20,7 @@ from hangtag_cli.failures import failures
 from hangtag_cli.main import cli
 from hangtag_cli.stack import Stack
 from tests.builders import URI, a_dead_letter, a_letter, an_upload
-from tests.fakes.queues import FakeDeadLetterBox
+from tests.fakes import FakeClock, FakeDeadLetterBox, FakeResultStore
 
 
 @dataclass
@@ -29,9 +29,17 @@ class FakeStack:
 
     box: FakeDeadLetterBox
 
-    def dead_letters(self) -> FakeDeadLetterBox:
+    def dead_letters(
+        self,
+        *,
+        to: str | None = None,  # noqa: ARG002 - the fake has one upload queue
+    ) -> FakeDeadLetterBox:
         """The box."""
         return self.box
+
+    def results(self) -> FakeResultStore:
+        """A table that knows nothing."""
+        return FakeResultStore(FakeClock())
 
 
 class AppOfTests(App):
@@ -71,9 +79,9 @@ class SlowBox(FakeDeadLetterBox):
 
     received = 0
 
-    def receive(self) -> Sequence[Letter]:
+    def receive(self, most: int = 10) -> Sequence[Letter]:
         """Up to ten of what is visible, the oldest first."""
-        letters = super().receive()
+        letters = super().receive(most)
         self.received += 1
         if self.received == 3:
             self.visible = [*self.hidden, *self.visible]
@@ -287,7 +295,9 @@ def test_the_report_so_far_is_told_after_each_letter() -> None:
 
     replay_letters(
         FakeDeadLetterBox(*letters("803", "807")),
+        FakeResultStore(FakeClock()),
         LetterFilter(),
+        clock=FakeClock(),
         dry_run=False,
         progress=lambda report: told.append(report.done),
     )

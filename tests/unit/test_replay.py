@@ -1,17 +1,76 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from hangtag.dead_letters import read_letter
 from hangtag.failures import QueueUnavailable
-from hangtag.ports import Letter
-from hangtag.replay import LetterFilter, Report, replay, walk
-from tests.builders import a_dead_letter, a_letter, an_upload, notification, record
-from tests.fakes import FakeDeadLetterBox
+from hangtag.ports import Claim, Letter
+from hangtag.replay import (
+    LetterFilter,
+    Limits,
+    Progress,
+    Report,
+    discard,
+    find,
+    restore,
+    walk,
+)
+from hangtag.replay import replay as replay_failures
+from hangtag.results import to_timestamp
+from hangtag.uploads import Upload, read_body
+from tests.builders import (
+    BUCKET,
+    NOON,
+    a_dead_letter,
+    a_failed_result,
+    a_letter,
+    an_upload,
+    notification,
+    record,
+)
+from tests.fakes import (
+    FakeClock,
+    FakeDeadLetterBox,
+    FakeDeadLetterQueue,
+    FakeDeadline,
+    FakeResultStore,
+    Killed,
+    Killer,
+)
 
 ALL = LetterFilter()
+
+
+def replay(
+    box: FakeDeadLetterBox,
+    meant: LetterFilter = ALL,
+    *,
+    book: FakeResultStore | None = None,
+    clock: FakeClock | None = None,
+    dry_run: bool = False,
+    limits: Limits | None = None,
+    deadline: FakeDeadline | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Replay with a table that knows nothing, unless one is given."""
+    clock = clock or FakeClock()
+    return replay_failures(
+        box,
+        book or FakeResultStore(clock),
+        meant,
+        clock=clock,
+        dry_run=dry_run,
+        limits=limits,
+        deadline=deadline,
+        progress=progress,
+    )
 
 
 def letters(count: int) -> list[Letter]:
@@ -67,8 +126,8 @@ def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
     class NeverHiding(FakeDeadLetterBox):
         """Hands every letter out again and again, in turn."""
 
-        def receive(self) -> Sequence[Letter]:
-            received = super().receive()
+        def receive(self, most: int = 10) -> Sequence[Letter]:
+            received = super().receive(most)
             self.put_back(received)
             return received
 
@@ -260,3 +319,424 @@ def test_a_letter_that_is_no_upload_is_replayed_as_it_is(body: str) -> None:
     replay(box, ALL, dry_run=False)
 
     assert box.resent == [(body, 1)]
+
+
+# ---- replaying what the table knows, too
+
+
+class Shop:
+    """A table, a dead-letter queue and the failures in both."""
+
+    def __init__(self, *keys: str, with_letters: bool = True) -> None:
+        self.clock = FakeClock()
+        self.book = FakeResultStore(self.clock)
+        self.box = FakeDeadLetterBox()
+        for key in keys:
+            self.fail(key, with_letter=with_letters)
+        self.clock.advance(60)
+
+    def fail(self, key: str, *, with_letter: bool = True, replays: int = 0) -> None:
+        """An upload fails, as the function leaves it."""
+        upload = an_upload(key)
+        claim = self.book.claim(upload, replays=replays, sent_at=None, lease_seconds=60)
+        assert isinstance(claim, Claim)
+        letter_id = f"letter of {key}, {replays}"
+        failed = a_failed_result(upload)
+        failed["failure"]["failedAt"] = to_timestamp(self.clock.now())
+        self.book.store_failed(
+            upload, claim, failed, calls={}, unstored=False, letter_id=letter_id
+        )
+        if with_letter:
+            letter = a_dead_letter(upload, replays=replays)
+            self.box.visible.append(a_letter(letter_id, letter))
+
+    def replay(self, meant: LetterFilter = ALL, **how: Any) -> Report:  # noqa: ANN401 - see `replay`
+        """Replay, with the table and the clock of the shop."""
+        return replay(self.box, meant, book=self.book, clock=self.clock, **how)
+
+    def sent(self) -> Counter[str]:
+        """How often each key was put on the upload queue."""
+        return Counter(upload_in(body).key for body, _ in self.box.resent)
+
+    def come_back(self) -> None:
+        """Half a minute passes: what was hidden or reserved is not any more."""
+        self.clock.advance(31)
+        self.box.put_back(list(self.box.hidden))
+
+
+def upload_in(body: str) -> Upload:
+    """The only upload of a notification."""
+    [entry] = read_body(body)
+    assert isinstance(entry, Upload)
+    return entry
+
+
+def test_a_result_and_its_letter_are_one_failure() -> None:
+    """Counted once and sent once, and afterwards neither is left."""
+    shop = Shop("a.png", "b.png")
+
+    report = shop.replay()
+
+    assert (report.matched, report.done) == (2, 2)
+    assert shop.sent() == {"a.png": 1, "b.png": 1}
+    assert shop.box.visible == []
+    assert list(shop.book.failures()) == []
+
+
+def test_a_result_whose_letter_has_expired_is_replayed_once() -> None:
+    """From its notification, with one replay more; the next replay finds nothing to do."""
+    shop = Shop("a.png", with_letters=False)
+
+    first, second = shop.replay(), shop.replay()
+
+    assert (first.done, second.matched) == (1, 0)
+    assert shop.box.resent == [(an_upload("a.png").notification(), 1)]
+
+
+def test_a_letter_that_turns_up_after_its_result_was_replayed_is_not_sent() -> None:
+    """SQS hid it from the first walk; it is the same failure, so it only goes."""
+    shop = Shop("a.png")
+    shop.box.hidden, shop.box.visible = shop.box.visible, []
+
+    first = shop.replay()
+    shop.come_back()
+    second = shop.replay()
+
+    assert (first.done, second.done) == (1, 1)
+    assert shop.sent() == {"a.png": 1}
+    assert shop.box.visible == []
+
+
+def test_all_letters_of_the_same_failure_go_with_the_first() -> None:
+    """A crash between burying and storing made two; the upload is sent once."""
+    shop = Shop("a.png")
+    shop.box.visible.append(a_letter("the other", a_dead_letter(an_upload("a.png"))))
+
+    report = shop.replay()
+
+    assert (report.matched, report.done) == (1, 1)
+    assert (shop.sent(), shop.box.visible) == ({"a.png": 1}, [])
+
+
+def test_a_letter_that_sqs_moved_is_replayed_with_its_failure() -> None:
+    """It says nothing itself; the table knows what failed."""
+    shop = Shop("a.png", with_letters=False)
+    body = an_upload("a.png").notification()
+    shop.box.visible.append(a_letter("moved", read_letter(body, {}, sent_at=NOON)))
+
+    report = shop.replay(LetterFilter(codes={"807"}))
+
+    assert report.document()["byCode"] == {"807": 1}
+    assert (shop.sent(), shop.box.visible) == ({"a.png": 1}, [])
+
+
+def test_what_fails_again_meanwhile_waits_for_the_next_replay() -> None:
+    """Its letter and its result are new ones; neither is replayed in the same round."""
+    shop = Shop("a.png")
+    shop.box.after_resending = lambda *_: shop.fail("a.png", replays=1)
+
+    report = shop.replay()
+
+    assert (report.matched, report.done) == (1, 1)
+    assert [letter.letter.replays for letter in shop.box.visible] == [1]
+    assert [known.replays for known in shop.book.failures()] == [1]
+
+
+def test_two_operators_at_once_send_each_failure_once() -> None:
+    """The second begins while the first has letters in hand."""
+    shop = Shop("a.png", "b.png", "c.png")
+    reports: list[Report] = []
+
+    def look_in(report: Report) -> None:
+        if report.done == 1 and not reports:
+            reports.append(replay(shop.box, book=shop.book, clock=shop.clock))
+
+    first = shop.replay(progress=look_in)
+
+    assert first.done + reports[0].done >= 3
+    assert shop.sent() == {"a.png": 1, "b.png": 1, "c.png": 1}
+    assert shop.box.visible == []
+
+
+@pytest.mark.parametrize("with_letters", [True, False], ids=["letters", "expired"])
+@pytest.mark.parametrize("hard", [False, True], ids=["ctrl-c", "kill"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "receive",
+        "resend",
+        "delete",
+        "put_back",
+        "look_up",
+        "failures",
+        "reserve_replay",
+        "mark_replayed",
+    ],
+)
+@pytest.mark.parametrize("call", range(4))
+def test_a_replay_that_is_killed_anywhere_loses_nothing(
+    method: str, call: int, *, after: bool, hard: bool, with_letters: bool
+) -> None:
+    """At any call, then run again: each is sent once, the one in hand twice at most."""
+    keys = [f"{number}.png" for number in range(12)]
+    shop = Shop(*keys, with_letters=with_letters)
+    killer = Killer(method, call, after=after, hard=hard)
+
+    with suppress(Killed):
+        replay_failures(
+            killer.watching(shop.box),
+            killer.watching(shop.book),
+            ALL,
+            clock=shop.clock,
+            dry_run=False,
+        )
+    if killer.has_killed and not hard and method not in ("receive", "put_back"):
+        assert shop.box.hidden == []
+    for _ in range(2):
+        shop.come_back()
+        shop.replay()
+
+    times = sorted(shop.sent()[key] for key in keys)
+    assert times[:-1] == [1] * 11
+    assert times[-1] in (1, 2)
+    assert (shop.box.visible, shop.box.hidden) == ([], [])
+    assert list(shop.book.failures()) == []
+
+
+# ---- how many, and how fast
+
+
+def test_what_was_replayed_too_often_is_skipped() -> None:
+    """Somebody has to look at it; repeating it is paid for each time."""
+    box = FakeDeadLetterBox(
+        a_letter("often", a_dead_letter(an_upload("a"), replays=5)),
+        a_letter("seldom", a_dead_letter(an_upload("b"), replays=4)),
+    )
+
+    report = replay(box)
+
+    assert report.document() == {
+        "matched": 2,
+        "done": 1,
+        "skipped": 1,
+        "left": 0,
+        "dryRun": False,
+        "byCode": {"807": 2},
+    }
+    assert ["often"] == ids(box.visible)
+
+
+@pytest.mark.parametrize("with_letters", [True, False])
+def test_at_most_so_many_are_replayed(*, with_letters: bool) -> None:
+    """The others are counted, and left."""
+    shop = Shop(*(f"{number}.png" for number in range(25)), with_letters=with_letters)
+
+    report = shop.replay(limits=Limits(most=3))
+
+    assert (report.matched, report.done, report.left) == (25, 3, 22)
+    assert len(shop.box.resent) == 3
+
+
+@pytest.mark.parametrize("per_second", [0.05, 0.5, 2, 20])
+@pytest.mark.parametrize("with_letters", [True, False])
+def test_the_rate_is_even_and_hides_no_letter_that_has_to_wait(
+    per_second: float, *, with_letters: bool
+) -> None:
+    """Also where the next is minutes away: others may have the letters meanwhile."""
+    shop = Shop(*(f"{number}.png" for number in range(12)), with_letters=with_letters)
+    moments: list[float] = []
+    ages: list[float] = []
+    received: dict[str, float] = {}
+
+    class Noting(FakeDeadLetterBox):
+        """Notes when letters come and go."""
+
+        def receive(self, most: int = 10) -> Sequence[Letter]:
+            found = super().receive(most)
+            received.update((letter.id, shop.clock.now()) for letter in found)
+            return found
+
+        def resend(self, letter: Letter, *, replays: int) -> None:
+            moments.append(shop.clock.now())
+            if letter.receipt_handle:
+                ages.append(shop.clock.now() - received[letter.id])
+            super().resend(letter, replays=replays)
+
+    shop.box = Noting(*shop.box.visible)
+
+    report = shop.replay(limits=Limits(per_second=per_second))
+
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert report.done == 12
+    assert gaps == pytest.approx([1 / per_second] * 11)
+    assert all(age <= 15 for age in ages)
+
+
+def test_a_function_ends_in_time_and_says_what_is_left() -> None:
+    """Nothing is begun that the deadline could cut off."""
+    shop = Shop(*(f"{number}.png" for number in range(10)))
+    deadline = FakeDeadline(20.0, shop.clock)
+
+    report = shop.replay(limits=Limits(per_second=1), deadline=deadline)
+
+    assert report.is_cut_short
+    assert deadline.seconds_left() >= 14
+    assert 0 < report.done < 10
+    assert len(shop.box.visible) == 10 - report.done
+    assert shop.box.hidden == []
+
+
+def test_a_dry_run_tells_what_a_real_one_would_begin() -> None:
+    """By the same way through the same failures."""
+    shop = Shop(*(f"{number}.png" for number in range(7)))
+    limits = Limits(most=5)
+
+    rehearsed = shop.replay(limits=limits, dry_run=True)
+    untouched = (shop.sent(), len(shop.box.visible), len(list(shop.book.failures())))
+    real = shop.replay(limits=limits)
+
+    assert untouched == ({}, 7, 7)
+    assert (rehearsed.would, real.done) == (5, 5)
+    assert rehearsed.matched == real.matched == 7
+
+
+@pytest.mark.parametrize(
+    ("meant", "expected"),
+    [
+        (LetterFilter(kinds=["permanent"]), True),
+        (LetterFilter(kinds=["transient"]), False),
+        (LetterFilter(prefix="1."), True),
+        (LetterFilter(prefix="png"), False),
+        (LetterFilter(prefix=f"s3://{BUCKET}/1"), True),
+        (LetterFilter(prefix="s3://other"), False),
+        (LetterFilter(since=NOON, until=NOON), True),
+        (LetterFilter(since="2026-11-22T12:00:01.000Z"), False),
+        (LetterFilter(until="2026-11-22T11:00:00.000Z"), False),
+        (LetterFilter(attempts=1), True),
+        (LetterFilter(attempts=2), False),
+    ],
+)
+def test_a_filter_means_failures_by_what_is_said_of_them(
+    meant: LetterFilter, *, expected: bool
+) -> None:
+    """Kind, prefix of the key or the uri, time and attempts."""
+    assert expected == meant.matches(letters(2)[1])
+
+
+# ---- finding
+
+
+def test_each_failure_is_found_once_newest_first() -> None:
+    """Results first, then the letters that have none; all stay visible."""
+    shop = Shop("a.png", "b.png")
+    shop.fail("expired.png", with_letter=False)
+    moved = replace(a_dead_letter(an_upload("moved.png")), image=None)
+    shop.box.visible.append(a_letter("moved", moved))
+
+    found = find(shop.box, shop.book, ALL)
+
+    assert found[0].letter.image == an_upload("expired.png").uri
+    assert sorted(letter.id for letter in found) == [
+        "letter of a.png, 0",
+        "letter of b.png, 0",
+        "letter of expired.png, 0",
+        "moved",
+    ]
+    assert len(shop.box.visible) == 3
+
+
+# ---- discarding and restoring
+
+
+class Pages:
+    """A backup in memory."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+
+    def keep(self, letter: Letter) -> None:
+        """Write it down."""
+        self.letters.append(letter)
+
+
+def throw_away(shop: Shop, pages: Pages, *, dry_run: bool = False) -> Report:
+    """Discard all there is."""
+    return discard(
+        shop.box, shop.book, ALL, clock=shop.clock, dry_run=dry_run, keep=pages.keep
+    )
+
+
+@pytest.mark.parametrize("with_letters", [True, False])
+def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> None:
+    """Letter and result go together and come back together; twice restored is restored once."""
+    shop = Shop("a.png", "b.png", with_letters=with_letters)
+    pages, grave = Pages(), FakeDeadLetterQueue()
+    before = [known.letter for known in shop.book.failures()]
+
+    discarded = throw_away(shop, pages)
+    gone = (shop.box.visible, list(shop.book.failures()))
+    kept = [letter.letter for letter in pages.letters]
+    restored = restore(kept, grave, shop.book, dry_run=False)
+    again = restore(kept, grave, shop.book, dry_run=False)
+
+    assert (discarded.done, gone) == (2, ([], []))
+    assert (restored.done, again.done, again.skipped) == (2, 0, 2)
+    assert [known.letter for known in shop.book.failures()] == before
+    assert len(grave.letters) == 2
+
+
+def test_dry_runs_discard_and_restore_nothing() -> None:
+    """They tell what would be."""
+    shop, pages, grave = Shop("a.png"), Pages(), FakeDeadLetterQueue()
+
+    discarded = throw_away(shop, pages, dry_run=True)
+    restored = restore([a_dead_letter()], grave, shop.book, dry_run=True)
+
+    assert (discarded.would, discarded.done, pages.letters) == (1, 0, [])
+    assert (restored.would, restored.left, grave.letters) == (1, 1, [])
+    assert len(shop.box.visible) == 1
+
+
+def test_a_failure_whose_backup_cannot_be_written_is_not_discarded() -> None:
+    """The backup comes first."""
+    shop = Shop("a.png")
+
+    def full(_: Letter) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        discard(shop.box, shop.book, ALL, clock=shop.clock, dry_run=False, keep=full)
+
+    assert len(shop.box.visible) == 1
+    assert len(list(shop.book.failures())) == 1
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["ctrl-c", "kill"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("method", ["receive", "delete", "discard", "look_up"])
+@pytest.mark.parametrize("call", range(3))
+def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
+    method: str, call: int, *, after: bool, hard: bool
+) -> None:
+    """What is neither a failure any more nor in the backup would be lost."""
+    keys = [f"{number}.png" for number in range(12)]
+    shop, pages = Shop(*keys), Pages()
+    killer = Killer(method, call, after=after, hard=hard)
+
+    with suppress(Killed):
+        discard(
+            killer.watching(shop.box),
+            killer.watching(shop.book),
+            ALL,
+            clock=shop.clock,
+            dry_run=False,
+            keep=pages.keep,
+        )
+    shop.come_back()
+    left = {letter.letter.image for letter in find(shop.box, shop.book, ALL)}
+    kept = {letter.letter.image for letter in pages.letters}
+    throw_away(shop, pages)
+
+    assert left | kept == {an_upload(key).uri for key in keys}
+    assert find(shop.box, shop.book, ALL) == []

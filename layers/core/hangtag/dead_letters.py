@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hangtag.failures import UNCODED, Failure, printable
 from hangtag.uploads import Unreadable, Upload, read_body, read_count, read_replays
@@ -61,6 +62,27 @@ def letter_of_unreadable(
         body=unreadable.body,
         failure=failure,
         image=None,
+        replays=replays,
+        request_id=request_id,
+    )
+
+
+def letter_of_result(
+    result: Mapping[str, Any], *, body: str, replays: int, request_id: str
+) -> DeadLetter:
+    """The dead letter that a FAILED result tells of: the same, should it have expired."""
+    failure = result["failure"]
+    return DeadLetter(
+        body=body,
+        failure=Failure(
+            code=failure["code"],
+            kind=failure["kind"],
+            message=failure["message"],
+            source=failure["source"],
+            attempts=int(failure["attempts"]),
+            failed_at=failure["failedAt"],
+        ),
+        image=result["image"]["uri"],
         replays=replays,
         request_id=request_id,
     )

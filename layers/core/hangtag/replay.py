@@ -1,15 +1,37 @@
-"""What operators do with dead letters: look at them, and put them back on the upload queue."""
+"""
+What operators do with failures: look at them, replay, discard and restore them.
+
+A failure is a dead letter, a FAILED result, or both: the result of an upload and its letter are
+the same failure, found twice. Letters alone are those of SQS's own redrive, of bodies nobody can
+read, and those that were put there by hand; a result alone is one whose letter has expired.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hangtag.failures import QueueUnavailable
-from hangtag.ports import DeadLetterBox, Letter
+from hangtag.dead_letters import DeadLetter
+from hangtag.failures import QueueUnavailable, ResultsUnavailable
+from hangtag.ports import (
+    Clock,
+    DeadLetterBox,
+    DeadLetterQueue,
+    Deadline,
+    FailureBook,
+    KnownUpload,
+    Letter,
+    Standing,
+    UploadKey,
+)
+from hangtag.results import to_timestamp
 from hangtag.uploads import Unreadable, Upload, read_body
+
+MAX_REPLAYS = 5
+"""How often a failure is replayed, unless somebody says otherwise."""
 
 _EMPTY_RECEIVES = 2
 """
@@ -18,121 +40,656 @@ Empty receives in a row after which the queue counts as seen.
 SQS answers from a sample of its servers; one empty answer proves nothing.
 """
 
+_HIDDEN_SECONDS = 30.0
+"""How long a letter that was received stays hidden: `DeadLetterBox.receive`."""
 
-def walk(box: DeadLetterBox) -> Generator[Letter, None, None]:
+_HOLD_SECONDS = 15.0
+"""How old a letter in hand may be when its turn comes; half of the time it stays hidden."""
+
+_PAGE = 10
+_PAGE_SECONDS = 10.0
+"""How long the letters of one receive may take at the rate that is asked for."""
+
+_RESERVE_SECONDS = 15.0
+"""Kept at the end of a function's time: for what is in hand, and for the report."""
+
+
+# ---- the letters
+
+
+class _Walk:
+    """The letters of the queue, each once; what was received is put back at the end."""
+
+    def __init__(self, box: DeadLetterBox, clock: Clock | None = None) -> None:
+        self._box = box
+        self._clock = clock
+        self._seen: set[str] = set()
+        self._held: dict[str, tuple[Letter, float]] = {}
+        self._empty = 0
+        self._again = 0
+
+    def is_over(self) -> bool:
+        """
+        Whether everything was seen.
+
+        A walk that takes longer than a letter stays hidden meets letters again: they prove
+        nothing about the rest of the queue, until as many came again as there are.
+        """
+        return self._empty >= _EMPTY_RECEIVES or self._again > len(self._seen)
+
+    def receive(self, most: int = _PAGE) -> list[Letter]:
+        """Letters that were not seen before; often none."""
+        now = self._now()
+        found = self._box.receive(most)
+        new = [letter for letter in found if letter.id not in self._seen]
+        # A letter's latest receipt handle is the one that counts.
+        self._held.update((letter.id, (letter, now)) for letter in found)
+        self._seen.update(letter.id for letter in found)
+        self._empty = 0 if found else self._empty + 1
+        self._again = 0 if new else self._again + len(found)
+        return new
+
+    def forget(self, letters: Iterable[Letter]) -> None:
+        """Put letters back as if they had not been seen: the walk meets them again."""
+        letters = list(letters)
+        for letter in letters:
+            self._held.pop(letter.id, None)
+            self._seen.discard(letter.id)
+        self._box.put_back(letters)
+
+    def delete(self, letter: Letter) -> None:
+        """Remove a letter for good. Raises what the box raises."""
+        self._box.delete(letter)
+        self._held.pop(letter.id, None)
+
+    def close(self) -> None:
+        """Make visible what is hidden by this walk, and by nobody else since."""
+        since = self._now() - _HIDDEN_SECONDS
+        self._box.put_back(
+            [letter for letter, received in self._held.values() if received >= since]
+        )
+
+    def _now(self) -> float:
+        return self._clock.now() if self._clock else 0.0
+
+
+def walk(
+    box: DeadLetterBox, clock: Clock | None = None
+) -> Generator[Letter, None, None]:
     """
     Every letter in the queue, once.
 
     SQS cannot peek: letters are received, and made visible again when the walk ends, also by an
     error or Ctrl-C. A letter deleted on the way stays deleted.
     """
-    held: dict[str, Letter] = {}
-    empty = 0
-    again = 0
-    try:
-        # A walk that takes longer than a letter stays hidden meets letters again: they prove
-        # nothing about the rest of the queue, until as many came again as there are.
-        while empty < _EMPTY_RECEIVES and again <= len(held):
-            found = box.receive()
-            # A letter's latest receipt handle is the one that counts.
-            new = [letter for letter in found if letter.id not in held]
-            held.update((letter.id, letter) for letter in found)
-            empty = 0 if found else empty + 1
-            again = 0 if new else again + len(found)
-            yield from new
-    finally:
-        box.put_back(held.values())
+    with closing(_Walk(box, clock)) as steps:
+        while not steps.is_over():
+            yield from steps.receive()
 
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Which letters are meant; an empty filter means all."""
+    """Which failures are meant; an empty filter means all."""
 
     codes: Collection[str] = ()
     images: Collection[str] = ()
     """Uris."""
     ids: Collection[str] = ()
+    kinds: Collection[str] = ()
+    prefix: str = ""
+    """Of the uri, where it begins with s3://, else of the key."""
+    since: str = ""
+    """ISO 8601, UTC: failed then or later."""
+    until: str = ""
+    """ISO 8601, UTC: failed then or earlier."""
+    attempts: int = 0
+    """Begun at least that often."""
 
     def matches(self, letter: Letter) -> bool:
         """Whether *letter* is meant."""
-        if self.codes and letter.letter.failure.code not in self.codes:
+        failure = letter.letter.failure
+        if (
+            (self.codes and failure.code not in self.codes)
+            or (self.kinds and failure.kind not in self.kinds)
+            or failure.attempts < self.attempts
+            or (self.since and failure.failed_at < self.since)
+            or (self.until and failure.failed_at > self.until)
+            or not self._has_prefix(letter.letter.image)
+        ):
             return False
         if not self.images and not self.ids:
             return True
         return letter.letter.image in self.images or letter.id in self.ids
 
+    def _has_prefix(self, image: str | None) -> bool:
+        if not self.prefix:
+            return True
+        if image is None:
+            return False
+        if self.prefix.startswith("s3://"):
+            return image.startswith(self.prefix)
+        return image.removeprefix("s3://").partition("/")[2].startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One failure."""
+
+    found: Letter
+    """The letter in hand, or one as the result tells of it, without a receipt handle."""
+    key: UploadKey | None
+    """The upload, where the letter is about exactly one."""
+    told: int
+    """How often it was replayed, by the letter itself."""
+    known: KnownUpload | None
+    """What the table knows of it, where it stands as FAILED."""
+    is_overtaken: bool = False
+    """Whether it was replayed already, and only this letter was left behind."""
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether it was received from the queue."""
+        return bool(self.found.receipt_handle)
+
+    @property
+    def code(self) -> str:
+        """The failure's."""
+        return self.found.letter.failure.code
+
+    @property
+    def replays(self) -> int:
+        """How often it was replayed before."""
+        return max(self.told, self.known.replays) if self.known else self.told
+
+
+def find(
+    box: DeadLetterBox,
+    book: FailureBook,
+    meant: LetterFilter,
+    *,
+    clock: Clock | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Letter]:
+    """
+    The failures that are *meant*, newest first, each once; nothing is changed.
+
+    The results are read first; then the queue is walked for letters that have none. *progress*
+    is called with how many were found so far.
+
+    Raises:
+        QueueUnavailable, ResultsUnavailable: SQS or DynamoDB refused or failed.
+    """
+    found: dict[UploadKey | str, Letter] = {
+        known.key: _letter_of(known)
+        for known in book.failures(since=meant.since, until=meant.until)
+    }
+    ids = {letter.id for letter in found.values()}
+    with closing(_Walk(box, clock)) as steps:
+        while not steps.is_over():
+            for entry in _entries(steps.receive(), book):
+                name = entry.known.key if entry.known else entry.found.id
+                if entry.found.id not in ids:
+                    found.setdefault(name, entry.found)
+            if progress is not None:
+                progress(len(found))
+    return sorted(
+        filter(meant.matches, found.values()),
+        key=lambda letter: letter.letter.failure.failed_at,
+        reverse=True,
+    )
+
+
+def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
+    """What received letters are, with what the table knows of them now."""
+    keys = {letter.id: _key_of(letter) for letter in letters}
+    wanted = [key for key in keys.values() if key is not None]
+    known_uploads = book.look_up(wanted) if wanted else {}
+    for letter in letters:
+        key = keys[letter.id]
+        known = known_uploads.get(key) if key else None
+        told = letter.letter.replays
+        if known is not None and _is_overtaken(letter, known):
+            yield Entry(letter, key, told, None, is_overtaken=True)
+        elif known is None or known.standing is not Standing.FAILED:
+            yield Entry(letter, key, told, None)
+        else:
+            # The table tells the failure; the letter may be a copy that SQS moved, without a code
+            said = _letter_of(known).letter
+            same = Letter(letter.id, letter.receipt_handle, said)
+            yield Entry(same, key, told, known)
+
+
+def _is_overtaken(letter: Letter, known: KnownUpload) -> bool:
+    """Whether the upload was replayed since this letter was written."""
+    if known.standing is Standing.REPLAYED:
+        return True
+    return (
+        known.standing is not Standing.OTHER
+        and known.replays > letter.letter.replays
+        and known.letter_id != letter.id
+    )
+
+
+def _key_of(letter: Letter) -> UploadKey | None:
+    """The upload that a letter is about; None where it is about several, or none."""
+    match read_body(letter.letter.body):
+        case (Upload() as upload,):
+            return (upload.uri, upload.version)
+        case _:
+            return None
+
+
+def _letter_of(known: KnownUpload) -> Letter:
+    """The letter of a FAILED result."""
+    assert known.letter is not None, "what failed has a letter"  # noqa: S101 - for mypy
+    return Letter(known.letter_id or known.key[1], "", known.letter)
+
+
+# ---- what is done about them
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once, and how fast."""
+
+    most: int | None = None
+    """Failures that are replayed or discarded at most; None for all."""
+    per_second: float = 0.0
+    """A true rate, evenly spaced; 0 for none."""
+    max_replays: int = MAX_REPLAYS
+    """What was replayed that often is skipped."""
+
 
 @dataclass(slots=True)
 class Report:
-    """What a replay did, or would do."""
+    """What was done, or would be."""
 
     dry_run: bool
     matched: int = 0
     done: int = 0
+    skipped: int = 0
+    """Replayed too often; they are still dead letters."""
+    would: int = 0
+    """What a run that is not dry would begin with."""
     by_code: Counter[str] = field(default_factory=Counter)
-    """Matched letters."""
+    """What matched."""
+    done_by_code: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
-    """What SQS said of letters that it did not take; they are still dead letters."""
+    """What AWS said of failures that were not dealt with; they are still dead letters."""
+    is_cut_short: bool = False
+    """Whether the time was over before everything was seen."""
 
     @property
     def left(self) -> int:
-        """Matched letters that are still dead letters."""
-        return self.matched - self.done
+        """What matched, was not skipped and is still as it was."""
+        return self.matched - self.done - self.skipped
 
     def document(self) -> dict[str, object]:
         """As `hangtag failures replay --json` prints it."""
         return {
             "matched": self.matched,
             "done": self.done,
-            "skipped": 0,
+            "skipped": self.skipped,
             "left": self.left,
             "dryRun": self.dry_run,
             "byCode": dict(sorted(self.by_code.items())),
         }
 
 
+Progress = Callable[[Report], None]
+
+
+class _InOtherHands(Exception):
+    """Somebody else is replaying or discarding it, or it stands otherwise by now."""
+
+
 def replay(
     box: DeadLetterBox,
+    book: FailureBook,
     meant: LetterFilter,
     *,
+    clock: Clock,
     dry_run: bool,
-    progress: Callable[[Report], None] | None = None,
+    limits: Limits | None = None,
+    deadline: Deadline | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """
-    Put the letters that are *meant* back on the upload queue.
+    Put the failures that are *meant* back on the upload queue.
 
-    Each is sent first and deleted after: a crash in between makes it twice, never none. A
-    letter that cannot be sent or deleted is left and does not stop the others. A dry run does
-    all but that. *progress* is called after each letter with the report so far.
+    Each is sent first, marked in the table then, and its letter deleted last: a crash in between
+    makes it twice, never none. One that cannot be sent or deleted is left and does not stop the
+    others. A dry run does all but that. *progress* is called after each with the report so far.
+    It ends in time before *deadline*.
 
     Raises:
-        QueueUnavailable: SQS does not hand out letters; what was not replayed is still a dead
-            letter.
+        QueueUnavailable, ResultsUnavailable: SQS does not hand out letters, or DynamoDB no
+            results; what was not replayed is still a dead letter.
+    """
+    limits = limits or Limits()
+
+    def act(entry: Entry, steps: _Walk) -> None:
+        if not entry.is_overtaken:
+            _send(entry, box, book, clock)
+        if entry.in_hand:
+            steps.delete(entry.found)
+
+    def settle(known: KnownUpload) -> None:
+        book.mark_replayed(known, at=to_timestamp(clock.now()))
+
+    doing = _Doing(act, settle)
+    rounds = _Round(
+        box,
+        book,
+        meant,
+        doing,
+        clock=clock,
+        limits=limits,
+        deadline=deadline,
+        progress=progress,
+    )
+    return rounds.run(dry_run=dry_run)
+
+
+def _send(entry: Entry, box: DeadLetterBox, book: FailureBook, clock: Clock) -> None:
+    """
+    Send, then mark.
+
+    Raises:
+        _InOtherHands: Nothing was sent.
+    """
+    known = entry.known
+    if known is None:
+        box.resend(entry.found, replays=entry.replays + 1)
+        return
+    if not book.reserve_replay(known, seconds=_HIDDEN_SECONDS):
+        now = book.look_up([known.key]).get(known.key)
+        if now is not None and now.standing is Standing.REPLAYED:
+            return  # by somebody else, a moment ago
+        raise _InOtherHands
+    try:
+        box.resend(entry.found, replays=entry.replays + 1)
+    except QueueUnavailable:
+        book.release_replay(known)
+        raise
+    book.mark_replayed(known, at=to_timestamp(clock.now()))
+
+
+def discard(
+    box: DeadLetterBox,
+    book: FailureBook,
+    meant: LetterFilter,
+    *,
+    clock: Clock,
+    dry_run: bool,
+    keep: Callable[[Letter], None],
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """
+    Remove the failures that are *meant*, each after *keep* has written it down for good.
+
+    Their uploads end as DISCARDED. Otherwise like `replay`.
+    """
+
+    def act(entry: Entry, steps: _Walk) -> None:
+        keep(entry.found)
+        at = to_timestamp(clock.now())
+        if entry.known and not book.discard(entry.known, at=at):
+            raise _InOtherHands
+        if entry.in_hand:
+            steps.delete(entry.found)
+
+    def settle(known: KnownUpload) -> None:
+        book.discard(known, at=to_timestamp(clock.now()))
+
+    doing = _Doing(act, settle)
+    limits = replace(limits or Limits(), max_replays=sys.maxsize)
+    rounds = _Round(
+        box,
+        book,
+        meant,
+        doing,
+        clock=clock,
+        limits=limits,
+        deadline=None,
+        progress=progress,
+    )
+    return rounds.run(dry_run=dry_run)
+
+
+def restore(
+    letters: Iterable[DeadLetter],
+    grave: DeadLetterQueue,
+    book: FailureBook,
+    *,
+    dry_run: bool,
+    progress: Progress | None = None,
+) -> Report:
+    """
+    Put discarded *letters* back into the dead-letter queue.
+
+    Skipped is what is no longer discarded: it has failed again, was replayed or tagged, or the
+    backup was restored before.
     """
     report = Report(dry_run=dry_run)
-    resent: set[tuple[str, int]] = set()
-    # Closed at once, also by Ctrl-C: the letters become visible before anybody is told.
-    with closing(walk(box)) as letters:
-        for letter in letters:
-            replays = letter.letter.replays
-            # What failed again at once is back before the walk ends; replaying it without end
-            # would be paid for without end.
-            back = all((name, replays) in resent for name in _uploads_in(letter))
-            if back or not meant.matches(letter):
-                continue
-            report.matched += 1
-            report.by_code[letter.letter.failure.code] += 1
-            if not dry_run:
-                resent.update((name, replays + 1) for name in _uploads_in(letter))
-                try:
-                    box.resend(letter, replays=replays + 1)
-                    box.delete(letter)
-                    report.done += 1
-                except QueueUnavailable as error:
-                    report.troubles.append(str(error))
-            if progress is not None:
-                progress(report)
+    for letter in letters:
+        report.matched += 1
+        report.by_code[letter.failure.code] += 1
+        key = _key_of(Letter("", "", letter))
+        try:
+            known = book.look_up([key]).get(key) if key else None
+            if known and known.standing in (
+                Standing.FAILED,
+                Standing.REPLAYED,
+                Standing.TAGGED,
+            ):
+                report.skipped += 1
+            elif dry_run:
+                report.would += 1
+            else:
+                letter_id = grave.bury(letter)
+                if known and known.standing is Standing.DISCARDED:
+                    book.restore(known, letter_id=letter_id)
+                report.done += 1
+                report.done_by_code[letter.failure.code] += 1
+        except (QueueUnavailable, ResultsUnavailable) as error:
+            report.troubles.append(str(error))
+        if progress is not None:
+            progress(report)
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """What is done about failures."""
+
+    act: Callable[[Entry, _Walk], None]
+    """About one; raises `_InOtherHands`, or what box and book raise."""
+    settle: Callable[[KnownUpload], None]
+    """About a result whose letter was dealt with as if it had none."""
+
+
+class _Round:
+    """One way through all failures that are meant: the letters first, then the results alone."""
+
+    def __init__(
+        self,
+        box: DeadLetterBox,
+        book: FailureBook,
+        meant: LetterFilter,
+        doing: _Doing,
+        *,
+        clock: Clock,
+        limits: Limits,
+        deadline: Deadline | None,
+        progress: Progress | None,
+    ) -> None:
+        self._box = box
+        self._book = book
+        self._meant = meant
+        self._doing = doing
+        self._clock = clock
+        self._limits = limits
+        self._deadline = deadline
+        self._progress = progress or (lambda _: None)
+        self._next_turn = 0.0
+        self._counted: set[str] = set()
+        self._met: set[UploadKey | str] = set()
+        """What has had its turn, or is left for good: by upload, and by the letter's id."""
+        self._sent: set[tuple[str, int]] = set()
+        self._acted: dict[UploadKey, int] = {}
+        """By upload, how often it had been replayed before this round dealt with it."""
+        self._alone: set[str] = set()
+        """Ids of letters that were dealt with as letters alone."""
+
+    def run(self, *, dry_run: bool) -> Report:
+        """Raises what the box raises when it receives, and the book when it is read."""
+        self.report = Report(dry_run=dry_run)
+        started = to_timestamp(self._clock.now())
+        # Closed at once, also by Ctrl-C: the letters become visible before anybody is told.
+        with closing(_Walk(self._box, self._clock)) as steps:
+            while not steps.is_over() and not self._is_late():
+                self._page(steps)
+            if not self._is_late():
+                self._results_alone(steps, started)
+        return self.report
+
+    def _page(self, steps: _Walk) -> None:
+        """The letters of one receive: no more than can be dealt with while they are hidden."""
+        received_at = self._clock.now()
+        letters = steps.receive(self._page_size())
+        for number, entry in enumerate(_entries(letters, self._book)):
+            if self._is_copy(entry):
+                self._tidy_up(entry, steps)
+                continue
+            if not self._is_due(entry):
+                continue
+            wait = self._wait()
+            if self._is_late(wait):
+                return
+            if self._clock.now() + wait > received_at + _HOLD_SECONDS:
+                # Others may have them meanwhile; this round meets them again.
+                steps.forget(letters[number:])
+                self._clock.sleep(wait)
+                return
+            self._deal_with(entry, steps, wait)
+
+    def _results_alone(self, steps: _Walk, started: str) -> None:
+        """What failed before this round and whose letter was not met."""
+        meant = self._meant
+        for known in self._book.failures(since=meant.since, until=meant.until):
+            letter = _letter_of(known)
+            if known.letter_id and known.letter_id in self._alone:
+                # Its event told no version, so that the letter did not tell the upload
+                self._doing.settle(known)
+                continue
+            if known.ended_at > started or {known.key, letter.id} & self._met:
+                continue
+            entry = Entry(letter, known.key, known.replays, known)
+            if not self._is_due(entry):
+                continue
+            wait = self._wait()
+            if self._is_late(wait):
+                return
+            self._deal_with(entry, steps, wait)
+
+    def _is_copy(self, entry: Entry) -> bool:
+        """Whether it is another letter of a failure that this round has dealt with."""
+        if entry.key is None or entry.key not in self._acted:
+            return False
+        return entry.told <= self._acted[entry.key]
+
+    def _tidy_up(self, entry: Entry, steps: _Walk) -> None:
+        """The second letter of the same failure goes the way of the first, uncounted."""
+        if not self.report.dry_run:
+            try:
+                copy = replace(entry, known=None, is_overtaken=True)
+                self._doing.act(copy, steps)
+            except QueueUnavailable as error:
+                self.report.troubles.append(str(error))
+
+    def _is_due(self, entry: Entry) -> bool:
+        """Whether a failure is meant, and to be dealt with; counts it, if it was not."""
+        report = self.report
+        letter = entry.found
+        if not self._meant.matches(letter):
+            return False
+        replays = letter.letter.replays
+        # What failed again at once is back before the round ends; replaying it without end
+        # would be paid for without end.
+        if all((name, replays) in self._sent for name in _uploads_in(letter)):
+            return False
+        if entry.known and entry.known.key in self._met:
+            return False  # another letter of the same failure
+        if letter.id not in self._counted:
+            self._counted.add(letter.id)
+            report.matched += 1
+            report.by_code[entry.code] += 1
+            if entry.replays >= self._limits.max_replays and not entry.is_overtaken:
+                report.skipped += 1
+                self._meet(entry)
+                self._progress(report)
+                return False
+        if self._limits.most is not None and report.would >= self._limits.most:
+            self._meet(entry)
+            self._progress(report)
+            return False
+        return True
+
+    def _deal_with(self, entry: Entry, steps: _Walk, wait: float) -> None:
+        report = self.report
+        report.would += 1
+        troubles = len(report.troubles)
+        self._meet(entry)
+        if not report.dry_run:
+            self._clock.sleep(wait)
+            self._next_turn = self._clock.now() + self._interval()
+            replays = entry.replays + 1
+            self._sent.update((name, replays) for name in _uploads_in(entry.found))
+            try:
+                self._doing.act(entry, steps)
+            except _InOtherHands:
+                report.troubles.append(
+                    "Somebody else is at some of them: try again in half a minute."
+                )
+            except (QueueUnavailable, ResultsUnavailable) as error:
+                report.troubles.append(str(error))
+            else:
+                report.done += 1
+                report.done_by_code[entry.code] += 1
+                if entry.known is None:
+                    self._alone.add(entry.found.id)
+        if entry.known and not report.troubles[troubles:]:
+            self._acted[entry.known.key] = entry.replays
+        self._progress(report)
+
+    def _meet(self, entry: Entry) -> None:
+        self._met.add(entry.found.id)
+        if entry.known:
+            self._met.add(entry.known.key)
+
+    def _interval(self) -> float:
+        rate = self._limits.per_second
+        return 1 / rate if rate > 0 else 0.0
+
+    def _page_size(self) -> int:
+        if self.report.dry_run or not self._limits.per_second:
+            return _PAGE
+        return max(1, min(_PAGE, int(self._limits.per_second * _PAGE_SECONDS)))
+
+    def _wait(self) -> float:
+        """Seconds until the next may be sent."""
+        if self.report.dry_run:
+            return 0.0
+        return max(0.0, self._next_turn - self._clock.now())
+
+    def _is_late(self, wait: float = 0.0) -> bool:
+        if self._deadline is None:
+            return False
+        late = self._deadline.seconds_left() < wait + _RESERVE_SECONDS
+        self.report.is_cut_short |= late
+        return late
 
 
 def _uploads_in(letter: Letter) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,8 @@ from hangtag.contract import (
     read_detection,
     read_language,
 )
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 PREFIX = "HANGTAG_"
 """Every variable's name is this and the setting's name in capitals."""
@@ -77,6 +79,16 @@ class TaggingSettings(BaseModel):
         return read_detection(value)
 
 
+class ReplaySettings(BaseModel):
+    """What ReplayFailures is told by its stack."""
+
+    model_config = ConfigDict(frozen=True)
+
+    results_table: str = Field(min_length=1)
+    upload_queue_url: str = Field(min_length=1)
+    dead_letter_queue_url: str = Field(min_length=1)
+
+
 @dataclass(frozen=True, slots=True)
 class AskSettings:
     """What `hangtag tag` needs: the API, and no AWS."""
@@ -107,13 +119,27 @@ def read_tagging_settings(environment: Mapping[str, str]) -> TaggingSettings:
     Raises:
         SettingsError: Names every variable that is missing or wrong.
     """
+    return _read(TaggingSettings, environment)
+
+
+def read_replay_settings(environment: Mapping[str, str]) -> ReplaySettings:
+    """
+    The settings of ReplayFailures.
+
+    Raises:
+        SettingsError: Names every variable that is missing or wrong.
+    """
+    return _read(ReplaySettings, environment)
+
+
+def _read(model: type[_Settings], environment: Mapping[str, str]) -> _Settings:
     values = {
         name: environment[variable_of(name)]
-        for name in TaggingSettings.model_fields
+        for name in model.model_fields
         if variable_of(name) in environment
     }
     try:
-        return TaggingSettings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         troubles = "; ".join(
             f"{variable_of(str(trouble['loc'][0]))}: {trouble['msg']}"

@@ -444,18 +444,20 @@ class Tagging:
             request_id=begun.batch.request_id,
         )
 
-        def write() -> None:
+        def write(letter_id: str) -> None:
             self._ports.results.store_failed(
                 upload,
                 claim,
                 failed_result(upload, letter.failure),
                 calls=begun.asking.calls,
                 unstored=unstored,
+                letter_id=letter_id,
+                request_id=letter.request_id,
             )
 
         try:
-            self._ports.dead_letters.bury(letter)
-            self._patiently(begun.batch, write)
+            letter_id = self._ports.dead_letters.bury(letter)
+            self._patiently(begun.batch, lambda: write(letter_id))
         except ClaimLost:
             return self._hand_back(upload, BUSY, _TAKEN_OVER, 1.0)
         except HangtagError as trouble:

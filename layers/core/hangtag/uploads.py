@@ -36,12 +36,15 @@ class SkipReason(StrEnum):
     """A copy of what has failed since it was sent; its dead letter tells of it."""
     SUPERSEDED = "SUPERSEDED"
     """A newer version of the same key has ended already."""
+    DISCARDED = "DISCARDED"
+    """It failed, and an operator has discarded its dead letter."""
 
 
 ENDING_REASONS = (
     SkipReason.FOLDER_MARKER,
     SkipReason.OBJECT_GONE,
     SkipReason.SUPERSEDED,
+    SkipReason.DISCARDED,
 )
 """Why uploads end as skipped. The other reasons are of records that brought no new upload."""
 

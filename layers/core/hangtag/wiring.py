@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -31,8 +31,11 @@ from hangtag.asking import Timing
 from hangtag.backfill import Order, Sources
 from hangtag.breaker import Breaker, Switch
 from hangtag.metering import MeteringJournal
+from hangtag.orders import ReplayOrder
 from hangtag.pipeline import Pipeline
-from hangtag.settings import TaggingSettings
+from hangtag.ports import Clock, DeadLetterBox, Deadline, FailureBook
+from hangtag.replay import Report, replay
+from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
 
 if TYPE_CHECKING:
@@ -112,6 +115,45 @@ def tagging_pipeline(
     )
 
 
+class Replayer:
+    """What carries out orders of ReplayFailures."""
+
+    def __init__(self, box: DeadLetterBox, book: FailureBook, clock: Clock) -> None:
+        self._box = box
+        self._book = book
+        self._clock = clock
+
+    def replay(self, order: ReplayOrder, deadline: Deadline) -> Report:
+        """See `hangtag.replay.replay`: the same that the operators' command does."""
+        return replay(
+            self._box,
+            self._book,
+            order.meant(),
+            clock=self._clock,
+            dry_run=order.dryRun,
+            limits=order.limits(),
+            deadline=deadline,
+        )
+
+
+def failure_replayer(settings: ReplaySettings) -> Replayer:
+    """The replayer of ReplayFailures, on AWS."""
+    session = boto3.Session()
+    config = client_config(read_seconds=5.0)
+    clock = SystemClock()
+    return Replayer(
+        SqsDeadLetterBox(
+            session.client("sqs", config=config),
+            dead_letter_queue_url=settings.dead_letter_queue_url,
+            upload_queue_url=settings.upload_queue_url,
+        ),
+        DynamoDBResults(
+            session.client("dynamodb", config=config), settings.results_table, clock
+        ),
+        clock,
+    )
+
+
 def client_config(
     *,
     connections: int = 10,
@@ -187,6 +229,26 @@ class OperatorAws:
             ),
             SystemClock(),
         )
+
+    def objects(self) -> S3Client:
+        """For looking at what an upload's object is now."""
+        return self._session.client(
+            "s3", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
+    def functions(self) -> LambdaClient:
+        """For finding a function's log."""
+        return self._functions()
+
+    def logs(self) -> Any:  # noqa: ANN401 - its types are not installed
+        """For reading a function's log."""
+        return self._session.client(
+            "logs", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
+    def dead_letter_queue(self, url: str) -> SqsDeadLetterQueue:
+        """Where letters are put back."""
+        return SqsDeadLetterQueue(self.queues(), url)
 
     def dead_letter_box(
         self, *, dead_letter_queue_url: str, upload_queue_url: str

@@ -3,7 +3,7 @@ The results, in DynamoDB: one item per object version.
 
     uri             partition key, s3://bucket/key
     version         sort key, see `Upload.version`
-    state           CLAIMED, WAITING (for a retry), SKIPPED, FAILED or DONE
+    state           CLAIMED, WAITING (for a retry), SKIPPED, FAILED, DISCARDED or DONE
     claimedUntil    epoch milliseconds; the lease of a CLAIMED item
     claimToken      of the claim that was made last
     sequencer       of the last event that had one
@@ -18,22 +18,33 @@ The results, in DynamoDB: one item per object version.
     result          the TAGGED result, from the moment it is stored
     failed          the FAILED result, until the upload is tagged after all
     notification    with `failed`: what a replay sends, should the dead letter have expired
+    letterId        with `failed`: of the dead letter, as SQS calls it
+    requestId       with `failed`: of the invocation that buried it
+    replayingUntil  epoch milliseconds; until then a FAILED item is in one operator's hands
+    replayedAt      when a FAILED item was put on the upload queue again; until its next end
+    discardedAt     when an operator discarded it; only of a DISCARDED item
     order           see `Upload.order`; only once the version has ended: the index `newest`
     statusShard     e.g. TAGGED#3 or OBJECT_GONE#3; with `endedAt` (ISO 8601) the index `ended`
+
+What was FAILED and is being tried again keeps its `statusShard` and `failed` until it ends anew;
+only a mark of ours moves it from FAILED#n to REPLAYED#n or DISCARDED#n, and leaves `endedAt`, which
+tells one failure from the next.
 """
 
 from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
+from hangtag.dead_letters import letter_of_result
 from hangtag.failures import ResultsUnavailable, ResultTooLarge
 from hangtag.ports import (
     Busy,
@@ -43,6 +54,9 @@ from hangtag.ports import (
     ClaimLost,
     Clock,
     Done,
+    KnownUpload,
+    Standing,
+    UploadKey,
 )
 from hangtag.results import Document, to_timestamp
 from hangtag.uploads import SkipReason, Upload
@@ -53,6 +67,8 @@ if TYPE_CHECKING:
 
     # The library's own type is a union of twenty shapes; items are dicts of tagged values here.
     Item = dict[str, Any]
+
+_KEYS = 100  # DynamoDB's limit of keys in a call
 
 SHARDS: Final = 8
 """
@@ -71,11 +87,21 @@ _CLAIMABLE = (
 # An order to tag again that is new to the item is looked at with the item at hand
 _CLAIMABLE_AGAIN = _CLAIMABLE.replace(" OR (", " OR (again = :again AND ", 1)
 _HOLDS = "claimToken = :token"
+_MARKS = ("replayingUntil", "replayedAt", "discardedAt")
+_LETTER = ("letterId", "requestId", *_MARKS)
+_OF_A_FAILURE = (
+    "uri, version, #state, replays, failed, notification, letterId, requestId, endedAt, "
+    "replayedAt"
+)
+_STANDS_FAILED = (
+    "#state = :failed AND endedAt = :ended AND attribute_not_exists(replayedAt)"
+)
+_NOT_RESERVED = "(attribute_not_exists(replayingUntil) OR replayingUntil < :now)"
 _CALLS = "calls:"
 
 
 class DynamoDBResults:
-    """`ResultStore` on DynamoDB, and what the operator's command reads of it."""
+    """`ResultStore` and `FailureBook` on DynamoDB, and what else operators read of it."""
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
         self._client = client
@@ -146,7 +172,7 @@ class DynamoDBResults:
             return Busy((int(old["claimedUntil"]) - now) / 1000)
         is_replay = values[":replays"] > int(old["replays"])
         if (
-            old["state"] == "FAILED"
+            old["state"] in ("FAILED", "DISCARDED")
             and not is_replay
             and not is_ordered
             and sent_at is not None
@@ -259,7 +285,7 @@ class DynamoDBResults:
             change.set("attempts", claim.attempt - 1)
             change.count(claim, {})
             change.keep_excuse(claim)
-            change.remove("claimedUntil", "failed", "notification", "#order")
+            change.remove("claimedUntil", "failed", "notification", "#order", *_LETTER)
             self._end(upload, claim, change, doing="skipping")
             return
         change.set("attempts", 0)
@@ -285,7 +311,7 @@ class DynamoDBResults:
         change.set("statusShard", status_shard("TAGGED", upload))
         change.set("endedAt", result["taggedAt"])
         change.count(claim, calls)
-        change.remove("failed", "notification", "skipped", *_RENEWAL)
+        change.remove("failed", "notification", "skipped", *_RENEWAL, *_LETTER)
         try:
             self._end(upload, claim, change, doing="storing the result of")
         except RecursionError as error:
@@ -309,9 +335,13 @@ class DynamoDBResults:
         *,
         calls: Calls,
         unstored: bool,
+        letter_id: str = "",
+        request_id: str = "",
     ) -> None:
         change = _Change()
         change.set("#state", "FAILED")
+        change.set("letterId", letter_id)
+        change.set("requestId", request_id)
         change.set("failed", result)
         change.set("notification", upload.notification())
         change.set("#order", upload.order)
@@ -319,7 +349,7 @@ class DynamoDBResults:
         change.set("endedAt", result["failure"]["failedAt"])
         change.count(claim, calls)
         change.excuse(claim, calls, unstored=unstored)
-        change.remove("claimedUntil", "skipped")
+        change.remove("claimedUntil", "skipped", *_MARKS)
         self._end(upload, claim, change, doing="storing the failure of")
 
     def _end(
@@ -385,6 +415,9 @@ class DynamoDBResults:
         document = from_items(item)
         # An upload whose announcement failed for good has both.
         shown: Document | None = document.get("failed") or document.get("result")
+        if shown is not None and "discardedAt" in document:
+            told = {**shown["failure"], "discardedAt": document["discardedAt"]}
+            return {**shown, "failure": told}
         return shown
 
     def tagged(self, uploads: Sequence[Upload]) -> set[tuple[str, str]]:
@@ -440,6 +473,150 @@ class DynamoDBResults:
                 )
                 count += sum(page["Count"] for page in pages)
         return count
+
+    # ---- for operators of dead letters
+
+    def failures(self, *, since: str = "", until: str = "") -> Iterator[KnownUpload]:
+        for shard in range(SHARDS):
+            with translated(ResultsUnavailable, "listing what failed"):
+                pages = iter(
+                    self._client.get_paginator("query").paginate(
+                        TableName=self._table,
+                        IndexName=ENDED_INDEX,
+                        KeyConditionExpression=(
+                            "statusShard = :shard AND endedAt BETWEEN :since AND :until"
+                        ),
+                        ExpressionAttributeValues={
+                            ":shard": {"S": f"FAILED#{shard}"},
+                            ":since": {"S": since or "0"},
+                            ":until": {"S": until or "~"},  # sorts after every date
+                        },
+                        PaginationConfig={"PageSize": _KEYS},
+                        ScanIndexForward=False,
+                    )
+                )
+            while True:
+                with translated(ResultsUnavailable, "listing what failed"):
+                    page = next(pages, None)
+                if page is None:
+                    break
+                keys = [(one["uri"]["S"], one["version"]["S"]) for one in page["Items"]]
+                found = self.look_up(keys)
+                for key in keys:
+                    known = found.get(key)
+                    if known is not None and known.standing is Standing.FAILED:
+                        yield known
+
+    def look_up(self, keys: Iterable[UploadKey]) -> Mapping[UploadKey, KnownUpload]:
+        found: dict[UploadKey, KnownUpload] = {}
+        left = iter(dict.fromkeys(keys))
+        while some := list(islice(left, _KEYS)):
+            asked: Any = [{"uri": {"S": u}, "version": {"S": v}} for u, v in some]
+            pause = 0.05
+            while asked:
+                with translated(ResultsUnavailable, "looking uploads up"):
+                    answer = self._client.batch_get_item(
+                        RequestItems={
+                            self._table: {
+                                "Keys": asked,
+                                "ConsistentRead": True,
+                                "ProjectionExpression": _OF_A_FAILURE,
+                                "ExpressionAttributeNames": {"#state": "state"},
+                            }
+                        }
+                    )
+                for item in answer["Responses"].get(self._table, []):
+                    known = _known_upload(from_items(item))
+                    found[known.key] = known
+                # DynamoDB answers with what fits into 16 MB, or into its capacity
+                left_over: Any = answer.get("UnprocessedKeys") or {}
+                asked = left_over.get(self._table, {}).get("Keys")
+                if asked:
+                    self._clock.sleep(pause)
+                    pause = min(2 * pause, 2.0)
+        return found
+
+    def reserve_replay(self, known: KnownUpload, *, seconds: float) -> bool:
+        now = self._milliseconds()
+        return self._mark(
+            known,
+            "SET replayingUntil = :until",
+            f"{_STANDS_FAILED} AND {_NOT_RESERVED}",
+            {":failed": "FAILED", ":now": now, ":until": now + int(seconds * 1000)},
+        )
+
+    def release_replay(self, known: KnownUpload) -> bool:
+        return self._mark(
+            known, "REMOVE replayingUntil", _STANDS_FAILED, {":failed": "FAILED"}
+        )
+
+    def mark_replayed(self, known: KnownUpload, *, at: str) -> bool:
+        return self._mark(
+            known,
+            "SET replayedAt = :at, statusShard = :shard REMOVE replayingUntil",
+            _STANDS_FAILED,
+            {
+                ":failed": "FAILED",
+                ":at": at,
+                ":shard": _shard("REPLAYED", known.key),
+            },
+        )
+
+    def discard(self, known: KnownUpload, *, at: str) -> bool:
+        return self._mark(
+            known,
+            "SET #state = :discarded, discardedAt = :at, statusShard = :shard",
+            f"{_STANDS_FAILED} AND {_NOT_RESERVED}",
+            {
+                ":failed": "FAILED",
+                ":discarded": "DISCARDED",
+                ":now": self._milliseconds(),
+                ":at": at,
+                ":shard": _shard(SkipReason.DISCARDED, known.key),
+            },
+        )
+
+    def restore(self, known: KnownUpload, *, letter_id: str) -> bool:
+        return self._mark(
+            known,
+            "SET #state = :failed, letterId = :letter, statusShard = :shard "
+            "REMOVE discardedAt, replayingUntil",
+            "#state = :discarded AND endedAt = :ended",
+            {
+                ":failed": "FAILED",
+                ":discarded": "DISCARDED",
+                ":letter": letter_id,
+                ":shard": _shard("FAILED", known.key),
+            },
+        )
+
+    def _mark(
+        self,
+        known: KnownUpload,
+        expression: str,
+        condition: str,
+        values: Mapping[str, Any],
+    ) -> bool:
+        """Change what still stands as it was read; whether it did."""
+        uri, version = known.key
+        try:
+            with translated(ResultsUnavailable, f"marking the failure of {uri}"):
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"uri": {"S": uri}, "version": {"S": version}},
+                    UpdateExpression=expression,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#state": "state"},
+                    ExpressionAttributeValues={
+                        name: to_attribute(value)
+                        for name, value in {**values, ":ended": known.ended_at}.items()
+                    },
+                )
+        except ResultsUnavailable as error:
+            if item_of_failed_condition(error) is None:
+                raise
+            return False
+        return True
 
     # ---- inside
 
@@ -538,8 +715,33 @@ _RENEWAL = ("excuse", "renewed")
 
 def status_shard(status: str, upload: Upload) -> str:
     """The partition of the index `ended` in which an upload of that status stands."""
-    number = zlib.crc32(f"{upload.uri} {upload.version}".encode()) % SHARDS
+    return _shard(status, (upload.uri, upload.version))
+
+
+def _shard(status: str, key: UploadKey) -> str:
+    number = zlib.crc32(" ".join(key).encode()) % SHARDS
     return f"{status}#{number}"
+
+
+def _known_upload(item: Document) -> KnownUpload:
+    """An item as operators of dead letters see it."""
+    key = (item["uri"], item["version"])
+    replays = int(item.get("replays", 0))
+    if item.get("state") not in ("FAILED", "DISCARDED"):
+        done = item.get("state") == "DONE"
+        return KnownUpload(key, Standing.TAGGED if done else Standing.OTHER, replays)
+    standing = Standing(item["state"])
+    if "replayedAt" in item:
+        standing = Standing.REPLAYED
+    letter = letter_of_result(
+        item["failed"],
+        body=item["notification"],
+        replays=replays,
+        request_id=item.get("requestId", ""),
+    )
+    return KnownUpload(
+        key, standing, replays, item["endedAt"], item.get("letterId", ""), letter
+    )
 
 
 # DynamoDB's numbers: 38 significant digits, magnitudes from 1e-130 to 9.99…e125

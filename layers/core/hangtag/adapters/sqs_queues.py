@@ -51,13 +51,14 @@ class SqsDeadLetterQueue:
         self._client = client
         self._queue_url = queue_url
 
-    def bury(self, letter: DeadLetter) -> None:
+    def bury(self, letter: DeadLetter) -> str:
         with translated(QueueUnavailable, "sending to the dead-letter queue"):
-            self._client.send_message(
+            sent = self._client.send_message(
                 QueueUrl=self._queue_url,
                 MessageBody=letter.body,
                 MessageAttributes=_text_attributes(letter.attributes()),
             )
+        return sent["MessageId"]
 
 
 class SqsDeadLetterBox:
@@ -70,11 +71,11 @@ class SqsDeadLetterBox:
         self._dead_letter_queue_url = dead_letter_queue_url
         self._upload_queue_url = upload_queue_url
 
-    def receive(self) -> Sequence[Letter]:
+    def receive(self, most: int = _BATCH) -> Sequence[Letter]:
         with translated(QueueUnavailable, "reading the dead-letter queue"):
             answer = self._client.receive_message(
                 QueueUrl=self._dead_letter_queue_url,
-                MaxNumberOfMessages=_BATCH,
+                MaxNumberOfMessages=min(most, _BATCH),
                 MessageAttributeNames=["All"],
                 MessageSystemAttributeNames=["SentTimestamp"],
                 VisibilityTimeout=_HIDDEN_SECONDS,

@@ -1,0 +1,65 @@
+"""The order that ReplayFailures takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from hangtag.failures import Kind
+from hangtag.replay import LetterFilter, Limits
+
+_Code = Annotated[str, StringConstraints(min_length=1)]
+
+
+class OrderError(ValueError):
+    """An order that is not understood, so that nothing is done; the message names what is wrong."""
+
+
+class ReplayOrder(BaseModel):
+    """Which failures are replayed, how many and how fast; without `dryRun: false`, none."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
+
+    codes: list[_Code] = []
+    """Error codes, as text; empty means all."""
+    kinds: list[Kind] = []
+    """Empty means all."""
+    prefix: str = ""
+    """Of the key; of the uri, where it begins with s3://."""
+    max: int | None = Field(default=None, ge=0)
+    """At most that many; None means all."""
+    ratePerSecond: float | None = Field(default=None, ge=0)  # noqa: N815 - the order's own name
+    """At most that many a second, evenly spaced; None or 0 means as fast as it goes."""
+    dryRun: bool = True  # noqa: N815 - the order's own name
+    """Only say what would be done."""
+
+    def meant(self) -> LetterFilter:
+        """The failures that are meant."""
+        return LetterFilter(codes=self.codes, kinds=self.kinds, prefix=self.prefix)
+
+    def limits(self) -> Limits:
+        """How much at once, and how fast."""
+        return Limits(self.max, self.ratePerSecond or 0.0)
+
+
+def read_order(event: object) -> ReplayOrder:
+    """
+    The order in a Lambda event.
+
+    Raises:
+        OrderError: It is none: names every field that is wrong or unknown.
+    """
+    try:
+        return ReplayOrder.model_validate(event)
+    except ValidationError as error:
+        troubles = "; ".join(
+            f"{'.'.join(map(str, trouble['loc'])) or 'the event'}: {trouble['msg']}"
+            for trouble in error.errors(include_url=False)
+        )
+        fields = ", ".join(ReplayOrder.model_fields)
+        raise OrderError(
+            f"nothing was replayed, the order is wrong: {troubles} (it may have: {fields})"
+        ) from error

@@ -1,0 +1,183 @@
+"""ReplayFailures as Lambda runs it, beside the command `hangtag`, on AWS in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+from moto import mock_aws
+
+from functions.replay_failures.handler import lambda_handler, replayer
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
+from hangtag.adapters.system_clock import SystemClock
+from hangtag.orders import OrderError
+from hangtag.ports import Claim
+from hangtag_cli.main import cli
+from tests.builders import a_dead_letter, a_failed_result, an_upload
+from tests.contract.aws_parts import create_queue, create_table
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@dataclass(slots=True)
+class Context:
+    """What Lambda tells the function of its run."""
+
+    aws_request_id: str = "request-1"
+    function_name: str = "ReplayFailures"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:x"
+    milliseconds_left: int = 300_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda stops the function."""
+        return self.milliseconds_left
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The stack's queues and table."""
+
+    uploads: str
+    dead_letters: str
+    table: str
+
+    def fail(self, key: str, *, code: str, with_letter: bool = True) -> None:
+        """An upload fails, as TagUploads leaves it."""
+        upload = an_upload(key)
+        letter_id = "expired"
+        if with_letter:
+            queue = SqsDeadLetterQueue(boto3.client("sqs"), self.dead_letters)
+            letter_id = queue.bury(a_dead_letter(upload, code=code))
+        results = DynamoDBResults(boto3.client("dynamodb"), self.table, SystemClock())
+        claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
+        assert isinstance(claim, Claim)
+        results.store_failed(
+            upload,
+            claim,
+            a_failed_result(upload, code),
+            calls={},
+            unstored=False,
+            letter_id=letter_id,
+        )
+
+    def waiting(self, url: str) -> int:
+        """Messages that others can see."""
+        counts = boto3.client("sqs").get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+        )["Attributes"]
+        return int(counts["ApproximateNumberOfMessages"])
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """What of a stack the function and the command need."""
+    with mock_aws():
+        made = Stack(
+            create_queue("UploadQueue"), create_queue("DeadLetterQueue"), create_table()
+        )
+        monkeypatch.setenv("HANGTAG_UPLOAD_QUEUE_URL", made.uploads)
+        monkeypatch.setenv("HANGTAG_DEAD_LETTER_QUEUE_URL", made.dead_letters)
+        monkeypatch.setenv("HANGTAG_RESULTS_TABLE", made.table)
+        template = {
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+            "Outputs": {
+                "UploadQueueUrl": {"Value": made.uploads},
+                "DeadLetterQueueUrl": {"Value": made.dead_letters},
+                "ResultsTableName": {"Value": made.table},
+            },
+        }
+        boto3.client("cloudformation").create_stack(
+            StackName="hangtag", TemplateBody=json.dumps(template)
+        )
+        replayer.cache_clear()
+        yield made
+        replayer.cache_clear()
+
+
+def order(event: Any, **context: Any) -> dict[str, object]:  # noqa: ANN401 - whatever is sent
+    """What the function answers."""
+    return lambda_handler(event, cast("LambdaContext", Context(**context)))
+
+
+def hangtag(*arguments: str) -> Result:
+    """Run the command in this process."""
+    return CliRunner(mix_stderr=False).invoke(cli, arguments)
+
+
+def fill(stack: Stack) -> None:
+    """Failures of all sorts: with a letter, without, and a letter alone."""
+    stack.fail("summer/a.png", code="803")
+    stack.fail("summer/b.png", code="807")
+    stack.fail("winter/c.png", code="803")
+    stack.fail("summer/expired.png", code="803", with_letter=False)
+    boto3.client("sqs").send_message(
+        QueueUrl=stack.dead_letters,
+        MessageBody=an_upload("summer/moved.png").notification(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "arguments", "matched"),
+    [
+        ({}, [], 5),
+        ({"codes": ["803"]}, ["--code", "803"], 3),
+        ({"kinds": ["uncoded"]}, ["--kind", "uncoded"], 1),
+        (
+            {"codes": ["803", "807"], "prefix": "summer/"},
+            ["--code", "803", "--code", "807", "--prefix", "summer/"],
+            3,
+        ),
+        ({"max": 2}, ["--max", "2"], 5),
+        ({"codes": ["999"]}, ["--code", "999"], 0),
+    ],
+)
+def test_the_function_answers_what_the_command_prints(
+    stack: Stack, event: dict[str, Any], arguments: list[str], matched: int
+) -> None:
+    """On the same failures; and does what it has said."""
+    fill(stack)
+
+    printed = json.loads(hangtag("--json", "failures", "replay", *arguments).stdout)
+    rehearsed = order(event)
+    untouched = (stack.waiting(stack.dead_letters), stack.waiting(stack.uploads))
+    replayed = order({**event, "dryRun": False})
+
+    begun = min(matched, event.get("max", matched))
+    assert printed["matched"] == matched
+    assert rehearsed == printed
+    assert untouched == (4, 0)
+    assert replayed == {
+        **printed,
+        "dryRun": False,
+        "done": begun,
+        "left": matched - begun,
+    }
+    assert stack.waiting(stack.uploads) == begun
+
+
+def test_an_order_that_is_not_understood_does_nothing(stack: Stack) -> None:
+    """Lambda shows the message to whoever gave it."""
+    fill(stack)
+
+    with pytest.raises(OrderError, match=r"nothing was replayed.*dry_run"):
+        order({"dry_run": False})
+
+    assert stack.waiting(stack.uploads) == 0
+
+
+def test_a_function_without_time_left_replays_nothing(stack: Stack) -> None:
+    """It ends before Lambda ends it, and hides no letter."""
+    fill(stack)
+
+    answered = order({"dryRun": False}, milliseconds_left=5_000)
+
+    assert (answered["done"], answered["matched"]) == (0, 0)
+    assert stack.waiting(stack.dead_letters) == 4
