@@ -37,7 +37,7 @@ from hangtag.failures import (
     ResultsUnavailable,
     leaves,
 )
-from hangtag.ports import Claim
+from hangtag.ports import Claim, KnownUpload, Standing
 from hangtag.results import announcement_of
 from hangtag.uploads import SkipReason
 from tests.builders import (
@@ -151,6 +151,8 @@ def skip(store: DynamoDBResults, claim: Claim | None) -> None:
     store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=claim, at=NOON)
 
 
+KNOWN = KnownUpload((URI, "version:1"), Standing.FAILED, 0, NOON)
+
 CALLS = [
     Call(
         "s3",
@@ -204,6 +206,13 @@ CALLS = [
     dynamodb("query", lambda store: store.is_superseded(an_upload())),
     dynamodb("query", lambda store: store.newest(URI)),
     dynamodb("query", lambda store: store.count_ended("TAGGED", since="2026")),
+    dynamodb("query", lambda store: list(store.failures())),
+    dynamodb("batch_get_item", lambda store: store.look_up([KNOWN.key])),
+    dynamodb("update_item", lambda store: store.reserve_replay(KNOWN, seconds=1)),
+    dynamodb("update_item", lambda store: store.release_replay(KNOWN)),
+    dynamodb("update_item", lambda store: store.mark_replayed(KNOWN, at=NOON)),
+    dynamodb("update_item", lambda store: store.discard(KNOWN, at=NOON)),
+    dynamodb("update_item", lambda store: store.restore(KNOWN, letter_id="letter-2")),
     breaker("get_item", lambda store: store.read()),
     breaker("update_item", lambda store: store.count_failure("609", "wrong key")),
     breaker("update_item", lambda store: store.open(at=NOON)),

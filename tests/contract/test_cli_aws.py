@@ -273,7 +273,7 @@ def test_the_result_of_a_failed_upload_is_shown_too(stack: InMemory) -> None:
 
     assert for_programs.exit_code == 0
     assert json.loads(for_programs.stdout)["failure"]["code"] == "807"
-    assert "Upload a larger picture." in for_people.stdout
+    assert "uploader" in for_people.stdout
 
 
 def test_where_there_is_no_result_nothing_is_printed(stack: InMemory) -> None:
@@ -443,7 +443,7 @@ def test_failures_are_listed_by_filters_and_up_to_a_limit(stack: InMemory) -> No
     assert listed("--since", "2026-11-23") == listed("--attempts", "2") == []
     assert len(listed("--until", "2026-11-23", "--limit", "2")) == 2
     assert "... and 2 older ones" in for_people.stdout
-    assert "Upload a larger picture." in for_people.stdout
+    assert "uploader" in for_people.stdout
 
 
 def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:

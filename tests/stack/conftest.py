@@ -17,8 +17,12 @@ PARAMETERS = {
     "FunctionTimeout": "10",
     "VisibilityTimeout": "12",
     "MaxConcurrency": "2",
+    "AutoReplaySchedule": '"rate(7 days)"',  # quoted for sam, which splits at spaces
 }
-"""Small, so that a test of a retry takes seconds, and two processors are enough."""
+"""
+Small, so that a test of a retry takes seconds, and two processors are enough. The schedule is there
+to be deployed; no test waits for it.
+"""
 
 
 @pytest.fixture(scope="session")

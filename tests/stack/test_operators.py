@@ -109,6 +109,22 @@ def test_operators_see_give_up_bring_back_and_replay_failures(
         assert codes == [806, None]
 
 
+def test_a_schedule_that_is_asked_for_orders_replays(stack: WatchedStack) -> None:
+    """It is deployed with its role, and its order is one that the function takes."""
+    schedules = stack.client("scheduler")
+    [found] = [
+        one
+        for one in schedules.list_schedules()["Schedules"]
+        if "AutoReplay" in one["Name"]
+    ]
+    target = schedules.get_schedule(Name=found["Name"])["Target"]
+
+    answer = ordered(stack, {**json.loads(target["Input"]), "dryRun": True})
+
+    assert stack.outputs["ReplayFailuresFunctionName"] in target["Arn"]
+    assert answer["dryRun"] is True
+
+
 def remove_letter(stack: WatchedStack, uri: str) -> None:
     """As if it had expired: received and deleted, while all others become visible again."""
     sqs, url = stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]

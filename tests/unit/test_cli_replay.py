@@ -214,6 +214,59 @@ def test_what_fails_again_at_once_is_not_replayed_again() -> None:
     assert [letter.letter.replays for letter in box.visible] == [1, 1]
 
 
+def test_what_was_replayed_too_often_is_skipped_and_said() -> None:
+    """A person has to look at it; the exit status says that it is still there."""
+    often = dataclasses.replace(a_dead_letter(), replays=5)
+    box = FakeDeadLetterBox(a_letter("often", often), *letters("803"))
+
+    shown = replay(box, "--yes")
+    insisted = replay(box, "--yes", "--max-replays", "6")
+
+    report = json.loads(shown.stdout)
+    assert (shown.exit_code, report["done"], report["skipped"], report["left"]) == (
+        1,
+        1,
+        1,
+        0,
+    )
+    assert "1 letter skipped" in shown.stderr
+    assert (insisted.exit_code, json.loads(insisted.stdout)["done"]) == (0, 1)
+
+
+def test_at_most_so_many_are_replayed_and_the_dry_run_says_so() -> None:
+    """What is beyond is left, and counted."""
+    box = FakeDeadLetterBox(*letters("803", "803", "803"))
+
+    rehearsed = replay(box, "--max", "2")
+    shown = replay(box, "--max", "2", "--yes")
+
+    assert "2 letters would be replayed. 1 letter would be left." in rehearsed.stderr
+    report = json.loads(shown.stdout)
+    assert (report["matched"], report["done"], report["left"]) == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--rate", "0"],
+        ["--rate", "-1"],
+        ["--max", "-1"],
+        ["--kind", "later"],
+        ["--to", "my-queue"],
+        ["--to", "https://sqs.eu-west-1.amazonaws.com/"],
+        ["--since", "yesterday"],
+    ],
+)
+def test_wrong_limits_are_wrong_usage(arguments: list[str]) -> None:
+    """And nothing is replayed."""
+    box = FakeDeadLetterBox(*letters("803"))
+
+    shown = replay(box, "--yes", *arguments)
+
+    assert shown.exit_code == 2
+    assert box.resent == []
+
+
 def test_ctrl_c_says_what_was_done_and_leaves_the_others_visible() -> None:
     """Who interrupts wants to know where they stand."""
     box = InterruptedBox(*letters("803", "807", "803"))

@@ -740,3 +740,28 @@ def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
 
     assert left | kept == {an_upload(key).uri for key in keys}
     assert find(shop.box, shop.book, ALL) == []
+
+
+def test_an_upload_whose_letter_does_not_tell_its_version_is_sent_once() -> None:
+    """The table knows it by what the object told; the letter's id says that they are the same."""
+    shop = Shop()
+    event = an_upload(version_id=None, etag=None, sequencer=None)
+    upload = event.identified_as(version_id="version-9", etag="etag-9", size=9)
+    claim = shop.book.claim(upload, replays=0, sent_at=None, lease_seconds=60)
+    assert isinstance(claim, Claim)
+    shop.book.store_failed(
+        upload,
+        claim,
+        a_failed_result(upload),
+        calls={},
+        unstored=False,
+        letter_id="letter-1",
+    )
+    shop.box.visible.append(a_letter("letter-1", a_dead_letter(event)))
+
+    found = find(shop.box, shop.book, ALL)
+    first, second = shop.replay(), shop.replay()
+
+    assert [letter.id for letter in found] == ["letter-1"]
+    assert (first.matched, first.done, second.matched) == (1, 1, 0)
+    assert len(shop.box.resent) == 1
