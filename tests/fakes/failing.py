@@ -62,9 +62,13 @@ class Killer:
     hard: bool
     has_killed: bool = False
 
-    def watching(self, port: Any) -> Any:  # noqa: ANN401 - any port
-        """The same port, to be used by the one who is to be killed."""
-        return _Watched(port, self)
+    def watching(self, port: Any, name: str = "") -> Any:  # noqa: ANN401 - any port
+        """
+        The same port, to be used by the one who is to be killed.
+
+        With a *name* its methods are called `name.method`, where several ports have one alike.
+        """
+        return _Watched(port, self, name + "." if name else "")
 
     def _do(self, name: str, do: Callable[[], object]) -> object:
         if self.has_killed and self.hard:
@@ -81,14 +85,17 @@ class Killer:
 
 
 class _Watched:
-    def __init__(self, port: object, killer: Killer) -> None:
+    def __init__(self, port: object, killer: Killer, prefix: str) -> None:
         self._port = port
         self._killer = killer
+        self._prefix = prefix
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method = getattr(self._port, name)
 
         def watched(*args: object, **kwargs: object) -> object:
-            return self._killer._do(name, lambda: method(*args, **kwargs))
+            return self._killer._do(
+                self._prefix + name, lambda: method(*args, **kwargs)
+            )
 
         return watched

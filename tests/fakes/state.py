@@ -15,6 +15,8 @@ class FakeBreakerStore(CanFail):
         super().__init__()
         self._state = BreakerState()
         self._lock = Lock()
+        self.before_opening: Callable[[], object] = lambda: None
+        """Called once, when somebody is about to open it."""
 
     def read(self) -> BreakerState:
         self._may_fail("read")
@@ -29,6 +31,8 @@ class FakeBreakerStore(CanFail):
 
     def open(self, *, at: str) -> bool:
         self._may_fail("open")
+        before, self.before_opening = self.before_opening, lambda: None
+        before()
         with self._lock:
             if self._state.is_open:
                 return False

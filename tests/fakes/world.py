@@ -11,6 +11,7 @@ from hangtag.ports import ObjectFacts
 from hangtag.tagging import ImageTransport, Policy, Ports
 from hangtag.uploads import Delivery
 from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
+from tests.fakes.failing import Killer
 from tests.fakes.journal import FakeJournal, FakeMeter
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
@@ -43,8 +44,11 @@ class World:
         max_image_bytes: int = 20 * 1024 * 1024,
         image_transport: ImageTransport = "base64",
         requests_per_second: float = 0.0,
+        width: int = WIDTH,
+        turns: FakeTurnBook | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
+        """*turns* may be another world's: then both are instances that share a rate."""
         self.clock = FakeClock()
         self.deadline = FakeDeadline(LEASE_SECONDS, self.clock)
         self.objects = FakeObjectStore(max_image_bytes=max_image_bytes)
@@ -55,26 +59,32 @@ class World:
         self.dead_letters = FakeDeadLetterQueue()
         self.upload_queue = FakeUploadQueue()
         self.journal = FakeJournal()
-        self.turns = FakeTurnBook(self.clock)
+        self.turns = turns or FakeTurnBook(self.clock)
         self.breaker_store = FakeBreakerStore()
         self.intake = FakeIntake()
         self.alarm = FakeAlarm()
         self.meter = FakeMeter()
         metered = MeteringJournal(self.journal, self.meter, self.clock)
+        self._killer = Killer("", 0, after=False, hard=True)
+        mortal = self._killer.watching
         self.breaker = Breaker(
-            self.breaker_store, self.intake, self.alarm, metered, self.clock
+            mortal(self.breaker_store, "breaker_store"),
+            mortal(self.intake, "intake"),
+            mortal(self.alarm, "alarm"),
+            metered,
+            self.clock,
         )
         self.patience = FakePatience()
         self.pipeline = Pipeline(
             Ports(
-                objects=self.objects,
-                api_keys=self.api_keys,
-                tagger=self.tagger,
-                results=self.results,
-                announcer=self.announcer,
-                dead_letters=self.dead_letters,
-                upload_queue=self.upload_queue,
-                turns=self.turns,
+                objects=mortal(self.objects, "objects"),
+                api_keys=mortal(self.api_keys, "api_keys"),
+                tagger=mortal(self.tagger, "tagger"),
+                results=mortal(self.results, "results"),
+                announcer=mortal(self.announcer, "announcer"),
+                dead_letters=mortal(self.dead_letters, "dead_letters"),
+                upload_queue=mortal(self.upload_queue, "upload_queue"),
+                turns=mortal(self.turns, "turns"),
                 breaker=self.breaker,
                 journal=metered,
                 clock=self.clock,
@@ -87,7 +97,7 @@ class World:
                 retry_base_seconds=retry_base_seconds,
                 lease_seconds=LEASE_SECONDS,
                 timing=TIMING,
-                width=WIDTH,
+                width=width,
                 image_transport=image_transport,
                 requests_per_second=requests_per_second,
             ),
@@ -121,6 +131,23 @@ class World:
             sequencer=f"{self._arrivals:018X}",
         )
         return a_delivery(notification(told), message_id=f"message-{self._arrivals}")
+
+    def kills(self, step: str, *, call: int = 0, after: bool) -> None:
+        """
+        Kill the function before or *after* the so manieth call of a port's method from now on.
+
+        The *step* is `port.method`. What was killed raises `Killed`, and does nothing any more.
+        """
+        self._killer.method, self._killer.call = step, call
+        self._killer.after, self._killer.has_killed = after, False
+
+    def dies(self) -> None:
+        """The function is killed, here and now: nothing that any of its threads asks is done."""
+        self._killer.has_killed = True
+
+    def revives(self) -> None:
+        """Another process takes over, and nobody kills it."""
+        self._killer.method, self._killer.has_killed = "", False
 
     def tag(self, *deliveries: Delivery) -> tuple[str, ...]:
         """One invocation; the ids of the messages that are handed back."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
@@ -17,14 +21,16 @@ from hangtag.failures import (
     ResultsUnavailable,
     SidesTooSmall,
 )
+from hangtag.ports import BreakerState
 from hangtag.tagging import BREAKER_DELAY_SECONDS
-from hangtag.uploads import Delivery
-from tests.fakes import Call, World
+from hangtag.uploads import Delivery, Upload, read_body
+from tests.fakes import Call, Killed, World
 
 
 def uploads(world: World, number: int) -> list[Delivery]:
-    """So many of them, each with a key of its own."""
-    return [world.upload(f"{n}.png") for n in range(number)]
+    """So many of them, each with a key of its own, on the queue for some seconds."""
+    sent_at = world.clock.now() - 5
+    return [replace(world.upload(f"{n}.png"), sent_at=sent_at) for n in range(number)]
 
 
 def opened(world: World) -> None:
@@ -37,6 +43,34 @@ def opened(world: World) -> None:
 def codes(world: World) -> list[str]:
     """Of the dead letters."""
     return [letter.failure.code for letter in world.dead_letters.letters]
+
+
+def ends(world: World, deliveries: list[Delivery]) -> set[str | None]:
+    """How these uploads ended."""
+    uploads = [entry for one in deliveries for entry in read_body(one.body)]
+    return {
+        world.results.ended_as(upload)
+        for upload in uploads
+        if isinstance(upload, Upload)
+    }
+
+
+def goes_on(world: World, left: list[Delivery], rounds: int) -> list[Delivery]:
+    """
+    What AWS does, a few times over: the schedule tries, the mapping delivers where it is on.
+
+    What is left on the queue in the end; a function that is killed hears of its messages again.
+    """
+    for _ in range(rounds):
+        world.clock.advance(TRY_AGAIN_MINUTES * 60)
+        with suppress(Killed):
+            world.pipeline.try_again(world.invocation())
+        if world.intake.on:
+            with suppress(Killed):
+                back = world.tag(*left)
+                left = [one for one in left if one.message_id in back]
+        world.revives()
+    return left
 
 
 # ---- it opens
@@ -61,6 +95,27 @@ def test_five_in_a_row_are_buried_and_the_others_go_back(*, together: bool) -> N
     assert set(world.upload_queue.hidden_for.values()) == {BREAKER_DELAY_SECONDS}
     assert {retry.attempt for retry in world.journal.retries} == {0}
     assert world.breaker_store.read().is_open
+
+
+def test_instances_that_fail_at_the_same_moment_bury_five_between_them() -> None:
+    """The row is counted in one place; thirty calls are answered at once."""
+    world = World(max_attempts=1)
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+    all_ask = Barrier(30, timeout=30)
+    world.tagger.before_answering = lambda _: all_ask.wait()
+    arrived = uploads(world, 30)
+
+    with ThreadPoolExecutor(3) as instances:
+        handed_back = list(
+            instances.map(
+                lambda first: world.tag(*arrived[first : first + 10]), (0, 10, 20)
+            )
+        )
+
+    assert codes(world) == ["609"] * ROW
+    assert sum(map(len, handed_back)) == 30 - ROW
+    assert len(world.alarm.calls) == 1
+    assert not world.intake.on
 
 
 def test_opening_switches_the_intake_off_and_calls_somebody_once() -> None:
@@ -200,6 +255,25 @@ def test_a_failure_that_cannot_be_counted_is_not_buried() -> None:
     assert codes(world) == []
 
 
+def test_a_breaker_that_cannot_be_opened_at_once_is_opened_by_the_next_failure() -> (
+    None
+):
+    """The fifth counts all the same: it is buried, somebody is called, and once."""
+    world = World(max_attempts=1)
+    world.breaker_store.fails_with(ResultsUnavailable("away"), times=1, at="open")
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+
+    fifth = world.tag(*uploads(world, ROW))
+    assert not world.breaker_store.read().is_open
+    sixth = world.tag(world.upload("sixth.png"))
+
+    assert (len(fifth), len(sixth)) == (0, 1)
+    assert codes(world) == ["609"] * ROW
+    assert world.breaker_store.read().is_open
+    assert not world.intake.on
+    assert len(world.alarm.calls) == 1
+
+
 def test_a_breaker_that_cannot_be_read_counts_as_closed() -> None:
     """Uploads have their own ways to fail."""
     world = World()
@@ -263,6 +337,21 @@ def test_a_try_that_is_cut_off_in_the_middle_is_made_again(at: str) -> None:
 
     assert world.intake.on
     assert world.tag(world.upload("probe.png")) == ()
+
+
+def test_a_breaker_that_opened_beside_a_success_is_tried_like_any_other() -> None:
+    """The success ended the row between the last failure and the opening."""
+    world = World()
+    world.breaker_store.before_opening = world.breaker_store.end_row
+    opened(world)
+    assert world.breaker_store.read().row == 0
+    world.tagger.recovers()
+
+    world.pipeline.try_again(world.invocation())
+
+    assert world.intake.on
+    assert world.tag(world.upload("probe.png")) == ()
+    assert world.breaker_store.read() == BreakerState()
 
 
 def test_there_is_nothing_to_try_where_nothing_has_failed() -> None:
@@ -332,3 +421,106 @@ def test_a_resume_in_the_same_moment_is_not_undone() -> None:
 
     assert world.tag(world.upload("late.png")) == ()
     assert world.intake.on
+
+
+def test_a_resume_that_cannot_be_put_right_at_once_is_by_the_schedule() -> None:
+    """Lambda refuses to switch on what is being switched off; the operator has gone home."""
+    world = World()
+    opened(world)
+    world.intake.on = True  # by a deployment: resume finds nothing to switch
+
+    def resume() -> None:
+        world.breaker_store.reset()
+        world.intake.fails_with(IntakeUnavailable("another change"), times=1)
+
+    world.intake.before_switching = resume
+    world.tagger.recovers()
+    late = world.upload("late.png")
+    world.tag(late)
+    assert not world.intake.on
+
+    assert goes_on(world, [late], rounds=1) == []
+
+    assert world.breaker_store.read() == BreakerState()
+
+
+# ---- crashes
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("step", "call"),
+    [
+        ("breaker_store.read", 0),
+        ("breaker_store.count_failure", ROW - 1),
+        ("breaker_store.open", 0),
+        ("intake.switch", 0),
+        ("breaker_store.read", 1),
+        ("alarm.call", 0),
+        ("dead_letters.bury", ROW - 1),
+        ("results.store_failed", ROW - 1),
+        ("upload_queue.delay", 0),
+    ],
+)
+def test_a_crash_while_it_opens_leaves_nobody_waiting(
+    step: str, call: int, *, after: bool
+) -> None:
+    """Wherever it is, the fault buries no more than its few, and what waited is tagged."""
+    world = World(max_attempts=2, width=1)
+    arrived = uploads(world, 10)
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+    world.kills(step, call=call, after=after)
+    with pytest.raises(Killed):
+        world.tag(*arrived)
+    world.revives()
+
+    left = goes_on(world, arrived, rounds=4)
+    assert not world.intake.on
+    assert world.breaker_store.read().is_open
+    world.tagger.recovers()
+    left = goes_on(world, left, rounds=4)
+
+    assert left == []
+    assert ends(world, arrived) == {"DONE", "FAILED"}
+    # One may be counted and not buried, or buried twice: whoever knew it was killed
+    assert set(codes(world)) == {"609"}
+    assert ROW - 1 <= len(codes(world)) <= ROW + 1
+    assert world.breaker_store.read() == BreakerState()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("mended", [False, True], ids=["faulty", "mended"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "breaker_store.read",
+        "breaker_store.try_again",
+        "intake.switch",
+        "breaker_store.count_failure",
+        "breaker_store.open",
+        "breaker_store.end_row",
+        "tagger.ask",
+        "results.withdraw",
+        "announcer.announce",
+    ],
+)
+def test_a_crash_while_it_is_tried_leaves_nobody_waiting(
+    step: str, *, mended: bool, after: bool
+) -> None:
+    """The next try goes on where that one was cut off."""
+    world = World(max_attempts=2, width=1)
+    opened(world)
+    waiting = uploads(world, 4)
+    if mended:
+        world.tagger.recovers()
+    world.kills(step, after=after)
+
+    left = goes_on(world, waiting, rounds=3)
+    world.tagger.recovers()
+    left = goes_on(world, left, rounds=3)
+
+    assert left == []
+    assert ends(world, waiting) == {"DONE"}
+    assert codes(world) == ["609"] * ROW
+    assert len(world.alarm.calls) == 1
+    assert world.breaker_store.read() == BreakerState()

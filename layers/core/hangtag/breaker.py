@@ -75,7 +75,8 @@ class Breaker:
         state = self._store.read()
         self._journal.breaker("open" if state.is_open else "at rest", state)
         # A row without an open breaker: the last try was cut off in the middle, or is running.
-        if state.paused_at is None and state.row >= ROW:
+        # An open one without a row: there was a success between the last failure and the opening.
+        if state.paused_at is None and (state.is_open or state.row >= ROW):
             self._store.try_again()
             self._intake.switch(on=True)
             self._journal.breaker("tried", state)
@@ -89,7 +90,7 @@ class Breaker:
             ResultsUnavailable: It is not counted.
         """
         row = self._store.count_failure(error.code, str(error))
-        if row >= ROW and self._store.open(at=self._now()):
+        if row >= ROW and self._open():
             self._switch_off()
             state = BreakerState(row, error.code, str(error), self._now())
             self._journal.breaker("opened", state)
@@ -107,19 +108,37 @@ class Breaker:
         if state.row >= ROW:
             self._journal.breaker("closed", state)
 
+    def _open(self) -> bool:
+        """Whether it is opened by this. Raises nothing: the next failure opens it otherwise."""
+        try:
+            return self._store.open(at=self._now())
+        except ResultsUnavailable as error:
+            # The failure is counted all the same: it is one of the few, and somebody is called.
+            self._journal.troubled("opening the breaker", error)
+            return False
+
     def _switch_off(self) -> BreakerState | None:
         """Leave uploads on the queue; how it stands then, as far as it can be seen."""
         try:
             self._intake.switch(on=False)
             state = self._store.read()
-            if not state.is_stopped:
-                # An operator resumed in between: without this, nobody would take uploads again.
-                self._intake.switch(on=True)
         except HangtagError as error:
             # Uploads go back one by one as long as it is on; each invocation tries it again.
             self._journal.troubled("switching the event source mapping off", error)
             return None
+        if not state.is_stopped:
+            # An operator resumed in between: without this, nobody would take uploads again.
+            self._switch_on_again()
         return state
+
+    def _switch_on_again(self) -> None:
+        try:
+            self._intake.switch(on=True)
+        except HangtagError as error:
+            # Lambda may still be busy with switching it off. While it is off there is no
+            # invocation to try that again: opened, it is left to the schedule.
+            self._journal.troubled("switching the event source mapping on", error)
+            self._open()
 
     def _call_somebody(self, error: HangtagError) -> None:
         text = (
