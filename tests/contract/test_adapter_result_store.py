@@ -294,6 +294,34 @@ def test_what_was_withdrawn_is_no_attempt(store: ReadableResults) -> None:
     assert claim(store) == claimed(1, None)
 
 
+def test_what_was_cut_off_still_is_when_its_next_claim_is_withdrawn(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Nobody has found out yet what cut it off; it can be claimed at once."""
+    claim(store)
+    clock.advance(LEASE + 1)
+    first = held(store)
+    store.withdraw(an_upload(), first, calls={})
+
+    second = held(store)
+
+    assert first.ran_out
+    assert replace(second, token=first.token) == first
+
+
+def test_what_was_cut_off_and_then_asked_about_is_not_any_more(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """It was worked on to an end, though that was no attempt (a breaker, a deadline)."""
+    claim(store)
+    clock.advance(LEASE + 1)
+    store.withdraw(an_upload(), held(store), calls={CallReason.UNFINISHED: 1})
+
+    again = held(store)
+
+    assert (again.ran_out, again.attempt, again.cut_off) == (False, 2, 1)
+
+
 def test_a_replay_does_not_take_a_claim_away(store: ReadableResults) -> None:
     """Somebody is at it already."""
     claim(store)

@@ -132,7 +132,9 @@ class FakeResultStore(CanFail):
 
     def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
         with self._held("withdraw", upload, claim) as item:
-            item.state = "WAITING"
+            still_cut_off = claim.ran_out and not calls
+            item.state = "CLAIMED" if still_cut_off else "WAITING"
+            item.claimed_until = 0.0
             item.attempts = claim.attempt - 1
             _count(item, claim, calls)
 

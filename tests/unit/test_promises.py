@@ -6,7 +6,7 @@ import json
 import random
 from contextlib import suppress
 from dataclasses import replace
-from threading import active_count
+from threading import Barrier, BrokenBarrierError, active_count
 
 import pytest
 
@@ -26,14 +26,10 @@ from tests.fakes import (
     TIMING,
     Call,
     FakeDeadLetterBox,
+    Killed,
     Killer,
     World,
 )
-from tests.fakes import Killed as KilledOperator
-
-
-class Killed(BaseException):
-    """The function's process is gone."""
 
 
 def upload_of(delivery: Delivery) -> Upload:
@@ -193,6 +189,44 @@ def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> 
     assert codes(world) == ["ABANDONED"]
     assert world.dead_letters.letters[0].failure.attempts == 3
     assert {world.results.ended_as(upload_of(one)) for one in neighbours} == {"DONE"}
+
+
+def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> None:
+    """All that is begun beside a killer is cut off with it, and all come back as one batch."""
+    world = World(max_attempts=3)
+    killers = [
+        world.upload(f"killer {n}.png", metadata={"tagger-id": "killer"})
+        for n in range(3)
+    ]
+    neighbours = [world.upload(f"{n}.png") for n in range(3)]
+    sent_at = world.clock.now() - 5
+    left = [replace(one, sent_at=sent_at) for one in (*killers, *neighbours)]
+    meet = Barrier(len(left))
+
+    def kill(call: Call) -> None:
+        # All are begun before one of them kills the function, where all are worked on together.
+        with suppress(BrokenBarrierError):
+            meet.wait(timeout=0.1)
+        if call.request.context and call.request.context.id == "killer":
+            world.dies()
+
+    world.tagger.before_answering = kill
+    for _ in range(30):
+        meet = Barrier(len(left))
+        try:
+            back = world.tag(*left)
+            left = [delivery for delivery in left if delivery.message_id in back]
+        except Killed:
+            world.clock.advance(LEASE_SECONDS + 1)
+        world.revives()
+        if not left:
+            break
+
+    assert left == []
+    assert {world.results.ended_as(upload_of(one)) for one in neighbours} == {"DONE"}
+    assert codes(world) == ["ABANDONED"] * len(killers)
+    assert {letter.failure.attempts for letter in world.dead_letters.letters} == {3}
+    assert all(world.results.cut_off(upload_of(one)) <= 1 for one in neighbours)
 
 
 def test_a_worker_that_was_overtaken_hands_its_message_back() -> None:
@@ -404,7 +438,7 @@ def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
             after=dice.random() < 0.5,
             hard=dice.random() < 0.5,
         )
-        with suppress(KilledOperator):
+        with suppress(Killed):
             replay(
                 killer.watching(box),
                 killer.watching(world.results),

@@ -259,7 +259,12 @@ class ResultStore(Protocol):
         ...
 
     def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
-        """Give the claim back as if it had not been made: the attempt does not count."""
+        """
+        Give the claim back as if it had not been made: the attempt does not count.
+
+        One that followed an attempt that ran out, and asked nothing, leaves it as one that ran
+        out: it is not known yet whether the upload was to blame.
+        """
         ...
 
     def skip(

@@ -258,9 +258,14 @@ class DynamoDBResults:
 
     def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
         change = _Change()
-        change.set("#state", "WAITING")
         change.set("attempts", claim.attempt - 1)
-        change.remove("claimedUntil")
+        if claim.ran_out and not calls:
+            # As it was found: cut off, and nobody knows by whom
+            change.set("#state", "CLAIMED")
+            change.set("claimedUntil", 0)
+        else:
+            change.set("#state", "WAITING")
+            change.remove("claimedUntil")
         change.count(claim, calls)
         change.keep_excuse(claim)
         self._end(upload, claim, change, doing="withdrawing from")
