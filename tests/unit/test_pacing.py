@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.failures import ApiTimeout, ResultsUnavailable
+from hangtag.failures import ApiTimeout, HttpStatus, ResultsUnavailable
 from hangtag.pacing import CALLS, WAITERS, BatchPace, Pacing, TurnRefused
 from hangtag.ports import NoTurn, Turns
+from hangtag.uploads import Delivery
 from tests.builders import NOON_SECONDS
-from tests.fakes import FakeClock, FakeTurnBook, World
+from tests.fakes import Call, FakeClock, FakeTurnBook, World
 
 RATE = 5
 USABLE = 40.0
@@ -164,6 +165,83 @@ def test_a_slow_table_does_not_keep_calls_from_their_turns() -> None:
 
     assert len(began) == 3
     assert len(book.reservations) <= 6
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A batch, and what becomes of its calls."""
+
+    instance: int
+    pause: float
+    """Seconds since the batch before, on the instance's clock."""
+    uploads: int
+    trouble: str
+    takes: float
+    """Seconds for each answer."""
+
+
+TROUBLES = ("none", "prefix", "rotation", "wait", "slow")
+
+
+def trouble_comes(world: World, trouble: str, batch: int) -> None:
+    """What the API says to the calls that come now."""
+    world.tagger.recovers()
+    world.tagger.refuses_the_prefix = trouble == "prefix"
+    if trouble == "rotation":
+        world.api_keys.set_key(f"key {batch}")
+        world.tagger.accepted_key = f"key {batch}"
+    if trouble == "wait":
+        busy = HttpStatus("busy", http_status=429, retry_after_seconds=1.5)
+        world.tagger.fails_with(busy, times=2)
+    if trouble == "slow":
+        world.tagger.fails_with(ApiTimeout("slow"), times=3)
+
+
+@given(
+    arrivals=st.lists(
+        st.builds(
+            Arrival,
+            instance=st.integers(0, 2),
+            pause=st.sampled_from([0.0, 0.05, 0.2, 1.0, 30.0]),
+            uploads=st.integers(1, 10),
+            trouble=st.sampled_from(TROUBLES),
+            takes=st.sampled_from([0.0, 0.05, 0.25, 2.0]),
+        ),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_whatever_an_upload_has_to_ask_keeps_the_rate(arrivals: list[Arrival]) -> None:
+    """
+    Retries, fresh keys, refused prefixes and waits of whole pipelines that share a book.
+
+    A call may begin late by no more than a turn: that is one more in a second at the most.
+    """
+    began: list[float] = []
+    book = FakeTurnBook(FakeClock())
+    instances = [World(requests_per_second=RATE, turns=book, width=1) for _ in range(3)]
+    back: list[list[Delivery]] = [[], [], []]
+
+    for batch, arrival in enumerate(arrivals):
+        world = instances[arrival.instance]
+
+        def ask(_: Call, world: World = world, takes: float = arrival.takes) -> None:
+            began.append(world.clock.now())
+            world.clock.advance(takes)
+
+        world.tagger.before_answering = ask
+        world.clock.advance(arrival.pause)
+        trouble_comes(world, arrival.trouble, batch)
+        new = [world.upload(f"{batch}-{n}.png") for n in range(arrival.uploads)]
+        batch_and_retries = [*back[arrival.instance], *new]
+        handed_back = world.tag(*batch_and_retries)
+        back[arrival.instance] = [
+            one for one in batch_and_retries if one.message_id in handed_back
+        ]
+
+    calls = sum(len(world.tagger.calls) for world in instances)
+    assert len(began) == calls > 0
+    assert most_in_a_second(began) <= RATE + 1
 
 
 # ---- no turn
