@@ -18,6 +18,11 @@ class FakeBreakerStore(CanFail):
         self.before_opening: Callable[[], object] = lambda: None
         """Called once, when somebody is about to open it."""
 
+    @property
+    def state(self) -> BreakerState:
+        """How it stands, also where reading fails."""
+        return self._state
+
     def read(self) -> BreakerState:
         self._may_fail("read")
         return self._state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from dataclasses import replace
 from itertools import count
@@ -16,9 +17,11 @@ from hypothesis.stateful import (
     rule,
 )
 
+from hangtag.breaker import ROW
 from hangtag.failures import (
     AnnouncementFailed,
     ApiTimeout,
+    IntakeUnavailable,
     KeyRefused,
     ObjectUnavailable,
     QueueUnavailable,
@@ -28,13 +31,9 @@ from hangtag.failures import (
 from hangtag.ports import CallReason
 from hangtag.uploads import Delivery, Upload, read_body
 from tests.builders import BUCKET, PNG
-from tests.fakes import LEASE_SECONDS, CanFail, World
+from tests.fakes import LEASE_SECONDS, CanFail, Killed, World
 
 MAX_ATTEMPTS = 3
-
-
-class Killed(BaseException):
-    """The function's process is gone, in the middle of something."""
 
 
 STEPS: list[tuple[str, str, type[Exception]]] = [
@@ -55,6 +54,9 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("upload_queue", "delay", QueueUnavailable),
     ("breaker_store", "read", ResultsUnavailable),
     ("breaker_store", "count_failure", ResultsUnavailable),
+    ("breaker_store", "open", ResultsUnavailable),
+    ("breaker_store", "end_row", ResultsUnavailable),
+    ("intake", "switch", IntakeUnavailable),
 ]
 """A port, what it is asked, and what it may say instead."""
 
@@ -63,7 +65,9 @@ class Interleavings(RuleBasedStateMachine):
     """
     One worker at a time, but for what happens while it waits for the API.
 
-    Messages come and go in any order; whoever is killed leaves its claims behind.
+    Messages come and go in any order and in any batches; an invocation works on one upload after
+    the other, because the order of threads is nobody's to repeat. Whoever is killed leaves its
+    claims behind.
     """
 
     uploaded = Bundle("uploaded")
@@ -71,10 +75,11 @@ class Interleavings(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """An empty stack."""
-        self.world = World(max_attempts=MAX_ATTEMPTS)
+        self.world = World(max_attempts=MAX_ATTEMPTS, width=1)
         self.queue: dict[str, Delivery] = {}
         self.uploads: list[Upload] = []
         self.gone: set[str] = set()
+        self.junk: list[str] = []
         self.names = count(1)
 
     # ---- what happens outside
@@ -92,6 +97,21 @@ class Interleavings(RuleBasedStateMachine):
     def repeat(self, sent: Delivery) -> None:
         """S3 tells of an upload again, with another message."""
         self._send(sent.body)
+
+    @rule(one=uploaded, other=uploaded, has_junk=st.booleans())
+    def repeat_together(
+        self, one: Delivery, other: Delivery, *, has_junk: bool
+    ) -> None:
+        """Two uploads, perhaps the same one twice, in one message; perhaps nonsense beside."""
+        records = [
+            record
+            for told in (one, other)
+            for record in json.loads(told.body)["Records"]
+        ]
+        if has_junk:
+            self.junk.append(f"nonsense {len(self.junk) + 1}.")
+            records.insert(1, {"eventSource": self.junk[-1]})
+        self._send(json.dumps({"Records": records}))
 
     @rule(key=st.sampled_from(["a.png", "b.png"]))
     def remove(self, key: str) -> None:
@@ -124,33 +144,42 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         """An operator closes the breaker."""
-        self.world.breaker_store.recovers()
         self.world.breaker_store.reset()
+        self.world.intake.on = True
 
     # ---- what goes wrong
 
     @rule(
         step=st.sampled_from(STEPS),
         times=st.sampled_from([1, 1, 1, 2, 6, 100]),
-        kills=st.booleans(),
-        chosen=st.lists(st.integers(0, 100), min_size=1, max_size=3),
+        chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4),
     )
     def go_wrong(
-        self,
-        step: tuple[str, str, type[Exception]],
-        times: int,
-        chosen: list[int],
-        *,
-        kills: bool,
+        self, step: tuple[str, str, type[Exception]], times: int, chosen: list[int]
     ) -> None:
-        """A step fails so many times, or kills the function; messages are delivered to it."""
+        """A step fails so many times; messages are delivered."""
         port, method, error = step
         failing: CanFail = getattr(self.world, port)
-        trouble: BaseException = Killed() if kills else error("told to")
-        failing.fails_with(trouble, at=method, times=times)
+        failing.fails_with(error("told to"), at=method, times=times)
         if not self.queue:
             self.upload("a.png")
         self._work(self._some(chosen))
+
+    @rule(
+        step=st.sampled_from(sorted({(port, method) for port, method, _ in STEPS})),
+        call=st.sampled_from([0, 0, 1, 2]),
+        after=st.booleans(),
+        chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4),
+    )
+    def is_killed(
+        self, step: tuple[str, str], call: int, chosen: list[int], *, after: bool
+    ) -> None:
+        """The function is killed before or after a step, with all that it has in hand."""
+        if not self.queue:
+            self.upload("a.png")
+        self.world.kills(".".join(step), call=call, after=after)
+        self._work(self._some(chosen))
+        self.world.revives()
 
     @rule()
     def heal(self) -> None:
@@ -161,23 +190,42 @@ class Interleavings(RuleBasedStateMachine):
 
     # ---- what the function does
 
-    @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=3))
+    @rule()
+    def try_again(self) -> None:
+        """The schedule looks at the breaker."""
+        self.world.pipeline.try_again(self.world.invocation())
+
+    @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4))
     def deliver(self, chosen: list[int]) -> None:
         """Some messages are delivered as a batch."""
         self._work(self._some(chosen))
 
     @rule(
         slow=st.integers(0, 100),
-        fast=st.integers(0, 100),
+        fast=st.lists(st.integers(0, 100), min_size=1, max_size=3),
         seconds=st.sampled_from([0.0, LEASE_SECONDS + 1]),
+        killed_at=st.sampled_from([None, *sorted({step[:2] for step in STEPS})]),
     )
-    def overtake(self, slow: int, fast: int, seconds: float) -> None:
-        """While one waits for the API, perhaps longer than its lease, another one works."""
+    def overtake(
+        self,
+        slow: int,
+        fast: list[int],
+        seconds: float,
+        killed_at: tuple[str, str] | None,
+    ) -> None:
+        """
+        While one waits for the API, perhaps longer than its lease, another one works.
+
+        That one may be killed meanwhile.
+        """
 
         def meanwhile(_: object) -> None:
             self.world.tagger.before_answering = lambda _: None
             self.world.clock.advance(seconds)
-            self._work(self._some([fast]))
+            if killed_at is not None:
+                self.world.kills(".".join(killed_at), after=True)
+            self._work(self._some(fast))
+            self.world.revives()
 
         self.world.tagger.before_answering = meanwhile
         self._work(self._some([slow]))
@@ -209,18 +257,27 @@ class Interleavings(RuleBasedStateMachine):
         """No exception that nobody foresaw."""
         assert self.world.journal.mistakes == []
 
+    @invariant()
+    def a_breaker_that_stops_uploads_is_tried_again(self) -> None:
+        """Nobody has paused: where nothing is delivered, the schedule knows of it."""
+        if not self.world.intake.on:
+            state = self.world.breaker_store.state
+            assert state.is_open or state.row >= ROW
+
     def teardown(self) -> None:
         """When all is well again, everything comes to its end."""
         if not hasattr(self, "world"):
             return
         self.heal()
-        self.resume()
         for _ in range(10 * MAX_ATTEMPTS):
             if not self.queue:
                 break
             self.world.clock.advance(LEASE_SECONDS + 1)
+            self.try_again()
             self._work(list(self.queue.values()))
         assert self.queue == {}
+        buried = " ".join(letter.body for letter in self.world.dead_letters.letters)
+        assert all(nonsense in buried for nonsense in self.junk)
         for upload in self.uploads:
             self._has_ended(upload)
         for uri in {upload.uri for upload in self.uploads}:
@@ -294,17 +351,22 @@ class Interleavings(RuleBasedStateMachine):
         return [waiting[number] for number in sorted(picked)]
 
     def _work(self, batch: list[Delivery]) -> None:
-        """One invocation, one delivery at a time: the order of threads is nobody's to repeat."""
+        """One invocation, should the mapping deliver."""
+        if not self.world.intake.on:
+            return
+        batch = [
+            replace(delivery, receives=delivery.receives + 1)
+            for delivery in batch
+            if delivery.message_id in self.queue  # else finished meanwhile
+        ]
+        self.queue.update((delivery.message_id, delivery) for delivery in batch)
+        try:
+            handed_back = self.world.tag(*batch)
+        except Killed:
+            self.world.revives()
+            return
         for delivery in batch:
-            if delivery.message_id not in self.queue:
-                continue  # finished meanwhile
-            again = replace(delivery, receives=delivery.receives + 1)
-            self.queue[delivery.message_id] = again
-            try:
-                handed_back = self.world.tag(again)
-            except Killed:
-                return
-            if not handed_back:
+            if delivery.message_id not in handed_back:
                 self.queue.pop(delivery.message_id, None)
 
 
