@@ -169,14 +169,23 @@ class Interleavings(RuleBasedStateMachine):
         step=st.sampled_from(sorted({(port, method) for port, method, _ in STEPS})),
         call=st.sampled_from([0, 0, 1, 2]),
         after=st.booleans(),
-        chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4),
+        refused=st.booleans(),
+        chosen=st.lists(st.integers(0, 3), min_size=1, max_size=4),
     )
     def is_killed(
-        self, step: tuple[str, str], call: int, chosen: list[int], *, after: bool
+        self,
+        step: tuple[str, str],
+        call: int,
+        chosen: list[int],
+        *,
+        after: bool,
+        refused: bool,
     ) -> None:
         """The function is killed before or after a step, with all that it has in hand."""
         if not self.queue:
             self.upload("a.png")
+        if refused:  # so that there is something to bury
+            self.world.tagger.fails_with(SidesTooSmall("small"), at="ask", times=1)
         self.world.kills(".".join(step), call=call, after=after)
         self._work(self._some(chosen))
         self.world.revives()
@@ -201,8 +210,8 @@ class Interleavings(RuleBasedStateMachine):
         self._work(self._some(chosen))
 
     @rule(
-        slow=st.integers(0, 100),
-        fast=st.lists(st.integers(0, 100), min_size=1, max_size=3),
+        slow=st.integers(0, 2),
+        fast=st.lists(st.integers(0, 2), min_size=1, max_size=3),
         seconds=st.sampled_from([0.0, LEASE_SECONDS + 1]),
         killed_at=st.sampled_from([None, *sorted({step[:2] for step in STEPS})]),
     )
@@ -354,6 +363,7 @@ class Interleavings(RuleBasedStateMachine):
         """One invocation, should the mapping deliver."""
         if not self.world.intake.on:
             return
+        self.world.clock.advance(0.01)
         batch = [
             replace(delivery, receives=delivery.receives + 1)
             for delivery in batch
