@@ -263,6 +263,21 @@ def test_what_gets_no_turn_goes_back_in_a_line_of_its_own() -> None:
     assert {retry.attempt for retry in world.journal.retries} == {0}
 
 
+def test_instances_wait_in_one_line() -> None:
+    """What two of them hand back does not come again at the same moments."""
+    book = FakeTurnBook(FakeClock())
+    back_at: list[float] = []
+    for _ in range(2):
+        world = World(requests_per_second=0.105, turns=book, width=1)
+        world.tag(*[world.upload(f"{n}.png") for n in range(10)])
+        delays = world.upload_queue.hidden_for.values()
+        back_at += [world.clock.now() + delay for delay in delays]
+
+    assert len(back_at) >= 14
+    gaps = [after - before for before, after in pairwise(sorted(back_at))]
+    assert min(gaps) >= 9
+
+
 def test_nobody_waits_longer_than_a_quarter_of_an_hour() -> None:
     """SQS hides nothing for ever, and the rate may be raised."""
     world = World(requests_per_second=0.001)

@@ -191,6 +191,81 @@ def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> 
     assert {world.results.ended_as(upload_of(one)) for one in neighbours} == {"DONE"}
 
 
+@pytest.mark.parametrize(
+    ("step", "call", "after", "paid", "announced"),
+    [
+        ("results.claim", 0, False, 1, 1),
+        ("results.claim", 0, True, 1, 1),
+        ("results.is_superseded", 0, True, 1, 1),
+        ("objects.read", 0, True, 1, 1),
+        ("api_keys.key", 0, True, 1, 1),
+        ("tagger.ask", 0, False, 1, 1),
+        ("tagger.ask", 0, True, 2, 1),
+        ("results.store_tagged", 0, False, 2, 1),
+        ("results.store_tagged", 0, True, 1, 1),
+        ("results.is_superseded", 1, True, 1, 1),
+        ("announcer.announce", 0, False, 1, 1),
+        ("announcer.announce", 0, True, 1, 2),
+        ("results.finish", 0, False, 1, 2),
+        ("results.finish", 0, True, 1, 1),
+    ],
+)
+def test_wherever_the_function_is_killed_the_upload_is_tagged(
+    step: str,
+    call: int,
+    paid: int,
+    announced: int,
+    *,
+    after: bool,
+) -> None:
+    """Only an answer that was not stored is paid again, with its excuse; ids are the same."""
+    world = World()
+    delivery = world.upload()
+    world.kills(step, call=call, after=after)
+    with pytest.raises(Killed):
+        world.tag(delivery)
+    world.revives()
+    world.clock.advance(LEASE_SECONDS + 1)
+
+    assert world.tag(delivery) == ()
+
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert len(world.tagger.answered) == paid
+    unfinished = world.results.calls_about(upload_of(delivery)).get("UNFINISHED", 0)
+    assert paid - 1 <= unfinished <= world.results.cut_off(upload_of(delivery)) <= 1
+    ids = [one.document["id"] for one in world.announcer.announced]
+    assert len(ids) == announced
+    assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "letters"),
+    [
+        ("dead_letters.bury", False, 1),
+        ("dead_letters.bury", True, 2),
+        ("results.store_failed", False, 2),
+        ("results.store_failed", True, 1),
+    ],
+)
+def test_wherever_the_function_is_killed_what_is_refused_is_buried(
+    step: str, letters: int, *, after: bool
+) -> None:
+    """A letter may be there twice, but never a FAILED result without one."""
+    world = World()
+    delivery = replace(world.upload(), sent_at=world.clock.now() - 5)
+    world.tagger.fails_with(SidesTooSmall("Too small."))
+    world.kills(step, after=after)
+    with pytest.raises(Killed):
+        world.tag(delivery)
+    world.revives()
+    world.clock.advance(LEASE_SECONDS + 1)
+
+    assert world.tag(delivery) == ()
+
+    assert world.results.ended_as(upload_of(delivery)) == "FAILED"
+    assert codes(world) == ["807"] * letters
+
+
 def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> None:
     """All that is begun beside a killer is cut off with it, and all come back as one batch."""
     world = World(max_attempts=3)
