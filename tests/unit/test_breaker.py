@@ -13,6 +13,7 @@ import pytest
 from hangtag.breaker import ROW, TRY_AGAIN_MINUTES
 from hangtag.failures import (
     AnnouncementFailed,
+    ApiInternalError,
     ApiKeyMissing,
     ApiTimeout,
     IntakeUnavailable,
@@ -184,14 +185,36 @@ def test_an_answer_in_between_ends_the_row(
     assert world.breaker_store.read().row == 0
 
 
-def test_a_transient_failure_does_not_end_the_row() -> None:
-    """It says nothing about the key."""
+def a_slow_one(world: World) -> Delivery:
+    """An upload whose call is not answered."""
+    world.tagger.fails_with(ApiTimeout("slow"))
+    return world.upload("slow.png")
+
+
+def one_the_api_stumbles_over(world: World) -> Delivery:
+    """The API has a code for that, but has not looked at the image."""
+    world.tagger.fails_with(ApiInternalError("Internal error."))
+    return world.upload("stumble.png")
+
+
+def one_that_is_no_image(world: World) -> Delivery:
+    """An upload that is refused before anybody is asked."""
+    return world.upload("notes.txt", content=b"no image")
+
+
+@pytest.mark.parametrize(
+    "between", [a_slow_one, one_the_api_stumbles_over, one_that_is_no_image]
+)
+def test_a_failure_that_tells_nothing_about_the_key_does_not_end_the_row(
+    between: Callable[[World], Delivery],
+) -> None:
+    """A fault of weeks must not bury four for each file that is none."""
     world = World()
     world.tagger.fails_with(KeyRefused("Wrong key."))
     world.tag(*uploads(world, ROW - 1))
     world.tagger.recovers()
-    world.tagger.fails_with(ApiTimeout("slow"))
-    world.tag(world.upload("slow.png"))
+
+    world.tag(between(world))
 
     assert world.breaker_store.read().row == ROW - 1
 
@@ -214,6 +237,18 @@ def test_what_still_comes_while_it_is_open_goes_back_untouched() -> None:
     assert world.upload_queue.hidden_for[late.receipt_handle] == BREAKER_DELAY_SECONDS
     assert len(world.tagger.calls) == calls
     assert world.journal.mistakes == []
+
+
+def test_the_rest_of_the_batch_in_which_it_opens_goes_back_unasked() -> None:
+    """What has not begun yet does not run into the same wall."""
+    world = World(max_attempts=1, width=1)
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+
+    handed_back = world.tag(*uploads(world, 10))
+
+    assert len(handed_back) == 10 - ROW
+    assert len(world.tagger.calls) == ROW
+    assert {retry.code for retry in world.journal.retries} == {"BREAKER"}
 
 
 def test_a_mapping_that_could_not_be_switched_off_is_tried_with_every_invocation() -> (

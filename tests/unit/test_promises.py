@@ -231,7 +231,8 @@ def test_wherever_the_function_is_killed_the_upload_is_tagged(
 
     assert world.results.ended_as(upload_of(delivery)) == "DONE"
     assert len(world.tagger.answered) == paid
-    unfinished = world.results.calls_about(upload_of(delivery)).get("UNFINISHED", 0)
+    calls = world.results.calls_about(upload_of(delivery))
+    unfinished = calls.get(CallReason.UNFINISHED, 0)
     assert paid - 1 <= unfinished <= world.results.cut_off(upload_of(delivery)) <= 1
     ids = [one.document["id"] for one in world.announcer.announced]
     assert len(ids) == announced
