@@ -458,15 +458,28 @@ def test_a_resume_in_the_same_moment_is_not_undone() -> None:
     assert world.intake.on
 
 
-def test_a_resume_that_cannot_be_put_right_at_once_is_by_the_schedule() -> None:
-    """Lambda refuses to switch on what is being switched off; the operator has gone home."""
+def lambda_is_busy(world: World) -> None:
+    """It refuses to switch on what is being switched off."""
+    world.intake.fails_with(IntakeUnavailable("another change"), times=1)
+
+
+def nobody_can_look(world: World) -> None:
+    """The table does not say that somebody has resumed."""
+    world.breaker_store.fails_with(ResultsUnavailable("away"), times=1, at="read")
+
+
+@pytest.mark.parametrize("trouble", [lambda_is_busy, nobody_can_look])
+def test_a_resume_that_cannot_be_put_right_at_once_is_by_the_schedule(
+    trouble: Callable[[World], None],
+) -> None:
+    """The mapping is off, so that there is no next invocation; the operator has gone home."""
     world = World()
     opened(world)
     world.intake.on = True  # by a deployment: resume finds nothing to switch
 
     def resume() -> None:
         world.breaker_store.reset()
-        world.intake.fails_with(IntakeUnavailable("another change"), times=1)
+        trouble(world)
 
     world.intake.before_switching = resume
     world.tagger.recovers()

@@ -121,10 +121,16 @@ class Breaker:
         """Leave uploads on the queue; how it stands then, as far as it can be seen."""
         try:
             self._intake.switch(on=False)
-            state = self._store.read()
-        except HangtagError as error:
+        except IntakeUnavailable as error:
             # Uploads go back one by one as long as it is on; each invocation tries it again.
             self._journal.troubled("switching the event source mapping off", error)
+            return None
+        try:
+            state = self._store.read()
+        except ResultsUnavailable as error:
+            # Should an operator have resumed in between, only the schedule would be left to see.
+            self._journal.troubled("reading the breaker", error)
+            self._open()
             return None
         if not state.is_stopped:
             # An operator resumed in between: without this, nobody would take uploads again.
@@ -134,7 +140,7 @@ class Breaker:
     def _switch_on_again(self) -> None:
         try:
             self._intake.switch(on=True)
-        except HangtagError as error:
+        except IntakeUnavailable as error:
             # Lambda may still be busy with switching it off. While it is off there is no
             # invocation to try that again: opened, it is left to the schedule.
             self._journal.troubled("switching the event source mapping on", error)
