@@ -240,6 +240,12 @@ class OperatorAws:
         """For finding a function's log."""
         return self._functions()
 
+    def metrics(self) -> Any:  # noqa: ANN401 - its types are not installed
+        """For reading metrics and alarms."""
+        return self._session.client(
+            "cloudwatch", endpoint_url=self._endpoint_url, config=client_config()
+        )
+
     def logs(self) -> Any:  # noqa: ANN401 - its types are not installed
         """For reading a function's log."""
         return self._session.client(
