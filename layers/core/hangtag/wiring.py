@@ -49,10 +49,14 @@ if TYPE_CHECKING:
 
 
 def tagging_pipeline(
-    settings: TaggingSettings, logger: Logger, *, function_name: str
+    settings: TaggingSettings,
+    logger: Logger,
+    *,
+    function_name: str,
+    session: boto3.Session | None = None,
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
-    session = boto3.Session()
+    session = session or boto3.Session()
     timing = Timing.of(settings.function_timeout)
     patience = AwsPatience(seconds=timing.last_aws)
     config = client_config(
