@@ -54,8 +54,9 @@ lint: $(DEV)/ready ## Check style, types and the template
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/sam validate --lint --config-env local
 
-bench: $(DEV)/ready ## Measure how true and how fast the sandbox sees
+bench: $(DEV)/ready ## Measure how the sandbox sees, and what an image costs
 	@$(DEV)/bin/python -m benchmarks.sandbox
+	@$(DEV)/bin/python -m benchmarks.cost
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -22,6 +22,7 @@ from hangtag.wiring import OperatorAws
 
 from .app import NotDone
 from .troubles import aws_told
+from .vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
@@ -174,6 +175,18 @@ class Stack:
         with aws_told():
             client.put_secret_value(SecretId=arn, SecretString=secret)
         return arn
+
+    def vitals(self) -> Vitals:
+        """What CloudWatch and Secrets Manager tell of it now; what is not told is unknown."""
+        return read_vitals(
+            _made(self._aws.metrics),
+            _made(self._aws.secrets),
+            stack_name=self.name,
+            upload_queue=self._output("UploadQueueUrl").rpartition("/")[2],
+            dead_letter_queue=self._output("DeadLetterQueueUrl").rpartition("/")[2],
+            secret_arn=self._output("ApiKeySecretArn"),
+            now=datetime.now(UTC),
+        )
 
     def api_key(self) -> str:
         """The value of the API key's secret: a secret, never to be shown."""

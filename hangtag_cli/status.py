@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hangtag.results import Document
 
     from .stack import QueueCounts, Stack
+    from .vitals import Vitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Counts:
 
 
 _RESULTS = ("TAGGED", "FAILED")
+_WATCH_SECONDS = 5
 
 
 @click.command(
@@ -69,15 +72,33 @@ _RESULTS = ("TAGGED", "FAILED")
     metavar="TIME",
     help="Count what ended from then on: 24h, 7d, or an ISO time (UTC without a zone).",
 )
+@click.option(
+    "--watch",
+    is_flag=True,
+    help=f"Show it anew every {_WATCH_SECONDS} seconds, until Ctrl-C.",
+)
 @pass_app
-def status(app: App, since: datetime) -> None:
+def status(app: App, since: datetime, *, watch: bool) -> None:
     """
     Show how things stand.
 
     What waits, what was tagged, what failed, what was skipped and why: together that is every
     upload. And whether tagging is paused, or has stopped because of a fault. The numbers of the
-    queue are SQS's estimates. Every dead letter stays visible.
+    queue are SQS's estimates, ages and the last hour are CloudWatch's and some minutes old. Every
+    dead letter stays visible.
     """
+    while True:
+        _show(app, since)
+        if not watch:
+            return
+        try:
+            time.sleep(_WATCH_SECONDS)
+        except KeyboardInterrupt:
+            return  # that is how one stops watching
+
+
+def _show(app: App, since: datetime) -> None:
+    """One look."""
     from hangtag.replay import LetterFilter
     from hangtag.results import to_timestamp
 
@@ -90,14 +111,15 @@ def status(app: App, since: datetime) -> None:
         letters=find_letters(app, LetterFilter()),
     )
     standing = stack.switch().standing()
+    vitals = stack.vitals()
     if app.json:
-        output.data(status_document(standing, counts))
+        output.data(status_document(standing, counts, vitals))
     else:
         name = f"{stack.name} in {stack.region}"
-        output.page(status_page(name, standing, counts))
+        output.page(status_page(name, standing, counts, vitals))
 
 
-def status_document(standing: Standing, counts: Counts) -> Document:
+def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Document:
     """How things stand, as `status --json` prints it."""
     codes = Counter(letter.letter.failure.code for letter in counts.letters)
     return {
@@ -110,15 +132,17 @@ def status_document(standing: Standing, counts: Counts) -> Document:
         "skipped": counts.skipped(),
         "paused": standing.is_paused,
         "breaker": breaker_document(standing.breaker),
+        **vitals.document(),
     }
 
 
 def status_page(
-    name: str, standing: Standing, counts: Counts
+    name: str, standing: Standing, counts: Counts, vitals: Vitals
 ) -> Iterator[RenderableType]:
     """How things stand with the stack of that *name*, for people."""
     from .letters import codes_table
     from .tables import facts, text
+    from .vitals import aged
 
     if standing.breaker.is_open:
         yield from _fault_page(standing.breaker)
@@ -126,16 +150,19 @@ def status_page(
     skipped = counts.skipped()
     ended = f"{tagged:,} tagged, {failed:,} failed, {sum(skipped.values()):,} skipped"
     queue = counts.queue
+    waiting = f"{queue.waiting:,} waiting, {queue.in_flight:,} in flight"
     shown = [
         ("stack", name),
         ("tagging", text(*_tagging(standing))),
-        ("upload queue", f"{queue.waiting:,} waiting, {queue.in_flight:,} in flight"),
+        ("upload queue", aged(waiting, vitals.oldest_upload_seconds)),
         ("results", f"{ended} since {counts.since}"),
     ]
     if skipped:
         reasons = ", ".join(f"{count:,} {why}" for why, count in skipped.items())
         shown.append(("skipped", reasons))
-    yield facts([*shown, ("dead letters", f"{len(counts.letters):,}")])
+    letters = aged(f"{len(counts.letters):,}", vitals.oldest_letter_seconds)
+    shown.append(("dead letters", letters))
+    yield facts([*shown, *vitals.facts(now=datetime.now(UTC))])
     if counts.letters:
         yield ""
         yield codes_table(counts.letters)

@@ -39,10 +39,14 @@ def pause(app: App) -> None:
         output.data({"paused": True, "breaker": breaker_document(before)})
     paused_at = before.paused_at
     since = f" since {paused_at}" if paused_at else ""
+    from .vitals import days_left
+
+    oldest = days_left(stack.vitals().oldest_upload_seconds)
+    left = f", {oldest}" if oldest else ""
     output.talk(
         f"Tagging is paused{since}. Uploads stay on the queue ({_waiting(stack)}) and age there: "
-        "one that waits for longer than 14 days is lost. It takes up to a minute until no more "
-        "are taken; what comes until then goes back by itself. Only `hangtag resume` ends it."
+        f"one that waits for longer than 14 days is lost{left}. It takes up to a minute until no "
+        "more are taken; what comes until then goes back by itself. Only `hangtag resume` ends it."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from hangtag.ports import BreakerState
 from hangtag.uploads import ENDING_REASONS
 from hangtag_cli.stack import QueueCounts
 from hangtag_cli.status import Counts, status_document, status_page
+from hangtag_cli.vitals import Vitals, days_left
 from tests.builders import NOON, a_dead_letter, a_letter
 
 RUNNING = Standing(BreakerState(), is_running=True)
@@ -31,11 +33,14 @@ def counts(
     )
 
 
-def shown(standing: Standing, told: Counts | None = None) -> str:
+def shown(
+    standing: Standing, told: Counts | None = None, vitals: Vitals | None = None
+) -> str:
     """The screen of somebody whose terminal is wide."""
     stream = io.StringIO()
     console = Console(file=stream, width=200, color_system=None, markup=False)
-    for part in status_page("hangtag in eu-central-1", standing, told or counts()):
+    name = "hangtag in eu-central-1"
+    for part in status_page(name, standing, told or counts(), vitals or Vitals()):
         console.print(part)
     return stream.getvalue()
 
@@ -56,7 +61,7 @@ def test_every_upload_is_somewhere() -> None:
     told = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
 
     screen = shown(RUNNING, told)
-    document = status_document(RUNNING, told)
+    document = status_document(RUNNING, told, Vitals())
 
     assert f"1,200 tagged, 3 failed, 3 skipped since {NOON}" in screen
     assert "2 OBJECT_GONE, 1 SUPERSEDED" in screen
@@ -68,7 +73,7 @@ def test_where_nothing_was_skipped_there_is_no_line_about_it() -> None:
     """The screen holds what matters."""
     assert "0 skipped" in shown(RUNNING)
     assert "FOLDER_MARKER" not in shown(RUNNING)
-    assert status_document(RUNNING, counts())["skipped"] == {}
+    assert status_document(RUNNING, counts(), Vitals())["skipped"] == {}
 
 
 def test_an_open_breaker_cannot_be_missed() -> None:
@@ -150,3 +155,64 @@ def test_what_the_api_said_does_nothing_to_the_terminal() -> None:
     assert "\x1b" not in screen
     assert "\x07" not in screen
     assert "[red]" in screen
+
+
+# ---- what others tell of it
+
+
+def test_what_nobody_tells_is_unknown() -> None:
+    """A new stack, an emulator, somebody who may not ask."""
+    screen = shown(RUNNING)
+    document = status_document(RUNNING, counts(), Vitals())
+
+    assert "oldest" not in screen
+    assert "no metrics" in screen
+    assert document["oldestSeconds"] is None
+    assert document["alarms"] is None
+
+
+def test_ages_the_last_hour_and_alarms_are_shown() -> None:
+    """One screen at three in the morning."""
+    vitals = Vitals(
+        oldest_upload_seconds=3 * 3600,
+        oldest_letter_seconds=5 * 86_400,
+        tagged_last_hour=1_200,
+        failed_last_hour=3,
+        latency_milliseconds=2_500.0,
+        alarms=("hangtag-DeadLettersAlarm-1",),
+        key_changed_at=datetime.now(UTC) - timedelta(days=90),
+    )
+
+    screen = shown(RUNNING, vitals=vitals)
+    document = status_document(RUNNING, counts(), vitals)
+
+    for words in (
+        "in flight, the oldest for 3 hours",
+        "the oldest for 5 days",
+        "1,200 tagged, 3 failed, half of them within 2.5 s",
+        "hangtag-DeadLettersAlarm-1",
+        "set 90 days ago",
+    ):
+        assert words in screen
+    assert document["oldestSeconds"] == 10_800
+    assert document["lastHour"] == {
+        "tagged": 1_200,
+        "failed": 3,
+        "latencyMilliseconds": 2_500,
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (None, None),
+        (0.0, "the oldest has 14 days left"),
+        (13.5 * 86_400, "the oldest has 12 hours left"),
+        (20 * 86_400.0, "the oldest has 0 minutes left"),
+    ],
+)
+def test_a_pause_says_how_long_the_oldest_may_wait(
+    seconds: float | None, told: str | None
+) -> None:
+    """Where its age is known."""
+    assert days_left(seconds) == told

@@ -49,10 +49,14 @@ if TYPE_CHECKING:
 
 
 def tagging_pipeline(
-    settings: TaggingSettings, logger: Logger, *, function_name: str
+    settings: TaggingSettings,
+    logger: Logger,
+    *,
+    function_name: str,
+    session: boto3.Session | None = None,
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
-    session = boto3.Session()
+    session = session or boto3.Session()
     timing = Timing.of(settings.function_timeout)
     patience = AwsPatience(seconds=timing.last_aws)
     config = client_config(
@@ -239,6 +243,12 @@ class OperatorAws:
     def functions(self) -> LambdaClient:
         """For finding a function's log."""
         return self._functions()
+
+    def metrics(self) -> Any:  # noqa: ANN401 - its types are not installed
+        """For reading metrics and alarms."""
+        return self._session.client(
+            "cloudwatch", endpoint_url=self._endpoint_url, config=client_config()
+        )
 
     def logs(self) -> Any:  # noqa: ANN401 - its types are not installed
         """For reading a function's log."""

@@ -1,0 +1,213 @@
+"""What CloudWatch and Secrets Manager tell of a stack, beside what the stack itself knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hangtag.metrics import NAMESPACE, SERVICE, Metric
+
+_HOUR = timedelta(hours=1)
+_RETENTION_DAYS = 14
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """None is unknown: nobody tells it, or not to whoever asks."""
+
+    oldest_upload_seconds: float | None = None
+    """Age of the oldest message on the upload queue."""
+    oldest_letter_seconds: float | None = None
+    """Age of the oldest dead letter."""
+    tagged_last_hour: int | None = None
+    failed_last_hour: int | None = None
+    latency_milliseconds: float | None = None
+    """From upload to tagged, the median of the last hour."""
+    alarms: tuple[str, ...] | None = None
+    """Names of the stack's alarms that are raised."""
+    key_changed_at: datetime | None = None
+
+    def document(self) -> dict[str, object]:
+        """As `status --json` prints it."""
+        changed = self.key_changed_at
+        return {
+            "oldestSeconds": _whole(self.oldest_upload_seconds),
+            "oldestLetterSeconds": _whole(self.oldest_letter_seconds),
+            "lastHour": {
+                "tagged": self.tagged_last_hour,
+                "failed": self.failed_last_hour,
+                "latencyMilliseconds": _whole(self.latency_milliseconds),
+            },
+            "alarms": None if self.alarms is None else list(self.alarms),
+            "keyChangedAt": changed.isoformat() if changed else None,
+        }
+
+    def facts(self, *, now: datetime) -> Iterator[tuple[str, str]]:
+        """As `status` shows it, but for the ages, which stand beside the numbers."""
+        yield "last hour", self._last_hour()
+        if self.alarms is None:
+            yield "alarms", "unknown"
+        else:
+            yield "alarms", ", ".join(self.alarms) or "none is raised"
+        changed = self.key_changed_at
+        yield "key", f"set {span(now - changed)} ago" if changed else "age unknown"
+
+    def _last_hour(self) -> str:
+        if self.tagged_last_hour is None and self.failed_last_hour is None:
+            return "no metrics"
+        told = f"{self.tagged_last_hour or 0:,} tagged, {self.failed_last_hour or 0:,} failed"
+        if self.latency_milliseconds is not None:
+            seconds = self.latency_milliseconds / 1000
+            told += f", half of them within {seconds:.1f} s of their upload"
+        return told
+
+
+def days_left(oldest_seconds: float | None) -> str | None:
+    """How long the oldest upload may still wait, in words; None where its age is unknown."""
+    if oldest_seconds is None:
+        return None
+    left = timedelta(days=_RETENTION_DAYS) - timedelta(seconds=oldest_seconds)
+    return f"the oldest has {span(max(left, timedelta()))} left"
+
+
+def read_vitals(
+    cloudwatch: Any,  # noqa: ANN401 - its types are not installed
+    secrets: Any,  # noqa: ANN401 - of the same kind
+    *,
+    stack_name: str,
+    upload_queue: str,
+    dead_letter_queue: str,
+    secret_arn: str,
+    now: datetime,
+) -> Vitals:
+    """
+    What is told now of a stack; queues are given by their names.
+
+    Raises nothing: what is refused, or not there, is unknown.
+    """
+    numbers = (
+        _tried(
+            lambda: _numbers(
+                cloudwatch,
+                {
+                    "uploads": _of_queue(upload_queue),
+                    "letters": _of_queue(dead_letter_queue),
+                    "tagged": _of_stack(stack_name, Metric.IMAGES_TAGGED, "Sum"),
+                    "failed": _of_stack(stack_name, Metric.IMAGES_FAILED, "Sum"),
+                    "latency": _of_stack(
+                        stack_name, Metric.UPLOAD_TO_TAGGED_LATENCY, "p50"
+                    ),
+                },
+                now=now,
+            )
+        )
+        or {}
+    )
+    described = _tried(lambda: secrets.describe_secret(SecretId=secret_arn)) or {}
+    return Vitals(
+        oldest_upload_seconds=_last(numbers.get("uploads")),
+        oldest_letter_seconds=_last(numbers.get("letters")),
+        tagged_last_hour=_sum(numbers.get("tagged")),
+        failed_last_hour=_sum(numbers.get("failed")),
+        latency_milliseconds=_last(numbers.get("latency")),
+        alarms=_tried(lambda: _raised(cloudwatch, stack_name)),
+        key_changed_at=described.get("LastChangedDate"),
+    )
+
+
+def span(time: timedelta) -> str:
+    """A span of time, as people say it."""
+    if time >= timedelta(days=2):
+        return f"{time.days:,} days"
+    hours = int(time.total_seconds() // 3600)
+    if hours >= 2:
+        return f"{hours} hours"
+    return f"{int(time.total_seconds() // 60)} minutes"
+
+
+def _numbers(
+    cloudwatch: Any,  # noqa: ANN401 - see above
+    asked: Mapping[str, Mapping[str, Any]],
+    *,
+    now: datetime,
+) -> dict[str, list[float]]:
+    """The values of the last hour, newest first, by the names that were asked for."""
+    answer = cloudwatch.get_metric_data(
+        MetricDataQueries=[
+            {"Id": name, "MetricStat": stat} for name, stat in asked.items()
+        ],
+        StartTime=now.astimezone(UTC) - _HOUR,
+        EndTime=now.astimezone(UTC),
+        ScanBy="TimestampDescending",
+    )
+    return {found["Id"]: found["Values"] for found in answer["MetricDataResults"]}
+
+
+def _of_queue(name: str) -> dict[str, Any]:
+    return {
+        "Metric": {
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateAgeOfOldestMessage",
+            "Dimensions": [{"Name": "QueueName", "Value": name}],
+        },
+        "Period": 300,
+        "Stat": "Maximum",
+    }
+
+
+def _of_stack(stack_name: str, metric: Metric, stat: str) -> dict[str, Any]:
+    return {
+        "Metric": {
+            "Namespace": NAMESPACE,
+            "MetricName": str(metric),
+            "Dimensions": [{"Name": SERVICE, "Value": stack_name}],
+        },
+        "Period": 3600,
+        "Stat": stat,
+    }
+
+
+def _raised(cloudwatch: Any, stack_name: str) -> tuple[str, ...]:  # noqa: ANN401
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{stack_name}-", StateValue="ALARM"
+    )
+    # CloudFormation's names; a stack called hangtag-prod begins like hangtag, too
+    own = re.compile(re.escape(stack_name) + r"-[A-Za-z]+Alarm-")
+    return tuple(
+        alarm["AlarmName"]
+        for page in pages
+        for alarm in page.get("MetricAlarms", [])
+        if own.match(alarm["AlarmName"])
+    )
+
+
+def _tried(ask: Callable[[], _T]) -> _T | None:
+    try:
+        return ask()
+    except (ClientError, BotoCoreError):
+        return None
+
+
+def _last(values: list[float] | None) -> float | None:
+    return values[0] if values else None
+
+
+def _sum(values: list[float] | None) -> int | None:
+    return round(sum(values)) if values else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def aged(told: str, seconds: float | None) -> str:
+    """*told*, with the age of the oldest of them where it is known."""
+    if seconds is None:
+        return told
+    return f"{told}, the oldest for {span(timedelta(seconds=seconds))}"
