@@ -198,6 +198,7 @@ def trouble_comes(world: World, trouble: str, batch: int) -> None:
 
 
 @given(
+    rate=st.sampled_from([1, RATE, 20]),
     arrivals=st.lists(
         st.builds(
             Arrival,
@@ -205,21 +206,19 @@ def trouble_comes(world: World, trouble: str, batch: int) -> None:
             pause=st.sampled_from([0.0, 0.05, 0.2, 1.0, 30.0]),
             uploads=st.integers(1, 10),
             trouble=st.sampled_from(TROUBLES),
-            takes=st.sampled_from([0.0, 0.05, 0.25, 2.0]),
+            takes=st.sampled_from([0.0, 0.04, 0.25, 2.0]),
         ),
         min_size=2,
         max_size=8,
-    )
+    ),
 )
-def test_whatever_an_upload_has_to_ask_keeps_the_rate(arrivals: list[Arrival]) -> None:
-    """
-    Retries, fresh keys, refused prefixes and waits of whole pipelines that share a book.
-
-    A call may begin late by no more than a turn: that is one more in a second at the most.
-    """
+def test_whatever_an_upload_has_to_ask_keeps_the_rate(
+    rate: int, arrivals: list[Arrival]
+) -> None:
+    """Retries, fresh keys, refused prefixes and waits of whole pipelines that share a book."""
     began: list[float] = []
     book = FakeTurnBook(FakeClock())
-    instances = [World(requests_per_second=RATE, turns=book, width=1) for _ in range(3)]
+    instances = [World(requests_per_second=rate, turns=book, width=1) for _ in range(3)]
     back: list[list[Delivery]] = [[], [], []]
 
     for batch, arrival in enumerate(arrivals):
@@ -241,7 +240,7 @@ def test_whatever_an_upload_has_to_ask_keeps_the_rate(arrivals: list[Arrival]) -
 
     calls = sum(len(world.tagger.calls) for world in instances)
     assert len(began) == calls > 0
-    assert most_in_a_second(began) <= RATE + 1
+    assert most_in_a_second(began) <= rate
 
 
 # ---- no turn
