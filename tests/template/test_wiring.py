@@ -386,3 +386,16 @@ def test_the_breaker_is_tried_as_often_as_its_message_says() -> None:
 
     assert schedule["ScheduleExpression"] == f"rate({TRY_AGAIN_MINUTES} minutes)"
     assert json.loads(schedule["Input"]) == {"hangtag": "try again"}
+
+
+def test_two_stacks_of_an_account_do_not_meet_at_a_schedules_name() -> None:
+    """SAM gives a schedule a name without the stack's in it, unless it is told not to."""
+    schedules = [
+        event["Properties"]
+        for resource in RESOURCES.values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "ScheduleV2"
+    ]
+
+    assert schedules
+    assert all(one.get("OmitName") is True for one in schedules)
