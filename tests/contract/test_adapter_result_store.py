@@ -9,11 +9,12 @@ from itertools import count, permutations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
-from hangtag.failures import ResultTooLarge
+from hangtag.failures import ResultsUnavailable, ResultTooLarge
 from hangtag.ports import (
     Busy,
     CallReason,
@@ -27,7 +28,7 @@ from hangtag.ports import (
     Standing,
 )
 from hangtag.results import Document
-from hangtag.uploads import SkipReason, Upload
+from hangtag.uploads import SkipReason, Upload, order_of
 from tests.builders import (
     NOON,
     NOON_SECONDS,
@@ -512,6 +513,40 @@ def test_a_result_that_does_not_fit_is_refused(store: ReadableResults) -> None:
     assert store.newest(URI) == a_failed_result(code="RESULT_TOO_LARGE")
 
 
+def refuse_once(client: DynamoDBClient, code: str) -> None:
+    """The next UpdateItem is refused with this code; those behind it are not."""
+    refusals = [ClientError({"Error": {"Code": code, "Message": "no"}}, "UpdateItem")]
+
+    def refuse(**_: Any) -> None:  # noqa: ANN401 - botocore's
+        if refusals:
+            raise refusals.pop()
+
+    client.meta.events.register("before-call.dynamodb.UpdateItem", refuse)
+
+
+def test_a_result_too_large_to_be_announced_makes_room_for_its_failure(
+    store: ReadableResults, request: pytest.FixtureRequest
+) -> None:
+    """Else it would be buried with every delivery, and never be known as FAILED."""
+    upload = version(1)
+    wordy = replace(upload, record={**upload.record, "more": "x" * 200_000})
+    first = held(store, wordy)
+    large = {**a_result(upload), "more": "x" * 390_000}
+    store.store_tagged(wordy, first, large, calls=ONE_CALL)
+    store.release(wordy, first, calls=ONE_CALL, unstored=False)
+    failed = a_failed_result(upload, "RESULT_TOO_LARGE")
+
+    second = held(store, wordy)
+    if isinstance(store, DynamoDBResults):  # moto lets an item grow without end
+        client: DynamoDBClient = request.getfixturevalue("client")
+        refuse_once(client, "ValidationException")
+    store.store_failed(wordy, second, failed, calls={}, unstored=False)
+
+    assert store.newest(URI) == failed
+    third = held(store, wordy, replays=1)
+    assert (third.unannounced, third.reason) == (None, CallReason.UNSTORED)
+
+
 def test_a_large_result_fits(store: ReadableResults) -> None:
     """Far larger than any answer is."""
     result = {**a_result(), "more": "x" * 300_000}
@@ -581,6 +616,64 @@ def test_an_upload_is_superseded_by_a_newer_one_that_ended(
     assert superseded == [True, False, False]
 
 
+def test_what_is_done_moves_up_with_a_newer_event(store: ReadableResults) -> None:
+    """An object may become what it was before, or have been tagged before S3 told of it."""
+    tag(store, version(1, sequencer=None))
+    tag(store, version(2, sequencer="0B"))
+    again = version(1, sequencer="0C")
+
+    mine = held(store, again)
+
+    assert mine.unannounced == a_result(version(1, sequencer=None))
+    assert (mine.sequencer, mine.announced_as) == ("0C", "-")
+    store.store_tagged(again, mine, a_result(again), calls={})
+    store.finish(again, mine)
+    assert store.newest(URI) == a_result(again)
+    assert claim(store, again) == DONE
+    assert claim(store, version(1, sequencer="0A")) == DONE
+
+
+def test_what_moved_up_is_told_whether_it_has_passed_another(
+    store: ReadableResults,
+) -> None:
+    """Only then do subscribers have to hear of it again."""
+    for number, sequencer in ((1, "0A"), (2, "0B"), (3, "0D")):
+        tag(store, version(number, sequencer=sequencer))
+    tag(store, an_upload("another.jpg", sequencer="0C"))
+
+    passed = [
+        store.has_passed_another(version(number, sequencer=sequencer), since=since)
+        for number, sequencer, since in (
+            (1, "0A", order_of(None)),
+            (2, "0B", order_of("0A")),
+            (3, "0D", order_of("0C")),
+            (3, "0D", order_of(None)),
+        )
+    ]
+
+    assert passed == [False, True, False, True]
+
+
+def test_what_failed_begins_anew_with_a_newer_event(store: ReadableResults) -> None:
+    """It is another upload of the same content; the place of its failure is an old one."""
+    fail(store, version(1, sequencer="0A"))
+
+    later = claim(store, version(1, sequencer="0B"), sent_at=NOON_SECONDS - 1)
+
+    assert isinstance(later, Claim)
+    assert later.attempt == 1
+
+
+def test_an_older_event_does_not_move_its_upload_down(store: ReadableResults) -> None:
+    """It waits for a retry with the newer one, and comes first."""
+    newer, older = version(1, sequencer="0B"), version(1, sequencer="0A")
+    fail(store, newer)
+
+    mine = held(store, older, replays=1)
+
+    assert mine.sequencer == "0B"
+
+
 def test_keys_do_not_supersede_one_another(store: ReadableResults) -> None:
     """Nor does a key that begins with another's name."""
     tag(store, an_upload("a", sequencer="1"))
@@ -631,6 +724,94 @@ def test_the_end_of_an_attempt_may_be_written_twice(store: ReadableResults) -> N
         store.finish(upload, mine)
 
     assert claim(store) == DONE
+
+
+def test_every_end_of_an_attempt_may_be_written_twice(store: ReadableResults) -> None:
+    """Its own change is not in its way; what another end has changed is."""
+    for number, end in enumerate(("release", "withdraw", "fail", "skip"), 1):
+        upload = version(number)
+        mine = held(store, upload)
+        for _ in range(2):
+            bring_to(store, upload, mine, end)
+        with pytest.raises(ClaimLost):
+            store.finish(upload, mine)
+
+
+def test_what_is_done_never_becomes_a_failure(store: ReadableResults) -> None:
+    """Should its worker not know that it is done: the answer was lost on the way."""
+    upload = an_upload()
+    mine = held(store)
+    store.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
+    store.finish(upload, mine)
+
+    failed = a_failed_result(upload)
+    with pytest.raises(ClaimLost):
+        store.store_failed(upload, mine, failed, calls={}, unstored=False)
+    with pytest.raises(ClaimLost):
+        store.withdraw(upload, mine, calls={})
+
+    assert store.newest(URI) == a_result(upload)
+    assert claim(store) == DONE
+
+
+# ---- attempts nobody knows of
+
+
+def test_a_claim_whose_worker_begins_is_told_from_one_that_nobody_knows_of(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """Both run out; only the first was an attempt."""
+    known, unknown = version(1), version(2)
+    mine = held(store, known)
+    store.confirm(known, mine)
+    held(store, unknown)
+    clock.advance(LEASE + 1)
+
+    after_known, after_unknown = held(store, known), held(store, unknown)
+
+    assert (after_known.ran_out, after_known.was_confirmed) == (True, True)
+    assert (after_unknown.ran_out, after_unknown.was_confirmed) == (True, False)
+    clock.advance(LEASE + 1)
+    assert not held(store, known).was_confirmed  # that was of the claim before
+
+
+def test_a_claim_whose_answer_is_lost_is_taken_back(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """Its worker does not know of it: an attempt that nobody makes must not count."""
+    lost: list[str] = []
+
+    def lose(**_: Any) -> None:  # noqa: ANN401 - botocore's
+        lost.append("answer")
+        if len(lost) == 1:
+            raise ReadTimeoutError(endpoint_url="dynamodb")
+
+    client.meta.events.register("after-call.dynamodb.UpdateItem", lose)
+
+    with pytest.raises(ResultsUnavailable):
+        claim(dynamodb)
+
+    assert claim(dynamodb) == claimed(1, None)
+
+
+def test_a_claim_anew_whose_answer_is_lost_is_taken_back(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """A replay has all its attempts."""
+    fail(dynamodb, an_upload())
+    lost: list[str] = []
+
+    def lose(**_: Any) -> None:  # noqa: ANN401 - botocore's
+        lost.append("answer")
+        if len(lost) == 2:
+            raise ReadTimeoutError(endpoint_url="dynamodb")
+
+    client.meta.events.register("after-call.dynamodb.UpdateItem", lose)
+
+    with pytest.raises(ResultsUnavailable):
+        claim(dynamodb, replays=1)
+
+    assert claim(dynamodb, replays=1) == claimed(1, None)
 
 
 # ---- copies of what has failed
@@ -1083,27 +1264,41 @@ def test_a_replay_that_is_tagged_changes_the_count(dynamodb: DynamoDBResults) ->
 
 STORIES = count(1)
 ORDERS = st.sampled_from([None, None, "order-1", "order-2"])
+SEQUENCERS = st.sampled_from([None, "0A", "0B"])
 ENDS = st.sampled_from(
-    ["tag", "store", "fail", "skip", "release", "withdraw", "ask", "crash", "hold"]
+    [
+        "tag",
+        "store",
+        "fail",
+        "skip",
+        "release",
+        "withdraw",
+        "ask",
+        "crash",
+        "confirm and crash",
+        "hold",
+    ]
 )
 
 
 @given(
     steps=st.lists(
-        st.tuples(ORDERS, st.integers(0, 2), ENDS, st.booleans()), max_size=8
+        st.tuples(ORDERS, st.integers(0, 2), ENDS, st.booleans(), SEQUENCERS),
+        max_size=8,
     ),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fake_and_adapter_tell_the_same_story(
     dynamodb: DynamoDBResults,
     clock: FakeClock,
-    steps: list[tuple[str | None, int, str, bool]],
+    steps: list[tuple[str | None, int, str, bool, str | None]],
 ) -> None:
     """Whatever happens to an upload, in whatever order."""
-    upload = an_upload(f"story {next(STORIES)}.jpg")
+    told_of = an_upload(f"story {next(STORIES)}.jpg")
     fake = FakeResultStore(clock)
     stores: tuple[ResultStore, ...] = (fake, dynamodb)
-    for again, replays, end, is_early in steps:
+    for again, replays, end, is_early, sequencer in steps:
+        upload = told_of.ordered_as(sequencer)
         told = [
             store.claim(
                 upload,
@@ -1120,8 +1315,8 @@ def test_fake_and_adapter_tell_the_same_story(
         assert seen[0] == seen[1]
         for store, one in zip(stores, told, strict=True):
             if isinstance(one, Claim):
-                bring_to(store, upload, one, end)
-        if end == "crash":
+                bring_to(store, upload.ordered_as(one.sequencer), one, end)
+        if end.endswith("crash"):
             clock.advance(LEASE + 1)
         assert fake.newest(upload.uri) == dynamodb.newest(upload.uri)
         assert fake.tagged([upload]) == dynamodb.tagged([upload])
@@ -1149,6 +1344,8 @@ def bring_to(store: ResultStore, upload: Upload, mine: Claim, end: str) -> None:
             store.release(upload, mine, calls=calls, unstored=False)
         case "withdraw":
             store.withdraw(upload, mine, calls={})
+        case "confirm and crash":
+            store.confirm(upload, mine)
 
 
 # ---- the operators' book of failures

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Lock
 
 from hangtag.dead_letters import letter_of_result
-from hangtag.failures import ResultTooLarge
+from hangtag.failures import ResultsUnavailable, ResultTooLarge
 from hangtag.ports import (
+    NO_CALLS,
     Busy,
     CallReason,
     Calls,
@@ -22,7 +23,7 @@ from hangtag.ports import (
     UploadKey,
 )
 from hangtag.results import Document, to_json, to_timestamp
-from hangtag.uploads import SkipReason, Upload
+from hangtag.uploads import SkipReason, Upload, order_of
 from tests.fakes.failing import CanFail
 
 _ITEM_BYTES = 400 * 1024
@@ -34,6 +35,7 @@ class _Item:
     state: str = "NEW"
     claimed_until: float = 0.0
     token: str = ""
+    confirmed: str = ""
     attempts: int = 0
     calls: dict[CallReason, int] = field(default_factory=dict)
     cut_off: int = 0
@@ -74,11 +76,37 @@ class FakeResultStore(CanFail):
         again: str | None = None,
     ) -> Claim | Done | Busy:
         self._may_fail("claim")
+        found = self._claim(upload, replays, sent_at, lease_seconds, again)
+        try:
+            self._may_fail("the answer to claim")
+        except ResultsUnavailable:
+            self._take_back(upload, found)
+            raise
+        return found
+
+    def _take_back(self, upload: Upload, found: Claim | Done | Busy) -> None:
+        with suppress(ResultsUnavailable):
+            self._may_fail("taking a claim back")
+            item = self._items[(upload.uri, upload.version)]
+            if isinstance(found, Claim) and item.token == found.token:
+                item.claimed_until = 0.0
+                item.attempts -= 1
+                item.cut_off -= 1
+
+    def _claim(
+        self,
+        upload: Upload,
+        replays: int,
+        sent_at: float | None,
+        lease_seconds: float,
+        again: str | None,
+    ) -> Claim | Done | Busy:
         now = self._clock.now()
         with self._lock:
             item = self._items.setdefault((upload.uri, upload.version), _Item(replays))
             is_ordered = item.state != "NEW" and again not in (None, item.again)
-            if item.state == "DONE" and not is_ordered:
+            is_newer = item.order is not None and upload.order > item.order
+            if item.state == "DONE" and not is_ordered and not is_newer:
                 return Done(SkipReason.ALREADY_TAGGED)
             if item.state == "CLAIMED" and item.claimed_until >= now:
                 return Busy(item.claimed_until - now)
@@ -86,12 +114,14 @@ class FakeResultStore(CanFail):
                 item.state in ("FAILED", "DISCARDED")
                 and replays <= item.replays
                 and not is_ordered
+                and not is_newer
                 and sent_at is not None
                 and to_timestamp(sent_at) < item.failed_at
             ):
                 return Done(SkipReason.ALREADY_FAILED)
+            was_done = item.state == "DONE"
             begins_anew = (
-                item.state in ("FAILED", "DISCARDED", "SKIPPED")
+                item.state in ("DONE", "FAILED", "DISCARDED", "SKIPPED")
                 or replays > item.replays
                 or is_ordered
             )
@@ -99,12 +129,14 @@ class FakeResultStore(CanFail):
             if is_ordered and item.result is not None:
                 item.renewed = True
                 item.excuse = CallReason.AGAIN
-            if item.excuse is None and item.state == "CLAIMED":
+            is_taken_back = item.cut_off == 0 and item.result is None
+            was_cut_off = item.state == "CLAIMED" and not is_taken_back
+            if item.excuse is None and was_cut_off:
                 item.excuse = CallReason.UNFINISHED
-            ran_out = item.state == "CLAIMED" and not begins_anew
+            ran_out = was_cut_off and not begins_anew
+            was_confirmed = item.token != "" and item.confirmed == item.token
             item.attempts = 1 if begins_anew else item.attempts + 1
             item.replays = max(replays, item.replays)
-            item.sequencer = upload.sequencer or item.sequencer
             item.state = "CLAIMED"
             item.claimed_until = now + lease_seconds
             before, item.cut_off = item.cut_off, item.cut_off + 1
@@ -112,8 +144,10 @@ class FakeResultStore(CanFail):
             return Claim(
                 attempt=item.attempts,
                 unannounced=None if item.renewed else deepcopy(item.result),
-                sequencer=item.sequencer,
+                sequencer=max(upload.sequencer, item.sequencer, key=order_of),
                 ran_out=ran_out,
+                was_confirmed=was_confirmed,
+                announced_as=item.order if was_done and not item.renewed else None,
                 reason=item.excuse
                 or (CallReason.RETRY if item.calls else CallReason.FIRST),
                 calls=dict(item.calls),
@@ -122,16 +156,20 @@ class FakeResultStore(CanFail):
                 renews=item.renewed,
             )
 
+    def confirm(self, upload: Upload, claim: Claim) -> None:
+        with self._held("confirm", upload, claim) as item:
+            item.confirmed = claim.token
+
     def release(
         self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
     ) -> None:
-        with self._held("release", upload, claim) as item:
+        with self._held("release", upload, claim, to="WAITING") as item:
             item.state = "WAITING"
             _count(item, claim, calls)
             _excuse(item, calls, unstored=unstored)
 
     def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
-        with self._held("withdraw", upload, claim) as item:
+        with self._held("withdraw", upload, claim, to="WAITING") as item:
             still_cut_off = claim.ran_out and not calls
             item.state = "CLAIMED" if still_cut_off else "WAITING"
             item.claimed_until = 0.0
@@ -145,6 +183,7 @@ class FakeResultStore(CanFail):
         *,
         claim: Claim | None,
         at: str,  # noqa: ARG002 - the fake tells no times
+        calls: Calls = NO_CALLS,
     ) -> None:
         if claim is None:
             self._may_fail("skip")
@@ -154,8 +193,10 @@ class FakeResultStore(CanFail):
                     _Item(0, state="SKIPPED", skipped=reason),
                 )
             return
-        with self._held("skip", upload, claim) as item:
-            item.state = "DONE" if claim.renews else "SKIPPED"
+        state = "DONE" if claim.renews else "SKIPPED"
+        with self._held("skip", upload, claim, to=state) as item:
+            item.sequencer = upload.sequencer or item.sequencer
+            item.state = state
             item.skipped = None if claim.renews else reason
             item.attempts = claim.attempt - 1
             item.failed = None
@@ -163,7 +204,7 @@ class FakeResultStore(CanFail):
                 item.renewed, item.excuse = False, None
             else:
                 item.order = None
-            _count(item, claim, {})
+            _count(item, claim, calls)
 
     def store_tagged(
         self, upload: Upload, claim: Claim, result: Document, *, calls: Calls
@@ -175,10 +216,11 @@ class FakeResultStore(CanFail):
             item.failed = item.excuse = item.skipped = None
             item.renewed = False
             item.order = upload.order
+            item.sequencer = upload.sequencer or item.sequencer
             _count(item, claim, calls)
 
     def finish(self, upload: Upload, claim: Claim) -> None:
-        with self._held("finish", upload, claim) as item:
+        with self._held("finish", upload, claim, to="DONE") as item:
             item.state = "DONE"
 
     def store_failed(
@@ -192,8 +234,13 @@ class FakeResultStore(CanFail):
         letter_id: str = "",
         request_id: str = "",
     ) -> None:
-        with self._held("store_failed", upload, claim) as item:
+        with self._held("store_failed", upload, claim, to="FAILED") as item:
             item.notification = upload.notification()
+            kept = to_json([item.result, item.notification, result])
+            if len(kept.encode()) > _ITEM_BYTES:
+                item.notification = upload.notification(longest=0)
+                unstored = unstored or item.result is not None
+                item.result = None
             item.letter_id, item.request_id = letter_id, request_id
             item.replaying_until, item.replayed_at, item.discarded_at = 0.0, "", ""
             item.failed = deepcopy(result)
@@ -201,6 +248,7 @@ class FakeResultStore(CanFail):
             item.state = "FAILED"
             item.skipped = None
             item.order = upload.order
+            item.sequencer = upload.sequencer or item.sequencer
             _count(item, claim, calls)
             _excuse(item, calls, unstored=unstored)
 
@@ -212,6 +260,16 @@ class FakeResultStore(CanFail):
                 and item.order is not None
                 and item.order > upload.order
                 for (uri, _), item in self._items.items()
+            )
+
+    def has_passed_another(self, upload: Upload, *, since: str) -> bool:
+        self._may_fail("has_passed_another")
+        with self._lock:
+            return any(
+                (uri, since <= item.order <= upload.order) == (upload.uri, True)
+                and version != upload.version
+                for (uri, version), item in self._items.items()
+                if item.order is not None
             )
 
     def newest(self, uri: str) -> Document | None:
@@ -320,13 +378,16 @@ class FakeResultStore(CanFail):
         return str(item.skipped) if item.state == "SKIPPED" else item.state
 
     @contextmanager
-    def _held(self, method: str, upload: Upload, claim: Claim) -> Iterator[_Item]:
+    def _held(
+        self, method: str, upload: Upload, claim: Claim, *, to: str = "CLAIMED"
+    ) -> Iterator[_Item]:
+        """The item, to be brought *to* a state; a copy where it is there already."""
         self._may_fail(method)
         with self._lock:
             item = self._items[(upload.uri, upload.version)]
-            if item.token != claim.token:
+            if item.token != claim.token or item.state not in ("CLAIMED", to):
                 raise ClaimLost(upload.uri)
-            yield item
+            yield item if item.state == "CLAIMED" else deepcopy(item)
 
 
 def _count(item: _Item, claim: Claim, calls: Calls) -> None:

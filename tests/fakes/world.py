@@ -45,13 +45,16 @@ class World:
         image_transport: ImageTransport = "base64",
         requests_per_second: float = 0.0,
         width: int = WIDTH,
+        versioned: bool = True,
         turns: FakeTurnBook | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
         """*turns* may be another world's: then both are instances that share a rate."""
         self.clock = FakeClock()
         self.deadline = FakeDeadline(LEASE_SECONDS, self.clock)
-        self.objects = FakeObjectStore(max_image_bytes=max_image_bytes)
+        self.objects = FakeObjectStore(
+            max_image_bytes=max_image_bytes, versioned=versioned
+        )
         self.api_keys = FakeApiKeys()
         self.tagger = FakeTagger()
         self.results = FakeResultStore(self.clock)

@@ -41,7 +41,7 @@ STANDARD_LIBRARY_AND = {
         "uploads",
     },
     "metering": {"dead_letters", "failures", "metrics", "ports", "uploads"},
-    "pacing": {"ports"},
+    "pacing": {"failures", "ports"},
     "breaker": {"failures", "ports", "results"},
     "asking": {"contract", "failures", "pacing", "ports"},
     "tagging": {

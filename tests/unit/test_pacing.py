@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -50,8 +50,11 @@ class Instance:
         self.pacing = Pacing(self.book, self.clock, requests_per_second=self.rate)
 
     def batch(self, uploads: int) -> BatchPace:
-        """A batch that arrives now."""
-        return BatchPace(self.pacing, uploads, latest=self.clock.now() + USABLE)
+        """A batch that arrives now; all its uploads are begun."""
+        pace = BatchPace(self.pacing, uploads, latest=self.clock.now() + USABLE)
+        for _ in range(uploads):
+            pace.expect()
+        return pace
 
     def call(self, pace: BatchPace, times: int = 1) -> None:
         """So many calls, one after the other, as threads that take turns make them."""
@@ -328,14 +331,32 @@ def test_a_second_try_has_a_turn_of_its_own() -> None:
     assert times[1] - times[0] >= 1 / 10
 
 
-def test_a_book_that_cannot_be_read_is_a_failure_for_later() -> None:
-    """To call without a turn would break the promise."""
-    world = World(requests_per_second=10.0)
+def test_a_book_that_cannot_be_read_is_no_attempt() -> None:
+    """To call without a turn would break the promise; the upload is not to blame."""
+    world = World(requests_per_second=10.0, max_attempts=1)
     world.turns.fails_with(ResultsUnavailable("away"))
     delivery = world.upload()
 
     assert world.tag(delivery) == (delivery.message_id,)
     assert world.tagger.calls == []
+    assert world.dead_letters.letters == []
+    assert max(world.upload_queue.hidden_for.values()) >= 2
+
+    world.turns.recovers()
+    assert world.tag(delivery) == ()
+
+
+def test_copies_of_what_is_done_take_no_turns() -> None:
+    """Nor do copies in one batch: a turn that passes unused is lost."""
+    world = World(requests_per_second=1.0)
+    done = [world.upload(f"{n}.png") for n in range(8)]
+    world.tag(*done)
+    world.turns.reservations.clear()
+    new = world.upload("new.png")
+
+    world.tag(*done, new, replace(new, message_id="copy", receipt_handle="copy"))
+
+    assert sum(count for _, count in world.turns.reservations) == 1
 
 
 # ---- no limit

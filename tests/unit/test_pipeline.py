@@ -52,6 +52,7 @@ from hangtag.failures import (
     UrlNotFetched,
     leaves,
 )
+from hangtag.ports import Claim
 from hangtag.tagging import MAX_DELAY_SECONDS
 from hangtag.uploads import Delivery, SkipReason, Upload, read_body
 from tests.builders import (
@@ -317,9 +318,11 @@ def crashes(world: World) -> Delivery:
     """Every attempt was begun, and the function died."""
     delivery = world.upload()
     for _ in range(3):
-        world.results.claim(
+        claim = world.results.claim(
             upload_of(delivery), replays=0, sent_at=None, lease_seconds=1
         )
+        assert isinstance(claim, Claim)
+        world.results.confirm(upload_of(delivery), claim)
         world.clock.advance(2)
     return delivery
 

@@ -16,11 +16,12 @@ from hangtag.failures import (
     ResultsUnavailable,
     SidesTooSmall,
     UnreadableEvent,
+    UrlNotFetched,
 )
 from hangtag.ports import CallReason
 from hangtag.replay import LetterFilter, replay
 from hangtag.uploads import Delivery, SkipReason, Upload, read_body, read_deliveries
-from tests.builders import a_delivery, a_letter, sqs_event
+from tests.builders import PNG, a_delivery, a_letter, an_answer, sqs_event
 from tests.fakes import (
     LEASE_SECONDS,
     TIMING,
@@ -412,6 +413,196 @@ def test_aws_is_given_the_time_of_each_invocation() -> None:
     world.pipeline.try_again(world.invocation())
 
     assert world.patience.deadline is world.deadline
+
+
+# ---- newest wins
+
+
+def without(delivery: Delivery, *names: str) -> Delivery:
+    """A copy whose event does not tell these of its object."""
+    document = json.loads(delivery.body)
+    for name in names:
+        del document["Records"][0]["s3"]["object"][name]
+    copy = copy_of(delivery, f"{delivery.message_id} without {names}")
+    return replace(copy, body=json.dumps(document))
+
+
+def announced_versions(world: World) -> list[tuple[str | None, str | None]]:
+    """Etag and sequencer of what subscribers heard of, in order."""
+    images = [one.document["data"]["image"] for one in world.announcer.announced]
+    return [(image["etag"], image["sequencer"]) for image in images]
+
+
+def test_an_object_that_becomes_what_it_was_is_shown_and_announced_again() -> None:
+    """In a bucket without versions; the second time is not paid."""
+    world = World(versioned=False)
+    arrivals = []
+    for content in (b"aa", b"bb", b"aa"):
+        arrivals.append(world.upload(content=PNG + content))
+        world.tag(arrivals[-1])
+
+    first, _, third = (upload_of(arrival) for arrival in arrivals)
+    shown = world.results.newest(third.uri)
+    assert shown is not None
+    assert (shown["image"]["etag"], shown["image"]["sequencer"]) == (
+        first.etag,
+        third.sequencer,
+    )
+    assert announced_versions(world)[-1] == (third.etag, third.sequencer)
+    assert len({one.document["id"] for one in world.announcer.announced}) == 3
+    assert len(world.tagger.calls) == 2
+
+
+def test_a_version_that_a_backfill_found_moves_up_when_its_event_comes() -> None:
+    """An older version's event came in between, and was shown."""
+    world = World()
+    old, new = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
+
+    for delivery in (without(new, "sequencer"), old, new, old, new):
+        assert world.tag(delivery) == ()
+
+    shown = world.results.newest(upload_of(new).uri)
+    assert shown is not None
+    assert shown["image"]["versionId"] == upload_of(new).version_id
+    assert [sequencer for _, sequencer in announced_versions(world)] == [
+        None,
+        upload_of(old).sequencer,
+        upload_of(new).sequencer,
+    ]
+    assert len(world.tagger.calls) == 2
+
+
+def test_an_event_that_tells_nothing_new_is_announced_once() -> None:
+    """The sequencer alone is nothing that subscribers have to hear of."""
+    world = World()
+    delivery = world.upload()
+
+    for told in (without(delivery, "sequencer"), delivery, delivery):
+        assert world.tag(told) == ()
+
+    assert len(world.announcer.announced) == len(world.tagger.calls) == 1
+    skipped = [skip.reason for skip in world.journal.skips]
+    assert skipped == [SkipReason.ALREADY_TAGGED] * 2
+
+
+def test_an_event_without_its_version_id_is_about_the_same_version() -> None:
+    """The bucket has versions; whoever sent the copy left the id out."""
+    world = World()
+    delivery = world.upload()
+
+    for told in (delivery, without(delivery, "versionId")):
+        assert world.tag(told) == ()
+
+    assert len(world.tagger.calls) == 1
+
+
+def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:
+    """Its failure is none any more."""
+    world = World(versioned=False)
+    delivery = world.upload(content=b"no image")
+    world.tag(delivery)
+    world.objects.forget(upload_of(delivery).uri)
+
+    assert world.tag(replace(delivery, replays=1)) == ()
+
+    assert world.results.ended_as(upload_of(delivery)) == "OBJECT_GONE"
+
+
+# ---- attempts nobody made
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2, 3])
+def test_claims_that_nobody_knew_of_count_no_upload_out(max_attempts: int) -> None:
+    """The table takes claims, and all its answers are lost; so is what would undo them."""
+    world = World(max_attempts=max_attempts)
+    delivery = world.upload()
+    away = ResultsUnavailable("the answer was lost")
+    world.results.fails_with(away, at="the answer to claim", times=5)
+    world.results.fails_with(away, at="taking a claim back", times=5)
+
+    for _ in range(6):
+        handed_back = world.tag(delivery)
+        world.clock.advance(LEASE_SECONDS + 1)
+
+    assert handed_back == ()
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert len(world.tagger.calls) == 1
+
+
+def test_a_claim_that_is_taken_back_is_no_attempt() -> None:
+    """It is the first one that comes through."""
+    world = World()
+    delivery = world.upload()
+    away = ResultsUnavailable("the answer was lost")
+    world.results.fails_with(away, at="the answer to claim", times=2)
+
+    for _ in range(3):
+        world.tag(delivery)
+
+    assert world.results.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
+    assert world.results.cut_off(upload_of(delivery)) == 0
+
+
+def test_a_last_attempt_that_cannot_be_noted_is_not_begun() -> None:
+    """Killed, it would look like one that nobody made, and be made again for ever."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.results.fails_with(ResultsUnavailable("away"), at="confirm")
+
+    for _ in range(3):
+        assert world.tag(delivery) == (delivery.message_id,)
+
+    assert world.tagger.calls == []
+    world.results.recovers()
+    assert world.tag(delivery) == ()
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+
+
+def test_what_was_announced_never_ends_as_failed() -> None:
+    """Only that could not be noted: it is tried for as long as it takes."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.results.fails_with(ResultsUnavailable("away"), at="finish")
+
+    for _ in range(3):
+        assert world.tag(delivery) == (delivery.message_id,)
+
+    assert world.dead_letters.letters == []
+    world.results.recovers()
+    assert world.tag(delivery) == ()
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert len(world.tagger.calls) == 1
+
+
+def test_an_answer_that_no_table_takes_is_the_excuse_of_its_replay() -> None:
+    """It was paid; so is the next one, and it is told apart from a retry."""
+    world = World()
+    world.tagger.answer = an_answer({"note": "x" * 500_000})
+    delivery = world.upload()
+    world.tag(delivery)
+    world.tagger.answer = an_answer()
+
+    assert codes(world) == ["RESULT_TOO_LARGE"]
+    assert world.tag(replace(delivery, replays=1)) == ()
+    assert world.results.calls_about(upload_of(delivery)) == {
+        CallReason.FIRST: 1,
+        CallReason.UNSTORED: 1,
+    }
+
+
+def test_calls_about_what_has_gone_meanwhile_are_counted() -> None:
+    """The API could not fetch it; then it was deleted."""
+    world = World(image_transport="url")
+    delivery = world.upload()
+    world.tagger.fails_with(UrlNotFetched("403"), at="ask", times=1)
+    world.tagger.before_answering = lambda _: world.objects.forget(
+        upload_of(delivery).uri
+    )
+
+    assert world.tag(delivery) == ()
+
+    assert world.results.ended_as(upload_of(delivery)) == "OBJECT_GONE"
+    assert world.results.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
 
 
 # ---- again

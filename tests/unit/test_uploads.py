@@ -540,12 +540,66 @@ def test_half_a_record_does_not_hide_its_neighbours() -> None:
     """Good records of a message are worked on; the letter has only the bad one."""
     bad: dict[str, Any] = {"eventSource": "aws:s3"}
 
-    first, second, third = read_body(notification(record("a"), bad, record("c")))
+    *good, rest = read_body(notification(record("a"), bad, record("c")))
 
-    assert isinstance(first, Upload)
-    assert isinstance(third, Upload)
-    assert isinstance(second, Unreadable)
-    assert json.loads(second.body) == {"Records": [bad]}
+    assert [entry.key for entry in good if isinstance(entry, Upload)] == ["a", "c"]
+    assert isinstance(rest, Unreadable)
+    assert json.loads(rest.body) == {"Records": [bad]}
+    assert "1 of 3 records" in str(rest.error)
+
+
+def test_all_unreadable_records_beside_good_ones_are_one_letter() -> None:
+    """Thousands of letters of one message would cost, and begin again with each retry."""
+    bad = [{"number": number} for number in range(2_000)]
+
+    good, rest = read_body(notification(*bad[:1_000], record("a"), *bad[1_000:]))
+
+    assert isinstance(good, Upload)
+    assert isinstance(rest, Unreadable)
+    assert json.loads(rest.body) == {"Records": bad}
+
+
+def test_a_letter_is_no_longer_than_its_message() -> None:
+    """What is written anew may be longer than it came: 1e15 becomes 1000000000000000.0."""
+    numbers = "[" + ",".join(["1e15"] * 50_000) + "]"
+    body = notification(record("a"))[:-2] + ',{"numbers":' + numbers + "}]}"
+
+    _, rest = read_body(body)
+
+    assert isinstance(rest, Unreadable)
+    assert len(rest.body) <= len(body)
+
+
+@pytest.mark.parametrize("size", [0, 100_000, 260_000])
+def test_a_notification_always_fits_into_a_message_and_into_the_table(
+    size: int,
+) -> None:
+    """S3 never writes such records, but others may; they are replayed all the same."""
+    told = record("가/자켓.png") | {"more": "가" * (size // 3)}
+
+    upload = only_upload(notification(told))
+
+    again = only_upload(upload.notification())
+    assert len(upload.notification().encode()) < 250_000
+    assert (upload.key, upload.version, upload.order, upload.size) == (
+        again.key,
+        again.version,
+        again.order,
+        again.size,
+    )
+    assert upload.happened_at == again.happened_at
+    assert ("more" in again.record) is (size < 250_000)
+
+
+@pytest.mark.parametrize("letter", ["\ud800", "\uffff", "\ufffe", "\x00", "\x1b"])
+def test_what_sqs_takes_in_no_message_is_escaped(letter: str) -> None:
+    """It came escaped, too: JSON can spell what a message may not hold."""
+    told = record("a.png") | {"more": f"before{letter}after"}
+
+    body = only_upload(notification(told)).notification()
+
+    assert letter not in body
+    assert json.loads(body) == {"Records": [told]}
 
 
 def test_each_record_of_a_message_is_its_own_letter() -> None:
@@ -667,4 +721,4 @@ def test_a_body_without_any_readable_record_is_one_unreadable_thing() -> None:
 
     assert isinstance(entry, Unreadable)
     assert entry.body == body
-    assert "none of the 500 records" in str(entry.error)
+    assert "500 of 500 records" in str(entry.error)

@@ -78,9 +78,9 @@ class OutOfTime(Exception):
     """There is no time left for a call; nothing is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asking:
-    """What is known of one attempt when it comes to asking."""
+    """What is known of one attempt when it comes to asking, and what comes of it."""
 
     deadline: Deadline
     pace: Pace
@@ -88,6 +88,8 @@ class Asking:
     """Why its first call is made."""
     calls: Counter[CallReason] = field(default_factory=Counter)
     """The calls that were begun, counted as they are."""
+    has_answer: bool = False
+    """Whether there is an answer that is stored nowhere yet."""
 
 
 class Asker:
@@ -122,9 +124,9 @@ class Asker:
         The answer about an image that is sent along; *reason*, if not the attempt's own.
 
         Raises:
-            HangtagError: As `Tagger.ask`, `ApiKeys.key` and `Pace.wait`.
+            HangtagError: As `Tagger.ask` and `ApiKeys.key`.
             OutOfTime: There is no time for a call, or for another one.
-            TurnRefused: As `Pace.wait`.
+            TurnRefused, TurnUnknown: As `Pace.wait`.
         """
         body, bare = (
             Base64Body(image.content, image.media_type, context, with_prefix)
@@ -158,7 +160,7 @@ class Asker:
             left = self._seconds_for_a_call(asking.deadline)
             asking.calls[reason] += 1
             try:
-                return self._call(
+                answer = self._call(
                     body,
                     reason,
                     language=language,
@@ -189,6 +191,9 @@ class Asker:
                 self._clock.sleep(wait)
                 has_waited = True
                 reason = CallReason.RETRY
+            else:
+                asking.has_answer = True
+                return answer
 
     def _call(
         self,

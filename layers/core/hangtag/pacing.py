@@ -12,6 +12,7 @@ from collections import deque
 from threading import Lock
 from typing import Protocol
 
+from hangtag.failures import ResultsUnavailable
 from hangtag.ports import Clock, Deadline, NoTurn, TurnBook, Turns
 
 CALLS = "calls"
@@ -45,6 +46,14 @@ class TurnRefused(Exception):
         """After which the upload is to be delivered again."""
 
 
+class TurnUnknown(Exception):
+    """The book of turns cannot be read; nothing was asked."""
+
+    def __init__(self, error: ResultsUnavailable) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Pace(Protocol):
     """When a batch may call the API."""
 
@@ -53,8 +62,16 @@ class Pace(Protocol):
         Raise `TurnRefused` where it is known already that there will be no turn.
 
         Raises:
-            ResultsUnavailable: The book cannot be read.
+            TurnUnknown: The book cannot be read.
         """
+        ...
+
+    def expect(self) -> None:
+        """An upload is begun: it will wait for a turn, most likely."""
+        ...
+
+    def drop(self) -> None:
+        """One that was expected has ended without a call."""
         ...
 
     def wait(self) -> None:
@@ -63,7 +80,7 @@ class Pace(Protocol):
 
         Raises:
             TurnRefused: None is free in time.
-            ResultsUnavailable: The book cannot be read.
+            TurnUnknown: The book cannot be read.
         """
         ...
 
@@ -73,6 +90,12 @@ class Unpaced:
 
     def check(self) -> None:
         """Nothing is ever refused."""
+
+    def expect(self) -> None:
+        """Nothing is reserved."""
+
+    def drop(self) -> None:
+        """Nothing was reserved."""
 
     def wait(self) -> None:
         """There is nothing to wait for."""
@@ -140,12 +163,18 @@ class Pacing:
 
 
 class BatchPace:
-    """`Pace` of one batch; its threads share it."""
+    """
+    `Pace` of one batch; its threads share it.
+
+    Turns are reserved for all that have been begun when the first of them needs one: copies of
+    what is done already never get there, and would waste theirs.
+    """
 
     def __init__(self, pacing: Pacing, uploads: int, *, latest: float) -> None:
         self._pacing = pacing
         self._latest = latest
-        self._to_come = uploads
+        self._unheard_of = uploads
+        self._expected = 0
         self._turns: deque[float] = deque()
         self._tickets: deque[float] = deque()
         self._lock = Lock()
@@ -154,7 +183,20 @@ class BatchPace:
         """As `Pace.check`; asks nobody, unless it is refused."""
         with self._lock:
             if not self._turns and self._pacing.next_free > self._latest:
-                raise self._refusal()
+                refusal = self._refusal()
+                self._unheard_of -= 1
+                raise refusal
+
+    def expect(self) -> None:
+        """As `Pace.expect`."""
+        with self._lock:
+            self._expected += 1
+            self._unheard_of -= 1
+
+    def drop(self) -> None:
+        """As `Pace.drop`."""
+        with self._lock:
+            self._expected -= 1
 
     def wait(self) -> None:
         """As `Pace.wait`."""
@@ -171,11 +213,9 @@ class BatchPace:
         while self._turns:
             turn = self._turns.popleft()
             if self._pacing.is_in_time(turn):
-                self._to_come -= 1
+                self._expected -= 1
                 return turn
-        found = self._pacing.reserve(
-            CALLS, max(1, self._to_come), earliest=now, latest=self._latest
-        )
+        found = self._reserve(CALLS, self._expected, earliest=now, latest=self._latest)
         if isinstance(found, NoTurn):
             self._pacing.next_free = found.next
             raise self._refusal()
@@ -184,7 +224,7 @@ class BatchPace:
             found.first + number * every for number in range(found.count)
         )
         self._pacing.next_free = found.first + found.count * every
-        self._to_come -= 1
+        self._expected -= 1
         return self._turns.popleft()
 
     def _refusal(self) -> TurnRefused:
@@ -193,14 +233,22 @@ class BatchPace:
         if not self._tickets:
             earliest = max(now, self._pacing.next_free)
             latest = now + _LONGEST_WAIT_SECONDS
-            found = self._pacing.reserve(
-                WAITERS, max(1, self._to_come), earliest=earliest, latest=latest
-            )
+            waiting = self._expected + self._unheard_of
+            found = self._reserve(WAITERS, waiting, earliest=earliest, latest=latest)
             if isinstance(found, NoTurn):
                 return TurnRefused(_LONGEST_WAIT_SECONDS)
             self._tickets.extend(
                 found.first + number * self._pacing.every
                 for number in range(found.count)
             )
-        self._to_come -= 1
         return TurnRefused(max(1.0, self._tickets.popleft() - now))
+
+    def _reserve(
+        self, line: str, count: int, *, earliest: float, latest: float
+    ) -> Turns | NoTurn:
+        try:
+            return self._pacing.reserve(
+                line, max(1, count), earliest=earliest, latest=latest
+            )
+        except ResultsUnavailable as error:
+            raise TurnUnknown(error) from error

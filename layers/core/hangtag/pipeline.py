@@ -115,11 +115,11 @@ class Pipeline:
             for delivery in deliveries
             for entry in self._entries_of(delivery)
         ]
-        batch = self._batch(work, invocation)
         outcome = _Outcome()
         # Those that nobody can read come last: were they buried while a neighbour in the same
         # message is handed back, they would be buried again with each of its retries.
         chains, unreadable = _sorted(work)
+        batch = self._batch(chains, invocation)
         alone = len(chains) == 1
         # As wide as a batch of messages with one upload each, as S3 sends them: the default pool
         # of a two-core machine would be six wide and make ten wait for a second wave. No wider:
@@ -194,8 +194,8 @@ class Pipeline:
             self._ports.journal.end()
         return {"open": state.is_open, "code": state.code, "row": state.row}
 
-    def _batch(self, work: Iterable[_Work], invocation: Invocation) -> Batch:
-        uploads = sum(isinstance(one.entry, Upload) for one in work)
+    def _batch(self, chains: Iterable[_Chain], invocation: Invocation) -> Batch:
+        uploads = sum(isinstance(chain[0].entry, Upload) for chain in chains)
         pace: Pace = Unpaced()
         if self._pacing is not None:
             pace = self._pacing.of_batch(

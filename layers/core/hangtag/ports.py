@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from hangtag.contract import Answer, Language, RequestBody
@@ -176,6 +177,8 @@ class CallReason(StrEnum):
 Calls = Mapping[CallReason, int]
 """How many calls there were for each reason."""
 
+NO_CALLS: Calls = MappingProxyType({})
+
 
 class ClaimLost(Exception):
     """Another worker has taken the upload over, because the claim's lease had run out."""
@@ -188,9 +191,9 @@ class Claim:
     attempt: int
     """From 1; a replay begins anew."""
     unannounced: Document | None
-    """A TAGGED result that is stored but not announced: only that is left to do."""
+    """A TAGGED result that is stored, but not announced in its place: that is left to do."""
     sequencer: str | None
-    """The upload's, also where this event came without one but an earlier one did not."""
+    """The newest that the upload's events came with, this one or one before."""
     ran_out: bool
     """Whether the attempt before this one was never finished."""
     reason: CallReason
@@ -203,6 +206,10 @@ class Claim:
     """Tells this claim from every other."""
     renews: bool = False
     """Whether it is tagged already, and a new answer is wanted: the old one counts until then."""
+    was_confirmed: bool = False
+    """Whether the attempt before is known to have begun: its worker was told of its claim."""
+    announced_as: str | None = None
+    """The `Upload.order` with which the result was announced, where it has to move up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +252,18 @@ class ResultStore(Protocol):
         *sent_at* (seconds since 1970) tells a copy of what has failed, sent before it did, from
         a replay of it, sent after. *again* is the token of an order to tag also what is tagged:
         each order begins anew what it finds, once; the store keeps the token of the last one.
+        What is done, but comes with a newer event than any before, has to move up in the order.
+
+        Where it fails, a claim that was made all the same is taken back, if that can be done.
+        """
+        ...
+
+    def confirm(self, upload: Upload, claim: Claim) -> None:
+        """
+        The claim has reached its worker: the attempt begins.
+
+        A claim whose answer is lost on its way looks like an attempt that was cut off. Without
+        this told of the last attempt, those would count an upload out that nobody ever began.
         """
         ...
 
@@ -268,10 +287,16 @@ class ResultStore(Protocol):
         ...
 
     def skip(
-        self, upload: Upload, reason: SkipReason, *, claim: Claim | None, at: str
+        self,
+        upload: Upload,
+        reason: SkipReason,
+        *,
+        claim: Claim | None,
+        at: str,
+        calls: Calls = NO_CALLS,
     ) -> None:
         """
-        The upload ends without having been asked about; *at* is ISO 8601, UTC.
+        The upload ends without an answer; *at* is ISO 8601, UTC.
 
         The attempt does not count: should the upload come again, it is looked at again. Without
         a claim, what is known of the upload already stays as it is. With one that renews a
@@ -308,6 +333,7 @@ class ResultStore(Protocol):
         """
         Keep a FAILED result and the notification that a replay needs.
 
+        A result that was too large to be announced and leaves no room for them is given up.
         *unstored* as in `release`; *letter_id* is the dead letter's, *request_id* that of the
         invocation that buried it.
         """
@@ -315,6 +341,14 @@ class ResultStore(Protocol):
 
     def is_superseded(self, upload: Upload) -> bool:
         """Whether a newer version of the same key has ended as TAGGED or FAILED."""
+        ...
+
+    def has_passed_another(self, upload: Upload, *, since: str) -> bool:
+        """
+        Whether another version of the same key has ended between a place and the upload's.
+
+        The place is an `Upload.order`; the upload's own is stored already.
+        """
         ...
 
 

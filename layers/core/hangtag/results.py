@@ -49,6 +49,11 @@ def failed_result(upload: Upload, failure: Failure) -> Document:
     }
 
 
+def placed_anew(result: Document, upload: Upload) -> Document:
+    """A TAGGED result, with the place in the order that the upload has now."""
+    return {**result, "image": {**result["image"], "sequencer": upload.sequencer}}
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """A CloudEvents 1.0 document and the SNS message attributes to filter it by."""
@@ -69,7 +74,7 @@ def announcement_of(result: Document, *, bucket_arn: str) -> Announcement:
     The announcement of a TAGGED result.
 
     Its id is the same however often the same result is announced, and another one for every
-    other result.
+    other result; one in another place of the order is another.
     """
     image = result["image"]
     texts = {
@@ -137,6 +142,7 @@ def _announcement_id(result: Document) -> str:
     identity = [
         image["uri"],
         image["versionId"] or image["etag"],
+        image["sequencer"],
         result["taggedAt"],
     ]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]

@@ -25,12 +25,14 @@ from hangtag.failures import (
     ResultsUnavailable,
     UrlNotFetched,
 )
-from hangtag.pacing import Pace, TurnRefused
+from hangtag.pacing import Pace, TurnRefused, TurnUnknown
 from hangtag.ports import (
+    NO_CALLS,
     Announcer,
     ApiKeys,
     Busy,
     CallReason,
+    Calls,
     Claim,
     ClaimLost,
     Clock,
@@ -51,6 +53,7 @@ from hangtag.results import (
     Document,
     announcement_of,
     failed_result,
+    placed_anew,
     tagged_result,
     to_timestamp,
 )
@@ -158,11 +161,11 @@ class Suspect(Exception):
     """
 
 
-class _Unstored(Exception):
-    """There was an answer, and the function's time was over before it could be stored."""
+class _Unnoted(Exception):
+    """The table does not take a note, and the function's time is over."""
 
     def __init__(self, error: ResultsUnavailable) -> None:
-        super().__init__()
+        super().__init__(str(error))
         self.error = error
 
 
@@ -221,10 +224,11 @@ class Tagging:
             )
         except TurnRefused as refusal:
             return self._hand_back(upload, RATE, str(refusal), refusal.seconds)
+        except TurnUnknown as trouble:
+            return self._hand_back_unbegun(upload, delivery, trouble.error)
         except HangtagError as error:
             # Nothing was begun, so this is no attempt, and there is none to be counted out.
-            delay = self.delay_of_receive(delivery, error)
-            return self._hand_back(upload, error.code, str(error), delay)
+            return self._hand_back_unbegun(upload, delivery, error)
         match claim:
             case Done():
                 self._ports.journal.skipped(Skip(claim.reason, upload.uri, upload))
@@ -234,15 +238,30 @@ class Tagging:
                 delay = min(claim.seconds, self.delay_of_receive(delivery))
                 return self._hand_back(upload, BUSY, "another worker is at it", delay)
             case Claim():
-                upload = upload.ordered_as(claim.sequencer)
-                if claim.ran_out and not alone and not self._is_abandoned(claim):
-                    with suppress(ResultsUnavailable, ClaimLost):
-                        self._ports.results.withdraw(upload, claim, calls={})
-                    raise Suspect
-                asking = Asking(batch.deadline, batch.pace, claim.reason)
-                return self._finish_begun(
-                    _Begun(upload, claim, delivery, batch, asking)
-                )
+                return self._finish_claimed(upload, claim, delivery, batch, alone=alone)
+
+    def _finish_claimed(
+        self,
+        upload: Upload,
+        claim: Claim,
+        delivery: Delivery,
+        batch: Batch,
+        *,
+        alone: bool,
+    ) -> float | None:
+        """Returns and raises like `finish`."""
+        upload = upload.ordered_as(claim.sequencer)
+        if claim.ran_out and not alone and not self._is_abandoned(claim):
+            with suppress(ResultsUnavailable, ClaimLost):
+                self._ports.results.withdraw(upload, claim, calls={})
+            raise Suspect
+        asking = Asking(batch.deadline, batch.pace, claim.reason)
+        batch.pace.expect()
+        try:
+            return self._finish_begun(_Begun(upload, claim, delivery, batch, asking))
+        finally:
+            if not asking.calls:
+                batch.pace.drop()
 
     def skip(self, skip: Skip, delivery: Delivery) -> float | None:
         """Note a record that is no work. Returns like `finish`."""
@@ -252,8 +271,7 @@ class Tagging:
             else:
                 self._skip(skip.upload, skip.reason, None)
         except ResultsUnavailable as error:
-            delay = self.delay_of_receive(delivery, error)
-            return self._hand_back(skip.upload, error.code, str(error), delay)
+            return self._hand_back_unbegun(skip.upload, delivery, error)
         return None
 
     def _finish_begun(self, begun: _Begun) -> float | None:
@@ -263,10 +281,14 @@ class Tagging:
             return self._withdraw(begun, DEADLINE, _TOO_LATE, 0.0)
         except TurnRefused as refusal:
             return self._withdraw(begun, RATE, str(refusal), refusal.seconds)
+        except (TurnUnknown, _Unnoted) as trouble:
+            # No fault of the upload, and no attempt to be counted: one that was announced never
+            # ends as FAILED.
+            error = trouble.error
+            delay = self.delay_of_receive(begun.delivery, error)
+            return self._withdraw(begun, error.code, str(error), delay)
         except ClaimLost:
             return self._hand_back(begun.upload, BUSY, _TAKEN_OVER, 1.0)
-        except _Unstored as trouble:
-            return self._fail(begun, trouble.error, unstored=True)
         except HangtagError as error:
             return self._fail(begun, error)
         # A mistake of ours ends like any failure: counted, retried, buried with its code.
@@ -280,10 +302,10 @@ class Tagging:
         ports, upload, claim = self._ports, begun.upload, begun.claim
         laps = _Laps(ports.clock)
         result = claim.unannounced
-        if result is None:
-            if self._is_abandoned(claim):
-                times = self._policy.max_attempts
-                raise Abandoned(f"begun {times} times, and at last not finished")
+        if result is not None:
+            result = placed_anew(result, upload)
+        else:
+            self._begin(begun)
             if ports.results.is_superseded(upload):
                 self._skip(upload, SkipReason.SUPERSEDED, claim)
                 return
@@ -293,7 +315,8 @@ class Tagging:
                 result = self._tag(upload, image, begun.asking)
                 laps.end("ask")
             if result is None:
-                self._skip(upload, SkipReason.OBJECT_GONE, claim)
+                calls = begun.asking.calls
+                self._skip(upload, SkipReason.OBJECT_GONE, claim, calls=calls)
                 return
             begun.batch.breaker.succeeded()
         self._store(begun, result)
@@ -303,19 +326,51 @@ class Tagging:
             self._finish(begun)
             ports.journal.skipped(Skip(SkipReason.SUPERSEDED, upload.uri, upload))
             return
+        if self._is_announced(begun):
+            self._finish(begun)
+            ports.journal.skipped(Skip(SkipReason.ALREADY_TAGGED, upload.uri, upload))
+            return
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
         laps.end("announce")
         self._finish(begun)
-        calls = {str(why): times for why, times in begun.asking.calls.items()}
+        counted = {str(why): times for why, times in begun.asking.calls.items()}
         ports.journal.tagged(
             upload,
             attempt=claim.attempt,
             facts={
                 "objects": len(result["objects"]),
-                "calls": calls,
+                "calls": counted,
                 "milliseconds": laps.milliseconds(),
             },
         )
+
+    def _is_announced(self, begun: _Begun) -> bool:
+        """Whether the newest that subscribers know of is this result, if not its new place."""
+        place = begun.claim.announced_as
+        if place is None or begun.claim.unannounced is None:
+            return False
+        return not self._ports.results.has_passed_another(begun.upload, since=place)
+
+    def _begin(self, begun: _Begun) -> None:
+        """
+        The attempt begins; it has no answer from one before.
+
+        Raises:
+            Abandoned: There were enough of them, and the last one was cut off.
+            _Unnoted: It cannot be told that this is the last one.
+        """
+        times = self._policy.max_attempts
+        if self._is_abandoned(begun.claim):
+            raise Abandoned(f"begun {times} times, and at last not finished")
+        if begun.claim.attempt < times:
+            return
+        try:
+            self._patiently(
+                begun.batch,
+                lambda: self._ports.results.confirm(begun.upload, begun.claim),
+            )
+        except ResultsUnavailable as error:
+            raise _Unnoted(error) from error
 
     def _store(self, begun: _Begun, result: Document) -> None:
         """What was paid for is stored, however long it takes, as long as there is time."""
@@ -325,18 +380,17 @@ class Tagging:
                 begun.upload, begun.claim, result, calls=begun.asking.calls
             )
 
-        try:
-            self._patiently(begun.batch, write)
-        except ResultsUnavailable as error:
-            if begun.claim.unannounced is not None:
-                raise  # it is stored already
-            raise _Unstored(error) from error
+        self._patiently(begun.batch, write)
+        begun.asking.has_answer = False
 
     def _finish(self, begun: _Begun) -> None:
-        self._patiently(
-            begun.batch,
-            lambda: self._ports.results.finish(begun.upload, begun.claim),
-        )
+        try:
+            self._patiently(
+                begun.batch,
+                lambda: self._ports.results.finish(begun.upload, begun.claim),
+            )
+        except ResultsUnavailable as error:
+            raise _Unnoted(error) from error
 
     def _patiently(self, batch: Batch, write: Callable[[], None]) -> None:
         """
@@ -406,9 +460,7 @@ class Tagging:
             image, context, language=language, asking=asking, reason=reason
         )
 
-    def _fail(
-        self, begun: _Begun, error: HangtagError, *, unstored: bool = False
-    ) -> float | None:
+    def _fail(self, begun: _Begun, error: HangtagError) -> float | None:
         """Bury, or give back for a retry."""
         if error.kind in SYSTEMIC_KINDS:
             try:
@@ -416,23 +468,21 @@ class Tagging:
             except ResultsUnavailable:
                 is_buried = False  # uncounted, and so unburied
             if is_buried:
-                return self._bury(begun, error, unstored=unstored)
+                return self._bury(begun, error)
             return self._withdraw(begun, error.code, str(error), BREAKER_DELAY_SECONDS)
         if error.kind == "permanent" and error.source == "api" and error.code.isdigit():
             # The API itself said it: the key, the account and the address are fine.
             begun.batch.breaker.succeeded()
         attempt = begun.claim.attempt
         if error.kind == "permanent" or attempt >= self._policy.max_attempts:
-            return self._bury(begun, error, unstored=unstored)
-        self._release(begun, unstored=unstored)
+            return self._bury(begun, error)
+        self._release(begun)
         delay = self._delay(attempt=attempt, error=error)
         return self._hand_back(
             begun.upload, error.code, str(error), delay, attempt=attempt
         )
 
-    def _bury(
-        self, begun: _Begun, error: HangtagError, *, unstored: bool
-    ) -> float | None:
+    def _bury(self, begun: _Begun, error: HangtagError) -> float | None:
         """Bury first, store then: what cannot be buried stays on the queue."""
         upload, claim = begun.upload, begun.claim
         # Those that find it abandoned begin nothing themselves.
@@ -450,7 +500,7 @@ class Tagging:
                 claim,
                 failed_result(upload, letter.failure),
                 calls=begun.asking.calls,
-                unstored=unstored,
+                unstored=begun.asking.has_answer,
                 letter_id=letter_id,
                 request_id=letter.request_id,
             )
@@ -461,19 +511,19 @@ class Tagging:
         except ClaimLost:
             return self._hand_back(upload, BUSY, _TAKEN_OVER, 1.0)
         except HangtagError as trouble:
-            self._release(begun, unstored=unstored)
+            self._release(begun)
             return self.not_buried(letter, trouble, begun.delivery)
         self._ports.journal.buried(letter, upload)
         return None
 
-    def _release(self, begun: _Begun, *, unstored: bool) -> None:
+    def _release(self, begun: _Begun) -> None:
         """For a retry. Where it fails the claim's lease runs out by itself."""
         with suppress(ResultsUnavailable, ClaimLost):
             self._ports.results.release(
                 begun.upload,
                 begun.claim,
                 calls=begun.asking.calls,
-                unstored=unstored,
+                unstored=begun.asking.has_answer,
             )
 
     def not_buried(
@@ -519,26 +569,36 @@ class Tagging:
         return float(math.ceil(min(max(jittered, asked_for), MAX_DELAY_SECONDS)))
 
     def _is_abandoned(self, claim: Claim) -> bool:
-        """Whether every attempt was begun and none was finished."""
+        """Whether the last attempt that it may have was begun, and not finished."""
         return (
             claim.ran_out
+            and claim.was_confirmed
             and claim.attempt > self._policy.max_attempts
             and claim.unannounced is None
         )
 
     def _identify(self, upload: Upload) -> Upload | None:
-        """The upload with its version; None if the object is gone."""
+        """The upload with its version; None if nothing tells it from the key's others."""
         if upload.is_identified:
             return upload
         facts = self._ports.objects.find(upload)
         if facts is None:
-            return None
+            # Gone; what is known of it, by its etag, ends so, too
+            return upload if upload.etag is not None else None
         return upload.identified_as(
             version_id=facts.version_id, etag=facts.etag, size=facts.size
         )
 
-    def _skip(self, upload: Upload, reason: SkipReason, claim: Claim | None) -> None:
-        self._ports.results.skip(upload, reason, claim=claim, at=self._now())
+    def _skip(
+        self,
+        upload: Upload,
+        reason: SkipReason,
+        claim: Claim | None,
+        *,
+        calls: Calls = NO_CALLS,
+    ) -> None:
+        at = self._now()
+        self._ports.results.skip(upload, reason, claim=claim, at=at, calls=calls)
         self._ports.journal.skipped(Skip(reason, upload.uri, upload))
 
     def _withdraw(self, begun: _Begun, code: str, message: str, delay: float) -> float:
@@ -548,6 +608,12 @@ class Tagging:
                 begun.upload, begun.claim, calls=begun.asking.calls
             )
         return self._hand_back(begun.upload, code, message, delay)
+
+    def _hand_back_unbegun(
+        self, upload: Upload | None, delivery: Delivery, error: HangtagError
+    ) -> float:
+        delay = self.delay_of_receive(delivery, error)
+        return self._hand_back(upload, error.code, str(error), delay)
 
     def _hand_back(
         self,

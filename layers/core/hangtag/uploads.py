@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -49,6 +50,13 @@ ENDING_REASONS = (
 """Why uploads end as skipped. The other reasons are of records that brought no new upload."""
 
 
+LONGEST_NOTIFICATION = 240 * 1024
+"""
+Bytes of a notification of ours. S3's own are about 1 KB; a message of the upload queue takes 256 KB
+with its attributes, an item of the table 400 KB.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One object version that arrived."""
@@ -80,12 +88,10 @@ class Upload:
         """
         Whether it is known which version of the object is meant.
 
-        An etag alone is enough where S3 itself wrote the event (it has a sequencer then): the
-        bucket has no versions. Others may have left the version id out.
+        An event without a version id may be of a bucket without versions, or of somebody who
+        left it out: only the object tells.
         """
-        return self.version_id is not None or (
-            self.etag is not None and self.sequencer is not None
-        )
+        return self.version_id is not None
 
     @property
     def version(self) -> str:
@@ -109,9 +115,7 @@ class Upload:
         Sequencers are compared as hexadecimal numbers, left-padded. An event without one sorts
         before all that have one: "-" comes before every digit.
         """
-        if self.sequencer is None:
-            return "-"
-        return self.sequencer.upper().rjust(_SEQUENCER_DIGITS, "0")
+        return order_of(self.sequencer)
 
     @property
     def happened_at(self) -> float | None:
@@ -132,9 +136,31 @@ class Upload:
         """The same upload with its place in the order of its key's events."""
         return replace(self, sequencer=sequencer)
 
-    def notification(self) -> str:
-        """An S3 notification with exactly this upload's record, as JSON."""
-        return json.dumps({"Records": [self.record]})
+    def notification(self, *, longest: int = LONGEST_NOTIFICATION) -> str:
+        """
+        An S3 notification with exactly this upload's record, as JSON.
+
+        If that is more than *longest* bytes, the record is cut down to what S3 writes: less than
+        10 KB.
+        """
+        whole = _notification([self.record])
+        if len(whole.encode()) <= longest:
+            return whole
+        return _notification([self._bare_record()])
+
+    def _bare_record(self) -> dict[str, Any]:
+        return _record(
+            bucket=self.bucket,
+            arn=self.bucket_arn if len(self.bucket_arn) < _BUCKET_BYTES else None,
+            key=self.key,
+            size=self.size,
+            etag=self.etag,
+            version_id=self.version_id,
+            sequencer=self.sequencer,
+            at=_short(self.record.get("eventTime")),
+            name=_short(self.record.get("eventName")) or _PUT,
+            region=_short(self.record.get("awsRegion")),
+        )
 
     def image(self) -> dict[str, str | int | None]:
         """The upload as it stands in a result."""
@@ -147,6 +173,13 @@ class Upload:
             "size": self.size,
             "sequencer": self.sequencer,
         }
+
+
+def order_of(sequencer: str | None) -> str:
+    """As `Upload.order`."""
+    if sequencer is None:
+        return "-"
+    return sequencer.upper().rjust(_SEQUENCER_DIGITS, "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,19 +329,37 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
                 body,
             ),
         )
-    if len(records) == 1:
-        return (_read_record(records[0], body),)
-    entries = tuple(
-        _read_record(record, json.dumps({"Records": [record]})) for record in records
-    )
-    if all(isinstance(entry, Unreadable) for entry in entries):
-        # One letter, byte for byte, and not thousands of what came as one message
-        return (
-            _unreadable(
-                f"none of the {len(records):,} records is an upload event", body
-            ),
+    return _read_records(records, body)
+
+
+def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
+    """
+    What nobody can read is one entry, the last: one letter, not thousands of what came together.
+
+    If that is all of them, it is the body, byte for byte.
+    """
+    entries: list[Entry] = []
+    unreadable: list[object] = []
+    first_trouble = ""
+    for record in records:
+        try:
+            entries.append(_upload_of_record(record))
+        except _NoUpload as error:
+            first_trouble = first_trouble or str(error)
+            unreadable.append(record)
+    if not unreadable:
+        return tuple(entries)
+    message = first_trouble
+    if len(records) > 1:
+        message = (
+            f"{len(unreadable):,} of {len(records):,} records are no upload events; "
+            f"the first: {first_trouble}"
         )
-    return entries
+    if entries:
+        # Written anew, numbers may be longer than they came: as long as nobody can send
+        rewritten = _notification(unreadable)
+        body = rewritten if len(rewritten) <= len(body) else body
+    return (*entries, _unreadable(message, body))
 
 
 _LEVELS = 32
@@ -342,13 +393,6 @@ def _undelivered_event(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _unreadable(message: str, body: str) -> Unreadable:
     return Unreadable(UnreadableEvent(message), body)
-
-
-def _read_record(record: object, body: str) -> Entry:
-    try:
-        return _upload_of_record(record)
-    except _NoUpload as error:
-        return _unreadable(str(error), body)
 
 
 class _NoUpload(ValueError):
@@ -393,29 +437,18 @@ def entry_of_object(
     Its record is S3's, but for the sequencer: what is not known to be newer than another version
     never counts as newer.
     """
-    found = {
-        "key": quote_plus(key, safe="/"),
-        "size": size,
-        "eTag": etag,
-        "versionId": version_id,
-    }
-    record = {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "eventTime": at,
-        "eventName": "ObjectCreated:Put",
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
-            "object": {
-                name: value for name, value in found.items() if value is not None
-            },
-        },
-    }
+    record = _record(
+        bucket=bucket,
+        key=key,
+        size=size,
+        etag=etag,
+        version_id=version_id,
+        at=at,
+    )
     try:
         return _upload_of_record(record)
     except _NoUpload as error:
-        return _unreadable(str(error), json.dumps({"Records": [record]}))
+        return _unreadable(str(error), _notification([record]))
 
 
 def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:
@@ -451,27 +484,80 @@ def _as_notification_record(
 ) -> dict[str, Any]:
     """An EventBridge event as the record that S3 would have sent to a queue."""
     reason = event["detail"].get("reason")
+    return _record(
+        bucket=bucket,
+        arn=_bucket_arn(event, bucket),
+        key=key,
+        size=found.get("size"),
+        etag=found.get("etag"),
+        version_id=found.get("version-id"),
+        sequencer=found.get("sequencer"),
+        at=event.get("time"),
+        name=_EVENT_NAMES.get(str(reason), _PUT),
+        region=event.get("region"),
+    )
+
+
+_PUT = "ObjectCreated:Put"
+
+
+def _record(
+    *,
+    bucket: str,
+    key: str,
+    size: object,
+    etag: object,
+    version_id: object,
+    at: object,
+    sequencer: object = None,
+    arn: str | None = None,
+    name: str = _PUT,
+    region: object = None,
+) -> dict[str, Any]:
+    """A record as S3 writes it, of what is known."""
     fields = {
         "key": quote_plus(key, safe="/"),
-        "size": found.get("size"),
-        "eTag": found.get("etag"),
-        "versionId": found.get("version-id"),
-        "sequencer": found.get("sequencer"),
+        "size": size,
+        "eTag": etag,
+        "versionId": version_id,
+        "sequencer": sequencer,
     }
-    return {
+    event = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
-        "awsRegion": event.get("region"),
-        "eventTime": event.get("time"),
-        "eventName": _EVENT_NAMES.get(str(reason), "ObjectCreated:Put"),
+        "awsRegion": region,
+        "eventTime": at,
+        "eventName": name,
+    }
+    return {
+        **_known(event),
         "s3": {
             "s3SchemaVersion": "1.0",
-            "bucket": {"name": bucket, "arn": _bucket_arn(event, bucket)},
-            "object": {
-                name: value for name, value in fields.items() if value is not None
-            },
+            "bucket": {"name": bucket, "arn": arn or f"arn:aws:s3:::{bucket}"},
+            "object": _known(fields),
         },
     }
+
+
+def _known(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _short(value: object) -> str | None:
+    return value if _is_text(value) and len(value) <= _TOKEN_LENGTH else None
+
+
+def _notification(records: list[Any]) -> str:
+    """
+    Records as a notification: JSON, no longer than its text has to be.
+
+    Only what SQS takes in no message is escaped: it may have come so.
+    """
+    text = json.dumps({"Records": records}, ensure_ascii=False, separators=(",", ":"))
+    return _NOT_IN_A_MESSAGE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_NOT_IN_A_MESSAGE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def _bucket_arn(event: Mapping[str, Any], bucket: str) -> str:

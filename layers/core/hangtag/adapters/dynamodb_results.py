@@ -6,7 +6,8 @@ The results, in DynamoDB: one item per object version.
     state           CLAIMED, WAITING (for a retry), SKIPPED, FAILED, DISCARDED or DONE
     claimedUntil    epoch milliseconds; the lease of a CLAIMED item
     claimToken      of the claim that was made last
-    sequencer       of the last event that had one
+    confirmed       token of a claim whose worker has told that it begins
+    sequencer       of the newest event that this version has ended with
     attempts        begun since the upload arrived or was replayed
     calls:REASON    calls of the API, see `CallReason`, in attempts that came to an end
     cutOff          attempts that did not, the one under way included: one call each at most
@@ -36,6 +37,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Context, Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +49,7 @@ from hangtag.adapters.aws_errors import code_of, translated
 from hangtag.dead_letters import letter_of_result
 from hangtag.failures import ResultsUnavailable, ResultTooLarge
 from hangtag.ports import (
+    NO_CALLS,
     Busy,
     CallReason,
     Calls,
@@ -59,7 +62,7 @@ from hangtag.ports import (
     UploadKey,
 )
 from hangtag.results import Document, to_timestamp
-from hangtag.uploads import SkipReason, Upload
+from hangtag.uploads import LONGEST_NOTIFICATION, SkipReason, Upload, order_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -86,7 +89,7 @@ _CLAIMABLE = (
 )
 # An order to tag again that is new to the item is looked at with the item at hand
 _CLAIMABLE_AGAIN = _CLAIMABLE.replace(" OR (", " OR (again = :again AND ", 1)
-_HOLDS = "claimToken = :token"
+_HOLDS = "claimToken = :token AND #state = :claimed"
 _MARKS = ("replayingUntil", "replayedAt", "discardedAt")
 _LETTER = ("letterId", "requestId", *_MARKS)
 _OF_A_FAILURE = (
@@ -146,7 +149,7 @@ class DynamoDBResults:
             upload,
             old,
             attempt=int(old.get("attempts", 0)) + 1,
-            ran_out=old.get("state") == "CLAIMED",
+            ran_out=_was_cut_off(old),
             token=token,
         )
 
@@ -166,7 +169,9 @@ class DynamoDBResults:
             attempt = int(old["attempts"])
             return _claim_of(upload, mine, attempt=attempt, ran_out=False, token=token)
         is_ordered = values.get(":again") not in (None, old.get("again"))
-        if old["state"] == "DONE" and not is_ordered:
+        # An object that has become what it was before, or one that was tagged before S3 told of it
+        is_newer = "order" in old and upload.order > str(old["order"])
+        if old["state"] == "DONE" and not is_ordered and not is_newer:
             return Done(SkipReason.ALREADY_TAGGED)
         if old["state"] == "CLAIMED" and int(old["claimedUntil"]) >= now:
             return Busy((int(old["claimedUntil"]) - now) / 1000)
@@ -175,6 +180,7 @@ class DynamoDBResults:
             old["state"] in ("FAILED", "DISCARDED")
             and not is_replay
             and not is_ordered
+            and not is_newer
             and sent_at is not None
             and to_timestamp(sent_at) < str(old["endedAt"])
         ):
@@ -225,10 +231,6 @@ class DynamoDBResults:
         expression = (
             "SET #state = :claimed, claimedUntil = :until, claimToken = :token, "
         )
-        if upload.sequencer is not None:
-            # Kept, for an event of the same version that comes without one
-            expression += "sequencer = :sequencer, "
-            values = {**values, ":sequencer": upload.sequencer}
         try:
             with translated(ResultsUnavailable, f"claiming {upload.uri}"):
                 return from_items(
@@ -243,8 +245,28 @@ class DynamoDBResults:
         except ResultsUnavailable as error:
             item = item_of_failed_condition(error)
             if item is None:
+                self._take_back(upload, values[":token"])
                 raise
             raise _NotClaimable(from_items(item)) from error
+
+    def _take_back(self, upload: Upload, token: str) -> None:
+        """
+        Undo a claim that may have been made although nobody was told.
+
+        What cannot be undone runs out, see `confirm`.
+        """
+        with suppress(ResultsUnavailable), translated(ResultsUnavailable, "undoing"):
+            self._update(
+                upload,
+                "SET claimedUntil = :over ADD attempts :less, cutOff :less",
+                {":over": 0, ":less": -1, ":token": token, ":claimed": "CLAIMED"},
+                condition=f"{_HOLDS} AND claimedUntil > :over",
+            )
+
+    def confirm(self, upload: Upload, claim: Claim) -> None:
+        change = _Change()
+        change.set("confirmed", claim.token)
+        self._end(upload, claim, change, doing="beginning with")
 
     def release(
         self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
@@ -271,14 +293,20 @@ class DynamoDBResults:
         self._end(upload, claim, change, doing="withdrawing from")
 
     def skip(
-        self, upload: Upload, reason: SkipReason, *, claim: Claim | None, at: str
+        self,
+        upload: Upload,
+        reason: SkipReason,
+        *,
+        claim: Claim | None,
+        at: str,
+        calls: Calls = NO_CALLS,
     ) -> None:
         change = _Change()
         if claim is not None and claim.renews:
             change.set("#state", "DONE")
             change.set("statusShard", status_shard("TAGGED", upload))
             change.set("attempts", claim.attempt - 1)
-            change.count(claim, {})
+            change.count(claim, calls)
             change.remove("claimedUntil", "failed", "notification", *_RENEWAL)
             self._end(upload, claim, change, doing="keeping the result of")
             return
@@ -287,8 +315,9 @@ class DynamoDBResults:
         change.set("statusShard", status_shard(reason, upload))
         change.set("endedAt", at)
         if claim is not None:
+            change.place(upload)
             change.set("attempts", claim.attempt - 1)
-            change.count(claim, {})
+            change.count(claim, calls)
             change.keep_excuse(claim)
             change.remove("claimedUntil", "failed", "notification", "#order", *_LETTER)
             self._end(upload, claim, change, doing="skipping")
@@ -313,6 +342,7 @@ class DynamoDBResults:
         change = _Change()
         change.set("#result", result)
         change.set("#order", upload.order)
+        change.place(upload)
         change.set("statusShard", status_shard("TAGGED", upload))
         change.set("endedAt", result["taggedAt"])
         change.count(claim, calls)
@@ -343,37 +373,56 @@ class DynamoDBResults:
         letter_id: str = "",
         request_id: str = "",
     ) -> None:
-        change = _Change()
-        change.set("#state", "FAILED")
-        change.set("letterId", letter_id)
-        change.set("requestId", request_id)
-        change.set("failed", result)
-        change.set("notification", upload.notification())
-        change.set("#order", upload.order)
-        change.set("statusShard", status_shard("FAILED", upload))
-        change.set("endedAt", result["failure"]["failedAt"])
-        change.count(claim, calls)
-        change.excuse(claim, calls, unstored=unstored)
-        change.remove("claimedUntil", "skipped", *_MARKS)
-        self._end(upload, claim, change, doing="storing the failure of")
+        def change_with(*, longest: int, unstored: bool) -> _Change:
+            change = _Change()
+            change.set("#state", "FAILED")
+            change.set("letterId", letter_id)
+            change.set("requestId", request_id)
+            change.set("failed", result)
+            change.set("notification", upload.notification(longest=longest))
+            change.set("#order", upload.order)
+            change.place(upload)
+            change.set("statusShard", status_shard("FAILED", upload))
+            change.set("endedAt", result["failure"]["failedAt"])
+            change.count(claim, calls)
+            change.excuse(claim, calls, unstored=unstored)
+            change.remove("claimedUntil", "skipped", *_MARKS)
+            return change
+
+        doing = "storing the failure of"
+        try:
+            change = change_with(longest=LONGEST_NOTIFICATION, unstored=unstored)
+            self._end(upload, claim, change, doing=doing)
+        except ResultsUnavailable as error:
+            if not _is_invalid(error):
+                raise
+            # It does not fit beside a result that nobody could announce for its size.
+            change = change_with(longest=0, unstored=claim.unannounced is not None)
+            change.remove("#result")
+            self._end(upload, claim, change, doing=doing)
 
     def _end(
         self, upload: Upload, claim: Claim, change: _Change, *, doing: str
     ) -> None:
         """What only the holder of the claim may change."""
+        values = {**change.values, ":token": claim.token, ":claimed": "CLAIMED"}
         try:
             with translated(ResultsUnavailable, f"{doing} {upload.uri}"):
                 self._update(
                     upload,
                     change.expression(),
-                    {**change.values, ":token": claim.token},
+                    values,
                     condition=_HOLDS,
                     names=change.names,
                 )
         except ResultsUnavailable as error:
-            if item_of_failed_condition(error) is None:
+            item = item_of_failed_condition(error)
+            if item is None:
                 raise
-            raise ClaimLost(upload.uri) from error
+            # Changed already, and the answer was lost: it is our own change that is in the way.
+            token, state = (item.get(name) for name in ("claimToken", "state"))
+            if token != {"S": claim.token} or state != {"S": change.state}:
+                raise ClaimLost(upload.uri) from error
 
     def is_superseded(self, upload: Upload) -> bool:
         with translated(ResultsUnavailable, f"looking for newer than {upload.uri}"):
@@ -391,6 +440,24 @@ class DynamoDBResults:
                 Limit=1,
             )
         return found["Count"] > 0
+
+    def has_passed_another(self, upload: Upload, *, since: str) -> bool:
+        with translated(ResultsUnavailable, f"looking for others of {upload.uri}"):
+            found = self._client.query(
+                TableName=self._table,
+                IndexName=NEWEST_INDEX,
+                KeyConditionExpression="#uri = :uri AND #order BETWEEN :since AND :order",
+                ExpressionAttributeNames={"#uri": "uri", "#order": "order"},
+                ExpressionAttributeValues={
+                    ":uri": {"S": upload.uri},
+                    ":since": {"S": since},
+                    ":order": {"S": upload.order},
+                },
+                ConsistentRead=True,
+                Select="COUNT",
+                Limit=2,
+            )
+        return found["Count"] > 1  # one is the upload's own
 
     # ---- for operators
 
@@ -645,9 +712,9 @@ class DynamoDBResults:
                 name: to_attribute(value) for name, value in values.items()
             },
         }
+        order["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         if and_return_old:
             order["ReturnValues"] = "ALL_OLD"
-            order["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         reserved = {
             f"#{name}": name
             for name in ("uri", "state", "result", "order")
@@ -667,14 +734,24 @@ class _Change:
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.names: dict[str, str] = {}
-        self._sets: list[str] = []
+        self._sets: dict[str, str] = {}
         self._removes: list[str] = []
+
+    @property
+    def state(self) -> str | None:
+        """The state that it sets."""
+        return self.values.get(self._sets.get("#state", ""))
 
     def set(self, name: str, value: object) -> None:
         """Set the attribute of this name."""
         placeholder = f":value{len(self.values)}"
         self.values[placeholder] = value
-        self._sets.append(f"{name} = {placeholder}")
+        self._sets[name] = placeholder
+
+    def place(self, upload: Upload) -> None:
+        """Keep the place in the order, for an event that comes without one."""
+        if upload.sequencer is not None:
+            self.set("sequencer", upload.sequencer)
 
     def remove(self, *names: str) -> None:
         """Remove attributes, as far as they are there."""
@@ -708,7 +785,7 @@ class _Change:
 
     def expression(self) -> str:
         """The update expression."""
-        expression = "SET " + ", ".join(self._sets)
+        expression = "SET " + ", ".join(f"{n} = {v}" for n, v in self._sets.items())
         if self._removes:
             expression += " REMOVE " + ", ".join(self._removes)
         return expression
@@ -816,6 +893,7 @@ def _claim_of(
         if _CALLS + reason in old
     }
     renews = "renewed" in old
+    is_to_move_up = old.get("state") == "DONE" and not renews
     excuse = _excuse(old)
     if excuse is not None:
         reason = CallReason(excuse)
@@ -824,8 +902,10 @@ def _claim_of(
     return Claim(
         attempt=attempt,
         unannounced=None if renews else old.get("result"),
-        sequencer=upload.sequencer or old.get("sequencer"),
+        sequencer=max(upload.sequencer, old.get("sequencer"), key=order_of),
         ran_out=ran_out,
+        was_confirmed="claimToken" in old and old.get("confirmed") == old["claimToken"],
+        announced_as=old.get("order") if is_to_move_up else None,
         reason=reason,
         calls=calls,
         cut_off=int(old.get("cutOff", 0)),
@@ -837,7 +917,13 @@ def _claim_of(
 def _excuse(old: Document) -> str | None:
     if old.get("excuse"):
         return str(old["excuse"])
-    return CallReason.UNFINISHED if old.get("state") == "CLAIMED" else None
+    return CallReason.UNFINISHED if _was_cut_off(old) else None
+
+
+def _was_cut_off(old: Document) -> bool:
+    """Whether the attempt before was, as far as one can tell."""
+    is_taken_back = int(old.get("cutOff", 0)) == 0 and "result" not in old
+    return old.get("state") == "CLAIMED" and not is_taken_back
 
 
 def item_of_failed_condition(error: ResultsUnavailable) -> Item | None:
