@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from hangtag.failures import (
     SidesTooSmall,
 )
 from hangtag.ports import CallReason
-from hangtag.uploads import Delivery, Upload, read_body
+from hangtag.uploads import Delivery, Upload, order_of, read_body
 from tests.builders import BUCKET, PNG
 from tests.fakes import LEASE_SECONDS, CanFail, Killed, World
 
@@ -42,7 +43,11 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("tagger", "ask", SidesTooSmall),
     ("tagger", "ask", KeyRefused),
     ("results", "claim", ResultsUnavailable),
+    ("results", "the answer to claim", ResultsUnavailable),
+    ("results", "taking a claim back", ResultsUnavailable),
+    ("results", "confirm", ResultsUnavailable),
     ("results", "is_superseded", ResultsUnavailable),
+    ("results", "has_passed_another", ResultsUnavailable),
     ("results", "store_tagged", ResultsUnavailable),
     ("results", "finish", ResultsUnavailable),
     ("results", "release", ResultsUnavailable),
@@ -81,22 +86,44 @@ class Interleavings(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.junk: list[str] = []
         self.names = count(1)
+        self.has_cut_off = False
+        """Whether an attempt was: by a kill, or by one that lasted longer than its lease."""
 
     # ---- what happens outside
 
-    @rule(target=uploaded, key=st.sampled_from(["a.png", "b.png"]))
-    def upload(self, key: str) -> Delivery:
-        """A new version of a key arrives."""
+    @rule(
+        target=uploaded,
+        key=st.sampled_from(["a.png", "b.png"]),
+        is_told_late=st.booleans(),
+    )
+    def upload(self, key: str, *, is_told_late: bool) -> Delivery:
+        """A new version of a key arrives; a backfill may find it before its event comes."""
         delivery = self.world.upload(key, PNG + str(len(self.uploads) + 1).encode())
         [entry] = read_body(delivery.body)
         assert isinstance(entry, Upload)
         self.uploads.append(entry)
+        if is_told_late:
+            self._work([self._tell_in_part(delivery, "sequencer")])
         return self._send(delivery.body)
 
     @rule(sent=uploaded)
     def repeat(self, sent: Delivery) -> None:
         """S3 tells of an upload again, with another message."""
         self._send(sent.body)
+
+    @rule(
+        sent=uploaded,
+        names=st.sampled_from([("versionId",), ("versionId", "sequencer", "eTag")]),
+    )
+    def repeat_in_part(self, sent: Delivery, names: tuple[str, ...]) -> None:
+        """Somebody else tells of an upload, and not all of it."""
+        self._tell_in_part(sent, *names)
+
+    def _tell_in_part(self, sent: Delivery, *names: str) -> Delivery:
+        document = json.loads(sent.body)
+        for name in names:
+            del document["Records"][0]["s3"]["object"][name]
+        return self._send(json.dumps(document))
 
     @rule(one=uploaded, other=uploaded, has_junk=st.booleans())
     def repeat_together(
@@ -162,8 +189,19 @@ class Interleavings(RuleBasedStateMachine):
         failing: CanFail = getattr(self.world, port)
         failing.fails_with(error("told to"), at=method, times=times)
         if not self.queue:
-            self.upload("a.png")
+            self.upload("a.png", is_told_late=False)
         self._work(self._some(chosen))
+
+    @rule(times=st.integers(1, MAX_ATTEMPTS + 2))
+    def answers_are_lost(self, times: int) -> None:
+        """The table does what it is asked, and nobody hears of it."""
+        away = ResultsUnavailable("the answer was lost")
+        for _ in range(times):
+            for step in ("the answer to claim", "taking a claim back"):
+                self.world.results.fails_with(away, at=step)
+            self._work(self._some([0]))
+            self.world.results.recovers()
+            self.world.clock.advance(LEASE_SECONDS + 1)
 
     @rule(
         step=st.sampled_from(sorted({(port, method) for port, method, _ in STEPS})),
@@ -183,9 +221,10 @@ class Interleavings(RuleBasedStateMachine):
     ) -> None:
         """The function is killed before or after a step, with all that it has in hand."""
         if not self.queue:
-            self.upload("a.png")
+            self.upload("a.png", is_told_late=False)
         if refused:  # so that there is something to bury
             self.world.tagger.fails_with(SidesTooSmall("small"), at="ask", times=1)
+        self.has_cut_off = True
         self.world.kills(".".join(step), call=call, after=after)
         self._work(self._some(chosen))
         self.world.revives()
@@ -227,6 +266,7 @@ class Interleavings(RuleBasedStateMachine):
 
         That one may be killed meanwhile.
         """
+        self.has_cut_off |= killed_at is not None or seconds > LEASE_SECONDS
 
         def meanwhile(_: object) -> None:
             self.world.tagger.before_answering = lambda _: None
@@ -248,8 +288,9 @@ class Interleavings(RuleBasedStateMachine):
         newest: dict[str, str] = {}
         for announcement in self.world.announcer.announced:
             image = announcement.document["data"]["image"]
-            assert image["sequencer"] >= newest.get(image["uri"], "")
-            newest[image["uri"]] = image["sequencer"]
+            order = order_of(image["sequencer"])
+            assert order >= newest.get(image["uri"], "")
+            newest[image["uri"]] = order
 
     @invariant()
     def every_bill_beyond_one_has_its_excuse(self) -> None:
@@ -293,6 +334,8 @@ class Interleavings(RuleBasedStateMachine):
             self._newest_wins(uri)
         for letter in self.world.dead_letters.letters:
             assert letter.failure.attempts <= MAX_ATTEMPTS
+            # Whatever was lost on the way: nobody is abandoned whom nobody began and left
+            assert letter.failure.code != "ABANDONED" or self.has_cut_off
 
     def _has_ended(self, upload: Upload) -> None:
         ended = self.world.results.ended_as(upload)
@@ -331,8 +374,18 @@ class Interleavings(RuleBasedStateMachine):
             newest = max(ended, key=lambda upload: upload.order)
             assert shown is not None
             assert shown["image"]["versionId"] == newest.version_id
+            if shown["status"] == "TAGGED":
+                *_, last = self._announced_images(uri)
+                assert last["versionId"] == newest.version_id
         else:
             assert shown is None
+
+    def _announced_images(self, uri: str) -> list[Any]:
+        images = [
+            announcement.document["data"]["image"]
+            for announcement in self.world.announcer.announced
+        ]
+        return [image for image in images if image["uri"] == uri]
 
     def _paid(self, upload: Upload) -> int:
         number = self.uploads.index(upload) + 1
