@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from hangtag.pipeline import Invocation, Pipeline
 from hangtag.settings import read_tagging_settings
-from hangtag.uploads import read_deliveries
+from hangtag.uploads import TRY_AGAIN, read_deliveries
 from hangtag.wiring import tagging_pipeline
 
 logger = Logger()
@@ -48,7 +48,7 @@ class LambdaDeadline:
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry point."""
     invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
-    if event == {"hangtag": "try again"}:
+    if event == TRY_AGAIN:
         return {"breaker": pipeline().try_again(invocation)}
     deliveries = read_deliveries(event)
     if deliveries is None:

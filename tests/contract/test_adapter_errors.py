@@ -215,7 +215,7 @@ CALLS = [
     dynamodb("update_item", lambda store: store.restore(KNOWN, letter_id="letter-2")),
     breaker("get_item", lambda store: store.read()),
     breaker("update_item", lambda store: store.count_failure("609", "wrong key")),
-    breaker("update_item", lambda store: store.open(at=NOON)),
+    breaker("update_item", lambda store: store.open(at=NOON, row=1)),
     breaker("update_item", lambda store: store.end_row()),
     breaker("update_item", lambda store: store.try_again()),
     breaker("update_item", lambda store: store.pause(at=NOON)),

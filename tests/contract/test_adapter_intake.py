@@ -116,6 +116,20 @@ def test_while_another_change_is_under_way_it_says_when_to_try_again(
     assert raised.value.retry_after_seconds == 5.0
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_what_is_being_changed_is_asked_about_again(
+    client: LambdaClient, *, on: bool
+) -> None:
+    """It does not say which way it goes: a resume must not take a pause for a start."""
+    with Stubber(client) as stub:
+        listing(stub, mapping("Updating"))
+
+        with pytest.raises(IntakeUnavailable) as raised:
+            intake(client).switch(on=on)
+
+    assert raised.value.retry_after_seconds == 5.0
+
+
 def test_a_refusal_does_not_ask_to_be_tried_again(client: LambdaClient) -> None:
     """Waiting does not give permission."""
     with Stubber(client) as stub:

@@ -36,12 +36,12 @@ def test_a_request_that_has_the_time_is_made(
     """To the last moment."""
     patience.begin(FakeDeadline(left, FakeClock()))
 
-    assert DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no") == 1
+    assert DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").row == 1
 
 
 def test_a_request_without_an_invocation_is_made(client: DynamoDBClient) -> None:
     """A bare event, or the breaker's schedule."""
-    assert DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no") == 1
+    assert DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").row == 1
 
 
 def test_a_request_that_has_no_time_fails_like_one_that_failed(

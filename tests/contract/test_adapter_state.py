@@ -82,7 +82,8 @@ def test_failures_are_counted_in_a_row(breaker: BreakerStore) -> None:
     """With what the last of them said."""
     counted = [breaker.count_failure("609", f"wrong key {n}") for n in range(3)]
 
-    assert counted == [1, 2, 3]
+    assert [state.row for state in counted] == [1, 2, 3]
+    assert counted[-1] == breaker.read()
     assert breaker.read() == BreakerState(3, "609", "wrong key 2")
 
 
@@ -92,25 +93,96 @@ def test_a_success_ends_the_row(breaker: BreakerStore) -> None:
     breaker.end_row()
 
     assert breaker.read() == BreakerState()
-    assert breaker.count_failure("823", "quota") == 1
+    assert breaker.count_failure("823", "quota").row == 1
 
 
 def test_it_is_opened_once(breaker: BreakerStore) -> None:
     """Whoever comes later changes nothing, not even the time."""
     breaker.count_failure("609", "wrong key")
 
-    opened = [breaker.open(at=NOON), breaker.open(at="2026-11-23T00:00:00.000Z")]
+    opened = [
+        breaker.open(at=NOON, row=1),
+        breaker.open(at="2026-11-23T00:00:00.000Z", row=1),
+    ]
 
     assert opened == [True, False]
     assert breaker.read() == BreakerState(1, "609", "wrong key", opened_at=NOON)
 
 
+def test_it_is_not_opened_where_the_row_is_over(breaker: BreakerStore) -> None:
+    """An operator or a success was faster."""
+    assert not breaker.open(at=NOON, row=1)
+    breaker.count_failure("609", "wrong key")
+
+    assert not breaker.open(at=NOON, row=2)
+    assert breaker.read() == BreakerState(1, "609", "wrong key")
+
+
+def test_one_calls_and_the_others_do_not(breaker: BreakerStore) -> None:
+    """For as long as the call may take; then until it is due again."""
+    breaker.count_failure("609", "wrong key")
+    taken, due = NOON_SECONDS + 60, NOON_SECONDS + 3_600.25
+
+    first = [breaker.take_call(now=NOON_SECONDS, until=taken, row=1) for _ in range(2)]
+    assert first == [True, False]
+    breaker.put_off_call(taken=taken, until=due)
+    assert breaker.read().call_due == due
+    assert not breaker.take_call(now=due - 1, until=due, row=1)
+    assert breaker.take_call(now=due, until=due + 60, row=1)
+
+
+def test_a_caller_who_does_not_come_back_is_stood_in_for(
+    breaker: BreakerStore,
+) -> None:
+    """It has crashed, or SNS did not take it; should it come back late, it changes nothing."""
+    late = NOON_SECONDS + 60
+    breaker.count_failure("609", "wrong key")
+    breaker.take_call(now=NOON_SECONDS, until=late, row=1)
+
+    assert breaker.take_call(now=late, until=late + 60, row=1)
+    breaker.put_off_call(taken=late, until=late + 3_600)
+    assert breaker.read().call_due == late + 60
+
+
+@pytest.mark.parametrize("end", ["end_row", "reset"])
+def test_a_call_about_a_row_that_is_over_puts_none_off(
+    breaker: BreakerStore, end: str
+) -> None:
+    """The next row is another fault."""
+    breaker.count_failure("609", "wrong key")
+    taken = NOON_SECONDS + 60
+    breaker.take_call(now=NOON_SECONDS, until=taken, row=1)
+    getattr(breaker, end)()
+
+    breaker.put_off_call(taken=taken, until=taken + 3_600)
+    assert not breaker.take_call(now=NOON_SECONDS, until=taken, row=1)
+
+    assert breaker.read() == BreakerState()
+
+
+def test_what_the_function_switched_off_is_known_until_it_is_seen_on(
+    breaker: BreakerStore,
+) -> None:
+    """An operator's resume does not know whether the request is still under way."""
+    later = "2026-11-22T12:00:01.000Z"
+    breaker.note_switch_off(at=NOON)
+    breaker.reset()
+    assert breaker.read() == BreakerState(switched_off_at=NOON)
+
+    breaker.note_switch_off(at=later)
+    breaker.forget_switch_off(at=NOON)
+    assert breaker.read().switched_off_at == later
+
+    breaker.forget_switch_off(at=later)
+    assert breaker.read() == BreakerState()
+
+
 def test_a_late_success_does_not_close_an_open_breaker(breaker: BreakerStore) -> None:
     """Its call began before the fault did."""
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON)
-    breaker.end_row()
+    breaker.open(at=NOON, row=1)
 
+    assert not breaker.end_row()
     assert breaker.read().is_open
     assert breaker.read().row == 1
 
@@ -118,11 +190,11 @@ def test_a_late_success_does_not_close_an_open_breaker(breaker: BreakerStore) ->
 def test_to_try_again_keeps_the_row(breaker: BreakerStore) -> None:
     """So that one failure more opens it anew."""
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON)
+    breaker.open(at=NOON, row=1)
     breaker.try_again()
 
     assert breaker.read() == BreakerState(1, "609", "wrong key")
-    assert breaker.open(at=NOON)
+    assert breaker.open(at=NOON, row=1)
 
 
 def test_a_pause_is_told_apart_and_lasts(breaker: BreakerStore) -> None:
@@ -130,7 +202,7 @@ def test_a_pause_is_told_apart_and_lasts(breaker: BreakerStore) -> None:
     breaker.pause(at=NOON)
     breaker.pause(at="2026-11-23T00:00:00.000Z")
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON)
+    breaker.open(at=NOON, row=1)
     breaker.try_again()
     breaker.end_row()
 
@@ -140,7 +212,7 @@ def test_a_pause_is_told_apart_and_lasts(breaker: BreakerStore) -> None:
 def test_a_reset_forgets_everything(breaker: BreakerStore) -> None:
     """An operator says that all is well."""
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON)
+    breaker.open(at=NOON, row=1)
     breaker.pause(at=NOON)
     breaker.reset()
     breaker.reset()
@@ -161,7 +233,7 @@ def test_the_state_is_no_result(client: DynamoDBClient, clock: FakeClock) -> Non
     """It stands in the same table, in none of its indexes."""
     breaker = DynamoDBBreaker(client, "ResultsTable")
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON)
+    breaker.open(at=NOON, row=1)
     reserve(DynamoDBTurns(client, "ResultsTable", clock), 1)
     results = DynamoDBResults(client, "ResultsTable", clock)
 

@@ -135,7 +135,7 @@ class InMemory:
         """As the function does when too many failures in a row are everybody's."""
         for _ in range(ROW):
             self.breaker().count_failure(code, message)
-        self.breaker().open(at=NOON)
+        self.breaker().open(at=NOON, row=1)
 
     def mapping_state(self) -> str:
         """Of the event source mapping."""

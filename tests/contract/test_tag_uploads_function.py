@@ -111,6 +111,7 @@ class Stack:
             "HANGTAG_RETRY_BASE_SECONDS": "0",
             "HANGTAG_MAX_IMAGE_BYTES": "1000000",
             "HANGTAG_FUNCTION_TIMEOUT": "60",
+            "HANGTAG_STACK_NAME": "hangtag",
             "HANGTAG_API_KEY_SECRET_ARN": self.secret,
             "HANGTAG_RESULTS_TABLE": "results",
             "HANGTAG_MAX_REQUESTS_PER_SECOND": "0",

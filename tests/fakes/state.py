@@ -27,28 +27,58 @@ class FakeBreakerStore(CanFail):
         self._may_fail("read")
         return self._state
 
-    def count_failure(self, code: str, message: str) -> int:
+    def count_failure(self, code: str, message: str) -> BreakerState:
         self._may_fail("count_failure")
         with self._lock:
             row = self._state.row + 1
             self._state = replace(self._state, row=row, code=code, message=message)
-            return row
+            return self._state
 
-    def open(self, *, at: str) -> bool:
+    def open(self, *, at: str, row: int) -> bool:
         self._may_fail("open")
         before, self.before_opening = self.before_opening, lambda: None
         before()
         with self._lock:
-            if self._state.is_open:
+            if self._state.is_open or self._state.row < row:
                 return False
             self._state = replace(self._state, opened_at=at)
             return True
 
-    def end_row(self) -> None:
+    def end_row(self) -> bool:
         self._may_fail("end_row")
         with self._lock:
-            if not self._state.is_open:
-                self._state = replace(self._state, row=0, code=None, message=None)
+            if self._state.is_open:
+                return False
+            self._state = replace(
+                self._state, row=0, code=None, message=None, call_due=None
+            )
+            return True
+
+    def take_call(self, *, now: float, until: float, row: int) -> bool:
+        self._may_fail("take_call")
+        with self._lock:
+            due = self._state.call_due
+            if self._state.row < row or (due is not None and due > now):
+                return False
+            self._state = replace(self._state, call_due=until)
+            return True
+
+    def put_off_call(self, *, taken: float, until: float) -> None:
+        self._may_fail("put_off_call")
+        with self._lock:
+            if self._state.call_due == taken:
+                self._state = replace(self._state, call_due=until)
+
+    def note_switch_off(self, *, at: str) -> None:
+        self._may_fail("note_switch_off")
+        with self._lock:
+            self._state = replace(self._state, switched_off_at=at)
+
+    def forget_switch_off(self, *, at: str) -> None:
+        self._may_fail("forget_switch_off")
+        with self._lock:
+            if self._state.switched_off_at == at:
+                self._state = replace(self._state, switched_off_at=None)
 
     def try_again(self) -> None:
         self._may_fail("try_again")
@@ -62,7 +92,8 @@ class FakeBreakerStore(CanFail):
 
     def reset(self) -> None:
         self._may_fail("reset")
-        self._state = BreakerState()
+        with self._lock:
+            self._state = BreakerState(switched_off_at=self._state.switched_off_at)
 
 
 class FakeTurnBook(CanFail):

@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 
-from hangtag.breaker import ROW, TRY_AGAIN_MINUTES
+from hangtag.breaker import ROW, TRY_AGAIN_MINUTES, Breaker
 from hangtag.failures import (
     AnnouncementFailed,
     ApiInternalError,
@@ -23,8 +23,9 @@ from hangtag.failures import (
     SidesTooSmall,
 )
 from hangtag.ports import BreakerState
-from hangtag.tagging import BREAKER_DELAY_SECONDS
+from hangtag.tagging import BREAKER_DELAY_SECONDS, delay_of_breaker
 from hangtag.uploads import Delivery, Upload, read_body
+from tests.builders import a_delivery
 from tests.fakes import Call, Killed, World
 
 
@@ -374,19 +375,34 @@ def test_a_try_that_is_cut_off_in_the_middle_is_made_again(at: str) -> None:
     assert world.tag(world.upload("probe.png")) == ()
 
 
-def test_a_breaker_that_opened_beside_a_success_is_tried_like_any_other() -> None:
-    """The success ended the row between the last failure and the opening."""
+def test_a_success_just_before_it_opens_keeps_it_closed() -> None:
+    """Between the last failure and the opening the row was over."""
     world = World()
     world.breaker_store.before_opening = world.breaker_store.end_row
-    opened(world)
-    assert world.breaker_store.read().row == 0
-    world.tagger.recovers()
+    world.tagger.fails_with(KeyRefused("Wrong key."))
 
-    world.pipeline.try_again(world.invocation())
+    world.tag(*uploads(world, ROW))
 
-    assert world.intake.on
-    assert world.tag(world.upload("probe.png")) == ()
     assert world.breaker_store.read() == BreakerState()
+    assert world.intake.on
+
+
+def test_a_success_ends_the_row_of_other_instances_too() -> None:
+    """Five failures among many successes are no row, however long a batch lasts."""
+    world = World(width=1)
+    batch = uploads(world, 6)
+
+    def others_fail(_: Call) -> None:
+        world.clock.advance(6)
+        world.breaker.count(KeyRefused("Wrong key."))
+
+    world.tagger.before_answering = others_fail
+
+    assert world.tag(*batch) == ()
+
+    assert not world.breaker_store.read().is_open
+    assert world.breaker_store.read().row <= 1
+    assert world.alarm.calls == []
 
 
 def test_there_is_nothing_to_try_where_nothing_has_failed() -> None:
@@ -489,7 +505,150 @@ def test_a_resume_that_cannot_be_put_right_at_once_is_by_the_schedule(
 
     assert goes_on(world, [late], rounds=1) == []
 
+    goes_on(world, [], rounds=3)
     assert world.breaker_store.read() == BreakerState()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_switch_off_that_wins_against_a_resume_is_put_right(*, after: bool) -> None:
+    """The function is killed as it does it, and its request arrives when it is long gone."""
+    world = World()
+    opened(world)
+    world.intake.on = True  # by a deployment: resume finds nothing to switch
+
+    def resume() -> None:
+        world.breaker_store.reset()
+        world.tagger.recovers()
+
+    world.intake.before_switching = resume
+    late = world.upload("late.png")
+    world.kills("intake.switch", after=after)
+    with suppress(Killed):
+        world.tag(late)
+    world.revives()
+    if not after:
+        resume()
+        world.intake.switch(on=False)
+
+    assert not world.intake.on
+    assert goes_on(world, [late], rounds=1) == []
+
+
+def test_a_pause_while_the_function_switches_off_holds() -> None:
+    """What the schedule puts right are the function's own doings."""
+    world = World()
+    opened(world)
+    world.breaker_store.reset()
+    world.breaker_store.pause(at="2026-11-22T12:00:00.000Z")
+
+    goes_on(world, [], rounds=4)
+
+    assert not world.intake.on
+
+
+def test_what_the_function_switched_off_is_forgotten_when_it_has_long_been_on() -> None:
+    """Whoever switches the mapping off by hand after that wants it off."""
+    world = World()
+    opened(world)
+    world.breaker_store.reset()
+    world.intake.on = True
+
+    goes_on(world, [], rounds=3)
+    world.intake.on = False
+    goes_on(world, [], rounds=3)
+
+    assert not world.intake.on
+    assert world.breaker_store.read() == BreakerState()
+
+
+# ---- somebody is called
+
+
+def test_an_alarm_that_sns_does_not_take_is_given_by_whoever_comes_next() -> None:
+    """Once: nobody else calls when somebody was."""
+    world = World()
+    world.alarm.fails_with(AnnouncementFailed("away"), times=1)
+    opened(world)
+    assert world.alarm.calls == []
+
+    world.clock.advance(TRY_AGAIN_MINUTES * 60)
+    for _ in range(3):
+        world.pipeline.try_again(world.invocation())
+        world.tag(world.upload("late.png"))
+
+    assert len(world.alarm.calls) == 1
+
+
+def test_an_alarm_does_not_depend_on_the_fifth_failure() -> None:
+    """Counted twice, because the answer was lost, the row goes from four to six."""
+    world = World()
+    world.tagger.fails_with(KeyRefused("Wrong key."))
+    world.tag(*uploads(world, ROW - 1))
+    world.breaker_store.count_failure("609", "counted, and nobody knows")
+
+    world.tag(world.upload("sixth.png"))
+
+    assert world.breaker_store.read().is_open
+    assert len(world.alarm.calls) == 1
+
+
+def test_a_fault_that_lasts_is_told_once_a_day() -> None:
+    """What waits on the queue has 14 days."""
+    world = World()
+    opened(world)
+    days = 3
+
+    goes_on(world, uploads(world, 1), rounds=days * 24 * 60 // TRY_AGAIN_MINUTES)
+
+    assert len(world.alarm.calls) == 1 + days
+
+
+def test_the_next_fault_is_told_like_the_first() -> None:
+    """An operator has resumed; it was not mended."""
+    world = World()
+    opened(world)
+    world.breaker_store.reset()
+    world.intake.on = True
+
+    world.tag(*uploads(world, ROW))
+
+    assert len(world.alarm.calls) == 2
+
+
+def test_an_alarm_says_what_to_type() -> None:
+    """It is read on a telephone, at three in the morning."""
+    world = World()
+    breaker = Breaker(
+        world.breaker_store,
+        world.intake,
+        world.alarm,
+        world.journal,
+        world.clock,
+        stack_name="shop",
+    )
+
+    for _ in range(ROW):
+        breaker.count(ApiKeyMissing("The secret holds no key."))
+
+    [(_, text)] = world.alarm.calls
+    assert "hangtag --stack shop resume" in text
+    assert "hangtag --stack shop failures replay --code API_KEY_MISSING --yes" in text
+    assert "The secret holds no key." in text
+
+
+# ---- a fault of days
+
+
+def test_no_fault_uses_up_the_receives_of_a_message() -> None:
+    """After 1,000 SQS itself moves it, without a code; it keeps a message for 14 days."""
+    delivery = a_delivery()
+    passed, receives = 0.0, 0
+    while passed < 14 * 24 * 3_600:
+        receives += 1
+        passed += delay_of_breaker(replace(delivery, receives=receives))
+
+    assert receives < 1_000
+    assert delay_of_breaker(replace(delivery, receives=10**9)) <= 12 * 3_600
 
 
 # ---- crashes

@@ -61,7 +61,10 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("breaker_store", "count_failure", ResultsUnavailable),
     ("breaker_store", "open", ResultsUnavailable),
     ("breaker_store", "end_row", ResultsUnavailable),
+    ("breaker_store", "take_call", ResultsUnavailable),
+    ("breaker_store", "note_switch_off", ResultsUnavailable),
     ("intake", "switch", IntakeUnavailable),
+    ("alarm", "call", AnnouncementFailed),
 ]
 """A port, what it is asked, and what it may say instead."""
 
@@ -312,7 +315,7 @@ class Interleavings(RuleBasedStateMachine):
         """Nobody has paused: where nothing is delivered, the schedule knows of it."""
         if not self.world.intake.on:
             state = self.world.breaker_store.state
-            assert state.is_open or state.row >= ROW
+            assert state.is_open or state.row >= ROW or state.switched_off_at
 
     def teardown(self) -> None:
         """When all is well again, everything comes to its end."""

@@ -33,7 +33,7 @@ class Stack:
         """As the function does."""
         for _ in range(ROW):
             self.store.count_failure("823", "quota")
-        self.store.open(at=NOON)
+        self.store.open(at=NOON, row=1)
         self.intake.on = False
 
 

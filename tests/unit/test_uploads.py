@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hangtag.uploads import (
+    TRY_AGAIN,
     Delivery,
     Entry,
     Skip,
@@ -589,6 +590,13 @@ def test_a_notification_always_fits_into_a_message_and_into_the_table(
     )
     assert upload.happened_at == again.happened_at
     assert ("more" in again.record) is (size < 250_000)
+
+
+def test_a_turn_of_the_schedule_that_failed_is_nothing_to_replay() -> None:
+    """Lambda buries it like any event; the next turn has come since."""
+    failed = {"requestContext": {}, "requestPayload": TRY_AGAIN}
+
+    assert only(json.dumps(failed)) == Skip(SkipReason.NOT_AN_UPLOAD, None)
 
 
 @pytest.mark.parametrize("letter", ["\ud800", "\uffff", "\ufffe", "\x00", "\x1b"])

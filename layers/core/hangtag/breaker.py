@@ -11,7 +11,7 @@ is an operator's, too, and nobody else ends it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from hangtag.failures import (
@@ -19,6 +19,7 @@ from hangtag.failures import (
     HangtagError,
     IntakeUnavailable,
     ResultsUnavailable,
+    leaves,
 )
 from hangtag.ports import Alarm, BreakerState, BreakerStore, Clock, Intake, Journal
 from hangtag.results import to_timestamp
@@ -32,6 +33,24 @@ TRY_AGAIN_MINUTES = 15
 SYSTEMIC_KINDS = ("auth", "quota", "config")
 """The kinds of failures that are everybody's."""
 
+CALL_AGAIN_SECONDS = 24 * 3_600.0
+"""Until somebody is called again about the same fault: what waits does not wait for ever."""
+
+_SYSTEMIC_LEAVES = {leaf.code: leaf for leaf in leaves() if leaf.kind in SYSTEMIC_KINDS}
+
+_CALLING_SECONDS = 60.0
+"""To call somebody takes less; whoever took it over and did not come back has crashed."""
+
+_STRAYS_SECONDS = 1_800.0
+"""A request to switch the mapping off arrives sooner: an invocation lasts 900 s at most."""
+
+_LOOK_SECONDS = 5.0
+"""
+A look at the state is good for that long where all goes well.
+
+Batches that end sooner, as most do, look once.
+"""
+
 
 class Breaker:
     """The breaker as a worker and the schedule use it; for operators there is `Switch`."""
@@ -43,27 +62,35 @@ class Breaker:
         alarm: Alarm,
         journal: Journal,
         clock: Clock,
+        *,
+        stack_name: str = "hangtag",
     ) -> None:
         self._store = store
         self._intake = intake
         self._alarm = alarm
         self._journal = journal
         self._clock = clock
+        self._stack_name = stack_name
 
     def watch(self) -> Watch:
         """A look at it, for one invocation. Raises nothing: what cannot be seen is closed."""
-        try:
-            state = self._store.read()
-        except ResultsUnavailable as error:
-            self._journal.troubled("reading the breaker", error)
-            state = BreakerState()
+        state = self.look()
         if state.is_stopped:
             # Switching off takes up to a minute, whoever opened it may have crashed, and a
             # deployment may have switched it on again.
             state = self._switch_off() or state
             if state.is_open:
                 self._journal.breaker("open", state)
-        return Watch(self, state)
+        self._call_somebody(state)
+        return Watch(self, state, self._clock)
+
+    def look(self) -> BreakerState:
+        """How it stands. Raises nothing: what cannot be seen is closed."""
+        try:
+            return self._store.read()
+        except ResultsUnavailable as error:
+            self._journal.troubled("reading the breaker", error)
+            return BreakerState()
 
     def try_again(self) -> BreakerState:
         """
@@ -74,12 +101,16 @@ class Breaker:
         """
         state = self._store.read()
         self._journal.breaker("open" if state.is_open else "at rest", state)
+        self._call_somebody(state)
+        if state.paused_at is not None:
+            return state
         # A row without an open breaker: the last try was cut off in the middle, or is running.
-        # An open one without a row: there was a success between the last failure and the opening.
-        if state.paused_at is None and (state.is_open or state.row >= ROW):
+        if state.is_open or state.row >= ROW:
             self._store.try_again()
             self._intake.switch(on=True)
             self._journal.breaker("tried", state)
+        elif state.switched_off_at is not None:
+            self._see_it_on(state.switched_off_at)
         return state
 
     def count(self, error: HangtagError) -> int:
@@ -89,29 +120,27 @@ class Breaker:
         Raises:
             ResultsUnavailable: It is not counted.
         """
-        row = self._store.count_failure(error.code, str(error))
-        if row >= ROW and self._open():
+        state = self._store.count_failure(error.code, str(error))
+        if state.row >= ROW and self._open():
             self._switch_off()
-            state = BreakerState(row, error.code, str(error), self._now())
-            self._journal.breaker("opened", state)
-        if row == ROW:  # once for each fault, not with every try
-            self._call_somebody(error)
-        return row
+            self._journal.breaker("opened", replace(state, opened_at=self._now()))
+        self._call_somebody(state)
+        return state.row
 
     def close(self, state: BreakerState) -> None:
         """A success after failures. Raises nothing: the next success says it again."""
         try:
-            self._store.end_row()
+            is_closed = self._store.end_row()
         except ResultsUnavailable as error:
             self._journal.troubled("closing the breaker", error)
             return
-        if state.row >= ROW:
+        if is_closed and state.row >= ROW:
             self._journal.breaker("closed", state)
 
     def _open(self) -> bool:
         """Whether it is opened by this. Raises nothing: the next failure opens it otherwise."""
         try:
-            return self._store.open(at=self._now())
+            return self._store.open(at=self._now(), row=ROW)
         except ResultsUnavailable as error:
             # The failure is counted all the same: it is one of the few, and somebody is called.
             self._journal.troubled("opening the breaker", error)
@@ -120,46 +149,63 @@ class Breaker:
     def _switch_off(self) -> BreakerState | None:
         """Leave uploads on the queue; how it stands then, as far as it can be seen."""
         try:
+            # First: should an operator resume now, and this be cut off, the schedule knows of it.
+            self._store.note_switch_off(at=self._now())
             self._intake.switch(on=False)
-        except IntakeUnavailable as error:
-            # Uploads go back one by one as long as it is on; each invocation tries it again.
+            state = self._store.read()
+            if not state.is_stopped:
+                # An operator resumed in between: nobody would take uploads until the schedule.
+                self._intake.switch(on=True)
+        except (ResultsUnavailable, IntakeUnavailable) as error:
+            # While it is on uploads go back one by one, and each invocation tries it again.
             self._journal.troubled("switching the event source mapping off", error)
             return None
-        try:
-            state = self._store.read()
-        except ResultsUnavailable as error:
-            # Should an operator have resumed in between, only the schedule would be left to see.
-            self._journal.troubled("reading the breaker", error)
-            self._open()
-            return None
-        if not state.is_stopped:
-            # An operator resumed in between: without this, nobody would take uploads again.
-            self._switch_on_again()
         return state
 
-    def _switch_on_again(self) -> None:
-        try:
+    def _see_it_on(self, switched_off_at: str) -> None:
+        """Nothing is wrong any more: what the function switched off is to be on."""
+        if not self._intake.is_running():
             self._intake.switch(on=True)
-        except IntakeUnavailable as error:
-            # Lambda may still be busy with switching it off. While it is off there is no
-            # invocation to try that again: opened, it is left to the schedule.
-            self._journal.troubled("switching the event source mapping on", error)
-            self._open()
+        elif switched_off_at < to_timestamp(self._clock.now() - _STRAYS_SECONDS):
+            self._store.forget_switch_off(at=switched_off_at)
 
-    def _call_somebody(self, error: HangtagError) -> None:
-        text = (
-            f"Tagging has stopped: the Tagger API's last {ROW} calls failed with "
-            f"{error.code} ({error.kind}): {error}\n\n"
-            f"Who acts: {error.who}. {error.advice}\n\n"
-            f"Those {ROW} uploads are in the dead-letter queue, all others wait on the upload "
-            f"queue and lose nothing for 14 days. When it is mended, run `hangtag resume`, then "
-            f"`hangtag failures replay --code {error.code}`. Every {TRY_AGAIN_MINUTES} minutes "
-            "it is tried by itself."
-        )
+    def _call_somebody(self, state: BreakerState) -> None:
+        """Once for each fault, and once a day as long as it lasts. Raises nothing."""
+        now = self._clock.now()
+        is_due = state.call_due is None or state.call_due <= now
+        if state.row < ROW or not is_due:
+            return
+        taken = now + _CALLING_SECONDS
         try:
-            self._alarm.call(f"Hangtag has stopped tagging: {error.code}", text)
-        except AnnouncementFailed as trouble:
+            if self._store.take_call(now=now, until=taken, row=ROW):
+                self._alarm.call(*self._alarm_of(state))
+                self._store.put_off_call(taken=taken, until=now + CALL_AGAIN_SECONDS)
+        except (ResultsUnavailable, AnnouncementFailed) as trouble:
+            # Whoever sees the row next calls: the next upload, or the schedule
             self._journal.troubled("calling somebody", trouble)
+
+    def _alarm_of(self, state: BreakerState) -> tuple[str, str]:
+        """Subject and text."""
+        code = state.code or ""
+        leaf = _SYSTEMIC_LEAVES.get(
+            code
+        )  # none where another version of Hangtag counted
+        advice = f"Who acts: {leaf.who}. {leaf.advice}\n\n" if leaf else ""
+        hangtag = "hangtag"
+        if self._stack_name != "hangtag":
+            hangtag += f" --stack {self._stack_name}"
+        text = (
+            f"Tagging has stopped: {state.row} uploads in a row failed for a reason that is "
+            f"everybody's, the last one with {code}: {state.message}\n\n"
+            f"{advice}"
+            f"The first {ROW} are buried in the dead-letter queue, all others wait on the upload "
+            "queue and lose nothing for 14 days. When it is mended:\n\n"
+            f"    {hangtag} resume\n"
+            f"    {hangtag} failures replay --code {code} --yes\n\n"
+            f"Every {TRY_AGAIN_MINUTES} minutes it is tried by itself; once a day you hear of it "
+            "again."
+        )
+        return f"Hangtag has stopped tagging: {code}", text
 
     def _now(self) -> str:
         return to_timestamp(self._clock.now())
@@ -168,11 +214,13 @@ class Breaker:
 class Watch:
     """The breaker during one invocation; its threads share it."""
 
-    def __init__(self, breaker: Breaker, state: BreakerState) -> None:
+    def __init__(self, breaker: Breaker, state: BreakerState, clock: Clock) -> None:
         self._breaker = breaker
         self._state = state
         self._row = state.row
         self._is_stopped = state.is_stopped
+        self._clock = clock
+        self._looked_at = clock.now()
         self._lock = Lock()
 
     @property
@@ -196,9 +244,17 @@ class Watch:
     def succeeded(self) -> None:
         """An upload was answered: whatever failed was not everybody's, or is mended."""
         with self._lock:
+            now = self._clock.now()
+            is_old = now > self._looked_at + _LOOK_SECONDS
+            if is_old:
+                self._looked_at = now
             row, self._row = self._row, 0
-        if row:
-            self._breaker.close(BreakerState(row, self._state.code))
+        state = replace(self._state, row=row)
+        if is_old and not row:
+            # The others' failures: five among many successes are no row
+            state = self._breaker.look()
+        if state.row:
+            self._breaker.close(state)
 
 
 def fault_of(state: BreakerState) -> str | None:

@@ -401,6 +401,10 @@ class BreakerState:
     """ISO 8601, UTC; None while the breaker is closed."""
     paused_at: str | None = None
     """ISO 8601, UTC; since when an operator has paused tagging, None where nobody has."""
+    call_due: float | None = None
+    """From when on (seconds since 1970) somebody is to be called again; None: nobody was yet."""
+    switched_off_at: str | None = None
+    """ISO 8601, UTC; when the function last switched the intake off, until it is seen on again."""
 
     @property
     def is_open(self) -> bool:
@@ -420,16 +424,41 @@ class BreakerStore(Protocol):
         """How it stands now."""
         ...
 
-    def count_failure(self, code: str, message: str) -> int:
-        """One more failure in the row; the row's length with it."""
+    def count_failure(self, code: str, message: str) -> BreakerState:
+        """One more failure in the row; how it stands with it."""
         ...
 
-    def open(self, *, at: str) -> bool:
-        """Open it (*at* is ISO 8601, UTC); False where it was open."""
+    def open(self, *, at: str, row: int) -> bool:
+        """
+        Open it (*at* is ISO 8601, UTC), if the row is still that long at least.
+
+        False where it was open, or a success or an operator was faster.
+        """
         ...
 
-    def end_row(self) -> None:
-        """A success: the row begins anew. An open breaker stays open."""
+    def end_row(self) -> bool:
+        """A success: the row begins anew. False where it is open: it stays so, and the row."""
+        ...
+
+    def take_call(self, *, now: float, until: float, row: int) -> bool:
+        """
+        Whether a call is due *now*, and ours to make: nobody else's *until* then.
+
+        Both in seconds since 1970. Whoever took it and crashed leaves it due again. None is due
+        where the row is not that long any more.
+        """
+        ...
+
+    def put_off_call(self, *, taken: float, until: float) -> None:
+        """Somebody was called: none is due *until* then. *taken* is the *until* it was taken by."""
+        ...
+
+    def note_switch_off(self, *, at: str) -> None:
+        """The intake is about to be switched off (*at* is ISO 8601, UTC)."""
+        ...
+
+    def forget_switch_off(self, *, at: str) -> None:
+        """The intake was seen on since it was switched off *at*, if that was the last time."""
         ...
 
     def try_again(self) -> None:
@@ -441,7 +470,7 @@ class BreakerStore(Protocol):
         ...
 
     def reset(self) -> None:
-        """Closed, no row, not paused."""
+        """Closed, no row, not paused, nobody called. What was switched off is not on by this."""
         ...
 
 

@@ -65,6 +65,12 @@ MAX_DELAY_SECONDS = 900.0
 BREAKER_DELAY_SECONDS = 30.0
 """How long what is in hand goes back when tagging has stopped."""
 
+_LONGEST_BREAKER_DELAY_SECONDS = 1_800.0
+"""In a fault of 14 days, as long as SQS keeps a message, it is received less than 1,000 times."""
+
+_QUICK_RECEIVES = 10
+"""So often it goes back for the short while: a fault that is mended within some hours."""
+
 ImageTransport = Literal["base64", "url"]
 """How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
 
@@ -132,6 +138,17 @@ class _Begun:
     delivery: Delivery
     batch: Batch
     asking: Asking
+
+
+def delay_of_breaker(delivery: Delivery) -> float:
+    """
+    Seconds for which what is in hand goes back when tagging has stopped.
+
+    It grows in a fault that lasts: every try of the breaker is a receive or two, and after 1,000
+    SQS itself would move the message to the dead-letter queue, without a code.
+    """
+    doublings = min(max(0, delivery.receives - _QUICK_RECEIVES), 16)
+    return min(BREAKER_DELAY_SECONDS * 2.0**doublings, _LONGEST_BREAKER_DELAY_SECONDS)
 
 
 class _Laps:
@@ -202,9 +219,8 @@ class Tagging:
             Suspect: It is to be worked on alone; only if it is not *alone*.
         """
         if batch.breaker.is_stopped:
-            return self._hand_back(
-                upload, BREAKER, "tagging has stopped", BREAKER_DELAY_SECONDS
-            )
+            delay = delay_of_breaker(delivery)
+            return self._hand_back(upload, BREAKER, "tagging has stopped", delay)
         timing = self._policy.timing
         if batch.deadline.seconds_left() < timing.reserve + timing.least_call:
             return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
@@ -469,7 +485,8 @@ class Tagging:
                 is_buried = False  # uncounted, and so unburied
             if is_buried:
                 return self._bury(begun, error)
-            return self._withdraw(begun, error.code, str(error), BREAKER_DELAY_SECONDS)
+            delay = delay_of_breaker(begun.delivery)
+            return self._withdraw(begun, error.code, str(error), delay)
         if error.kind == "permanent" and error.source == "api" and error.code.isdigit():
             # The API itself said it: the key, the account and the address are fine.
             begun.batch.breaker.succeeded()

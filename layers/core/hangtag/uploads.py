@@ -201,6 +201,9 @@ class Unreadable:
     """What a dead letter carries: the body byte for byte, or a notification of the one record."""
 
 
+TRY_AGAIN = {"hangtag": "try again"}
+"""What the stack's schedule sends to the function, for the breaker."""
+
 AGAIN = "Again"
 """
 The message attribute of an order to tag also what is tagged already: a token of the order.
@@ -319,6 +322,9 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
     ):
         return (_read_eventbridge(document, body),)
     undelivered = _undelivered_event(document)
+    if undelivered == TRY_AGAIN:
+        # The schedule's, while the function could not run at all: it has come again since
+        return (Skip(SkipReason.NOT_AN_UPLOAD, None),)
     if undelivered is not None:
         return read_document(undelivered, body)
     records = document.get("Records")

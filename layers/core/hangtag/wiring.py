@@ -100,6 +100,7 @@ def tagging_pipeline(
                 SnsAlarm(sns, settings.alarms_topic_arn),
                 journal,
                 clock,
+                stack_name=settings.stack_name,
             ),
             journal=journal,
             clock=clock,

@@ -6,6 +6,8 @@ What all instances of the function share, in the results' table: the breaker, an
     code, message   of the last of them
     openedAt        ISO 8601; while the breaker is open
     pausedAt        ISO 8601; while an operator has paused tagging
+    callDue         epoch microseconds; until then nobody is called about the row
+    switchedOffAt   ISO 8601; when the function last switched the mapping off, until it is seen on
 
     uri, version    hangtag:turns, the line's name
     nextTurn        epoch microseconds; the first turn that is free
@@ -16,7 +18,7 @@ No upload's uri begins like these. Neither item is in an index of the table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -62,9 +64,10 @@ class _Table:
         values: Mapping[str, Any],
         *,
         condition: str = "",
+        returns: Literal["UPDATED_OLD", "ALL_NEW"] = "UPDATED_OLD",
     ) -> Item:
         """
-        What the update changed, as it was before.
+        What the update changed, as it was before; or all as it is now.
 
         Raises:
             _Refused: The *condition* does not hold.
@@ -79,7 +82,7 @@ class _Table:
                 for word in words.replace(",", " ").split()
                 if word.startswith("#")
             },
-            "ReturnValues": "UPDATED_OLD",
+            "ReturnValues": returns,
         }
         if values:
             order["ExpressionAttributeValues"] = dict(values)
@@ -103,53 +106,61 @@ class DynamoDBBreaker:
         self._table = _Table(client, table)
 
     def read(self) -> BreakerState:
-        item = self._table.read(_BREAKER)
+        return _state_of(self._table.read(_BREAKER))
 
-        def text(name: str) -> str | None:
-            return item[name]["S"] if name in item else None
-
-        return BreakerState(
-            row=int(item["row"]["N"]) if "row" in item else 0,
-            code=text("code"),
-            message=text("message"),
-            opened_at=text("openedAt"),
-            paused_at=text("pausedAt"),
+    def count_failure(self, code: str, message: str) -> BreakerState:
+        return _state_of(
+            self._table.update(
+                _BREAKER,
+                "SET #code = :code, #message = :message ADD #row :one",
+                {
+                    ":code": {"S": code},
+                    ":message": {"S": message[:MESSAGE_LIMIT]},
+                    ":one": {"N": "1"},
+                },
+                returns="ALL_NEW",
+            )
         )
 
-    def count_failure(self, code: str, message: str) -> int:
-        before = self._table.update(
-            _BREAKER,
-            "SET #code = :code, #message = :message ADD #row :one",
+    def open(self, *, at: str, row: int) -> bool:
+        return self._change(
+            "SET #openedAt = :at",
+            {":at": {"S": at}, ":row": {"N": str(row)}},
+            "attribute_not_exists( #openedAt ) AND #row >= :row",
+        )
+
+    def end_row(self) -> bool:
+        return self._change(
+            "REMOVE #row, #code, #message, #callDue",
+            {},
+            "attribute_not_exists( #openedAt )",
+        )
+
+    def take_call(self, *, now: float, until: float, row: int) -> bool:
+        return self._change(
+            "SET #callDue = :until",
             {
-                ":code": {"S": code},
-                ":message": {"S": message[:MESSAGE_LIMIT]},
-                ":one": {"N": "1"},
+                ":now": _microseconds(now),
+                ":until": _microseconds(until),
+                ":row": {"N": str(row)},
             },
+            "#row >= :row AND ( attribute_not_exists( #callDue ) OR #callDue <= :now )",
         )
-        return int(before["row"]["N"]) + 1 if "row" in before else 1
 
-    def open(self, *, at: str) -> bool:
-        try:
-            self._table.update(
-                _BREAKER,
-                "SET #openedAt = :at",
-                {":at": {"S": at}},
-                condition="attribute_not_exists( #openedAt )",
-            )
-        except _Refused:
-            return False
-        return True
+    def put_off_call(self, *, taken: float, until: float) -> None:
+        self._change(
+            "SET #callDue = :until",
+            {":taken": _microseconds(taken), ":until": _microseconds(until)},
+            "#callDue = :taken",
+        )
 
-    def end_row(self) -> None:
-        try:
-            self._table.update(
-                _BREAKER,
-                "REMOVE #row, #code, #message",
-                {},
-                condition="attribute_not_exists( #openedAt )",
-            )
-        except _Refused:
-            return
+    def note_switch_off(self, *, at: str) -> None:
+        self._table.update(_BREAKER, "SET #switchedOffAt = :at", {":at": {"S": at}})
+
+    def forget_switch_off(self, *, at: str) -> None:
+        self._change(
+            "REMOVE #switchedOffAt", {":at": {"S": at}}, "#switchedOffAt = :at"
+        )
 
     def try_again(self) -> None:
         self._table.update(_BREAKER, "REMOVE #openedAt", {})
@@ -163,8 +174,39 @@ class DynamoDBBreaker:
 
     def reset(self) -> None:
         self._table.update(
-            _BREAKER, "REMOVE #row, #code, #message, #openedAt, #pausedAt", {}
+            _BREAKER,
+            "REMOVE #row, #code, #message, #callDue, #openedAt, #pausedAt",
+            {},
         )
+
+    def _change(
+        self, expression: str, values: Mapping[str, Any], condition: str
+    ) -> bool:
+        """Whether the *condition* held, and it is changed."""
+        try:
+            self._table.update(_BREAKER, expression, values, condition=condition)
+        except _Refused:
+            return False
+        return True
+
+
+def _state_of(item: Item) -> BreakerState:
+    def text(name: str) -> str | None:
+        return item[name]["S"] if name in item else None
+
+    return BreakerState(
+        row=int(item["row"]["N"]) if "row" in item else 0,
+        code=text("code"),
+        message=text("message"),
+        opened_at=text("openedAt"),
+        paused_at=text("pausedAt"),
+        call_due=int(item["callDue"]["N"]) / 1e6 if "callDue" in item else None,
+        switched_off_at=text("switchedOffAt"),
+    )
+
+
+def _microseconds(seconds: float) -> Item:
+    return {"N": str(round(1e6 * seconds))}
 
 
 _TRIES = 8

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _RUNNING = ("Enabled", "Enabling", "Creating", "Updating")
 
+_EITHER_WAY = "Updating"
+"""Whether it is being switched on, off or only changed, it does not say."""
+
 _CHANGING = ("ResourceInUseException", "ResourceConflictException")
 """What Lambda answers while another change of the mapping is under way."""
 
@@ -47,9 +50,13 @@ class LambdaIntake:
 
     def switch(self, *, on: bool) -> None:
         found = self._mapping()
+        doing = f"switching the event source mapping {'on' if on else 'off'}"
+        if found.get("State") == _EITHER_WAY:
+            raise IntakeUnavailable(
+                f"{doing}: it is being changed", retry_after_seconds=_CHANGES_SECONDS
+            )
         if (found.get("State") in _RUNNING) == on:
             return
-        doing = f"switching the event source mapping {'on' if on else 'off'}"
         with translated(IntakeUnavailable, doing):
             try:
                 self._client.update_event_source_mapping(UUID=found["UUID"], Enabled=on)
