@@ -97,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
     faults_command.add_argument(
         "--only", default="", metavar="WORDS", help="cells whose names hold these words"
     )
+    faults_command.add_argument(
+        "--max-attempts",
+        type=int,
+        default=3,
+        metavar="N",
+        help="the stack's MaxAttempts (3); with 1 what counts wrongly shows at once",
+    )
 
     soak_command = commands.add_parser("soak", help="many uploads under faults")
     soak_command.set_defaults(run=show_soak)
@@ -226,7 +233,13 @@ def show_demo(options: argparse.Namespace) -> int:
 def show_faults(options: argparse.Namespace) -> int:
     """Run the matrix of faults; 0 only if every cell is well."""
     with own_directory("faults-") as directory:
-        return 0 if show_matrix(directory, only=options.only) else 1
+        return (
+            0
+            if show_matrix(
+                directory, only=options.only, max_attempts=options.max_attempts
+            )
+            else 1
+        )
 
 
 def show_soak(options: argparse.Namespace) -> int:

@@ -38,7 +38,6 @@ from local.workers import kill, worker_at
 
 PARAMETERS = {
     "RetryBaseSeconds": "0",
-    "MaxAttempts": "3",
     "FunctionTimeout": "10",
     "VisibilityTimeout": "12",
     "MaxConcurrency": "4",
@@ -108,6 +107,8 @@ class Call:
     """Whether the API has to refuse the image for the step to be reached."""
     retried: bool = False
     """Whether the API has to ask for patience for the step to be reached."""
+    is_claim: bool = False
+    """Whether no attempt is begun before it has come through."""
     alone: bool = False
     """Whether its calls do not tell whose they are."""
     statement: str = ""
@@ -146,7 +147,12 @@ DYNAMODB = {
 
 
 def update(
-    name: str, value: str, *, refused: bool = False, statement: str = ""
+    name: str,
+    value: str,
+    *,
+    refused: bool = False,
+    statement: str = "",
+    is_claim: bool = False,
 ) -> Call:
     """A step that writes `value` into the upload's item."""
     return Call(
@@ -155,12 +161,13 @@ def update(
         body=writes(value),
         refused=refused,
         statement=statement,
+        is_claim=is_claim,
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     )
 
 
 STEPS = (
-    update("claim", "CLAIMED", statement="KeepResults"),
+    update("claim", "CLAIMED", statement="KeepResults", is_claim=True),
     Call(
         "DynamoDB Query",
         operation="Query",
@@ -268,9 +275,11 @@ class Outcome:
         return not self.troubles
 
 
-def show_matrix(directory: Path, *, only: str = "") -> bool:
+def show_matrix(directory: Path, *, only: str = "", max_attempts: int = 3) -> bool:
     """
     Run the cells whose names hold the text `only`, print their table; whether all are well.
+
+    `max_attempts` is the stack's parameter.
 
     Everything is kept in `directory`; nothing is left running.
 
@@ -284,7 +293,7 @@ def show_matrix(directory: Path, *, only: str = "") -> bool:
     step = steps_on(talk)
     stage = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
     with (
-        laboratory(directory, step=step) as lab,
+        laboratory(directory, step=step, max_attempts=max_attempts) as lab,
         counting(talk, "Cells", total=len(cells)) as tell,
     ):
         outcomes = lab.run(cells, tell=tell)
@@ -295,15 +304,19 @@ def show_matrix(directory: Path, *, only: str = "") -> bool:
 
 
 @contextmanager
-def laboratory(directory: Path, *, step: Step) -> Iterator[Laboratory]:
+def laboratory(
+    directory: Path, *, step: Step, max_attempts: int = 3
+) -> Iterator[Laboratory]:
     """A stack of its own in `directory` to run cells in; it is taken down in the end."""
     faults = Faults(directory, port=free_port())
-    stack = bring_up(directory, step=step, parameters=PARAMETERS, faults=faults)
+    parameters = {**PARAMETERS, "MaxAttempts": str(max_attempts)}
+    stack = bring_up(directory, step=step, parameters=parameters, faults=faults)
     try:
         cloud = LocalCloud(directory).pid()
         if cloud is None:
             raise LocalError("the local cloud has ended")
-        yield Laboratory(watch(stack, "faults-subscriber"), faults, cloud=cloud)
+        watched = watch(stack, "faults-subscriber")
+        yield Laboratory(watched, faults, cloud=cloud, max_attempts=max_attempts)
     finally:
         take_down(directory)
 
@@ -330,8 +343,10 @@ class Laboratory:
         faults: Faults,
         *,
         cloud: int,
+        max_attempts: int,
     ) -> None:
         """`cloud` is the local cloud's pid."""
+        self._max_attempts = max_attempts
         self._stack = stack
         self._faults = faults
         self._cloud = cloud
@@ -396,7 +411,7 @@ class Laboratory:
                 raise LocalError(f"{run.key} was not uploaded")
             ending = ledger.ending_of(run.sent)
             struck = max(run.struck, ending.calls if run.cell.step.is_api else 0)
-            troubles = [*ending.troubles, *unexpected(run.cell, ending, struck)]
+            troubles = [*ending.troubles, *self._unexpected(run.cell, ending, struck)]
             outcomes.append(Outcome(run.cell, ending, struck, tuple(troubles)))
         harmed = {
             f"a neighbour without a fault: {trouble}"
@@ -409,6 +424,30 @@ class Laboratory:
             for one in outcomes
             if one.cell.fault != NO_FAULT
         ]
+
+    def _unexpected(self, cell: Cell, ending: Ending, struck: int) -> list[str]:
+        """What is wrong with a cell beyond the promises that hold for every upload."""
+        if cell.fault != NO_FAULT and not struck:
+            return ["the fault never struck"]
+        end = f"{ending.status} {ending.detail}".strip()
+        begins = not cell.step.is_claim or cell.fault in KILLING
+        if ending.detail == ABANDONED and not begins:
+            return ["abandoned, though nobody has begun it"]
+        if cell.step.refused and cell.fault != NO_FAULT:
+            allowed = [f"FAILED {REFUSAL}"]
+            if cell.fault in KILLING and self._may_be_the_last(cell):
+                allowed.append(f"FAILED {ABANDONED}")
+            return [] if end in allowed else [f"{end} instead of {REFUSAL}"]
+        passes = cell.fault == NO_FAULT or not (begins and self._may_be_the_last(cell))
+        if passes and ending.status in ("FAILED", "SKIPPED"):
+            return [f"{end}, though the fault passed"]
+        return []
+
+    def _may_be_the_last(self, cell: Cell) -> bool:
+        """Whether a cell's fault may use up an upload's attempts."""
+        return (
+            cell.mode == "for ever" or self._max_attempts == 1 or cell.fault == DENIED
+        )
 
     def _make_faults(self, runs: Sequence[Run]) -> dict[int, Run]:
         """Have the proxy and the sandbox go wrong; whose each rule of the proxy is."""
@@ -629,22 +668,6 @@ def sandbox_faults(run: Run) -> list[dict[str, Any]]:
 def times(cell: Cell, once: int) -> dict[str, int]:
     """How often a fault strikes: `once` is the calls that one try of the core makes."""
     return {"times": once} if cell.mode == "once" else {}
-
-
-def unexpected(cell: Cell, ending: Ending, struck: int) -> list[str]:
-    """What is wrong with a cell beyond the promises that hold for every upload."""
-    if cell.fault != NO_FAULT and not struck:
-        return ["the fault never struck"]
-    end = f"{ending.status} {ending.detail}".strip()
-    if cell.step.refused and cell.fault != NO_FAULT:
-        allowed = [f"FAILED {REFUSAL}"]
-        if cell.fault in KILLING and cell.mode == "for ever":
-            allowed.append(f"FAILED {ABANDONED}")
-        return [] if end in allowed else [f"{end} instead of {REFUSAL}"]
-    passes = cell.mode == "once" and cell.fault != DENIED
-    if passes and ending.status in ("FAILED", "SKIPPED"):
-        return [f"{end}, though the fault passed"]
-    return []
 
 
 def small_picture(seed: str) -> bytes:
