@@ -255,6 +255,28 @@ def test_what_is_secret_is_neither_logged_nor_buried(
         assert "X-Amz-Signature" not in told
 
 
+def test_each_line_of_an_upload_tells_all_of_it(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which version, which attempt, what it came to, and how long each part took."""
+    body = stack.upload()
+    stack.api.replies(answer(500, to_body(failed_answer_document(500, "no"))))
+    invoke(sqs_event(body))
+    invoke(sqs_event(body))
+    stack.api.replies(answer(200, to_body(answer_document())))
+    invoke(sqs_event(stack.upload()))
+
+    told = [vars(line) for line in caplog.records]
+    lines = [line for line in told if line.get("uri")]
+    assert [line["msg"] for line in lines] == ["handed back", "buried", "tagged"]
+    assert [line.get("code") for line in lines] == ["500", "500", None]
+    for line in lines:
+        assert line["version"].startswith("version:")
+        assert line["attempt"] in (1, 2)
+        assert line["calls"]
+        assert line["milliseconds"]["all"] >= line["milliseconds"]["ask"] >= 0
+
+
 def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
     """It comes back through SQS, with retries."""
     answered = invoke(sample_event("s3-put"))

@@ -7,7 +7,7 @@ from typing import Any
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import HangtagError
 from hangtag.metrics import Metric
-from hangtag.ports import BreakerState, CallReason
+from hangtag.ports import NO_FACTS, BreakerState, CallReason
 from hangtag.uploads import Skip, Upload
 
 
@@ -31,6 +31,8 @@ class FakeJournal:
         self.skips: list[Skip] = []
         self.burials: list[DeadLetter] = []
         self.retries: list[Retry] = []
+        self.facts_of_failures: list[Mapping[str, Any]] = []
+        """Of burials and retries, in turn."""
         self.troubles: list[tuple[str, HangtagError]] = []
         """What was being done, and what went wrong."""
         self.breaker_events: list[tuple[str, BreakerState]] = []
@@ -46,13 +48,29 @@ class FakeJournal:
     def skipped(self, skip: Skip) -> None:
         self.skips.append(skip)
 
-    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:  # noqa: ARG002 - the letter tells
+    def buried(
+        self,
+        letter: DeadLetter,
+        upload: Upload | None,  # noqa: ARG002 - the letter tells
+        *,
+        facts: Mapping[str, Any] = NO_FACTS,
+    ) -> None:
         self.burials.append(letter)
+        self.facts_of_failures.append(facts)
 
     def retried(
-        self, uri: str, *, code: str, message: str, attempt: int, delay_seconds: float
+        self,
+        upload: Upload | None,
+        *,
+        code: str,
+        message: str,
+        attempt: int,
+        delay_seconds: float,
+        facts: Mapping[str, Any] = NO_FACTS,
     ) -> None:
+        uri = upload.uri if upload else ""
         self.retries.append(Retry(uri, code, message, attempt, delay_seconds))
+        self.facts_of_failures.append(facts)
 
     def troubled(self, doing: str, error: HangtagError) -> None:
         self.troubles.append((doing, error))

@@ -8,7 +8,14 @@ from typing import Any
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import HangtagError
 from hangtag.metrics import Metric
-from hangtag.ports import BreakerState, CallReason, Clock, Journal, Meter
+from hangtag.ports import (
+    NO_FACTS,
+    BreakerState,
+    CallReason,
+    Clock,
+    Journal,
+    Meter,
+)
 from hangtag.uploads import Skip, SkipReason, Upload
 
 _COPIES = (SkipReason.ALREADY_TAGGED, SkipReason.ALREADY_FAILED)
@@ -38,22 +45,36 @@ class MeteringJournal:
         else:
             self._meter.add(Metric.IMAGES_SKIPPED, reason=skip.reason)
 
-    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:
+    def buried(
+        self,
+        letter: DeadLetter,
+        upload: Upload | None,
+        *,
+        facts: Mapping[str, Any] = NO_FACTS,
+    ) -> None:
         """One more with this code."""
-        self._journal.buried(letter, upload)
+        self._journal.buried(letter, upload, facts=facts)
         failure = letter.failure
         self._meter.add(Metric.IMAGES_FAILED, code=failure.code, kind=failure.kind)
 
     def retried(
-        self, uri: str, *, code: str, message: str, attempt: int, delay_seconds: float
+        self,
+        upload: Upload | None,
+        *,
+        code: str,
+        message: str,
+        attempt: int,
+        delay_seconds: float,
+        facts: Mapping[str, Any] = NO_FACTS,
     ) -> None:
         """One more, if it was an attempt."""
         self._journal.retried(
-            uri,
+            upload,
             code=code,
             message=message,
             attempt=attempt,
             delay_seconds=delay_seconds,
+            facts=facts,
         )
         if attempt:
             self._meter.add(Metric.RETRIES)

@@ -274,7 +274,7 @@ class Pipeline:
         try:
             self._ports.dead_letters.bury(letter)
         except HangtagError as trouble:
-            return self._tagging.not_buried(letter, trouble, delivery)
+            return self._tagging.not_buried(letter, None, trouble, delivery)
         # A mistake of ours must not fail the other deliveries.
         except Exception as error:  # noqa: BLE001
             self._ports.journal.unforeseen(delivery.message_id, error)

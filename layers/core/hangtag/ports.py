@@ -572,6 +572,9 @@ class Meter(Protocol):
         ...
 
 
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+
+
 class Journal(Protocol):
     """The log: one line per upload that ended or is tried again."""
 
@@ -583,14 +586,31 @@ class Journal(Protocol):
         """A record was no work."""
         ...
 
-    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:
-        """Something failed for good; *upload* where it was one."""
+    def buried(
+        self,
+        letter: DeadLetter,
+        upload: Upload | None,
+        *,
+        facts: Mapping[str, Any] = NO_FACTS,
+    ) -> None:
+        """Something failed for good; *upload* where it was one, *facts* as in `tagged`."""
         ...
 
     def retried(
-        self, uri: str, *, code: str, message: str, attempt: int, delay_seconds: float
+        self,
+        upload: Upload | None,
+        *,
+        code: str,
+        message: str,
+        attempt: int,
+        delay_seconds: float,
+        facts: Mapping[str, Any] = NO_FACTS,
     ) -> None:
-        """An upload is handed back and tried again."""
+        """
+        An upload is handed back and tried again; None where nobody can read what it is.
+
+        *facts* as in `tagged`, where an attempt was begun.
+        """
         ...
 
     def unforeseen(self, uri: str, error: Exception) -> None:

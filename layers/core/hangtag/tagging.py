@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from hangtag.asking import Asker, Asking, OutOfTime, Timing
 from hangtag.breaker import SYSTEMIC_KINDS, Breaker, Watch
@@ -28,6 +28,7 @@ from hangtag.failures import (
 from hangtag.pacing import Pace, TurnRefused, TurnUnknown
 from hangtag.ports import (
     NO_CALLS,
+    NO_FACTS,
     Announcer,
     ApiKeys,
     Busy,
@@ -138,6 +139,12 @@ class _Begun:
     delivery: Delivery
     batch: Batch
     asking: Asking
+    laps: _Laps
+
+    def facts(self) -> dict[str, Any]:
+        """Its calls by their reasons, and the durations of its parts, for the log."""
+        calls = {str(why): times for why, times in self.asking.calls.items()}
+        return {"calls": calls, "milliseconds": self.laps.milliseconds()}
 
 
 def delay_of_breaker(delivery: Delivery) -> float:
@@ -274,7 +281,10 @@ class Tagging:
         asking = Asking(batch.deadline, batch.pace, claim.reason)
         batch.pace.expect()
         try:
-            return self._finish_begun(_Begun(upload, claim, delivery, batch, asking))
+            laps = _Laps(self._ports.clock)
+            return self._finish_begun(
+                _Begun(upload, claim, delivery, batch, asking, laps)
+            )
         finally:
             if not asking.calls:
                 batch.pace.drop()
@@ -304,7 +314,7 @@ class Tagging:
             delay = self.delay_of_receive(begun.delivery, error)
             return self._withdraw(begun, error.code, str(error), delay)
         except ClaimLost:
-            return self._hand_back(begun.upload, BUSY, _TAKEN_OVER, 1.0)
+            return self._hand_back_begun(begun, BUSY, _TAKEN_OVER, 1.0)
         except HangtagError as error:
             return self._fail(begun, error)
         # A mistake of ours ends like any failure: counted, retried, buried with its code.
@@ -316,7 +326,7 @@ class Tagging:
     def _attempt(self, begun: _Begun) -> None:
         """From the claim to the announcement; raises what goes wrong on the way."""
         ports, upload, claim = self._ports, begun.upload, begun.claim
-        laps = _Laps(ports.clock)
+        laps = begun.laps
         result = claim.unannounced
         if result is not None:
             result = placed_anew(result, upload)
@@ -328,8 +338,10 @@ class Tagging:
             image = self._look_at(upload)
             laps.end("read")
             if image is not None:
-                result = self._tag(upload, image, begun.asking)
-                laps.end("ask")
+                try:
+                    result = self._tag(upload, image, begun.asking)
+                finally:
+                    laps.end("ask")
             if result is None:
                 calls = begun.asking.calls
                 self._skip(upload, SkipReason.OBJECT_GONE, claim, calls=calls)
@@ -349,15 +361,10 @@ class Tagging:
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
         laps.end("announce")
         self._finish(begun)
-        counted = {str(why): times for why, times in begun.asking.calls.items()}
         ports.journal.tagged(
             upload,
             attempt=claim.attempt,
-            facts={
-                "objects": len(result["objects"]),
-                "calls": counted,
-                "milliseconds": laps.milliseconds(),
-            },
+            facts={"objects": len(result["objects"]), **begun.facts()},
         )
 
     def _is_announced(self, begun: _Begun) -> bool:
@@ -495,8 +502,8 @@ class Tagging:
             return self._bury(begun, error)
         self._release(begun)
         delay = self._delay(attempt=attempt, error=error)
-        return self._hand_back(
-            begun.upload, error.code, str(error), delay, attempt=attempt
+        return self._hand_back_begun(
+            begun, error.code, str(error), delay, attempt=attempt
         )
 
     def _bury(self, begun: _Begun, error: HangtagError) -> float | None:
@@ -526,11 +533,11 @@ class Tagging:
             letter_id = self._ports.dead_letters.bury(letter)
             self._patiently(begun.batch, lambda: write(letter_id))
         except ClaimLost:
-            return self._hand_back(upload, BUSY, _TAKEN_OVER, 1.0)
+            return self._hand_back_begun(begun, BUSY, _TAKEN_OVER, 1.0)
         except HangtagError as trouble:
             self._release(begun)
-            return self.not_buried(letter, trouble, begun.delivery)
-        self._ports.journal.buried(letter, upload)
+            return self.not_buried(letter, upload, trouble, begun.delivery)
+        self._ports.journal.buried(letter, upload, facts=begun.facts())
         return None
 
     def _release(self, begun: _Begun) -> None:
@@ -544,12 +551,16 @@ class Tagging:
             )
 
     def not_buried(
-        self, letter: DeadLetter, trouble: HangtagError, delivery: Delivery
+        self,
+        letter: DeadLetter,
+        upload: Upload | None,
+        trouble: HangtagError,
+        delivery: Delivery,
     ) -> float:
         """Log that a letter could not be buried; the seconds until it is tried again."""
         delay = self.delay_of_receive(delivery)
         self._ports.journal.retried(
-            letter.image or "",
+            upload,
             code=trouble.code,
             message=f"cannot bury {letter.failure.code}: {trouble}",
             attempt=letter.failure.attempts,
@@ -624,13 +635,21 @@ class Tagging:
             self._ports.results.withdraw(
                 begun.upload, begun.claim, calls=begun.asking.calls
             )
-        return self._hand_back(begun.upload, code, message, delay)
+        return self._hand_back_begun(begun, code, message, delay)
 
     def _hand_back_unbegun(
         self, upload: Upload | None, delivery: Delivery, error: HangtagError
     ) -> float:
         delay = self.delay_of_receive(delivery, error)
         return self._hand_back(upload, error.code, str(error), delay)
+
+    def _hand_back_begun(
+        self, begun: _Begun, code: str, message: str, delay: float, *, attempt: int = 0
+    ) -> float:
+        facts = begun.facts()
+        return self._hand_back(
+            begun.upload, code, message, delay, attempt=attempt, facts=facts
+        )
 
     def _hand_back(
         self,
@@ -640,13 +659,15 @@ class Tagging:
         delay: float,
         *,
         attempt: int = 0,
+        facts: Mapping[str, Any] = NO_FACTS,
     ) -> float:
         self._ports.journal.retried(
-            upload.uri if upload else "",
+            upload,
             code=code,
             message=message,
             attempt=attempt,
             delay_seconds=delay,
+            facts=facts,
         )
         return delay
 

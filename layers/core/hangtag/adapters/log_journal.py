@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import HangtagError, printable
-from hangtag.ports import BreakerState, CallReason
+from hangtag.ports import NO_FACTS, BreakerState, CallReason
 from hangtag.uploads import Skip, Upload
 
 if TYPE_CHECKING:
@@ -41,7 +41,13 @@ class LogJournal:
             },
         )
 
-    def buried(self, letter: DeadLetter, upload: Upload | None) -> None:
+    def buried(
+        self,
+        letter: DeadLetter,
+        upload: Upload | None,
+        *,
+        facts: Mapping[str, Any] = NO_FACTS,
+    ) -> None:
         self._logger.error(
             "buried",
             extra={
@@ -52,20 +58,30 @@ class LogJournal:
                 "reason": letter.failure.message,
                 "attempt": letter.failure.attempts,
                 "replays": letter.replays,
+                **facts,
             },
         )
 
     def retried(
-        self, uri: str, *, code: str, message: str, attempt: int, delay_seconds: float
+        self,
+        upload: Upload | None,
+        *,
+        code: str,
+        message: str,
+        attempt: int,
+        delay_seconds: float,
+        facts: Mapping[str, Any] = NO_FACTS,
     ) -> None:
         self._logger.warning(
             "handed back",
             extra={
-                "uri": uri,
+                "uri": upload.uri if upload else "",
+                "version": upload.version if upload else "",
                 "code": code,
                 "reason": printable(message),
                 "attempt": attempt,
                 "delaySeconds": delay_seconds,
+                **facts,
             },
         )
 
