@@ -286,7 +286,9 @@ def show_matrix(directory: Path, *, only: str = "", max_attempts: int = 3) -> bo
     Raises:
         LocalError: there is no such cell, or the stack itself failed.
     """
-    cells = [cell for cell in all_cells() if only.lower() in str(cell).lower()]
+    cells = [
+        cell for cell in all_cells(max_attempts) if only.lower() in str(cell).lower()
+    ]
     if not cells:
         raise LocalError(f"no cell of the matrix has {only!r} in its name")
     talk = Console(stderr=True)
@@ -321,8 +323,8 @@ def laboratory(
         take_down(directory)
 
 
-def all_cells() -> list[Cell]:
-    """The whole matrix."""
+def all_cells(max_attempts: int = 3) -> list[Cell]:
+    """The whole matrix; what is to be reached by a retry, only where there is one."""
     return [
         Cell(step, fault, mode)
         for step in STEPS
@@ -331,6 +333,7 @@ def all_cells() -> list[Cell]:
         # The answer is there and the worker dies: that is the next step, killed before.
         if not (step.is_api and fault == KILLED_AFTER)
         and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
+        and (max_attempts > 1 or not step.retried)
     ]
 
 

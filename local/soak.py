@@ -38,7 +38,7 @@ from local.workers import kill, workers_of
 
 PARAMETERS = {
     "RetryBaseSeconds": "1",
-    "MaxAttempts": "6",
+    "MaxAttempts": "3",
     "FunctionTimeout": "15",
     "VisibilityTimeout": "18",
     "MaxConcurrency": "4",

@@ -75,6 +75,24 @@ def configured(stack: WatchedStack, **variables: str) -> Iterator[None]:
         functions.update_function_configuration(FunctionName=name, Environment=deployed)
 
 
+@contextmanager
+def unheard(stack: WatchedStack) -> Iterator[None]:
+    """The bucket tells nobody of what is put into it."""
+    client = stack.client("s3")
+    bucket = stack.outputs["UploadsBucketName"]
+    told = client.get_bucket_notification_configuration(Bucket=bucket)
+    told.pop("ResponseMetadata", None)
+    client.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={}
+    )
+    try:
+        yield
+    finally:
+        client.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=told
+        )
+
+
 def wait_until_idle(stack: WatchedStack) -> None:
     """Until the upload queue has nothing left to do."""
     names = [

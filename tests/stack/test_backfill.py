@@ -5,33 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from local.processes import wait_for
 from local.stack import hangtag_command
 from local.watch import WatchedStack
-from tests.stack.hands import calls_about, items_of, picture, wait_until_idle
-
-
-@contextmanager
-def unheard(stack: WatchedStack) -> Iterator[None]:
-    """The bucket tells nobody of what is put into it."""
-    client = stack.client("s3")
-    bucket = stack.outputs["UploadsBucketName"]
-    told = client.get_bucket_notification_configuration(Bucket=bucket)
-    told.pop("ResponseMetadata", None)
-    client.put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration={}
-    )
-    try:
-        yield
-    finally:
-        client.put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration=told
-        )
+from tests.stack.hands import (
+    calls_about,
+    items_of,
+    picture,
+    unheard,
+    wait_until_idle,
+)
 
 
 def backfill(stack: WatchedStack, file: Path, *arguments: str) -> dict[str, Any]:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.processes import wait_for
+from local.stack import hangtag_command
 from local.watch import WatchedStack
-from tests.stack.hands import calls_about, picture, sha256, wait_until_idle
+from tests.stack.hands import (
+    calls_about,
+    notification,
+    picture,
+    sha256,
+    unheard,
+    wait_until_idle,
+)
 
 KEYS = [f"operators/{number}.png" for number in range(4)]
 PREFIX = ("--prefix", "operators/")
@@ -107,6 +119,99 @@ def test_operators_see_give_up_bring_back_and_replay_failures(
     for key in KEYS:
         codes = [call["code"] for call in calls_about(stack, picture(key))]
         assert codes == [806, None]
+
+
+CUT_OFF = [f"killed/{number:02}.png" for number in range(14)]
+BY_HAND = [f"killed/by hand {number}.png" for number in range(3)]
+NONSENSE = "put there by hand, and no event"
+
+
+def test_replays_that_are_interrupted_and_killed_lose_nothing(
+    stack: WatchedStack,
+) -> None:
+    """The real process, by Ctrl-C and by SIGKILL, with letters that were put there by hand."""
+    everyone = [*CUT_OFF, *BY_HAND]
+    for key in CUT_OFF:
+        stack.fail_image(sha256(picture(key)), code=806)
+        stack.upload(key, picture(key))
+    bury_by_hand(stack, NONSENSE)
+    with unheard(stack):
+        for key in BY_HAND:
+            version = stack.upload(key, picture(key))
+            bury_by_hand(stack, notification(stack, key, version))
+    for key in CUT_OFF:
+        stack.wait_for_result(stack.uri(key), status="FAILED")
+        stack.heal_image(sha256(picture(key)))
+
+    def come_out() -> int:
+        return sum(call["code"] is None for call in calls_of(stack, everyone))
+
+    statuses = [
+        cut_off_replay(stack, cut, come_out)
+        for cut in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL)
+    ]
+    done_before = come_out()
+    stack.wait_for(
+        lambda: all(letter.visible for letter in stack.dead_letters()) or None,
+        "what the killed replays had in hand to be visible again",
+        seconds=35,
+    )
+    last = report_of(stack, "replay", "--prefix", "killed/", "--yes")
+    nonsense = report_of(stack, "replay", "--code", "UNCODED", "--yes")
+    wait_until_idle(stack)
+
+    assert statuses == [130, -signal.SIGKILL, -signal.SIGKILL]
+    assert 3 <= done_before < len(everyone)
+    assert (last["left"], last["skipped"]) == (0, 0)
+    for key in everyone:
+        stack.wait_for_result(stack.uri(key), status="TAGGED")
+        assert [*stack.dead_letters(stack.uri(key))] == []
+        codes = [call["code"] for call in calls_about(stack, picture(key))]
+        assert codes == ([806, None] if key in CUT_OFF else [None])
+    assert nonsense["done"] >= 1
+    letter = stack.wait_for(
+        lambda: next(
+            (one for one in stack.dead_letters() if one.body == NONSENSE), None
+        ),
+        "what nobody can read to be buried again, with its code",
+    )
+    assert letter.attributes["ErrorCode"] == "UNREADABLE_EVENT"
+    assert letter.attributes["Replays"] == "1"
+
+
+def calls_of(stack: WatchedStack, keys: list[str]) -> list[dict[str, Any]]:
+    """The calls the API got about these pictures."""
+    digests = {sha256(picture(key)) for key in keys}
+    return [call for call in stack.sandbox_calls() if call["sha256"] in digests]
+
+
+def bury_by_hand(stack: WatchedStack, body: str) -> None:
+    """As somebody with the console would: no code, no attributes."""
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=body
+    )
+
+
+def cut_off_replay(
+    stack: WatchedStack, cut: signal.Signals, come_out: Callable[[], int]
+) -> int:
+    """Begin a replay and end it when something has come out; its exit status."""
+    before = come_out()
+    process = subprocess.Popen(
+        hangtag_command(
+            ["failures", "replay", "--prefix", "killed/", "--rate", "4", "--yes"]
+        ),
+        env=stack.access.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(
+        lambda: come_out() > before or None,
+        seconds=60,
+        otherwise=lambda: "nothing was replayed",
+    )
+    process.send_signal(cut)
+    return process.wait(timeout=60)
 
 
 def test_a_schedule_that_is_asked_for_orders_replays(stack: WatchedStack) -> None:
