@@ -288,7 +288,7 @@ def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [sample_event("s3-put"), {"hangtag": "try again"}],
+    [sample_event("s3-put"), sample_event("try-again")],
     ids=["bare", "schedule"],
 )
 def test_every_invocation_has_a_time_of_its_own(

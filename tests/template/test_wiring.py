@@ -19,6 +19,7 @@ from hangtag.settings import (
     read_tagger_api_url,
     variable_of,
 )
+from tests.builders import sample_event
 from tests.template.cloudformation import ROOT, read_template, references
 
 TEMPLATE = read_template()
@@ -385,7 +386,7 @@ def test_the_breaker_is_tried_as_often_as_its_message_says() -> None:
     schedule = properties("TagUploads")["Events"]["TryAgain"]["Properties"]
 
     assert schedule["ScheduleExpression"] == f"rate({TRY_AGAIN_MINUTES} minutes)"
-    assert json.loads(schedule["Input"]) == {"hangtag": "try again"}
+    assert json.loads(schedule["Input"]) == sample_event("try-again")
 
 
 def test_two_stacks_of_an_account_do_not_meet_at_a_schedules_name() -> None:

@@ -16,6 +16,7 @@ from hangtag.uploads import (
     SkipReason,
     Unreadable,
     Upload,
+    entry_of_object,
     read_body,
     read_deliveries,
     read_document,
@@ -97,6 +98,7 @@ SAMPLE_EVENTS = {
     "eventbridge-object-created": ["lookbook/봄 자켓 100%+cotton.webp"],
     "sqs-hostile-key": ['lookbook/100% cotton + "silk"/봄 #1?&v=2 \\ ..//자켓.png'],
     "sqs-replayed": ["lookbook/spring jacket.jpg"],
+    "sqs-backfill-again": ["lookbook/spring jacket.jpg"],
     "sqs-undelivered-event": ["lookbook/spring jacket.jpg"],
     "sqs-s3-test-event": ["TEST_EVENT"],
     "sqs-folder-marker": ["FOLDER_MARKER"],
@@ -125,7 +127,7 @@ def test_every_sample_event_is_tested_and_described() -> None:
 
     undescribed = {name for name in names if f"`{name}.json`" not in readme}
 
-    assert set(SAMPLE_EVENTS) == names
+    assert {*SAMPLE_EVENTS, "try-again"} == names
     assert set() == undescribed
 
 
@@ -135,6 +137,30 @@ def test_a_replayed_delivery_says_how_often() -> None:
 
     assert deliveries is not None
     assert [delivery.replays for delivery in deliveries] == [1]
+
+
+def test_an_order_to_tag_again_is_what_a_backfill_sends() -> None:
+    """Its token, and the upload as `entry_of_object` makes it."""
+    deliveries = read_deliveries(sample_event("sqs-backfill-again"))
+
+    assert deliveries is not None
+    [delivery] = deliveries
+    upload = only_upload(delivery.body)
+    assert delivery.again
+    assert upload.notification() == delivery.body
+    assert upload == entry_of_object(
+        bucket=upload.bucket,
+        key=upload.key,
+        version_id=upload.version_id,
+        etag=upload.etag,
+        size=upload.size,
+        at=upload.record["eventTime"],
+    )
+
+
+def test_the_schedules_event_is_the_sample() -> None:
+    """The template's is compared with it, too."""
+    assert sample_event("try-again") == TRY_AGAIN
 
 
 # ---- deliveries
