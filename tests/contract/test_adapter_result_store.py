@@ -515,7 +515,11 @@ def test_a_result_that_does_not_fit_is_refused(store: ReadableResults) -> None:
 
 def refuse_once(client: DynamoDBClient, code: str) -> None:
     """The next UpdateItem is refused with this code; those behind it are not."""
-    refusals = [ClientError({"Error": {"Code": code, "Message": "no"}}, "UpdateItem")]
+    answer: Any = {
+        "Error": {"Code": code, "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": 400},
+    }
+    refusals = [ClientError(answer, "UpdateItem")]
 
     def refuse(**_: Any) -> None:  # noqa: ANN401 - botocore's
         if refusals:
@@ -792,6 +796,22 @@ def test_a_claim_whose_answer_is_lost_is_taken_back(
         claim(dynamodb)
 
     assert claim(dynamodb) == claimed(1, None)
+
+
+def test_a_claim_that_is_refused_leaves_nothing_to_take_back(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """A throttled table is not asked once more."""
+    asked: list[str] = []
+    client.meta.events.register(
+        "before-call.dynamodb.UpdateItem", lambda **_: asked.append("UpdateItem")
+    )
+    refuse_once(client, "ProvisionedThroughputExceededException")
+
+    with pytest.raises(ResultsUnavailable):
+        claim(dynamodb)
+
+    assert asked == ["UpdateItem"]
 
 
 def test_a_claim_anew_whose_answer_is_lost_is_taken_back(

@@ -12,6 +12,7 @@ import pytest
 
 from hangtag.failures import (
     ApiTimeout,
+    ObjectForbidden,
     QueueUnavailable,
     ResultsUnavailable,
     SidesTooSmall,
@@ -494,6 +495,19 @@ def test_an_event_without_its_version_id_is_about_the_same_version() -> None:
         assert world.tag(told) == ()
 
     assert len(world.tagger.calls) == 1
+
+
+def test_an_object_that_nobody_may_look_at_is_buried_with_its_code() -> None:
+    """Its event told no version; handed back for ever, nobody would hear of it."""
+    world = World(versioned=False, max_attempts=2)
+    delivery = world.upload()
+    world.objects.fails_with(ObjectForbidden("403"))
+
+    world.tag(delivery)
+    assert world.tag(delivery) == ()
+
+    assert codes(world) == ["OBJECT_FORBIDDEN"]
+    assert world.results.ended_as(upload_of(delivery)) == "FAILED"
 
 
 def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:

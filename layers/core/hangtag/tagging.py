@@ -22,6 +22,7 @@ from hangtag.failures import (
     Failure,
     HangtagError,
     InternalError,
+    ObjectForbidden,
     ResultsUnavailable,
     UrlNotFetched,
 )
@@ -609,7 +610,10 @@ class Tagging:
         """The upload with its version; None if nothing tells it from the key's others."""
         if upload.is_identified:
             return upload
-        facts = self._ports.objects.find(upload)
+        try:
+            facts = self._ports.objects.find(upload)
+        except ObjectForbidden:
+            return upload  # to be told, counted and buried by the attempt to read it
         if facts is None:
             # Gone; what is known of it, by its etag, ends so, too
             return upload if upload.etag is not None else None

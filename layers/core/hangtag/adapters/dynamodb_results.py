@@ -245,7 +245,8 @@ class DynamoDBResults:
         except ResultsUnavailable as error:
             item = item_of_failed_condition(error)
             if item is None:
-                self._take_back(upload, values[":token"])
+                if _may_have_happened(error):
+                    self._take_back(upload, values[":token"])
                 raise
             raise _NotClaimable(from_items(item)) from error
 
@@ -935,6 +936,17 @@ def item_of_failed_condition(error: ResultsUnavailable) -> Item | None:
         return None
     item: Any = cause.response.get("Item")
     return dict(item or {})
+
+
+def _may_have_happened(error: ResultsUnavailable) -> bool:
+    """Whether a write may have been made although it failed: nobody has refused it."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return True
+    return (
+        int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+        >= 500
+    )
 
 
 def _is_invalid(error: ResultsUnavailable) -> bool:
