@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def letters_page(
     for letter in shown:
         failure = letter.letter.failure
         rows.add_row(
-            text(failure.failed_at),
+            text(to_second(failure.failed_at)),
             text(failure.code, "bold"),
             Group(
                 text(letter.letter.image or letter.id),
@@ -174,7 +175,7 @@ def codes_table(letters: Iterable[Letter]) -> Table:
             text(code, "bold"),
             text(kind),
             text(count),
-            text(oldest[code, kind]),
+            text(to_second(oldest[code, kind])),
             text(advice.who),
             text(advice.text),
         )
@@ -214,7 +215,21 @@ def letter_page(
 
 
 def replay_page(report: Report) -> Iterator[RenderableType]:
-    """What was done, or would be, by code."""
+    """What was done, or would be: each failure if that is dry, and all by code."""
+    if report.chosen:
+        chosen = table("failed at", "code", "replays", "image, or id of the letter")
+        for letter in report.chosen:
+            failure = letter.letter.failure
+            chosen.add_row(
+                text(to_second(failure.failed_at)),
+                text(failure.code, "bold"),
+                text(letter.letter.replays),
+                text(letter.letter.image or letter.id or "unreadable"),
+            )
+        yield chosen
+        if report.would > len(report.chosen):
+            yield text(f"... and {report.would - len(report.chosen):,} more", "dim")
+        yield ""
     rows = table("code", "letters", "done", numbers=("letters", "done"))
     for code, count in report.by_code.most_common():
         done = "" if report.dry_run else report.done_by_code[code]
@@ -229,6 +244,11 @@ def _object_facts(found: Document | None) -> Iterator[tuple[str, object]]:
     yield "object now", f"{found['size']:,} bytes, of {found['lastModified']}"
     for name, value in found["metadata"].items():
         yield f"x-amz-meta-{name}", value
+
+
+def to_second(timestamp: str) -> str:
+    """A time of ours without its milliseconds, for tables; anything else as it is."""
+    return re.sub(r"\.\d+Z$", "Z", timestamp)
 
 
 def uploads_in(letter: Letter) -> list[Upload]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +15,16 @@ from rich.console import Console, RenderableType
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import UNCODED, Failure, leaves
+from hangtag.replay import Report
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page
-from hangtag_cli.letters import letter_document, letter_page, letters_page
+from hangtag_cli.letters import (
+    letter_document,
+    letter_page,
+    letters_page,
+    replay_page,
+    to_second,
+)
 from tests.builders import (
     NOON,
     URI,
@@ -65,6 +73,32 @@ def test_a_failed_result_says_who_acts_and_how() -> None:
     assert "807" in shown
     assert "uploader" in shown
     assert "Upload a larger picture." in shown
+
+
+def test_a_dry_run_shows_each_that_would_be_dealt_with() -> None:
+    """What is hostile in a key or an id reaches no terminal."""
+    report = Report(dry_run=True)
+    report.matched = 3
+    report.choose(a_letter("letter-1", a_dead_letter()))
+    report.choose(a_letter(HOSTILE, replace(a_dead_letter(), image=None)))
+    report.would += 1
+
+    shown = printed(replay_page(report))
+
+    assert URI in shown
+    assert "... and 1 more" in shown
+    assert not set(shown) & {"\x1b", "\x07", "\x9b", "\r", "\x7f"}
+
+
+def test_tables_tell_times_to_the_second() -> None:
+    """Milliseconds would break each into two lines, on a terminal of the usual width."""
+    letter = a_letter("letter-1", a_dead_letter())
+
+    shown = printed(letters_page([letter]), width=80)
+
+    assert to_second(letter.letter.failure.failed_at) in shown
+    assert to_second("2026-11-22T12:00:00.123Z") == "2026-11-22T12:00:00Z"
+    assert to_second("not a time") == "not a time"
 
 
 def test_a_picture_without_garments_says_so() -> None:

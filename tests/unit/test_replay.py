@@ -13,6 +13,7 @@ from hangtag.dead_letters import read_letter
 from hangtag.failures import QueueUnavailable
 from hangtag.ports import Claim, Letter
 from hangtag.replay import (
+    MOST_CHOSEN,
     LetterFilter,
     Limits,
     Progress,
@@ -585,6 +586,19 @@ def test_a_function_ends_in_time_and_says_what_is_left() -> None:
     assert 0 < report.done < 10
     assert len(shop.box.visible) == 10 - report.done
     assert shop.box.hidden == []
+
+
+def test_a_dry_run_names_what_a_real_one_would_begin_and_no_more() -> None:
+    """So that somebody can look before it is done; a million names would fill the memory."""
+    many = letters(MOST_CHOSEN + 5)
+
+    some = replay(FakeDeadLetterBox(*many), dry_run=True, limits=Limits(most=3))
+    every = replay(FakeDeadLetterBox(*many), dry_run=True)
+    real = replay(FakeDeadLetterBox(*many), limits=Limits(most=3))
+
+    assert len(some.chosen) == some.would == real.done == 3
+    assert (len(every.chosen), every.would) == (MOST_CHOSEN, len(many))
+    assert real.chosen == []
 
 
 def test_a_dry_run_tells_what_a_real_one_would_begin() -> None:

@@ -33,6 +33,9 @@ from hangtag.uploads import Unreadable, Upload, read_body
 MAX_REPLAYS = 5
 """How often a failure is replayed, unless somebody says otherwise."""
 
+MOST_CHOSEN = 1_000
+"""What a dry run names one by one; there may be a million."""
+
 _EMPTY_RECEIVES = 2
 """
 Empty receives in a row after which the queue counts as seen.
@@ -311,6 +314,8 @@ class Report:
     """Replayed too often; they are still dead letters."""
     would: int = 0
     """What a run that is not dry would begin with."""
+    chosen: list[Letter] = field(default_factory=list)
+    """The first of those, of a dry run; see `MOST_CHOSEN`."""
     by_code: Counter[str] = field(default_factory=Counter)
     """What matched."""
     done_by_code: Counter[str] = field(default_factory=Counter)
@@ -318,6 +323,12 @@ class Report:
     """What AWS said of failures that were not dealt with; they are still dead letters."""
     is_cut_short: bool = False
     """Whether the time was over before everything was seen."""
+
+    def choose(self, letter: Letter) -> None:
+        """One more that would be dealt with, were this no dry run."""
+        self.would += 1
+        if self.dry_run and len(self.chosen) < MOST_CHOSEN:
+            self.chosen.append(letter)
 
     @property
     def left(self) -> int:
@@ -486,7 +497,7 @@ def restore(
             ):
                 report.skipped += 1
             elif dry_run:
-                report.would += 1
+                report.choose(Letter("", "", letter))
             else:
                 letter_id = grave.bury(letter)
                 if known and known.standing is Standing.DISCARDED:
@@ -639,7 +650,7 @@ class _Round:
 
     def _deal_with(self, entry: Entry, steps: _Walk, wait: float) -> None:
         report = self.report
-        report.would += 1
+        report.choose(entry.found)
         troubles = len(report.troubles)
         self._meet(entry)
         if not report.dry_run:
