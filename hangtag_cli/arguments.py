@@ -139,21 +139,27 @@ def read_endpoint_url(text: str) -> str:
     return text
 
 
-def read_queue_url(text: str) -> str:
+def read_queue(text: str) -> str:
     """
-    The URL of an SQS queue.
+    An SQS queue: its URL, or its name, which is the end of its ARN, too.
 
     Raises:
-        ValueError: It is no URL of a queue.
+        ValueError: It is none of the three.
     """
     parts = urlsplit(text)
-    known = parts.scheme in ("http", "https") and bool(parts.hostname)
-    if not known or parts.path.count("/") < 2 or parts.path.endswith("/"):
-        raise ValueError(
-            f"{text!r} must be a queue's URL, like "
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/my-queue"
-        )
-    return text
+    if parts.scheme in ("http", "https"):
+        path = parts.path
+        if parts.hostname and path.count("/") > 1 and not path.endswith("/"):
+            return text
+    elif _QUEUE_NAME.fullmatch(name := re.sub(r"^arn:aws[^:]*:sqs:.*:", "", text)):
+        return name
+    raise ValueError(
+        f"{text!r} must be a queue's URL, like "
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/my-queue, its name or its ARN"
+    )
+
+
+_QUEUE_NAME = re.compile(r"[\w-]{1,75}(\.fifo)?", re.ASCII)
 
 
 class Checked(click.ParamType):
@@ -184,5 +190,5 @@ AMOUNT = Checked("amount", read_amount)
 RATE = Checked("rate", read_rate)
 LETTER_NAME = Checked("uri|id", read_letter_name)
 SINCE = Checked("time", lambda text: read_since(text, now=datetime.now(UTC)))
-QUEUE_URL = Checked("url", read_queue_url)
+QUEUE = Checked("queue", read_queue)
 ENDPOINT_URL = Checked("url", read_endpoint_url)

@@ -15,7 +15,7 @@ from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
 
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
-from .arguments import LETTER_NAME, QUEUE_URL, SINCE
+from .arguments import LETTER_NAME, QUEUE, SINCE
 
 if TYPE_CHECKING:
     from hangtag.ports import Letter
@@ -187,7 +187,10 @@ def show(app: App, name: str) -> None:
     help="Skip what was replayed that often.",
 )
 @click.option(
-    "--to", type=QUEUE_URL, metavar="URL", help="Another queue than the upload queue."
+    "--to",
+    type=QUEUE,
+    metavar="QUEUE",
+    help="Another queue than the upload queue, by its URL, its ARN or its name.",
 )
 @_yes_option
 @_names_argument

@@ -73,7 +73,10 @@ class Stack:
         return _made(self._aws.results, self._output("ResultsTableName"))
 
     def dead_letters(self, *, to: str | None = None) -> DeadLetterBox:
-        """Its dead letters; they are replayed to its upload queue, or the queue of this URL."""
+        """Its dead letters; they are replayed to its upload queue, or this one (URL or name)."""
+        if to is not None and "://" not in to:
+            with aws_told():
+                to = _made(self._aws.queues).get_queue_url(QueueName=to)["QueueUrl"]
         return _made(
             self._aws.dead_letter_box,
             dead_letter_queue_url=self._output("DeadLetterQueueUrl"),

@@ -581,17 +581,32 @@ def test_a_backup_that_was_cut_off_restores_what_is_whole(
     assert "cut off" in shown.stderr
 
 
-def test_a_replay_may_go_to_another_queue(stack: InMemory) -> None:
-    """One that somebody watches, for example."""
+@pytest.mark.parametrize("naming", ["{url}", "other", "arn:aws:sqs:{region}:1:other"])
+def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
+    """One that somebody watches, for example; named as one likes."""
     fail(stack)
     url = boto3.client("sqs").create_queue(QueueName="other")["QueueUrl"]
     stack.outputs["Other"] = url
 
-    shown = hangtag("failures", "replay", "--to", url, "--yes")
+    to = naming.format(url=url, region=REGION)
+    shown = hangtag("failures", "replay", "--to", to, "--yes")
 
     assert shown.exit_code == 0
     assert stack.messages("UploadQueueUrl") == []
     assert len(stack.messages("Other")) == 1
+
+
+def test_a_queue_that_is_not_there_is_said_before_anything_is_done(
+    stack: InMemory,
+) -> None:
+    """Its name was mistyped, most likely."""
+    fail(stack)
+
+    shown = hangtag("failures", "replay", "--to", "othr", "--yes")
+
+    assert shown.exit_code == 1
+    assert "NonExistentQueue" in shown.stderr or "does not exist" in shown.stderr
+    assert len(stack.messages("DeadLetterQueueUrl")) == 1
 
 
 def test_a_second_replay_finds_nothing_while_the_first_waits(stack: InMemory) -> None:
