@@ -115,6 +115,7 @@ def settings(url: str, rate: float) -> TaggingSettings:
             "retry_base_seconds": 10,
             "max_image_bytes": 20_971_520,
             "function_timeout": 60,
+            "stack_name": "hangtag",
             "max_requests_per_second": rate,
             "api_key_secret_arn": secret,
             "results_table": create_table(),

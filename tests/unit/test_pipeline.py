@@ -1186,7 +1186,7 @@ def test_an_object_that_cannot_be_looked_up_is_handed_back() -> None:
     """Its version is needed before anything is begun."""
     world = World()
     world.put()
-    world.objects.fails_with(ObjectForbidden("no"), times=1, at="find")
+    world.objects.fails_with(ObjectUnavailable("no"), times=1, at="find")
     delivery = a_delivery(notification(record(version_id=None, etag=None)))
 
     handed_back = [world.tag(delivery) for _ in range(2)]
