@@ -779,18 +779,22 @@ def test_a_claim_whose_worker_begins_is_told_from_one_that_nobody_knows_of(
     assert not held(store, known).was_confirmed  # that was of the claim before
 
 
+def lose_answer(client: DynamoDBClient, number: int) -> None:
+    """The so manieth UpdateItem happens, and nobody hears of it."""
+    answers = count(1)
+
+    def lose(**_: Any) -> None:  # noqa: ANN401 - botocore's
+        if next(answers) == number:
+            raise ReadTimeoutError(endpoint_url="dynamodb")
+
+    client.meta.events.register("after-call.dynamodb.UpdateItem", lose)
+
+
 def test_a_claim_whose_answer_is_lost_is_taken_back(
     client: DynamoDBClient, dynamodb: DynamoDBResults
 ) -> None:
     """Its worker does not know of it: an attempt that nobody makes must not count."""
-    lost: list[str] = []
-
-    def lose(**_: Any) -> None:  # noqa: ANN401 - botocore's
-        lost.append("answer")
-        if len(lost) == 1:
-            raise ReadTimeoutError(endpoint_url="dynamodb")
-
-    client.meta.events.register("after-call.dynamodb.UpdateItem", lose)
+    lose_answer(client, 1)
 
     with pytest.raises(ResultsUnavailable):
         claim(dynamodb)
@@ -819,14 +823,7 @@ def test_a_claim_anew_whose_answer_is_lost_is_taken_back(
 ) -> None:
     """A replay has all its attempts."""
     fail(dynamodb, an_upload())
-    lost: list[str] = []
-
-    def lose(**_: Any) -> None:  # noqa: ANN401 - botocore's
-        lost.append("answer")
-        if len(lost) == 2:
-            raise ReadTimeoutError(endpoint_url="dynamodb")
-
-    client.meta.events.register("after-call.dynamodb.UpdateItem", lose)
+    lose_answer(client, 2)
 
     with pytest.raises(ResultsUnavailable):
         claim(dynamodb, replays=1)

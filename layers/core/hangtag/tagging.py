@@ -386,15 +386,8 @@ class Tagging:
         times = self._policy.max_attempts
         if self._is_abandoned(begun.claim):
             raise Abandoned(f"begun {times} times, and at last not finished")
-        if begun.claim.attempt < times:
-            return
-        try:
-            self._patiently(
-                begun.batch,
-                lambda: self._ports.results.confirm(begun.upload, begun.claim),
-            )
-        except ResultsUnavailable as error:
-            raise _Unnoted(error) from error
+        if begun.claim.attempt >= times:
+            self._note(begun, self._ports.results.confirm)
 
     def _store(self, begun: _Begun, result: Document) -> None:
         """What was paid for is stored, however long it takes, as long as there is time."""
@@ -408,11 +401,17 @@ class Tagging:
         begun.asking.has_answer = False
 
     def _finish(self, begun: _Begun) -> None:
+        self._note(begun, self._ports.results.finish)
+
+    def _note(self, begun: _Begun, note: Callable[[Upload, Claim], None]) -> None:
+        """
+        Note how far it is, however long it takes.
+
+        Raises:
+            _Unnoted: There was not time enough.
+        """
         try:
-            self._patiently(
-                begun.batch,
-                lambda: self._ports.results.finish(begun.upload, begun.claim),
-            )
+            self._patiently(begun.batch, lambda: note(begun.upload, begun.claim))
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 

@@ -426,39 +426,33 @@ class DynamoDBResults:
                 raise ClaimLost(upload.uri) from error
 
     def is_superseded(self, upload: Upload) -> bool:
-        with translated(ResultsUnavailable, f"looking for newer than {upload.uri}"):
-            found = self._client.query(
-                TableName=self._table,
-                IndexName=NEWEST_INDEX,
-                KeyConditionExpression="#uri = :uri AND #order > :order",
-                ExpressionAttributeNames={"#uri": "uri", "#order": "order"},
-                ExpressionAttributeValues={
-                    ":uri": {"S": upload.uri},
-                    ":order": {"S": upload.order},
-                },
-                ConsistentRead=True,
-                Select="COUNT",
-                Limit=1,
-            )
-        return found["Count"] > 0
+        return self._count_versions(upload, "#order > :order", most=1) > 0
 
     def has_passed_another(self, upload: Upload, *, since: str) -> bool:
-        with translated(ResultsUnavailable, f"looking for others of {upload.uri}"):
+        places = "#order BETWEEN :since AND :order"
+        found = self._count_versions(upload, places, most=2, since=since)
+        return found > 1  # one is the upload's own
+
+    def _count_versions(
+        self, upload: Upload, places: str, *, most: int, since: str | None = None
+    ) -> int:
+        """How many versions of the upload's key have ended in these places, up to *most*."""
+        values = {":uri": {"S": upload.uri}, ":order": {"S": upload.order}}
+        if since is not None:
+            values[":since"] = {"S": since}
+        doing = f"looking for other versions of {upload.uri}"
+        with translated(ResultsUnavailable, doing):
             found = self._client.query(
                 TableName=self._table,
                 IndexName=NEWEST_INDEX,
-                KeyConditionExpression="#uri = :uri AND #order BETWEEN :since AND :order",
+                KeyConditionExpression=f"#uri = :uri AND {places}",
                 ExpressionAttributeNames={"#uri": "uri", "#order": "order"},
-                ExpressionAttributeValues={
-                    ":uri": {"S": upload.uri},
-                    ":since": {"S": since},
-                    ":order": {"S": upload.order},
-                },
+                ExpressionAttributeValues=values,
                 ConsistentRead=True,
                 Select="COUNT",
-                Limit=2,
+                Limit=most,
             )
-        return found["Count"] > 1  # one is the upload's own
+        return found["Count"]
 
     # ---- for operators
 
