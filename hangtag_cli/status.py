@@ -36,7 +36,7 @@ class Counts:
 
     queue: QueueCounts
     ended: Mapping[str, int]
-    """By TAGGED, FAILED and the reasons of skips, from `since` on."""
+    """By TAGGED, FAILED, REPLAYED and the reasons of skips, from `since` on."""
     since: str
     """ISO 8601."""
     letters: Sequence[Letter]
@@ -50,11 +50,16 @@ class Counts:
         return {
             reason: count
             for reason, count in self.ended.items()
-            if count and reason not in _RESULTS
+            if count and reason not in (*_RESULTS, _REPLAYED)
         }
+
+    def replayed(self) -> int:
+        """What had failed, was replayed, and has not ended since."""
+        return self.ended[_REPLAYED]
 
 
 _RESULTS = ("TAGGED", "FAILED")
+_REPLAYED = "REPLAYED"
 _WATCH_SECONDS = 5
 
 
@@ -83,9 +88,9 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
     Show how things stand.
 
     What waits, what was tagged, what failed, what was skipped and why: together that is every
-    upload. And whether tagging is paused, or has stopped because of a fault. The numbers of the
-    queue are SQS's estimates, ages and the last hour are CloudWatch's and some minutes old. Every
-    dead letter stays visible.
+    upload (what was replayed waits again). And whether tagging is paused, or has stopped because
+    of a fault. The numbers of the queue are SQS's estimates, ages and the last hour are
+    CloudWatch's and some minutes old. Every dead letter stays visible.
     """
     while True:
         _show(app, since)
@@ -130,6 +135,7 @@ def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Docum
         "deadLetters": dict(sorted(codes.items())),
         "results": counts.results(),
         "skipped": counts.skipped(),
+        "replayed": counts.replayed(),
         "paused": standing.is_paused,
         "breaker": breaker_document(standing.breaker),
         **vitals.document(),
@@ -160,6 +166,8 @@ def status_page(
     if skipped:
         reasons = ", ".join(f"{count:,} {why}" for why, count in skipped.items())
         shown.append(("skipped", reasons))
+    if replayed := counts.replayed():
+        shown.append(("replayed", f"{replayed:,}, which have not ended since"))
     letters = aged(f"{len(counts.letters):,}", vitals.oldest_letter_seconds)
     shown.append(("dead letters", letters))
     yield facts([*shown, *vitals.facts(now=datetime.now(UTC))])
@@ -238,7 +246,7 @@ def _count_ended(stack: Stack, *, since: str) -> dict[str, int]:
     from hangtag.uploads import ENDING_REASONS
 
     results = stack.results()
-    statuses = [*_RESULTS, *ENDING_REASONS]
+    statuses = [*_RESULTS, _REPLAYED, *ENDING_REASONS]
     # Each is a question for every partition of an index; one after the other takes seconds.
     with ThreadPoolExecutor(len(statuses)) as pool:
         numbers = pool.map(

@@ -594,6 +594,9 @@ def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
     assert shown.exit_code == 0
     assert stack.messages("UploadQueueUrl") == []
     assert len(stack.messages("Other")) == 1
+    stack.map_queue_to_function(enabled=True)
+    told = hangtag("--json", "status", "--since", "2026-01-01").stdout
+    assert json.loads(told)["replayed"] == 1
 
 
 def test_a_queue_that_is_not_there_is_said_before_anything_is_done(
@@ -666,6 +669,7 @@ def test_status_tells_how_things_stand(stack: InMemory) -> None:
         "deadLetters": {"803": 2},
         "results": {"TAGGED": 1, "FAILED": 1},
         "skipped": {"OBJECT_GONE": 1, "SUPERSEDED": 1},
+        "replayed": 0,
         "paused": True,
         "breaker": {"open": False, "code": None},
     }

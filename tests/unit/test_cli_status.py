@@ -24,7 +24,8 @@ def counts(
     ended: Mapping[str, int] | None = None, *, waiting: int = 0, letters: int = 0
 ) -> Counts:
     """Numbers; what is not given is none."""
-    nothing = {"TAGGED": 0, "FAILED": 0, **dict.fromkeys(map(str, ENDING_REASONS), 0)}
+    statuses = ["TAGGED", "FAILED", "REPLAYED", *map(str, ENDING_REASONS)]
+    nothing = dict.fromkeys(statuses, 0)
     return Counts(
         queue=QueueCounts(waiting=waiting, in_flight=0),
         ended={**nothing, **(ended or {})},
@@ -67,6 +68,15 @@ def test_every_upload_is_somewhere() -> None:
     assert "2 OBJECT_GONE, 1 SUPERSEDED" in screen
     assert document["results"] == {"TAGGED": 1200, "FAILED": 3}
     assert document["skipped"] == {"OBJECT_GONE": 2, "SUPERSEDED": 1}
+
+
+def test_what_was_replayed_is_told_until_it_ends() -> None:
+    """It is no failure any more; sent to a queue of the operator's it may never end."""
+    told = counts({"REPLAYED": 4})
+
+    assert "4, which have not ended since" in shown(RUNNING, told)
+    assert status_document(RUNNING, told, Vitals())["replayed"] == 4
+    assert "replayed" not in shown(RUNNING)
 
 
 def test_where_nothing_was_skipped_there_is_no_line_about_it() -> None:
