@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from hangtag.asking import Timing
 from hangtag.breaker import Breaker
@@ -78,35 +79,42 @@ class World:
             self.clock,
         )
         self.patience = FakePatience()
-        self.pipeline = Pipeline(
+        self._policy = Policy(
+            language=language,
+            detection=detection,
+            max_attempts=max_attempts,
+            retry_base_seconds=retry_base_seconds,
+            lease_seconds=LEASE_SECONDS,
+            timing=TIMING,
+            width=width,
+            image_transport=image_transport,
+            requests_per_second=requests_per_second,
+        )
+        self._random_fraction = random_fraction
+        self._metered = metered
+        self.pipeline = self.instance(mortal)
+        self._arrivals = 0
+
+    def instance(self, seen: Callable[[Any, str], Any]) -> Pipeline:
+        """Another instance of the function; how it has the ports *seen*, by their names."""
+        return Pipeline(
             Ports(
-                objects=mortal(self.objects, "objects"),
-                api_keys=mortal(self.api_keys, "api_keys"),
-                tagger=mortal(self.tagger, "tagger"),
-                results=mortal(self.results, "results"),
-                announcer=mortal(self.announcer, "announcer"),
-                dead_letters=mortal(self.dead_letters, "dead_letters"),
-                upload_queue=mortal(self.upload_queue, "upload_queue"),
-                turns=mortal(self.turns, "turns"),
+                objects=seen(self.objects, "objects"),
+                api_keys=seen(self.api_keys, "api_keys"),
+                tagger=seen(self.tagger, "tagger"),
+                results=seen(self.results, "results"),
+                announcer=seen(self.announcer, "announcer"),
+                dead_letters=seen(self.dead_letters, "dead_letters"),
+                upload_queue=seen(self.upload_queue, "upload_queue"),
+                turns=seen(self.turns, "turns"),
                 breaker=self.breaker,
-                journal=metered,
+                journal=self._metered,
                 clock=self.clock,
                 patience=self.patience,
             ),
-            Policy(
-                language=language,
-                detection=detection,
-                max_attempts=max_attempts,
-                retry_base_seconds=retry_base_seconds,
-                lease_seconds=LEASE_SECONDS,
-                timing=TIMING,
-                width=width,
-                image_transport=image_transport,
-                requests_per_second=requests_per_second,
-            ),
-            random_fraction=random_fraction,
+            self._policy,
+            random_fraction=self._random_fraction,
         )
-        self._arrivals = 0
 
     def put(
         self,

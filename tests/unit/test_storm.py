@@ -1,0 +1,212 @@
+"""Three instances at once, while every port fails and loses answers: the promises hold."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from hangtag.failures import (
+    AnnouncementFailed,
+    ApiKeyUnavailable,
+    ApiTimeout,
+    ObjectUnavailable,
+    QueueUnavailable,
+    ResultsUnavailable,
+)
+from hangtag.pipeline import Pipeline
+from hangtag.ports import CallReason
+from hangtag.uploads import Delivery, Upload, read_body
+from tests.builders import PNG
+from tests.fakes import LEASE_SECONDS, World
+
+ERRORS: dict[str, type[Exception]] = {
+    "objects": ObjectUnavailable,
+    "api_keys": ApiKeyUnavailable,
+    "tagger": ApiTimeout,
+    "results": ResultsUnavailable,
+    "announcer": AnnouncementFailed,
+    "dead_letters": QueueUnavailable,
+    "upload_queue": QueueUnavailable,
+    "turns": ResultsUnavailable,
+}
+
+INSTANCES = 3
+BATCH = 5
+ROUNDS = 400
+CALM = 60
+"""After so many rounds nothing goes wrong any more."""
+
+
+class _Lossy:
+    """A port that fails at a rate: before it has done what it was asked, or just after."""
+
+    def __init__(self, storm: Storm, port: object, name: str) -> None:
+        self._storm = storm
+        self._port = port
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:  # noqa: ANN401 - any port's
+        ask = getattr(self._port, method)
+
+        def asked(*args: object, **kwargs: object) -> object:
+            goes_wrong, is_done = self._storm.dice()
+            time.sleep(0.0002)  # lets another thread in, at each step
+            # An answer of the API that is lost is paid: that is another excuse than these
+            if goes_wrong and (self._name == "tagger" or not is_done):
+                raise ERRORS[self._name](f"{method} failed")
+            answer = ask(*args, **kwargs)
+            if goes_wrong:
+                raise ERRORS[self._name](f"the answer to {method} was lost")
+            return answer
+
+        return asked
+
+
+class Storm:
+    """Uploads, copies of their messages, and instances whose ports fail."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 - a storm, no secret
+        self._lock = Lock()
+        self._rate = self.chance.choice([0.0, 0.05, 0.15, 0.3])
+        self.is_calm = self._rate == 0.0
+        self.is_versioned = self.chance.random() < 0.8
+        self.world = World(
+            max_attempts=self.chance.choice([1, 2, 3]),
+            versioned=self.is_versioned,
+            width=4,
+        )
+        self.instances = [
+            self.world.instance(lambda port, name: _Lossy(self, port, name))
+            for _ in range(INSTANCES)
+        ]
+        self.queue: dict[str, Delivery] = {}
+        self.uploads: list[Upload] = []
+        self._sent = 0
+        for number in range(self.chance.randint(5, 25)):
+            self._upload(number)
+
+    def dice(self) -> tuple[bool, bool]:
+        """Whether a call goes wrong, and whether it is done all the same."""
+        with self._lock:
+            return self.chance.random() < self._rate, self.chance.random() < 0.5
+
+    def blows_over(self) -> None:
+        """Deliver, hand back and replay until nothing is left; calm comes in the end."""
+        for turn in range(ROUNDS):
+            if not self.queue:
+                return
+            if turn == CALM:
+                self._rate = 0.0
+            self.world.clock.advance(self.chance.choice([0.1, 1.0, LEASE_SECONDS + 1]))
+            self._deliver()
+            letters = self.world.dead_letters.letters
+            if letters and self.chance.random() < 0.1:
+                letter = letters.pop(self.chance.randrange(len(letters)))
+                self._send(letter.body, replays=letter.replays + 1)
+
+    def _upload(self, number: int) -> None:
+        # Without versions an object may become what it was before
+        content = number if self.is_versioned else number % 4
+        key = f"{self.chance.randint(0, 5)}.png"
+        delivery = self.world.upload(key, PNG + f"{key} {content}".encode())
+        [upload] = read_body(delivery.body)
+        assert isinstance(upload, Upload)
+        self.uploads.append(upload)
+        self._send(delivery.body)
+        if self.chance.random() < 0.4:
+            self._send(delivery.body)
+        if self.chance.random() < 0.3:
+            document = json.loads(delivery.body)
+            del document["Records"][0]["s3"]["object"]["sequencer"]
+            self._send(json.dumps(document))
+
+    def _send(self, body: str, *, replays: int = 0) -> None:
+        self._sent += 1
+        name = f"message {self._sent}"
+        now = self.world.clock.now()
+        self.queue[name] = Delivery(name, name, body, replays, sent_at=now)
+
+    def _deliver(self) -> None:
+        names = list(self.queue)
+        self.chance.shuffle(names)
+        batches = [
+            [self.queue[name] for name in names[BATCH * n : BATCH * (n + 1)]]
+            for n in range(INSTANCES)
+        ]
+        invocation = self.world.invocation()
+
+        def invoke(instance: Pipeline, batch: list[Delivery]) -> set[str]:
+            return set(instance.tag(batch, invocation))
+
+        with ThreadPoolExecutor(INSTANCES) as pool:
+            handed_back = set().union(*pool.map(invoke, self.instances, batches))
+        for delivery in (one for batch in batches for one in batch):
+            name = delivery.message_id
+            self.queue[name] = replace(delivery, receives=delivery.receives + 1)
+            if name not in handed_back:
+                del self.queue[name]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_storm_blows_over_and_every_promise_was_kept(seed: int) -> None:
+    """Threads meet as they like: a seed repeats what goes wrong, not the moment."""
+    storm = Storm(seed)
+    world = storm.world
+
+    storm.blows_over()
+
+    assert storm.queue == {}
+    assert world.journal.mistakes == []
+    last = {(upload.uri, upload.version): upload for upload in storm.uploads}
+    ends = {key: world.results.ended_as(upload) for key, upload in last.items()}
+    assert set(ends.values()) <= {"DONE", "FAILED", "SUPERSEDED", "OBJECT_GONE"}
+    letters = {letter.image for letter in world.dead_letters.letters}
+    assert {uri for (uri, _), end in ends.items() if end == "FAILED"} <= letters
+    for uri in {uri for uri, _ in last}:
+        newest_wins(storm, uri)
+    if storm.is_versioned:
+        nothing_is_paid_twice(storm, last)
+
+
+def newest_wins(storm: Storm, uri: str) -> None:
+    """It is shown, and subscribers heard of it (in which order is SNS's)."""
+    results = storm.world.results
+    ended = [
+        upload
+        for upload in storm.uploads
+        if upload.uri == uri and results.ended_as(upload) in ("DONE", "FAILED")
+    ]
+    shown = results.newest(uri)
+    if not ended:
+        assert shown is None
+        return
+    newest = max(ended, key=lambda upload: upload.order)
+    assert shown is not None
+    assert shown["image"]["etag"] == newest.etag
+    if shown["status"] == "TAGGED":
+        heard = [
+            announcement.document["data"]["image"]
+            for announcement in storm.world.announcer.announced
+        ]
+        assert newest.etag in [image["etag"] for image in heard if image["uri"] == uri]
+
+
+def nothing_is_paid_twice(storm: Storm, last: dict[tuple[str, str], Upload]) -> None:
+    """But with an excuse; there is none where nothing went wrong."""
+    paid = Counter(call.request.image.content for call in storm.world.tagger.answered)
+    beyond_one = sum(times - 1 for times in paid.values())
+    excuses = sum(
+        storm.world.results.calls_about(upload).get(CallReason.UNSTORED, 0)
+        + storm.world.results.cut_off(upload)
+        for upload in last.values()
+    )
+    assert beyond_one <= (0 if storm.is_calm else excuses)
