@@ -125,12 +125,18 @@ def list_(
     """
     from .letters import letter_line, letters_page
 
-    found = find_failures(app.stack(), _meant((), **filters))
+    left_behind: list[Letter] = []
+    found = find_failures(app.stack(), _meant((), **filters), left_behind)
     if app.json:
         for letter in found[:limit]:
             output.data(letter_line(letter))
     else:
         output.page(letters_page(found, limit))
+    if left_behind:
+        output.talk(
+            f"{_letters(len(left_behind))} in the queue beside these: their failures were "
+            "replayed already. The next replay removes them."
+        )
 
 
 @failures.command(
@@ -342,8 +348,14 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
 # ---- finding
 
 
-def find_failures(stack: Stack, meant: LetterFilter) -> list[Letter]:
-    """What failed and is *meant*, newest first, each once; all letters stay visible."""
+def find_failures(
+    stack: Stack, meant: LetterFilter, left_behind: list[Letter] | None = None
+) -> list[Letter]:
+    """
+    What failed and is *meant*, newest first, each once; all letters stay visible.
+
+    Letters of what was replayed already are put into *left_behind*.
+    """
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.replay import find
 
@@ -355,6 +367,7 @@ def find_failures(stack: Stack, meant: LetterFilter) -> list[Letter]:
             meant,
             clock=SystemClock(),
             progress=lambda count: say(f"Reading what failed: {_letters(count)} ..."),
+            left_behind=(left_behind if left_behind is not None else []).append,
         )
 
 
@@ -490,7 +503,8 @@ def _telling(
         output.talk(trouble)
     output.talk(_summary(report, words))
     is_left = report.left or (report.skipped and not skips_are_done)
-    if not report.matched or (yes and is_left):
+    is_nothing = not (report.matched or report.tidied)
+    if is_nothing or (yes and is_left):
         context.exit(1)
 
 
@@ -501,6 +515,11 @@ def _expected(stack: Stack) -> int:
 
 def _summary(report: Report, words: _Words) -> str:
     """What was done so far, in a sentence or two."""
+    removed = ""
+    if report.tidied:
+        removed = f" {_letters(report.tidied)} of what was replayed before removed."
+    if removed and not report.matched:
+        return removed.strip()
     if not report.matched:
         rest = f"there is nothing to be {words.done}" if report.dry_run else ""
         return f"{words.nothing}: {rest or f'nothing was {words.done}'}."
@@ -512,7 +531,9 @@ def _summary(report: Report, words: _Words) -> str:
             f"{_letters(report.would)} would be {words.done}.{skipped}{others} "
             "Nothing is changed: add --yes to do it."
         )
-    done = f"{report.done} of {_letters(report.matched)} {words.done}.{skipped}"
+    done = (
+        f"{report.done} of {_letters(report.matched)} {words.done}.{skipped}{removed}"
+    )
     return f"{done} The others are as they were." if report.left else done
 
 

@@ -612,6 +612,28 @@ def test_a_queue_that_is_not_there_is_said_before_anything_is_done(
     assert len(stack.messages("DeadLetterQueueUrl")) == 1
 
 
+def test_a_letter_that_was_left_behind_is_told_and_removed(stack: InMemory) -> None:
+    """Somebody had it in hand while its failure was replayed from the result."""
+    fail(stack)
+    sqs, url = boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
+    [held] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]
+    replayed = hangtag("--json", "failures", "replay", "--yes")
+    sqs.change_message_visibility(
+        QueueUrl=url, ReceiptHandle=held["ReceiptHandle"], VisibilityTimeout=0
+    )
+
+    listed = hangtag("--json", "failures", "list")
+    again = hangtag("--json", "failures", "replay", "--yes")
+
+    assert json.loads(replayed.stdout)["done"] == 1
+    assert listed.stdout == ""
+    assert "1 letter in the queue beside these" in listed.stderr
+    assert (again.exit_code, json.loads(again.stdout)["matched"]) == (0, 0)
+    assert "1 letter of what was replayed before removed" in again.stderr
+    assert stack.messages("DeadLetterQueueUrl") == []
+    assert len(stack.messages("UploadQueueUrl")) == 1
+
+
 def test_a_second_replay_finds_nothing_while_the_first_waits(stack: InMemory) -> None:
     """Nothing has taken it from the upload queue yet."""
     fail(stack)

@@ -32,6 +32,7 @@ from tests.builders import (
     a_dead_letter,
     a_failed_result,
     a_letter,
+    a_result,
     an_upload,
     notification,
     record,
@@ -401,11 +402,38 @@ def test_a_letter_that_turns_up_after_its_result_was_replayed_is_not_sent() -> N
 
     first = shop.replay()
     shop.come_back()
+    rehearsed, another = shop.replay(dry_run=True), shop.replay(LetterFilter(["803"]))
+    assert len(shop.box.visible) == 1
     second = shop.replay()
 
-    assert (first.done, second.done) == (1, 1)
+    assert (first.done, second.matched, second.tidied) == (1, 0, 1)
+    assert (rehearsed.tidied, another.tidied) == (0, 0)
     assert shop.sent() == {"a.png": 1}
     assert shop.box.visible == []
+
+
+def test_a_letter_that_was_left_behind_is_no_failure_to_be_listed() -> None:
+    """Not beside the new one of the same upload, nor where that is tagged by now."""
+    shop = Shop("a.png", "b.png")
+    shop.box.hidden, shop.box.visible = shop.box.visible, []
+    shop.replay()
+    shop.come_back()
+    shop.fail("a.png", replays=1)
+    claim = shop.book.claim(
+        an_upload("b.png"), replays=1, sent_at=None, lease_seconds=60
+    )
+    assert isinstance(claim, Claim)
+    result = a_result(an_upload("b.png"))
+    shop.book.store_tagged(an_upload("b.png"), claim, result, calls={})
+    shop.book.finish(an_upload("b.png"), claim)
+    beside: list[Letter] = []
+
+    found = find(shop.box, shop.book, ALL, clock=shop.clock, left_behind=beside.append)
+
+    assert [one.letter.image for one in found] == [an_upload("a.png").uri]
+    assert [one.letter.replays for one in found] == [1]
+    assert len(beside) == 2
+    assert len(shop.box.visible) == 3
 
 
 def test_all_letters_of_the_same_failure_go_with_the_first() -> None:

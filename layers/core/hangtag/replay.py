@@ -186,8 +186,8 @@ class Entry:
     """How often it was replayed, by the letter itself."""
     known: KnownUpload | None
     """What the table knows of it, where it stands as FAILED."""
-    is_overtaken: bool = False
-    """Whether it was replayed already, and only this letter was left behind."""
+    is_left_behind: bool = False
+    """Whether the failure was replayed already, and only this letter of it is still there."""
 
     @property
     def in_hand(self) -> bool:
@@ -212,12 +212,14 @@ def find(
     *,
     clock: Clock | None = None,
     progress: Callable[[int], None] | None = None,
+    left_behind: Callable[[Letter], object] = lambda _: None,
 ) -> list[Letter]:
     """
     The failures that are *meant*, newest first, each once; nothing is changed.
 
     The results are read first; then the queue is walked for letters that have none. *progress*
-    is called with how many were found so far.
+    is called with how many were found so far. Letters whose failure was replayed already are
+    none, *left_behind* is told of those that are meant.
 
     Raises:
         QueueUnavailable, ResultsUnavailable: SQS or DynamoDB refused or failed.
@@ -230,6 +232,10 @@ def find(
     with closing(_Walk(box, clock)) as steps:
         while not steps.is_over():
             for entry in _entries(steps.receive(), book):
+                if entry.is_left_behind:
+                    if meant.matches(entry.found):
+                        left_behind(entry.found)
+                    continue
                 name = entry.known.key if entry.known else entry.found.id
                 if entry.found.id not in ids:
                     found.setdefault(name, entry.found)
@@ -251,8 +257,8 @@ def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
         key = keys[letter.id]
         known = known_uploads.get(key) if key else None
         told = letter.letter.replays
-        if known is not None and _is_overtaken(letter, known):
-            yield Entry(letter, key, told, None, is_overtaken=True)
+        if known is not None and _is_left_behind(letter, known):
+            yield Entry(letter, key, told, None, is_left_behind=True)
         elif known is None or known.standing is not Standing.FAILED:
             yield Entry(letter, key, told, None)
         else:
@@ -262,7 +268,7 @@ def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
             yield Entry(same, key, told, known)
 
 
-def _is_overtaken(letter: Letter, known: KnownUpload) -> bool:
+def _is_left_behind(letter: Letter, known: KnownUpload) -> bool:
     """Whether the upload was replayed since this letter was written."""
     if known.standing is Standing.REPLAYED:
         return True
@@ -312,6 +318,8 @@ class Report:
     done: int = 0
     skipped: int = 0
     """Replayed too often; they are still dead letters."""
+    tidied: int = 0
+    """Letters removed whose failures were replayed before; they are no match."""
     would: int = 0
     """What a run that is not dry would begin with."""
     chosen: list[Letter] = field(default_factory=list)
@@ -380,7 +388,7 @@ def replay(
     limits = limits or Limits()
 
     def act(entry: Entry, steps: _Walk) -> None:
-        if not entry.is_overtaken:
+        if not entry.is_left_behind:
             _send(entry, box, book, clock)
         if entry.in_hand:
             steps.delete(entry.found)
@@ -571,7 +579,7 @@ class _Round:
         received_at = self._clock.now()
         letters = steps.receive(self._page_size())
         for number, entry in enumerate(_entries(letters, self._book)):
-            if self._is_copy(entry):
+            if entry.is_left_behind or self._is_copy(entry):
                 self._tidy_up(entry, steps)
                 continue
             if not self._is_due(entry):
@@ -612,13 +620,19 @@ class _Round:
         return entry.told <= self._acted[entry.key]
 
     def _tidy_up(self, entry: Entry, steps: _Walk) -> None:
-        """The second letter of the same failure goes the way of the first, uncounted."""
-        if not self.report.dry_run:
-            try:
-                copy = replace(entry, known=None, is_overtaken=True)
-                self._doing.act(copy, steps)
-            except QueueUnavailable as error:
-                self.report.troubles.append(str(error))
+        """
+        The second letter of a failure goes the way of the first, uncounted.
+
+        So does one that was left behind when its failure was replayed: nothing is sent.
+        """
+        is_meant = self._meant.matches(entry.found) or not entry.is_left_behind
+        if self.report.dry_run or not is_meant:
+            return
+        try:
+            self._doing.act(replace(entry, known=None, is_left_behind=True), steps)
+            self.report.tidied += 1
+        except QueueUnavailable as error:
+            self.report.troubles.append(str(error))
 
     def _is_due(self, entry: Entry) -> bool:
         """Whether a failure is meant, and to be dealt with; counts it, if it was not."""
@@ -637,7 +651,7 @@ class _Round:
             self._counted.add(letter.id)
             report.matched += 1
             report.by_code[entry.code] += 1
-            if entry.replays >= self._limits.max_replays and not entry.is_overtaken:
+            if entry.replays >= self._limits.max_replays:
                 report.skipped += 1
                 self._meet(entry)
                 self._progress(report)
