@@ -104,6 +104,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the stack's MaxAttempts (3); with 1 what counts wrongly shows at once",
     )
+    faults_command.add_argument(
+        "--transport",
+        choices=("base64", "url"),
+        default="base64",
+        help="the stack's ImageTransport (base64)",
+    )
 
     soak_command = commands.add_parser("soak", help="many uploads under faults")
     soak_command.set_defaults(run=show_soak)
@@ -233,13 +239,13 @@ def show_demo(options: argparse.Namespace) -> int:
 def show_faults(options: argparse.Namespace) -> int:
     """Run the matrix of faults; 0 only if every cell is well."""
     with own_directory("faults-") as directory:
-        return (
-            0
-            if show_matrix(
-                directory, only=options.only, max_attempts=options.max_attempts
-            )
-            else 1
+        is_well = show_matrix(
+            directory,
+            only=options.only,
+            max_attempts=options.max_attempts,
+            transport=options.transport,
         )
+    return 0 if is_well else 1
 
 
 def show_soak(options: argparse.Namespace) -> int:

@@ -275,11 +275,13 @@ class Outcome:
         return not self.troubles
 
 
-def show_matrix(directory: Path, *, only: str = "", max_attempts: int = 3) -> bool:
+def show_matrix(
+    directory: Path, *, only: str = "", max_attempts: int = 3, transport: str = "base64"
+) -> bool:
     """
     Run the cells whose names hold the text `only`, print their table; whether all are well.
 
-    `max_attempts` is the stack's parameter.
+    `max_attempts` and `transport` are the stack's parameters.
 
     Everything is kept in `directory`; nothing is left running.
 
@@ -295,7 +297,9 @@ def show_matrix(directory: Path, *, only: str = "", max_attempts: int = 3) -> bo
     step = steps_on(talk)
     stage = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
     with (
-        laboratory(directory, step=step, max_attempts=max_attempts) as lab,
+        laboratory(
+            directory, step=step, max_attempts=max_attempts, transport=transport
+        ) as lab,
         counting(talk, "Cells", total=len(cells)) as tell,
     ):
         outcomes = lab.run(cells, tell=tell)
@@ -307,11 +311,15 @@ def show_matrix(directory: Path, *, only: str = "", max_attempts: int = 3) -> bo
 
 @contextmanager
 def laboratory(
-    directory: Path, *, step: Step, max_attempts: int = 3
+    directory: Path, *, step: Step, max_attempts: int = 3, transport: str = "base64"
 ) -> Iterator[Laboratory]:
     """A stack of its own in `directory` to run cells in; it is taken down in the end."""
     faults = Faults(directory, port=free_port())
-    parameters = {**PARAMETERS, "MaxAttempts": str(max_attempts)}
+    parameters = {
+        **PARAMETERS,
+        "MaxAttempts": str(max_attempts),
+        "ImageTransport": transport,
+    }
     stack = bring_up(directory, step=step, parameters=parameters, faults=faults)
     try:
         cloud = LocalCloud(directory).pid()
