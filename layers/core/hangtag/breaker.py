@@ -187,9 +187,8 @@ class Breaker:
     def _alarm_of(self, state: BreakerState) -> tuple[str, str]:
         """Subject and text."""
         code = state.code or ""
-        leaf = _SYSTEMIC_LEAVES.get(
-            code
-        )  # none where another version of Hangtag counted
+        # Another version of Hangtag may have counted, with codes of its own.
+        leaf = _SYSTEMIC_LEAVES.get(code)
         advice = f"Who acts: {leaf.who}. {leaf.advice}\n\n" if leaf else ""
         hangtag = "hangtag"
         if self._stack_name != "hangtag":
