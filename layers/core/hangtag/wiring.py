@@ -11,7 +11,6 @@ from botocore.config import Config
 from hangtag.adapters.aws_patience import AwsPatience
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
-from hangtag.adapters.emf_meter import EmfMeter
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
 from hangtag.adapters.lambda_intake import LambdaIntake
@@ -56,6 +55,9 @@ def tagging_pipeline(
     session: boto3.Session | None = None,
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
+    # Powertools is the function's: the command `hangtag` is installed without it.
+    from hangtag.adapters.emf_meter import EmfMeter  # noqa: PLC0415 - as said
+
     session = session or boto3.Session()
     timing = Timing.of(settings.function_timeout)
     patience = AwsPatience(seconds=timing.last_aws)
