@@ -148,6 +148,18 @@ def test_attempts_that_are_no_number_count_as_none(attempts: str) -> None:
     assert letter.failure.attempts == 0
 
 
+@pytest.mark.parametrize("failed_at", ["", "yesterday", "~", "2026", "\x1b[2J"])
+def test_what_is_no_time_of_a_failure_counts_as_when_it_was_sent(
+    failed_at: str,
+) -> None:
+    """Else it would be the newest of all, and outlive every `--until`."""
+    attributes = {"FailedAt": {"StringValue": failed_at}}
+
+    letter = read_letter(notification(record()), attributes, sent_at=NOON)
+
+    assert letter.failure.failed_at == NOON
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["ErrorCode", "Attempts", "Replays", "Image", "FailedAt"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -108,13 +109,18 @@ def read_letter(
             or "nobody wrote down why: SQS moved it, or it was put there by hand",
             source=texts.get("ErrorSource") or "internal",
             attempts=read_count(attributes, "Attempts"),
-            failed_at=texts.get("FailedAt") or sent_at,
+            failed_at=_timestamp(texts.get("FailedAt", "")) or sent_at,
         ),
         # The body knows it exactly; the attribute is free of control characters.
         image=_image_in(body) or texts.get("Image") or None,
         replays=read_replays(attributes),
         request_id=texts.get("RequestId", ""),
     )
+
+
+def _timestamp(text: str) -> str:
+    """*text*, if it sorts like a time of ours; else nothing: a letter may be anybody's."""
+    return text if re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) else ""
 
 
 def _image_in(body: str) -> str | None:
