@@ -1195,14 +1195,36 @@ def test_an_object_that_cannot_be_looked_up_is_handed_back() -> None:
     assert len(world.announcer.announced) == 1
 
 
+@pytest.mark.parametrize("end", ["release", "withdraw"])
+def test_a_claim_is_given_back_with_a_moments_patience(end: str) -> None:
+    """Until its lease has run out nobody else has the upload; an outage is not waited for."""
+    world = World()
+    away = ResultsUnavailable("away")
+    if end == "release":
+        world.tagger.fails_with(ApiTimeout("slow"), times=1)
+    else:  # a failure that is everybody's, and cannot be counted
+        world.tagger.fails_with(KeyRefused("rotated"), times=1)
+        world.breaker_store.fails_with(away, times=1, at="count_failure")
+    world.results.fails_with(away, times=2, at=end)
+    delivery = world.upload()
+    began = world.clock.now()
+
+    first = world.tag(delivery)
+    second = world.tag(delivery)
+
+    assert (first, second) == (message_of(delivery), ())
+    assert world.clock.now() - began < 3
+
+
 def test_a_claim_that_cannot_be_released_runs_out() -> None:
     """The upload waits a little longer, and is tried again."""
     world = World()
     world.tagger.fails_with(ApiTimeout("slow"), times=1)
-    world.results.fails_with(ResultsUnavailable("away"), times=1, at="release")
+    world.results.fails_with(ResultsUnavailable("away"), at="release")
     delivery = world.upload()
 
     first = world.tag(delivery)
+    world.results.recovers()
     second = world.tag(delivery)
     world.clock.advance(LEASE_SECONDS + 1)
     third = world.tag(delivery)

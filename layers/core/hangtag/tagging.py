@@ -76,6 +76,9 @@ _QUICK_RECEIVES = 10
 ImageTransport = Literal["base64", "url"]
 """How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
 
+_GIVING_BACK_SECONDS = 2.0
+"""To give a claim back is tried for that long; an outage that lasts longer is not waited for."""
+
 # Codes in the log of deliveries that are handed back although nothing went wrong
 DEADLINE = "DEADLINE"
 BUSY = "BUSY"
@@ -415,20 +418,24 @@ class Tagging:
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 
-    def _patiently(self, batch: Batch, write: Callable[[], None]) -> None:
+    def _patiently(
+        self, batch: Batch, write: Callable[[], None], *, seconds: float = math.inf
+    ) -> None:
         """
-        Write again and again what the table does not take, until the time is over.
+        Write again and again what the table does not take, for so long, or until the time is over.
 
         Raises:
             ResultsUnavailable: It did not take it.
         """
         pause = 0.1
+        until = self._ports.clock.now() + seconds
         while True:
             try:
                 return write()
             except ResultsUnavailable:
                 left = batch.deadline.seconds_left() - pause
-                if left < self._policy.timing.last_aws:
+                is_over = self._ports.clock.now() + pause > until
+                if is_over or left < self._policy.timing.last_aws:
                     raise
                 self._ports.clock.sleep(pause)
                 pause = min(2 * pause, 2.0)
@@ -542,13 +549,20 @@ class Tagging:
 
     def _release(self, begun: _Begun) -> None:
         """For a retry. Where it fails the claim's lease runs out by itself."""
-        with suppress(ResultsUnavailable, ClaimLost):
-            self._ports.results.release(
+        self._give_back(
+            begun,
+            lambda: self._ports.results.release(
                 begun.upload,
                 begun.claim,
                 calls=begun.asking.calls,
                 unstored=begun.asking.has_answer,
-            )
+            ),
+        )
+
+    def _give_back(self, begun: _Begun, write: Callable[[], None]) -> None:
+        """A claim. A moment's patience: until its lease has run out, nobody else has the upload."""
+        with suppress(ResultsUnavailable, ClaimLost):
+            self._patiently(begun.batch, write, seconds=_GIVING_BACK_SECONDS)
 
     def not_buried(
         self,
@@ -634,10 +648,12 @@ class Tagging:
 
     def _withdraw(self, begun: _Begun, code: str, message: str, delay: float) -> float:
         """Hand back what was begun, but is no attempt."""
-        with suppress(ResultsUnavailable, ClaimLost):
-            self._ports.results.withdraw(
+        self._give_back(
+            begun,
+            lambda: self._ports.results.withdraw(
                 begun.upload, begun.claim, calls=begun.asking.calls
-            )
+            ),
+        )
         return self._hand_back_begun(begun, code, message, delay)
 
     def _hand_back_unbegun(
