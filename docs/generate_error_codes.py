@@ -29,7 +29,8 @@ code in its result. A code never changes its meaning. Numbers are the Tagger API
 Hangtag's.
 
 `hangtag failures list` shows what lies there, `hangtag failures replay --code 803 --yes` puts
-everything with a code back on the upload queue.
+everything with a code back on the upload queue. How to look, and how to know that it worked:
+[the runbook](operations.md#codes).
 
 ## Kinds
 

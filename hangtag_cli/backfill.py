@@ -228,10 +228,25 @@ def _shown(
         for page in sources.listing.pages(after=start.place):
             total += len(page)
             say(f"Counting the objects: {total:,} so far ...")
-    from .progress import bar
+    listed, sent = (start.counts.get(name, 0) for name in ("listed", "enqueued"))
+    began = sources.clock.now()
+    with output.bar("Enqueueing", lambda: listed + total) as show:
+        show(listed, 0, "Enqueueing")
 
-    with bar(total + start.counts.get("listed", 0), sources.clock) as show:
-        yield show
+        def follow(report: Report) -> None:
+            seconds = sources.clock.now() - began
+            show(report.listed, report.listed, doing_told(report, sent, seconds))
+
+        yield follow
+
+
+def doing_told(report: Report, sent_before: int, seconds: float) -> str:
+    """What a backfill is at, and the rate of this run, which has lasted so many *seconds*."""
+    doing = "Enqueueing"
+    if report.waits_at is not None:
+        doing = f"Waiting: {report.waits_at:,} on the queue"
+    rate = (report.enqueued - sent_before) / max(seconds, 0.001)
+    return f"{doing}, {rate:.1f} sent/s"
 
 
 def _waits_told() -> Callable[[Report], None]:

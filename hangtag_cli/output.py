@@ -64,22 +64,35 @@ def working(doing: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def bar(
-    doing: str, expected: Callable[[], int]
+    doing: str, expected: Callable[[], int], console: Console | None = None
 ) -> Iterator[Callable[[int, int, str], None]]:
     """
-    Show a progress bar while something lasts, on a terminal.
+    Show a progress bar with the time left while something lasts, on a terminal.
 
     Gives a function that is told how much is behind us, how much there is, and what to say.
-    *expected* is how much there will be, roughly; it is asked on a terminal only.
+    *expected* is how much there will be, roughly; it is asked on a terminal only. *console* is
+    where it is shown, else on stderr.
     """
-    if not click.get_text_stream("stderr").isatty():
+    if console is None and not click.get_text_stream("stderr").isatty():
         yield lambda *_: None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console or Console(stderr=True),
+        transient=True,
+    ) as progress:
         task = progress.add_task(printable(doing), total=None)
         roughly = expected()
         yield lambda behind, known, text: progress.update(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.processes import wait_for
-from local.stack import hangtag_command
+from hangtag.uploads import Upload, read_body
+from local.stack import Letter, hangtag_command
 from local.watch import WatchedStack
 from tests.stack.hands import (
     calls_about,
+    items_of,
     notification,
     picture,
     sha256,
@@ -121,68 +123,114 @@ def test_operators_see_give_up_bring_back_and_replay_failures(
         assert codes == [806, None]
 
 
-CUT_OFF = [f"killed/{number:02}.png" for number in range(14)]
-BY_HAND = [f"killed/by hand {number}.png" for number in range(3)]
+KILLED = ("--prefix", "killed/")
+REFUSED = [f"killed/{number:02}.png" for number in range(20)]
+REFUSED_FOR_EVER = REFUSED[::5]
+BY_HAND = [f"killed/by hand {number:02}.png" for number in range(60)]
 NONSENSE = "put there by hand, and no event"
+HIDDEN_SECONDS = 30.0
+"""The longest that a replay, also one that was killed, hides a letter."""
 
 
 def test_replays_that_are_interrupted_and_killed_lose_nothing(
     stack: WatchedStack,
 ) -> None:
-    """The real process, by Ctrl-C and by SIGKILL, with letters that were put there by hand."""
-    everyone = [*CUT_OFF, *BY_HAND]
-    for key in CUT_OFF:
-        stack.fail_image(sha256(picture(key)), code=806)
-        stack.upload(key, picture(key))
-    bury_by_hand(stack, NONSENSE)
-    with unheard(stack):
-        for key in BY_HAND:
-            version = stack.upload(key, picture(key))
-            bury_by_hand(stack, notification(stack, key, version))
-    for key in CUT_OFF:
-        stack.wait_for_result(stack.uri(key), status="FAILED")
-        stack.heal_image(sha256(picture(key)))
+    """The real process, cut off in the middle; what comes of each letter is counted up."""
+    mended = [key for key in REFUSED if key not in REFUSED_FOR_EVER]
+    everyone = [*REFUSED, *BY_HAND]
+    fill_the_dead_letter_queue(stack, mended)
 
-    def come_out() -> int:
-        return sum(call["code"] is None for call in calls_of(stack, everyone))
+    # An interrupt lets go of what is in hand, at once
+    interrupted = cut_off_replay(stack, signal.SIGINT, "--rate", "4")
+    assert interrupted == 130
+    assert [key for key, letter in letters_of_killed(stack) if not letter.visible] == []
 
-    statuses = [
-        cut_off_replay(stack, cut, come_out)
-        for cut in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL)
-    ]
-    done_before = come_out()
-    stack.wait_for(
-        lambda: all(letter.visible for letter in stack.dead_letters()) or None,
-        "what the killed replays had in hand to be visible again",
-        seconds=35,
-    )
-    last = report_of(stack, "replay", "--prefix", "killed/", "--yes")
-    nonsense = report_of(stack, "replay", "--code", "UNCODED", "--yes")
+    # A kill cannot; but nothing is lost, and half a minute later everything is free again
+    killed = [cut_off_replay(stack, signal.SIGKILL) for _ in range(5)]
+    killed_at = time.monotonic()
     wait_until_idle(stack)
+    left = {key for key, _ in letters_of_killed(stack)}
+    assert killed == [-signal.SIGKILL] * 5
+    assert left | tagged(stack, everyone) == set(everyone)
+    assert len(REFUSED_FOR_EVER) < len(left) < len(everyone)
+    time.sleep(max(0.0, killed_at + HIDDEN_SECONDS - time.monotonic()))
+    assert [key for key, letter in letters_of_killed(stack) if not letter.visible] == []
 
-    assert statuses == [130, -signal.SIGKILL, -signal.SIGKILL]
-    assert 3 <= done_before < len(everyone)
+    # The last one comes to its end
+    last = report_of(stack, "replay", *KILLED, "--yes")
+    wait_until_idle(stack)
     assert (last["left"], last["skipped"]) == (0, 0)
-    for key in everyone:
-        stack.wait_for_result(stack.uri(key), status="TAGGED")
-        assert [*stack.dead_letters(stack.uri(key))] == []
-        codes = [call["code"] for call in calls_about(stack, picture(key))]
-        assert codes == ([806, None] if key in CUT_OFF else [None])
-    assert nonsense["done"] >= 1
-    letter = stack.wait_for(
-        lambda: next(
-            (one for one in stack.dead_letters() if one.body == NONSENSE), None
-        ),
-        "what nobody can read to be buried again, with its code",
-    )
-    assert letter.attributes["ErrorCode"] == "UNREADABLE_EVENT"
+    assert tagged(stack, everyone) == {*mended, *BY_HAND}
+    assert sorted(key for key, _ in letters_of_killed(stack)) == REFUSED_FOR_EVER
+    for key, letter in letters_of_killed(stack):
+        assert letter.code == "806", key
+        assert int(letter.attributes["Replays"]) >= 1, key
+    calls = stack.sandbox_calls()
+    for key in (*mended, *BY_HAND):
+        of_key = [call for call in calls if call["sha256"] == sha256(picture(key))]
+        expected = [None] if key in BY_HAND else [806, None]
+        assert [call["code"] for call in of_key] == expected, key
+
+
+def test_what_nobody_can_read_is_buried_again_with_its_code(
+    stack: WatchedStack,
+) -> None:
+    """Put there by hand, it is replayed like any letter, and told apart from then on."""
+    bury_by_hand(stack, NONSENSE)
+
+    report = report_of(stack, "replay", "--code", "UNCODED", "--yes")
+
+    def buried_again() -> Letter | None:
+        letters = [one for one in stack.dead_letters() if one.body == NONSENSE]
+        return next((one for one in letters if one.code), None)
+
+    letter = stack.wait_for(buried_again, "the letter that nobody can read")
+    assert report["done"] >= 1
+    assert letter.code == "UNREADABLE_EVENT"
     assert letter.attributes["Replays"] == "1"
 
 
-def calls_of(stack: WatchedStack, keys: list[str]) -> list[dict[str, Any]]:
-    """The calls the API got about these pictures."""
-    digests = {sha256(picture(key)) for key in keys}
-    return [call for call in stack.sandbox_calls() if call["sha256"] in digests]
+def fill_the_dead_letter_queue(stack: WatchedStack, mended: list[str]) -> None:
+    """Letters of the function's own, most of whose pictures are *mended*, and some by hand."""
+    with unheard(stack):
+        versions = {key: stack.upload(key, picture(key)) for key in BY_HAND}
+    for key in REFUSED:
+        stack.fail_image(sha256(picture(key)), code=806)
+    for number, refused_key in enumerate(REFUSED):
+        stack.upload(refused_key, picture(refused_key))
+        for key in BY_HAND[number :: len(REFUSED)]:  # so that they lie mixed
+            bury_by_hand(stack, notification(stack, key, versions[key]))
+
+    def have_failed() -> bool | None:
+        states = [
+            item["state"]["S"] for key in REFUSED for item in items_of(stack, key)
+        ]
+        return True if states == ["FAILED"] * len(REFUSED) else None
+
+    stack.wait_for(have_failed, "all to be refused")
+    wait_until_idle(stack)
+    for key in mended:
+        stack.heal_image(sha256(picture(key)))
+    assert sorted(key for key, _ in letters_of_killed(stack)) == [*REFUSED, *BY_HAND]
+
+
+def tagged(stack: WatchedStack, keys: list[str]) -> set[str]:
+    """Those that are."""
+    return {
+        key
+        for key in keys
+        if [item["state"]["S"] for item in items_of(stack, key)] == ["DONE"]
+    }
+
+
+def letters_of_killed(stack: WatchedStack) -> list[tuple[str, Letter]]:
+    """The letters that the replays to be killed are about, each with its key."""
+    return [
+        (entry.key, letter)
+        for letter in stack.dead_letters()
+        for entry in read_body(letter.body)
+        if isinstance(entry, Upload) and entry.key.startswith("killed/")
+    ]
 
 
 def bury_by_hand(stack: WatchedStack, body: str) -> None:
@@ -193,25 +241,35 @@ def bury_by_hand(stack: WatchedStack, body: str) -> None:
 
 
 def cut_off_replay(
-    stack: WatchedStack, cut: signal.Signals, come_out: Callable[[], int]
-) -> int:
-    """Begin a replay and end it when something has come out; its exit status."""
-    before = come_out()
+    stack: WatchedStack, cut: signal.Signals, *arguments: str
+) -> int | None:
+    """
+    Begin a replay, and end it at any moment after its first letter has gone.
+
+    Returns its exit status.
+    """
+
+    def here() -> set[tuple[str, str | None]]:
+        letters = letters_of_killed(stack)
+        return {(key, letter.attributes.get("FailedAt")) for key, letter in letters}
+
+    before = here()
     process = subprocess.Popen(
-        hangtag_command(
-            ["failures", "replay", "--prefix", "killed/", "--rate", "4", "--yes"]
-        ),
+        hangtag_command(["failures", "replay", *KILLED, *arguments, "--yes"]),
         env=stack.access.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(
-        lambda: come_out() > before or None,
-        seconds=60,
-        otherwise=lambda: "nothing was replayed",
-    )
-    process.send_signal(cut)
-    return process.wait(timeout=60)
+    began = time.monotonic()
+    try:
+        while before <= here():
+            assert time.monotonic() < began + 60, "nothing was replayed"
+            time.sleep(0.02)
+        time.sleep(random.uniform(0.0, 0.1))  # noqa: S311 - nothing secret
+        process.send_signal(cut)
+        return process.wait(timeout=60)
+    finally:
+        process.kill()
 
 
 def test_a_schedule_that_is_asked_for_orders_replays(stack: WatchedStack) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -16,10 +16,10 @@ from rich.console import Console
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.backfill import Order, Report, Sources
 from hangtag.failures import QueueUnavailable
+from hangtag_cli import output
 from hangtag_cli.app import App
-from hangtag_cli.backfill import backfill, checkpoint_name
+from hangtag_cli.backfill import backfill, checkpoint_name, doing_told
 from hangtag_cli.main import cli
-from hangtag_cli.progress import bar
 from hangtag_cli.stack import Stack
 from tests.builders import BUCKET
 from tests.fakes import FakeClock, FakeListing, FakeResultStore, FakeUploadFeed
@@ -318,18 +318,40 @@ def test_a_checkpoints_name_tells_what_it_is_of() -> None:
     assert any(name.startswith("hangtag-backfill-hangtag-b-2024-") for name in names)
 
 
-def test_on_a_terminal_there_is_a_bar_with_rate_and_time_left() -> None:
-    """Its rate is this run's; what was done before does not count."""
+def test_what_is_told_on_the_way_has_the_rate_of_this_run() -> None:
+    """What the runs before have sent does not count; and it is said what is waited for."""
+    report = Report(dry_run=False, listed=600, enqueued=550)
+
+    told = [
+        doing_told(report, 500, 10.0),
+        doing_told(replace(report, waits_at=10_001), 500, 10.0),
+    ]
+
+    assert told == [
+        "Enqueueing, 5.0 sent/s",
+        "Waiting: 10,001 on the queue, 5.0 sent/s",
+    ]
+
+
+def test_on_a_terminal_there_is_a_bar_with_the_time_left() -> None:
+    """By the speed of this run: what was done before does not count."""
     clock = FakeClock()
     stream = io.StringIO()
-    console = Console(file=stream, width=120, force_terminal=True, color_system=None)
+    console = Console(
+        file=stream,
+        width=120,
+        force_terminal=True,
+        color_system=None,
+        get_time=clock.now,
+    )
 
-    with bar(1_000, clock, console) as show:
-        show(Report(dry_run=False, listed=500, enqueued=500))
-        clock.advance(10)
-        show(Report(dry_run=False, listed=600, enqueued=550, waits_at=10_001))
+    with output.bar("Enqueueing", lambda: 1_000, console) as say:
+        say(500, 0, "Enqueueing")
+        for behind in (550, 600):
+            clock.advance(5)
+            say(behind, behind, "Enqueueing, 5.0 sent/s")
 
     written = stream.getvalue()
+    assert "Enqueueing, 5.0 sent/s" in written
     assert "600/1000" in written
-    assert "5.0 sent/s" in written
-    assert "Waiting: 10,001 on the queue" in written
+    assert "0:00:40" in written

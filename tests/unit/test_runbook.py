@@ -58,19 +58,25 @@ def test_an_alarm_is_told_whole(name: str) -> None:
     assert {"Do", "do"} & set(told)
 
 
-COMMANDS = sorted(set(re.findall(r"hangtag ([a-z][^`\n#|]*)", RUNBOOK)))
+COMMANDS = sorted(set(re.findall(r"hangtag ((?:--json )?[a-z][^`\n#|]*)", RUNBOOK)))
 
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_in_it_is_one(words: str) -> None:
-    """With options that it has; what stands for a name may be anything."""
+    """With options that it has, and their values; what stands for a name may be anything."""
     command: click.Command = cli
     context = click.Context(cli)
     rest = words.split()
-    while isinstance(command, click.Group) and rest:
+    while isinstance(command, click.Group):
+        _, rest, _ = command.make_parser(context).parse_args(rest)
+        assert rest, "a group alone does nothing"
         found = command.get_command(context, rest[0])
         assert found is not None, rest[0]
         command, rest = found, rest[1:]
 
-    options = {name for option in command.params for name in option.opts}
-    assert {word for word in rest if word.startswith("--")} <= options
+    given, left, _ = command.make_parser(click.Context(command)).parse_args(rest)
+
+    assert left == []
+    for parameter in command.params:
+        if parameter.required:
+            assert given.get(str(parameter.name)), parameter.name

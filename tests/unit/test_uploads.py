@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from hashlib import md5
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -131,22 +133,36 @@ def test_every_sample_event_is_tested_and_described() -> None:
     assert set() == undescribed
 
 
+@pytest.mark.parametrize("name", [name for name in SAMPLE_EVENTS if "sqs-" in name])
+def test_a_sample_has_the_digest_that_sqs_gives_it(name: str) -> None:
+    """Whoever changes a body by hand changes its digest, too."""
+    for message in sample_event(name)["Records"]:
+        digest = md5(message["body"].encode(), usedforsecurity=False)
+        assert message["md5OfBody"] == digest.hexdigest()
+
+
 def test_a_replayed_delivery_says_how_often() -> None:
-    """The count of replays travels on the message, so that it is not lost."""
-    deliveries = read_deliveries(sample_event("sqs-replayed"))
+    """The count of replays travels with the notification that was buried, and nothing else."""
+    event = sample_event("sqs-replayed")
+    deliveries = read_deliveries(event)
 
     assert deliveries is not None
-    assert [delivery.replays for delivery in deliveries] == [1]
+    [delivery] = deliveries
+    assert delivery.replays == 1
+    assert delivery.body == only_upload(delivery.body).notification()
+    assert set(event["Records"][0]["messageAttributes"]) == {"Replays"}
 
 
 def test_an_order_to_tag_again_is_what_a_backfill_sends() -> None:
     """Its token, and the upload as `entry_of_object` makes it."""
-    deliveries = read_deliveries(sample_event("sqs-backfill-again"))
+    event = sample_event("sqs-backfill-again")
+    deliveries = read_deliveries(event)
 
     assert deliveries is not None
     [delivery] = deliveries
     upload = only_upload(delivery.body)
-    assert delivery.again
+    assert delivery.again == UUID(delivery.again).hex
+    assert set(event["Records"][0]["messageAttributes"]) == {"Again"}
     assert upload.notification() == delivery.body
     assert upload == entry_of_object(
         bucket=upload.bucket,
