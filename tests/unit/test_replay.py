@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hangtag.dead_letters import read_letter
+from hangtag.dead_letters import DeadLetter, read_letter
 from hangtag.failures import QueueUnavailable
 from hangtag.ports import Claim, Letter
 from hangtag.replay import (
@@ -410,6 +410,48 @@ def test_a_letter_that_turns_up_after_its_result_was_replayed_is_not_sent() -> N
     assert (rehearsed.tidied, another.tidied) == (0, 0)
     assert shop.sent() == {"a.png": 1}
     assert shop.box.visible == []
+
+
+def redriven(shop: Shop, key: str, *, replays: int) -> DeadLetter:
+    """The message of a replay, as SQS's own redrive moves it: nobody began with it."""
+    attributes = {"Replays": {"StringValue": str(replays)}} if replays else {}
+    body = an_upload(key).notification()
+    sent_at = to_timestamp(shop.clock.now())
+    letter = read_letter(body, attributes, sent_at=sent_at)
+    shop.box.visible.append(a_letter(f"moved {key}", letter))
+    return letter
+
+
+@pytest.mark.parametrize("replays", [1, 0])
+def test_a_replayed_message_that_sqs_moved_is_sent_again(replays: int) -> None:
+    """Nothing else is left of the upload; put there by hand it may tell no replays."""
+    shop = Shop("a.png")
+    shop.replay()
+    redriven(shop, "a.png", replays=replays)
+
+    listed = find(shop.box, shop.book, ALL, clock=shop.clock)
+    again = shop.replay()
+
+    assert [one.letter.failure.code for one in listed] == ["UNCODED"]
+    assert (again.matched, again.done, again.tidied) == (1, 1, 0)
+    assert shop.box.resent[-1] == (an_upload("a.png").notification(), replays + 1)
+    assert shop.box.visible == []
+
+
+def test_a_replayed_message_that_was_discarded_can_be_restored() -> None:
+    """Its upload stands as replayed, and nobody will begin with it."""
+    shop = Shop("a.png")
+    shop.replay()
+    letter = redriven(shop, "a.png", replays=1)
+    grave = FakeDeadLetterQueue()
+
+    restored = restore([letter], grave, shop.book, dry_run=False)
+    stale = restore(
+        [a_dead_letter(an_upload("a.png"))], grave, shop.book, dry_run=False
+    )
+
+    assert (restored.done, stale.skipped) == (1, 1)
+    assert grave.letters == [letter]
 
 
 def test_a_letter_that_was_left_behind_is_no_failure_to_be_listed() -> None:

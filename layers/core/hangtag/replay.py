@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import QueueUnavailable, ResultsUnavailable
+from hangtag.failures import UNCODED, QueueUnavailable, ResultsUnavailable
 from hangtag.ports import (
     Clock,
     DeadLetterBox,
@@ -269,13 +269,22 @@ def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
 
 
 def _is_left_behind(letter: Letter, known: KnownUpload) -> bool:
-    """Whether the upload was replayed since this letter was written."""
+    """
+    Whether the upload was replayed since this letter was written.
+
+    Not so the replayed message itself, should SQS have moved it to the dead-letter queue before
+    anybody began with it: nothing else is left of the upload then.
+    """
+    is_its_own = bool(known.letter_id) and known.letter_id == letter.id
     if known.standing is Standing.REPLAYED:
-        return True
+        if is_its_own:
+            return True
+        is_told = letter.letter.failure.code != UNCODED
+        return is_told and letter.letter.replays <= known.replays
     return (
         known.standing is not Standing.OTHER
         and known.replays > letter.letter.replays
-        and known.letter_id != letter.id
+        and not is_its_own
     )
 
 
@@ -498,11 +507,7 @@ def restore(
         key = _key_of(Letter("", "", letter))
         try:
             known = book.look_up([key]).get(key) if key else None
-            if known and known.standing in (
-                Standing.FAILED,
-                Standing.REPLAYED,
-                Standing.TAGGED,
-            ):
+            if known and _is_settled(letter, known):
                 report.skipped += 1
             elif dry_run:
                 report.choose(Letter("", "", letter))
@@ -517,6 +522,13 @@ def restore(
         if progress is not None:
             progress(report)
     return report
+
+
+def _is_settled(letter: DeadLetter, known: KnownUpload) -> bool:
+    """Whether a discarded letter is of no use any more."""
+    if known.standing is Standing.REPLAYED:
+        return _is_left_behind(Letter("", "", letter), known)
+    return known.standing in (Standing.FAILED, Standing.TAGGED)
 
 
 @dataclass(frozen=True, slots=True)
