@@ -102,7 +102,7 @@ def read_backup(path: Path) -> list[DeadLetter]:
     if unfinished.strip():
         try:
             json.loads(unfinished)
-        except ValueError:
+        except (ValueError, RecursionError):
             output.talk(
                 f"The last line of {path} is cut off: its letter was not discarded."
             )

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +21,10 @@ from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
 from .arguments import LETTER_NAME, QUEUE, SINCE
+from .interrupts import held_back
 
 if TYPE_CHECKING:
-    from hangtag.ports import Letter
+    from hangtag.ports import DeadLetterBox, Letter
     from hangtag.replay import LetterFilter, Report
 
     from .letters import Surroundings
@@ -225,8 +231,11 @@ def replay(
     from hangtag.replay import replay as replay_failures
 
     stack = app.stack()
-    box, book = stack.dead_letters(to=to), stack.results()
-    with _telling(app, stack, _REPLAYING, yes=yes) as telling:
+    given, book = stack.dead_letters(to=to), stack.results()
+    with (
+        _looked_at(given, yes=yes) as box,
+        _telling(app, stack, _REPLAYING, yes=yes) as telling,
+    ):
         telling.report = replay_failures(
             box,
             book,
@@ -286,10 +295,13 @@ def discard(
             f"{path} is there already and is not overwritten: name another with --backup"
         )
     stack = app.stack()
-    box, book = stack.dead_letters(), stack.results()
+    given, book = stack.dead_letters(), stack.results()
 
     def run(keep: Callable[[Letter], None]) -> None:
-        with _telling(app, stack, _DISCARDING, yes=yes) as telling:
+        with (
+            _looked_at(given, yes=yes) as box,
+            _telling(app, stack, _DISCARDING, yes=yes) as telling,
+        ):
             telling.report = discard_failures(
                 box,
                 book,
@@ -359,8 +371,11 @@ def find_failures(
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.replay import find
 
-    box, book = stack.dead_letters(), stack.results()
-    with output.working("Reading what failed ...") as say:
+    book = stack.results()
+    with (
+        held_back(stack.dead_letters()) as box,
+        output.working("Reading what failed ...") as say,
+    ):
         return find(
             box,
             book,
@@ -371,13 +386,20 @@ def find_failures(
         )
 
 
+def _looked_at(
+    box: DeadLetterBox, *, yes: bool
+) -> AbstractContextManager[DeadLetterBox]:
+    """The box; a dry run's puts back whatever it has received."""
+    return nullcontext(box) if yes else held_back(box)
+
+
 def find_letters(app: App, meant: LetterFilter) -> list[Letter]:
     """The letters in the queue that are *meant*, newest first; all stay visible."""
     from hangtag.replay import walk
 
-    box = app.stack().dead_letters()
     found: list[Letter] = []
     with (
+        held_back(app.stack().dead_letters()) as box,
         output.working("Reading the dead-letter queue ...") as say,
         closing(walk(box)) as letters,
     ):
@@ -428,11 +450,12 @@ def _look_around(stack: Stack, letter: Letter) -> Surroundings:
     request_id = letter.letter.request_id
     try:
         failed_at = datetime.fromisoformat(letter.letter.failure.failed_at)
-    except ValueError:  # put there by hand
+        failed_at = failed_at.astimezone(UTC)
+    except (ValueError, OverflowError):  # put there by hand
         return Surroundings(objects, log)
     if request_id:
         try:
-            log = stack.log_of(request_id, around=failed_at.astimezone(UTC))
+            log = stack.log_of(request_id, around=failed_at)
         except NotDone as trouble:
             output.talk(f"The log cannot be read: {trouble.message}")
     return Surroundings(objects, log)

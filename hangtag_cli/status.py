@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -92,14 +93,13 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
     of a fault. The numbers of the queue are SQS's estimates, ages and the last hour are
     CloudWatch's and some minutes old. Every dead letter stays visible.
     """
-    while True:
+    if not watch:
         _show(app, since)
-        if not watch:
-            return
-        try:
+        return
+    with suppress(KeyboardInterrupt):  # that is how one stops watching
+        while True:
+            _show(app, since)
             time.sleep(_WATCH_SECONDS)
-        except KeyboardInterrupt:
-            return  # that is how one stops watching
 
 
 def _show(app: App, since: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hangtag.failures import leaves
 from hangtag.metrics import NAMESPACE, SERVICE, Metric
 from tests.template.cloudformation import ROOT, read_template
 
@@ -64,6 +65,7 @@ def dashboard() -> dict[str, Any]:
 
 
 LOOKED_AT = list(looked_at())
+CODES = {(leaf.code, leaf.kind) for leaf in leaves()}
 
 
 @pytest.mark.parametrize(
@@ -79,10 +81,21 @@ def test_what_is_looked_at_is_told_by_somebody(
         own = dict(dimensions)
         assert own.pop(SERVICE) in (STACK, "${AWS::StackName}"), who
         assert tuple(own) in ((), Metric(metric).dimensions)
+        if "code" in own:  # one that nobody has would never be raised
+            assert (own["code"], own["kind"]) in CODES
     else:
         metrics, names = OF_AWS[namespace]
         assert metric in metrics
         assert set(dimensions) == names
+
+
+def test_the_systemic_alarm_looks_at_the_codes_that_it_names() -> None:
+    """The key, the address and the account."""
+    looked_at_codes = {
+        dimensions["code"] for *_, dimensions in LOOKED_AT if "code" in dimensions
+    }
+
+    assert {"609", "612", "623", "823"} <= looked_at_codes
 
 
 def test_the_function_tells_its_metrics_under_the_stacks_name() -> None:

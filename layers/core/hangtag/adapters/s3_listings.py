@@ -166,7 +166,13 @@ class S3Inventory:
                     "arn:aws:s3:::"
                 )
                 keys = [str(part["key"]) for part in manifest["files"]]
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+            ) as error:
                 raise UnusableListing(
                     f"{name} is no manifest of an S3 Inventory: give the uri of its "
                     "manifest.json"

@@ -1,0 +1,51 @@
+"""Ctrl-C while somebody only looks: every letter is visible when it is over."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from hangtag.ports import Letter
+from hangtag.replay import LetterFilter, find
+from hangtag_cli.interrupts import held_back
+from tests.builders import a_letter
+from tests.fakes import FakeClock, FakeDeadLetterBox, FakeResultStore
+
+
+class ImpatientBox(FakeDeadLetterBox):
+    """Whose user presses Ctrl-C when SQS has handed letters out, and again when they go back."""
+
+    def receive(self, most: int = 10) -> Sequence[Letter]:
+        """The signal comes before anybody knows of the letters."""
+        letters = super().receive(most)
+        os.kill(os.getpid(), signal.SIGINT)
+        return letters
+
+    def put_back(self, letters: object) -> None:
+        """And once more, before any is visible."""
+        os.kill(os.getpid(), signal.SIGINT)
+        super().put_back(letters)  # type: ignore[arg-type]  # what it was given
+
+
+def test_an_interrupt_in_the_middle_of_a_receive_hides_nothing() -> None:
+    """It is heard when the letters are known, and ends the walk all the same."""
+    box = ImpatientBox(*(a_letter(f"letter {n}") for n in range(30)))
+    clock = FakeClock()
+
+    with pytest.raises(KeyboardInterrupt), held_back(box) as held:
+        find(held, FakeResultStore(clock), LetterFilter(), clock=clock)
+
+    assert len(box.visible) == 30
+    assert box.hidden == []
+
+
+def test_without_an_interrupt_nothing_is_held_back_afterwards() -> None:
+    """The next Ctrl-C is heard at once."""
+    with held_back(FakeDeadLetterBox(a_letter("one"))) as held:
+        assert len(held.receive()) == 1
+
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
