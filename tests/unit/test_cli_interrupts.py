@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -15,18 +15,23 @@ from tests.builders import a_letter
 from tests.fakes import FakeClock, FakeDeadLetterBox, FakeResultStore
 
 
+def press_ctrl_c() -> None:
+    """As the command has it, whose only thread is this one; the tests' may be one of several."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+
 class ImpatientBox(FakeDeadLetterBox):
     """Whose user presses Ctrl-C when SQS has handed letters out, and again when they go back."""
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
         """The signal comes before anybody knows of the letters."""
         letters = super().receive(most)
-        os.kill(os.getpid(), signal.SIGINT)
+        press_ctrl_c()
         return letters
 
     def put_back(self, letters: object) -> None:
         """And once more, before any is visible."""
-        os.kill(os.getpid(), signal.SIGINT)
+        press_ctrl_c()
         super().put_back(letters)  # type: ignore[arg-type]  # what it was given
 
 
@@ -48,4 +53,4 @@ def test_without_an_interrupt_nothing_is_held_back_afterwards() -> None:
         assert len(held.receive()) == 1
 
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        press_ctrl_c()
