@@ -779,6 +779,22 @@ def test_a_claim_whose_worker_begins_is_told_from_one_that_nobody_knows_of(
     assert not held(store, known).was_confirmed  # that was of the claim before
 
 
+def test_a_claim_that_is_withdrawn_was_no_attempt_that_began(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """There was no time for it, or no turn: nobody is abandoned for that."""
+    upload = version(1)
+    held(store, upload)
+    clock.advance(LEASE + 1)
+    mine = held(store, upload)
+    store.confirm(upload, mine)
+    store.withdraw(upload, mine, calls={})
+
+    again = held(store, upload)
+
+    assert (again.ran_out, again.was_confirmed) == (True, False)
+
+
 def lose_answer(client: DynamoDBClient, number: int) -> None:
     """The so manieth UpdateItem happens, and nobody hears of it."""
     answers = count(1)

@@ -174,6 +174,7 @@ class FakeResultStore(CanFail):
             item.state = "CLAIMED" if still_cut_off else "WAITING"
             item.claimed_until = 0.0
             item.attempts = claim.attempt - 1
+            item.confirmed = ""
             _count(item, claim, calls)
 
     def skip(

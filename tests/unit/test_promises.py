@@ -543,6 +543,27 @@ def test_claims_that_nobody_knew_of_count_no_upload_out(max_attempts: int) -> No
     assert len(world.tagger.calls) == 1
 
 
+def test_a_last_attempt_without_time_to_call_abandons_nobody() -> None:
+    """It told that it begins, and went back: that is no attempt that was cut off."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    away = ResultsUnavailable("the answer was lost")
+    world.results.fails_with(away, at="the answer to claim", times=1)
+    world.results.fails_with(away, at="taking a claim back", times=1)
+    world.tag(delivery)
+    world.clock.advance(LEASE_SECONDS + 1)
+    world.objects.before_reading = lambda: world.clock.advance(LEASE_SECONDS - 5)
+
+    slow = world.tag(delivery)
+    world.objects.before_reading = lambda: None
+    world.clock.advance(LEASE_SECONDS + 1)
+
+    assert slow == (delivery.message_id,)
+    assert world.tag(delivery) == ()
+    assert codes(world) == []
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+
+
 def test_a_claim_that_is_taken_back_is_no_attempt() -> None:
     """It is the first one that comes through."""
     world = World()

@@ -291,6 +291,7 @@ class DynamoDBResults:
             change.remove("claimedUntil")
         change.count(claim, calls)
         change.keep_excuse(claim)
+        change.remove("confirmed")  # what was to begin did not
         self._end(upload, claim, change, doing="withdrawing from")
 
     def skip(
