@@ -132,7 +132,7 @@ def list_(
     from .letters import letter_line, letters_page
 
     left_behind: list[Letter] = []
-    found = find_failures(app.stack(), _meant((), **filters), left_behind)
+    found = find_failures(app.stack(), _meant((), **filters), left_behind.append)
     if app.json:
         for letter in found[:limit]:
             output.data(letter_line(letter))
@@ -361,13 +361,11 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
 
 
 def find_failures(
-    stack: Stack, meant: LetterFilter, left_behind: list[Letter] | None = None
+    stack: Stack,
+    meant: LetterFilter,
+    left_behind: Callable[[Letter], object] = lambda _: None,
 ) -> list[Letter]:
-    """
-    What failed and is *meant*, newest first, each once; all letters stay visible.
-
-    Letters of what was replayed already are put into *left_behind*.
-    """
+    """What failed and is *meant*, as `hangtag.replay.find`; all letters stay visible."""
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.replay import find
 
@@ -382,7 +380,7 @@ def find_failures(
             meant,
             clock=SystemClock(),
             progress=lambda count: say(f"Reading what failed: {_letters(count)} ..."),
-            left_behind=(left_behind if left_behind is not None else []).append,
+            left_behind=left_behind,
         )
 
 
@@ -541,9 +539,9 @@ def _summary(report: Report, words: _Words) -> str:
     removed = ""
     if report.tidied:
         removed = f" {_letters(report.tidied)} of what was replayed before removed."
-    if removed and not report.matched:
-        return removed.strip()
     if not report.matched:
+        if removed:
+            return removed.strip()
         rest = f"there is nothing to be {words.done}" if report.dry_run else ""
         return f"{words.nothing}: {rest or f'nothing was {words.done}'}."
     skipped = f" {_letters(report.skipped)} skipped." if report.skipped else ""

@@ -312,8 +312,7 @@ class Tagging:
         except TurnRefused as refusal:
             return self._withdraw(begun, RATE, str(refusal), refusal.seconds)
         except (TurnUnknown, _Unnoted) as trouble:
-            # No fault of the upload, and no attempt to be counted: one that was announced never
-            # ends as FAILED.
+            # No fault of the upload, and no attempt to be counted
             error = trouble.error
             delay = self.delay_of_receive(begun.delivery, error)
             return self._withdraw(begun, error.code, str(error), delay)
