@@ -4,6 +4,7 @@ import json
 from bisect import bisect_left
 from hashlib import md5
 from typing import Any
+from unittest.mock import ANY
 from uuid import UUID
 
 import pytest
@@ -385,8 +386,8 @@ def test_an_upload_takes_from_the_object_what_its_event_did_not_tell() -> None:
 
 def test_a_very_long_version_is_kept_as_its_digest() -> None:
     """A sort key takes 1,024 bytes; different versions stay different."""
-    one = an_upload(version_id="x" * 5_000)
-    other = an_upload(version_id="x" * 4_999 + "y")
+    one = an_upload(version_id="x" * 1_000)
+    other = an_upload(version_id="x" * 999 + "y")
 
     assert len(one.version.encode()) <= 1_000
     assert one.version != other.version
@@ -681,10 +682,44 @@ def test_a_record_nested_almost_too_deeply_harms_nobody() -> None:
         range(100_000), x=True, key=lambda levels: not can_be_parsed(levels)
     )
 
-    for levels in [*range(40), *range(deepest - 40, deepest + 1)]:
-        for entry in read_body(body_of(levels)):
+    for levels in [*range(1, 40), *range(deepest - 40, deepest + 40), 100_000]:
+        *entries, last = read_body(body_of(levels))
+        for entry in [*entries, last]:
             if isinstance(entry, Upload):
                 assert only_upload(entry.notification()) == entry
+        assert "neighbour" in [e.key for e in [*entries, last] if isinstance(e, Upload)]
+        if isinstance(last, Unreadable):
+            assert last.body == body_of(levels)
+            assert "nested too deeply" in str(last.error)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        '"' + '\\"' * 100_000,
+        '", "' * 50_000,
+        "]" * 120_000,
+        "}" * 50_000 + "[" * 50_000,
+        "",
+    ],
+)
+def test_what_is_nested_for_ever_is_read_in_no_time(tail: str) -> None:
+    """It takes as long as its text, however it is made."""
+    body = '{"Records": [' + "[" * 120_000 + tail
+
+    assert only(body) == Unreadable(ANY, body)
+
+
+@pytest.mark.parametrize("name", ["eTag", "versionId"])
+def test_what_is_longer_than_s3_allows_is_no_upload(name: str) -> None:
+    """Nobody could write it down: an item of the table, a message of the queue has its limit."""
+    told = record("a.png")
+    told["s3"]["object"][name] = "x" * 200_000
+
+    entry = only(notification(told))
+
+    assert isinstance(entry, Unreadable)
+    assert name in str(entry.error)
 
 
 # ---- whatever comes

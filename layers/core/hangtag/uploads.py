@@ -302,16 +302,22 @@ def _count(text: str) -> int:
 def read_body(body: str) -> tuple[Entry, ...]:
     """What a message holds. One bad record does not hide its neighbours."""
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        document = _parsed(body)
+    except ValueError as error:
         return (_unreadable(f"the body is not JSON: {error}", body),)
     return read_document(document, body)
 
 
+def _parsed(body: str) -> object:
+    """Raises ValueError. What is nested more deeply than the parser can go is cut off there."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        return json.loads(_pruned(body))
+
+
 def read_document(document: object, body: str) -> tuple[Entry, ...]:
     """Like `read_body`, for a body that is parsed already."""
-    if _is_deeper_than(_LEVELS, document):
-        return (_unreadable("the body is nested too deeply for an event", body),)
     if not isinstance(document, Mapping):
         kind = type(document).__name__
         return (_unreadable(f"the body is a JSON {kind}, not an object", body),)
@@ -347,12 +353,14 @@ def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
     entries: list[Entry] = []
     unreadable: list[object] = []
     first_trouble = ""
+    is_writable = True
     for record in records:
         try:
             entries.append(_upload_of_record(record))
         except _NoUpload as error:
             first_trouble = first_trouble or str(error)
             unreadable.append(record)
+            is_writable = is_writable and not isinstance(error, _TooDeep)
     if not unreadable:
         return tuple(entries)
     message = first_trouble
@@ -361,7 +369,7 @@ def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
             f"{len(unreadable):,} of {len(records):,} records are no upload events; "
             f"the first: {first_trouble}"
         )
-    if entries:
+    if entries and is_writable:
         # Written anew, numbers may be longer than they came: as long as nobody can send
         rewritten = _notification(unreadable)
         body = rewritten if len(rewritten) <= len(body) else body
@@ -370,9 +378,29 @@ def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
 
 _LEVELS = 32
 """
-Of nesting in an event; S3's have six. What can just be read may be too deep to be written again,
+Of nesting in a record; S3's have four. What can just be read may be too deep to be written again,
 and a record is written again on its dead letter.
 """
+
+_BRACKETS_AND_TEXTS = re.compile(r'[\[{]|[\]}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+
+
+def _pruned(text: str) -> str:
+    """JSON with a 0 for what is nested so deeply that its record is unreadable anyway."""
+    kept: list[str] = []
+    depth = begin = 0
+    deepest = 2 * _LEVELS
+    for found in _BRACKETS_AND_TEXTS.finditer(text):
+        if found[0] in "[{":
+            if depth == deepest:
+                kept += text[begin : found.start()], "0"
+                begin = len(text)  # until it ends
+            depth += 1
+        elif found[0] in "]}":
+            depth -= 1
+            if depth == deepest:
+                begin = found.end()
+    return "".join(kept) + text[begin:]
 
 
 def _is_deeper_than(levels: int, value: object) -> bool:
@@ -405,7 +433,16 @@ class _NoUpload(ValueError):
     """A record lacks what an upload needs."""
 
 
+class _TooDeep(_NoUpload):
+    """It may be too deep to be written again."""
+
+    def __init__(self) -> None:
+        super().__init__("the record is nested too deeply for an event")
+
+
 def _upload_of_record(record: object) -> Upload | Skip:
+    if _is_deeper_than(_LEVELS, record):
+        raise _TooDeep
     if not isinstance(record, Mapping) or record.get("eventSource") != "aws:s3":
         raise _NoUpload("the record is not of eventSource aws:s3")
     name = _text(record, "eventName")
@@ -459,6 +496,8 @@ def entry_of_object(
 
 def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:
     try:
+        if _is_deeper_than(_LEVELS, event):
+            raise _TooDeep
         detail = event["detail"]
         bucket = _text(_mapping(detail, "bucket"), "name")
         found = _mapping(detail, "object")
@@ -584,6 +623,9 @@ def _upload_or_marker(
 ) -> Upload | Skip:
     if len(key.encode()) > _KEY_BYTES or len(bucket.encode()) > _BUCKET_BYTES:
         raise _NoUpload("the bucket's name or the key is longer than S3 allows")
+    for name, value in (("eTag", etag), ("versionId", version_id)):
+        if _is_text(value) and len(value.encode()) > _VERSION_BYTES:
+            raise _NoUpload(f"the {name} is longer than S3 allows")
     size = found.get("size")
     upload = Upload(
         bucket=bucket,
@@ -605,6 +647,7 @@ def _upload_or_marker(
 # S3's limits (buckets made before 2018 in us-east-1 may have the longer name)
 _KEY_BYTES = 1_024
 _BUCKET_BYTES = 255
+_VERSION_BYTES = 1_024
 _SEQUENCER_DIGITS = 64  # AWS's have 16 to 18 today
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
