@@ -519,7 +519,7 @@ def test_what_has_a_result_is_known_as_tagged(results: Results) -> None:
         claim = held(upload)
         results.store_tagged(upload, claim, a_result(upload), calls=calls)
         if upload is not stored:
-            results.finish(upload, claim)
+            results.finish(upload, claim, announced=True)
     results.store_failed(
         failed, held(failed), a_failed_result(failed), calls=calls, unstored=False
     )
@@ -542,7 +542,7 @@ def test_keys_that_dynamodb_left_out_are_asked_for_again() -> None:
     for upload in uploads:
         claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
         assert isinstance(claim, Claim)
-        results.finish(upload, claim)
+        results.finish(upload, claim, announced=True)
     asked: list[int] = []
 
     def leave_some_out(parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's

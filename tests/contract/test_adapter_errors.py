@@ -196,7 +196,10 @@ CALLS = [
     dynamodb("update_item", lambda store: skip(store, a_claim())),
     dynamodb("update_item", lambda store: skip(store, None)),
     dynamodb("update_item", store_tagged),
-    dynamodb("update_item", lambda store: store.finish(an_upload(), a_claim())),
+    dynamodb(
+        "update_item",
+        lambda store: store.finish(an_upload(), a_claim(), announced=True),
+    ),
     dynamodb(
         "update_item",
         lambda store: store.store_failed(

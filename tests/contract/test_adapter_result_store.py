@@ -94,6 +94,7 @@ def claimed(
     ran_out: bool = False,
     reason: CallReason | None = None,
     calls: Calls | None = None,
+    failures: int = 0,
 ) -> Claim:
     """A claim of an upload whose event had a sequencer, whatever its token."""
     usual = CallReason.UNFINISHED if ran_out else CallReason.FIRST
@@ -105,6 +106,7 @@ def claimed(
         reason=reason or usual,
         calls=calls or {},
         cut_off=0,
+        failures=failures,
         token="any",
     )
 
@@ -162,7 +164,7 @@ def tag(store: ResultStore, upload: Upload, result: Document | None = None) -> N
     """An upload from its claim to its end as TAGGED."""
     mine = held(store, upload)
     store.store_tagged(upload, mine, result or a_result(upload), calls=ONE_CALL)
-    store.finish(upload, mine)
+    store.finish(upload, mine, announced=True)
 
 
 def fail(store: ResultStore, upload: Upload, code: str = "807") -> None:
@@ -353,7 +355,7 @@ def test_what_is_done_stays_done(
 
 def test_what_ends_without_a_result_is_done_too(store: ReadableResults) -> None:
     """Superseded, or gone."""
-    store.finish(an_upload(), held(store))
+    store.finish(an_upload(), held(store), announced=True)
 
     assert claim(store, replays=1) == DONE
     assert store.newest(URI) is None
@@ -369,7 +371,7 @@ def test_a_result_that_is_not_announced_comes_with_the_next_claim(
     store.store_tagged(upload, mine, result, calls={})
     release(store, mine)
 
-    assert claim(store) == claimed(2, result)
+    assert claim(store) == claimed(2, result, failures=1)
 
 
 def test_a_result_whose_worker_crashed_before_announcing_comes_too(
@@ -420,7 +422,7 @@ def test_versions_are_claimed_apart(store: ReadableResults) -> None:
     [
         ("드레스/봄 +100% #1?.jpg", "version-1"),
         ("k" * 1_024, "v" * 1_000),
-        ("가" * 341, "가" * 1_000),
+        ("가" * 341, "가" * 341),
     ],
     ids=["hostile", "longest", "longest in Korean"],
 )
@@ -476,7 +478,7 @@ def test_a_replay_that_is_tagged_leaves_no_failure(store: ReadableResults) -> No
     fail(store, upload)
     mine = held(store, replays=1)
     store.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
-    store.finish(upload, mine)
+    store.finish(upload, mine, announced=True)
 
     assert store.newest(URI) == a_result(upload)
 
@@ -631,7 +633,7 @@ def test_what_is_done_moves_up_with_a_newer_event(store: ReadableResults) -> Non
     assert mine.unannounced == a_result(version(1, sequencer=None))
     assert (mine.sequencer, mine.announced_as) == ("0C", "-")
     store.store_tagged(again, mine, a_result(again), calls={})
-    store.finish(again, mine)
+    store.finish(again, mine, announced=True)
     assert store.newest(URI) == a_result(again)
     assert claim(store, again) == DONE
     assert claim(store, version(1, sequencer="0A")) == DONE
@@ -699,14 +701,14 @@ def test_a_worker_that_was_overtaken_changes_nothing(
     clock.advance(LEASE + 1)
     fast = held(store)
     store.store_tagged(upload, fast, a_result(upload), calls=ONE_CALL)
-    store.finish(upload, fast)
+    store.finish(upload, fast, announced=True)
 
     late_writes: tuple[Callable[[], None], ...] = (
         lambda: store.store_tagged(upload, slow, {**a_result(), "late": 1}, calls={}),
         lambda: store.store_failed(
             upload, slow, a_failed_result(upload), calls={}, unstored=False
         ),
-        lambda: store.finish(upload, slow),
+        lambda: store.finish(upload, slow, announced=True),
         lambda: store.release(upload, slow, calls={}, unstored=True),
         lambda: store.withdraw(upload, slow, calls={}),
         lambda: store.skip(upload, SkipReason.SUPERSEDED, claim=slow, at=NOON),
@@ -725,7 +727,7 @@ def test_the_end_of_an_attempt_may_be_written_twice(store: ReadableResults) -> N
     for _ in range(2):
         store.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
     for _ in range(2):
-        store.finish(upload, mine)
+        store.finish(upload, mine, announced=True)
 
     assert claim(store) == DONE
 
@@ -738,7 +740,7 @@ def test_every_end_of_an_attempt_may_be_written_twice(store: ReadableResults) ->
         for _ in range(2):
             bring_to(store, upload, mine, end)
         with pytest.raises(ClaimLost):
-            store.finish(upload, mine)
+            store.finish(upload, mine, announced=True)
 
 
 def test_what_is_done_never_becomes_a_failure(store: ReadableResults) -> None:
@@ -746,7 +748,7 @@ def test_what_is_done_never_becomes_a_failure(store: ReadableResults) -> None:
     upload = an_upload()
     mine = held(store)
     store.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
-    store.finish(upload, mine)
+    store.finish(upload, mine, announced=True)
 
     failed = a_failed_result(upload)
     with pytest.raises(ClaimLost):
@@ -776,7 +778,49 @@ def test_a_claim_whose_worker_begins_is_told_from_one_that_nobody_knows_of(
     assert (after_known.ran_out, after_known.was_confirmed) == (True, True)
     assert (after_unknown.ran_out, after_unknown.was_confirmed) == (True, False)
     clock.advance(LEASE + 1)
-    assert not held(store, known).was_confirmed  # that was of the claim before
+    assert held(store, known).was_confirmed  # it never came to an end
+
+
+@pytest.mark.parametrize("end", ["release", "skip", "fail"])
+def test_an_attempt_that_came_to_an_end_leaves_no_trace_of_its_beginning(
+    store: ReadableResults, clock: FakeClock, end: str
+) -> None:
+    """Whatever is cut off after it: that one has not told that it begins."""
+    upload = version(1)
+    mine = held(store, upload)
+    store.confirm(upload, mine)
+    if end == "release":
+        store.release(upload, mine, calls={}, unstored=False)
+    elif end == "skip":
+        store.skip(upload, SkipReason.OBJECT_GONE, claim=mine, at=NOON)
+    else:
+        store.store_failed(
+            upload, mine, a_failed_result(upload, "807"), calls={}, unstored=False
+        )
+    held(store, upload)
+    clock.advance(LEASE + 1)
+
+    again = held(store, upload)
+
+    assert (again.ran_out, again.was_confirmed) == (True, False)
+
+
+def test_only_attempts_that_came_to_an_end_are_failures(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """One that was cut off, or that nobody was told of, is none; a replay begins anew."""
+    upload = version(1)
+    held(store, upload)
+    clock.advance(LEASE + 1)
+    store.release(upload, held(store, upload), calls={}, unstored=False)
+    store.withdraw(upload, held(store, upload), calls={})
+    store.release(upload, held(store, upload), calls={}, unstored=False)
+
+    third = held(store, upload)
+    clock.advance(LEASE + 1)
+
+    assert (third.attempt, third.failures) == (4, 2)
+    assert held(store, upload, replays=1).failures == 0
 
 
 def test_a_claim_that_is_withdrawn_was_no_attempt_that_began(
@@ -793,6 +837,101 @@ def test_a_claim_that_is_withdrawn_was_no_attempt_that_began(
     again = held(store, upload)
 
     assert (again.ran_out, again.was_confirmed) == (True, False)
+
+
+def test_a_claim_that_was_given_back_as_it_was_found_is_held_by_nobody(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """A note that it begins may arrive after it was given back."""
+    upload = version(1)
+    held(store, upload)
+    clock.advance(LEASE + 1)
+    mine = held(store, upload)
+    store.withdraw(upload, mine, calls={})
+    store.withdraw(upload, mine, calls={})  # its answer was lost, and it is made again
+
+    with pytest.raises(ClaimLost):
+        store.confirm(upload, mine)
+
+    assert not held(store, upload).was_confirmed
+
+
+@pytest.mark.parametrize("end", ["release", "withdraw", "take back"])
+def test_a_claim_that_arrives_once_more_after_it_was_given_back_is_refused(
+    client: DynamoDBClient, dynamodb: DynamoDBResults, end: str
+) -> None:
+    """boto3 gave it up and made it again: nobody works on what it claims so late."""
+    held_up: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.dynamodb.UpdateItem",
+        lambda params, **_: held_up.append(dict(params)),
+    )
+    upload = an_upload()
+    if end == "take back":
+        lose_answer(client, 1)
+        with pytest.raises(ResultsUnavailable):
+            claim(dynamodb)
+    elif end == "release":
+        release(dynamodb, held(dynamodb))
+    else:
+        dynamodb.withdraw(upload, held(dynamodb), calls={})
+    before = item_of(client, upload)
+
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        client.update_item(**cast("Any", held_up[0]))
+
+    assert item_of(client, upload) == before
+
+
+# ---- what subscribers know of
+
+
+def test_a_result_that_nobody_heard_of_comes_again_with_the_next_event(
+    store: ReadableResults,
+) -> None:
+    """It was overtaken by one that has gone since."""
+    upload = an_upload()
+    result = a_result(upload)
+    mine = held(store)
+    store.store_tagged(upload, mine, result, calls=ONE_CALL)
+    store.finish(upload, mine, announced=False)
+
+    again = held(store)
+    store.store_tagged(upload, again, result, calls={})
+    store.finish(upload, again, announced=True)
+
+    assert (again.unannounced, again.announced_as) == (result, None)
+    assert claim(store) == DONE
+
+
+def test_a_new_answer_is_one_that_nobody_heard_of(store: ReadableResults) -> None:
+    """The announcement before was another answer's."""
+    upload = an_upload()
+    tag(store, upload)
+    mine = held(store, again="order-1")
+    store.store_tagged(upload, mine, a_result(), calls={CallReason.AGAIN: 1})
+    release(store, mine)
+
+    again = held(store)
+
+    assert (mine.announced_as, again.announced_as) == (None, None)
+
+
+def test_a_result_that_moves_up_keeps_its_place_until_it_is_announced_anew(
+    store: ReadableResults,
+) -> None:
+    """However often that has to be tried."""
+    tag(store, version(1))
+    newer = replace(version(1), sequencer="0B")
+    mine = held(store, newer)
+    store.store_tagged(newer, mine, a_result(newer), calls={})
+    store.withdraw(newer, mine, calls={})
+
+    again = held(store, newer)
+    store.finish(newer, again, announced=True)
+
+    assert again.announced_as == version(1).order
+    assert claim(store, newer) == DONE
 
 
 def lose_answer(client: DynamoDBClient, number: int) -> None:
@@ -959,7 +1098,7 @@ def test_an_order_to_tag_again_begins_what_is_done_once(
     mine = held(store, again="order-1")
     meanwhile = store.newest(URI)
     store.store_tagged(an_upload(), mine, newer, calls={CallReason.AGAIN: 1})
-    store.finish(an_upload(), mine)
+    store.finish(an_upload(), mine, announced=True)
 
     assert (mine.attempt, mine.reason, mine.unannounced) == (1, CallReason.AGAIN, None)
     assert (mine.renews, meanwhile) == (True, a_result())
@@ -975,7 +1114,7 @@ def test_an_order_to_tag_again_that_finds_nothing_is_the_first(
     """Nothing was paid for yet; repeated, it finds the upload done."""
     mine = held(store, again="order-1")
     store.store_tagged(an_upload(), mine, a_result(), calls=ONE_CALL)
-    store.finish(an_upload(), mine)
+    store.finish(an_upload(), mine, announced=True)
 
     assert (mine.reason, mine.renews) == (CallReason.FIRST, False)
     assert claim(store, again="order-1") == DONE
@@ -1245,7 +1384,7 @@ def test_an_order_that_the_network_held_up_does_not_begin_again(
     mine = held(dynamodb, again="order-1")
     ordered = list(held_up)
     dynamodb.store_tagged(an_upload(), mine, a_result(), calls={CallReason.AGAIN: 1})
-    dynamodb.finish(an_upload(), mine)
+    dynamodb.finish(an_upload(), mine, announced=True)
     before = item_of(client, an_upload())
 
     assert len(ordered) == 2
@@ -1283,7 +1422,7 @@ def test_a_replay_that_is_tagged_changes_the_count(dynamodb: DynamoDBResults) ->
     fail(dynamodb, upload)
     mine = held(dynamodb, replays=1)
     dynamodb.store_tagged(upload, mine, a_result(upload), calls=ONE_CALL)
-    dynamodb.finish(upload, mine)
+    dynamodb.finish(upload, mine, announced=True)
 
     counted = [
         dynamodb.count_ended(status, since=NOON) for status in ("TAGGED", "FAILED")
@@ -1362,7 +1501,7 @@ def bring_to(store: ResultStore, upload: Upload, mine: Claim, end: str) -> None:
     match end:
         case "tag":
             store.store_tagged(upload, mine, result, calls=calls)
-            store.finish(upload, mine)
+            store.finish(upload, mine, announced=True)
         case "store":
             store.store_tagged(upload, mine, result, calls=calls)
             store.release(upload, mine, calls=calls, unstored=False)
@@ -1468,7 +1607,7 @@ def test_what_is_tried_again_or_tagged_is_no_failure(book: Book) -> None:
     mine = held(book, replays=1)
     trying = (list(book.failures()), standing(book))
     book.store_tagged(an_upload(), mine, a_result(), calls=ONE_CALL)
-    book.finish(an_upload(), mine)
+    book.finish(an_upload(), mine, announced=True)
 
     assert trying == ([], "OTHER")
     assert (list(book.failures()), standing(book)) == ([], "TAGGED")

@@ -117,7 +117,7 @@ class InMemory:
         assert isinstance(claim, Claim)
         if result["status"] == "TAGGED":
             results.store_tagged(arrived, claim, result, calls={})
-            results.finish(arrived, claim)
+            results.finish(arrived, claim, announced=True)
         else:
             results.store_failed(arrived, claim, result, calls={}, unstored=False)
 

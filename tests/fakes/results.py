@@ -35,13 +35,15 @@ class _Item:
     state: str = "NEW"
     claimed_until: float = 0.0
     token: str = ""
-    confirmed: str = ""
+    confirmed: bool = False
     attempts: int = 0
+    failures: int = 0
     calls: dict[CallReason, int] = field(default_factory=dict)
     cut_off: int = 0
     excuse: CallReason | None = None
     sequencer: str | None = None
     result: Document | None = None
+    announced: str | None = None
     failed: Document | None = None
     failed_at: str = ""
     skipped: SkipReason | None = None
@@ -65,6 +67,7 @@ class FakeResultStore(CanFail):
         self._items: dict[tuple[str, str], _Item] = {}
         self._lock = Lock()
         self._tokens = count(1)
+        self._last_claim: tuple[Upload, int, float, str] | None = None
 
     def claim(
         self,
@@ -75,8 +78,11 @@ class FakeResultStore(CanFail):
         lease_seconds: float,
         again: str | None = None,
     ) -> Claim | Done | Busy:
+        token = f"claim-{next(self._tokens)}"
+        until = self._clock.now() + lease_seconds
+        self._last_claim = (upload, replays, until, token)
         self._may_fail("claim")
-        found = self._claim(upload, replays, sent_at, lease_seconds, again)
+        found = self._claim(upload, replays, until, token, sent_at=sent_at, again=again)
         try:
             self._may_fail("the answer to claim")
         except ResultsUnavailable:
@@ -97,8 +103,10 @@ class FakeResultStore(CanFail):
         self,
         upload: Upload,
         replays: int,
+        until: float,
+        token: str,
+        *,
         sent_at: float | None,
-        lease_seconds: float,
         again: str | None,
     ) -> Claim | Done | Busy:
         now = self._clock.now()
@@ -106,7 +114,8 @@ class FakeResultStore(CanFail):
             item = self._items.setdefault((upload.uri, upload.version), _Item(replays))
             is_ordered = item.state != "NEW" and again not in (None, item.again)
             is_newer = item.order is not None and upload.order > item.order
-            if item.state == "DONE" and not is_ordered and not is_newer:
+            is_done = item.state == "DONE" and item.announced is not None
+            if is_done and not is_ordered and not is_newer:
                 return Done(SkipReason.ALREADY_TAGGED)
             if item.state == "CLAIMED" and item.claimed_until >= now:
                 return Busy(item.claimed_until - now)
@@ -119,7 +128,6 @@ class FakeResultStore(CanFail):
                 and to_timestamp(sent_at) < item.failed_at
             ):
                 return Done(SkipReason.ALREADY_FAILED)
-            was_done = item.state == "DONE"
             begins_anew = (
                 item.state in ("DONE", "FAILED", "DISCARDED", "SKIPPED")
                 or replays > item.replays
@@ -134,20 +142,22 @@ class FakeResultStore(CanFail):
             if item.excuse is None and was_cut_off:
                 item.excuse = CallReason.UNFINISHED
             ran_out = was_cut_off and not begins_anew
-            was_confirmed = item.token != "" and item.confirmed == item.token
-            item.attempts = 1 if begins_anew else item.attempts + 1
+            if begins_anew:
+                item.attempts, item.failures, item.confirmed = 0, 0, False
+            item.attempts += 1
             item.replays = max(replays, item.replays)
             item.state = "CLAIMED"
-            item.claimed_until = now + lease_seconds
+            item.claimed_until = until
             before, item.cut_off = item.cut_off, item.cut_off + 1
-            item.token = f"claim-{next(self._tokens)}"
+            item.token = token
             return Claim(
                 attempt=item.attempts,
                 unannounced=None if item.renewed else deepcopy(item.result),
                 sequencer=max(upload.sequencer, item.sequencer, key=order_of),
                 ran_out=ran_out,
-                was_confirmed=was_confirmed,
-                announced_as=item.order if was_done and not item.renewed else None,
+                was_confirmed=item.confirmed,
+                failures=item.failures,
+                announced_as=None if item.renewed else item.announced,
                 reason=item.excuse
                 or (CallReason.RETRY if item.calls else CallReason.FIRST),
                 calls=dict(item.calls),
@@ -156,25 +166,45 @@ class FakeResultStore(CanFail):
                 renews=item.renewed,
             )
 
+    def last_claim_arrives_late(self) -> None:
+        """The request that was made last comes, perhaps once more; nobody hears of it."""
+        if self._last_claim is None:
+            return
+        upload, replays, until, token = self._last_claim
+        with self._lock:
+            item = self._items.setdefault(
+                (upload.uri, upload.version), _Item(replays, state="WAITING")
+            )
+            is_free = item.state == "WAITING" or (
+                item.state == "CLAIMED" and item.claimed_until < self._clock.now()
+            )
+            if is_free and item.replays >= replays and item.token != token:
+                item.state, item.token, item.claimed_until = "CLAIMED", token, until
+                item.attempts += 1
+                item.cut_off += 1
+
     def confirm(self, upload: Upload, claim: Claim) -> None:
         with self._held("confirm", upload, claim) as item:
-            item.confirmed = claim.token
+            item.confirmed = True
 
     def release(
         self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
     ) -> None:
         with self._held("release", upload, claim, to="WAITING") as item:
             item.state = "WAITING"
+            item.failures = claim.failures + 1
+            item.confirmed = False
             _count(item, claim, calls)
             _excuse(item, calls, unstored=unstored)
 
     def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
-        with self._held("withdraw", upload, claim, to="WAITING") as item:
-            still_cut_off = claim.ran_out and not calls
-            item.state = "CLAIMED" if still_cut_off else "WAITING"
+        still_cut_off = claim.ran_out and not calls
+        state = "CLAIMED" if still_cut_off else "WAITING"
+        with self._held("withdraw", upload, claim, to=state) as item:
+            item.state = state
             item.claimed_until = 0.0
             item.attempts = claim.attempt - 1
-            item.confirmed = ""
+            item.confirmed = still_cut_off and claim.was_confirmed
             _count(item, claim, calls)
 
     def skip(
@@ -200,6 +230,7 @@ class FakeResultStore(CanFail):
             item.state = state
             item.skipped = None if claim.renews else reason
             item.attempts = claim.attempt - 1
+            item.confirmed = False
             item.failed = None
             if claim.renews:
                 item.renewed, item.excuse = False, None
@@ -213,6 +244,8 @@ class FakeResultStore(CanFail):
         with self._held("store_tagged", upload, claim) as item:
             if len(to_json(result).encode()) > _ITEM_BYTES:
                 raise ResultTooLarge(f"the result of {upload.uri} does not fit")
+            if claim.unannounced is None:
+                item.announced = None
             item.result = deepcopy(result)
             item.failed = item.excuse = item.skipped = None
             item.renewed = False
@@ -220,9 +253,12 @@ class FakeResultStore(CanFail):
             item.sequencer = upload.sequencer or item.sequencer
             _count(item, claim, calls)
 
-    def finish(self, upload: Upload, claim: Claim) -> None:
+    def finish(self, upload: Upload, claim: Claim, *, announced: bool) -> None:
         with self._held("finish", upload, claim, to="DONE") as item:
             item.state = "DONE"
+            item.confirmed = False
+            if announced:
+                item.announced = upload.order
 
     def store_failed(
         self,
@@ -240,12 +276,13 @@ class FakeResultStore(CanFail):
             kept = to_json([item.result, item.notification, result])
             if len(kept.encode()) > _ITEM_BYTES:
                 item.notification = upload.notification(longest=0)
-                unstored = unstored or item.result is not None
-                item.result = None
+                unstored = True
+                item.result = item.announced = None
             item.letter_id, item.request_id = letter_id, request_id
             item.replaying_until, item.replayed_at, item.discarded_at = 0.0, "", ""
             item.failed = deepcopy(result)
             item.failed_at = result["failure"]["failedAt"]
+            item.confirmed = False
             item.state = "FAILED"
             item.skipped = None
             item.order = upload.order
@@ -380,15 +417,16 @@ class FakeResultStore(CanFail):
 
     @contextmanager
     def _held(
-        self, method: str, upload: Upload, claim: Claim, *, to: str = "CLAIMED"
+        self, method: str, upload: Upload, claim: Claim, *, to: str = ""
     ) -> Iterator[_Item]:
-        """The item, to be brought *to* a state; a copy where it is there already."""
+        """The item, to be brought *to* a state; a copy where it has been brought there."""
         self._may_fail(method)
         with self._lock:
             item = self._items[(upload.uri, upload.version)]
-            if item.token != claim.token or item.state not in ("CLAIMED", to):
+            is_held = item.state == "CLAIMED" and item.claimed_until > 0
+            if item.token != claim.token or not (is_held or item.state == to):
                 raise ClaimLost(upload.uri)
-            yield item if item.state == "CLAIMED" else deepcopy(item)
+            yield item if is_held else deepcopy(item)
 
 
 def _count(item: _Item, claim: Claim, calls: Calls) -> None:

@@ -102,7 +102,7 @@ class Backfilling:
         claim = self.results.claim(upload, replays=0, sent_at=None, lease_seconds=1)
         assert isinstance(claim, Claim)
         self.results.store_tagged(upload, claim, a_result(upload), calls={})
-        self.results.finish(upload, claim)
+        self.results.finish(upload, claim, announced=True)
 
 
 def names(number: int) -> list[str]:

@@ -80,15 +80,18 @@ class Interleavings(RuleBasedStateMachine):
 
     uploaded = Bundle("uploaded")
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(max_attempts=st.integers(1, MAX_ATTEMPTS))
+    def begin(self, max_attempts: int) -> None:
         """An empty stack."""
-        self.world = World(max_attempts=MAX_ATTEMPTS, width=1)
+        self.max_attempts = max_attempts
+        self.world = World(max_attempts=max_attempts, width=1)
         self.queue: dict[str, Delivery] = {}
         self.uploads: list[Upload] = []
         self.gone: set[str] = set()
         self.junk: list[str] = []
         self.names = count(1)
+        self.heard: set[str] = set()
+        """Versions that were done, and announced."""
         self.has_cut_off = False
         """Whether an attempt was: by a kill, or by one that lasted longer than its lease."""
 
@@ -195,6 +198,13 @@ class Interleavings(RuleBasedStateMachine):
             self.upload("a.png", is_told_late=False)
         self._work(self._some(chosen))
 
+    @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4))
+    def nobody_can_be_told(self, chosen: list[int]) -> None:
+        """Subscribers are out of reach."""
+        self.world.announcer.fails_with(AnnouncementFailed("told to"))
+        self._work(self._some(chosen))
+        self.world.announcer.recovers()
+
     @rule(times=st.integers(1, MAX_ATTEMPTS + 2))
     def answers_are_lost(self, times: int) -> None:
         """The table does what it is asked, and nobody hears of it."""
@@ -205,6 +215,11 @@ class Interleavings(RuleBasedStateMachine):
             self._work(self._some([0]))
             self.world.results.recovers()
             self.world.clock.advance(LEASE_SECONDS + 1)
+
+    @rule()
+    def a_claim_arrives_late(self) -> None:
+        """The network held it up, and its worker has gone on, or given up."""
+        self.world.results.last_claim_arrives_late()
 
     @rule(
         step=st.sampled_from(sorted({(port, method) for port, method, _ in STEPS})),
@@ -306,6 +321,19 @@ class Interleavings(RuleBasedStateMachine):
                 assert paid - 1 <= unstored + self.world.results.cut_off(upload)
 
     @invariant()
+    def done_is_done(self) -> None:
+        """What subscribers know of never fails, whatever event comes and whatever goes wrong."""
+        told = {
+            announcement.document["data"]["image"]["versionId"]
+            for announcement in self.world.announcer.announced
+        }
+        for upload in self.uploads:
+            ended = self.world.results.ended_as(upload)
+            if upload.version_id in told and ended == "DONE":
+                self.heard.add(upload.version)
+            assert upload.version not in self.heard or ended in ("DONE", None)
+
+    @invariant()
     def nobody_makes_a_mistake(self) -> None:
         """No exception that nobody foresaw."""
         assert self.world.journal.mistakes == []
@@ -336,7 +364,7 @@ class Interleavings(RuleBasedStateMachine):
         for uri in {upload.uri for upload in self.uploads}:
             self._newest_wins(uri)
         for letter in self.world.dead_letters.letters:
-            assert letter.failure.attempts <= MAX_ATTEMPTS
+            assert letter.failure.attempts <= self.max_attempts
             # Whatever was lost on the way: nobody is abandoned whom nobody began and left
             assert letter.failure.code != "ABANDONED" or self.has_cut_off
 
@@ -349,15 +377,29 @@ class Interleavings(RuleBasedStateMachine):
         if ended == "DONE":
             assert announced or self._was_overtaken(upload)
         elif ended == "FAILED":
-            assert any(
-                letter.body == upload.notification()
-                for letter in self.world.dead_letters.letters
-            )
+            assert self._is_buried(upload)
+        elif ended is None:
+            # It had failed, and whoever told of it again, without its version, was told of the
+            # newer one; what came of that claim nobody was told.
+            assert self._is_buried(upload)
+            assert self._was_overtaken(upload)
         elif ended == "SUPERSEDED":
             assert self._was_overtaken(upload)
         else:
             assert ended == "OBJECT_GONE"
             assert upload.version in self.gone
+
+    def _is_buried(self, upload: Upload) -> bool:
+        buried = [
+            entry
+            for letter in self.world.dead_letters.letters
+            for entry in read_body(letter.body)
+        ]
+        return any(
+            isinstance(entry, Upload)
+            and (entry.uri, entry.version) == (upload.uri, upload.version)
+            for entry in buried
+        )
 
     def _was_overtaken(self, upload: Upload) -> bool:
         return any(

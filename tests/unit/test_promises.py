@@ -11,8 +11,10 @@ from threading import Barrier, BrokenBarrierError, active_count
 import pytest
 
 from hangtag.failures import (
+    AnnouncementFailed,
     ApiTimeout,
     ObjectForbidden,
+    ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
     SidesTooSmall,
@@ -510,6 +512,35 @@ def test_an_object_that_nobody_may_look_at_is_buried_with_its_code() -> None:
     assert world.results.ended_as(upload_of(delivery)) == "FAILED"
 
 
+def test_an_object_that_can_never_be_looked_up_is_buried_with_its_code() -> None:
+    """For some minutes it is nobody's fault; then it is told, long before SQS gives it up."""
+    world = World(versioned=False, max_attempts=2)
+    delivery = world.upload()
+    world.objects.fails_with(ObjectUnavailable("400"))
+
+    for receives in range(1, 20):
+        if not world.tag(replace(delivery, receives=receives)):
+            break
+
+    assert receives == 12
+    assert codes(world) == ["OBJECT_UNAVAILABLE"]
+    assert world.results.ended_as(upload_of(delivery)) == "FAILED"
+
+
+def test_what_was_gone_when_it_was_looked_for_has_ended() -> None:
+    """Found a moment later it would be another version, with an event of its own."""
+    world = World()
+    delivery = world.upload()
+    uri = upload_of(delivery).uri
+    world.objects.forget(uri)
+    world.objects.before_reading = lambda: world.objects.restore(uri)
+
+    assert world.tag(without(delivery, "versionId")) == ()
+
+    assert world.tagger.calls == []
+    assert [skip.reason for skip in world.journal.skips] == [SkipReason.OBJECT_GONE]
+
+
 def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:
     """Its failure is none any more."""
     world = World(versioned=False)
@@ -564,6 +595,53 @@ def test_a_last_attempt_without_time_to_call_abandons_nobody() -> None:
     assert world.results.ended_as(upload_of(delivery)) == "DONE"
 
 
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_claims_that_nobody_knew_of_bring_no_last_attempt_forward(lost: int) -> None:
+    """As many of an upload's failures are retried as of any other's."""
+    world = World(max_attempts=3)
+    delivery = world.upload()
+    away = ResultsUnavailable("the answer was lost")
+    for _ in range(lost):
+        world.results.fails_with(away, at="the answer to claim", times=1)
+        world.results.fails_with(away, at="taking a claim back", times=1)
+        world.tag(delivery)
+        world.clock.advance(LEASE_SECONDS + 1)
+    world.tagger.fails_with(ApiTimeout("slow"))
+
+    handed_back = [len(world.tag(delivery)) for _ in range(3)]
+
+    assert handed_back == [1, 1, 0]
+    assert codes(world) == ["API_TIMEOUT"]
+
+
+@pytest.mark.parametrize("goes_wrong", ["cannot be buried", "is killed burying"])
+def test_what_is_abandoned_is_not_begun_again_when_its_burial_fails(
+    goes_wrong: str,
+) -> None:
+    """It would kill the function again, and its neighbours with it."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.kills("tagger.ask", after=False)
+    with suppress(Killed):
+        world.tag(delivery)
+    world.revives()
+    world.clock.advance(LEASE_SECONDS + 1)
+    if goes_wrong == "cannot be buried":
+        world.dead_letters.fails_with(QueueUnavailable("away"), times=2)
+        assert world.tag(delivery) == world.tag(delivery) == (delivery.message_id,)
+    else:
+        world.kills("dead_letters.bury", after=False)
+        with suppress(Killed):
+            world.tag(delivery)
+        world.revives()
+        world.clock.advance(LEASE_SECONDS + 1)
+
+    assert world.tag(delivery, world.upload("neighbour.png")) == ()
+
+    assert codes(world) == ["ABANDONED"]
+    assert len(world.tagger.answered) == 1  # the neighbour's
+
+
 def test_a_claim_that_is_taken_back_is_no_attempt() -> None:
     """It is the first one that comes through."""
     world = World()
@@ -606,6 +684,63 @@ def test_what_was_announced_never_ends_as_failed() -> None:
     world.results.recovers()
     assert world.tag(delivery) == ()
     assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert len(world.tagger.calls) == 1
+
+
+def test_what_was_announced_once_is_never_buried_for_its_new_place() -> None:
+    """A version that moves up: subscribers know its tags, and hear of the place when they can."""
+    world = World(max_attempts=1, versioned=False)
+    for content in (b"aa", b"bb"):
+        world.tag(world.upload(content=PNG + content))
+    moved = world.upload(content=PNG + b"aa")
+    world.announcer.fails_with(AnnouncementFailed("away"))
+
+    for _ in range(3):
+        assert world.tag(moved) == (moved.message_id,)
+
+    assert codes(world) == []
+    world.announcer.recovers()
+    assert world.tag(moved) == ()
+    assert world.results.ended_as(upload_of(moved)) == "DONE"
+    assert announced_versions(world)[-1][1] == upload_of(moved).sequencer
+
+
+@pytest.mark.parametrize("step", ["store_tagged", "is_superseded"])
+def test_a_table_that_is_away_buries_no_answer_that_is_stored(step: str) -> None:
+    """It is no attempt: there is nothing wrong with the upload, and nothing left to ask."""
+    world = World(max_attempts=2)
+    delivery = world.upload()
+    world.announcer.fails_with(AnnouncementFailed("away"), times=1)
+    world.tag(delivery)
+    world.results.fails_with(ResultsUnavailable("away"), at=step)
+
+    for _ in range(4):
+        assert world.tag(delivery) == (delivery.message_id,)
+
+    assert codes(world) == []
+    world.results.recovers()
+    assert world.tag(delivery) == ()
+    assert len(world.tagger.calls) == 1
+
+
+def test_what_was_overtaken_by_one_that_is_gone_is_announced_by_its_next_event() -> (
+    None
+):
+    """A failed newer one silenced it; by its replay that had been deleted."""
+    world = World()
+    old, new = world.upload(), world.upload(content=b"no image")
+    world.tagger.before_answering = lambda _: world.tag(new)
+    world.tag(old)
+    world.tagger.before_answering = lambda _: None
+    world.objects.forget(upload_of(new).uri)
+    world.tag(replace(new, replays=1))
+    heard = len(world.announcer.announced)
+
+    assert world.tag(copy_of(old, "again"), copy_of(old, "and again")) == ()
+
+    assert heard == 0
+    [announcement] = world.announcer.announced
+    assert announcement.document["data"]["image"]["etag"] == upload_of(old).etag
     assert len(world.tagger.calls) == 1
 
 

@@ -467,7 +467,7 @@ def test_a_letter_that_was_left_behind_is_no_failure_to_be_listed() -> None:
     assert isinstance(claim, Claim)
     result = a_result(an_upload("b.png"))
     shop.book.store_tagged(an_upload("b.png"), claim, result, calls={})
-    shop.book.finish(an_upload("b.png"), claim)
+    shop.book.finish(an_upload("b.png"), claim, announced=True)
     beside: list[Letter] = []
 
     found = find(shop.box, shop.book, ALL, clock=shop.clock, left_behind=beside.append)

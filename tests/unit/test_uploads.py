@@ -382,6 +382,8 @@ def test_an_upload_takes_from_the_object_what_its_event_did_not_tell() -> None:
         identified.size,
         identified.sequencer,
     ) == ("version-9", "abc", 5, None)
+    # Its letter is replayed when the object may be another one
+    assert only_upload(identified.notification()) == identified
 
 
 def test_a_very_long_version_is_kept_as_its_digest() -> None:

@@ -208,8 +208,10 @@ class Claim:
     """Whether it is tagged already, and a new answer is wanted: the old one counts until then."""
     was_confirmed: bool = False
     """Whether the attempt before is known to have begun: its worker was told of its claim."""
+    failures: int = 0
+    """Attempts before, since the upload arrived or was replayed, that ended and are known to."""
     announced_as: str | None = None
-    """The `Upload.order` with which the result was announced, where it has to move up."""
+    """The `Upload.order` with which `unannounced` was announced last; None if it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +317,12 @@ class ResultStore(Protocol):
         """
         ...
 
-    def finish(self, upload: Upload, claim: Claim) -> None:
-        """The stored result is announced, or never will be: there is nothing left to do."""
+    def finish(self, upload: Upload, claim: Claim, *, announced: bool) -> None:
+        """
+        The stored result is *announced* in its place, or does not have to be: nothing is left.
+
+        One that was overtaken before anybody heard of it is looked at again, should it come again.
+        """
         ...
 
     def store_failed(

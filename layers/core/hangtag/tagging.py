@@ -23,6 +23,7 @@ from hangtag.failures import (
     HangtagError,
     InternalError,
     ObjectForbidden,
+    ObjectUnavailable,
     ResultsUnavailable,
     UrlNotFetched,
 )
@@ -144,6 +145,8 @@ class _Begun:
     batch: Batch
     asking: Asking
     laps: _Laps
+    is_there: bool
+    """Whether the object may be there: it was not looked for, or it was found."""
 
     def facts(self) -> dict[str, Any]:
         """Its calls by their reasons, and the durations of its parts, for the log."""
@@ -237,11 +240,11 @@ class Tagging:
             return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
         try:
             batch.pace.check()
-            identified = self._identify(upload)
-            if identified is None:
+            is_there, upload = self._identify(upload, delivery)
+            if not is_there and upload.etag is None:
+                # Nothing tells it from the key's others
                 self._skip(upload, SkipReason.OBJECT_GONE, None)
                 return None
-            upload = identified
             claim = self._ports.results.claim(
                 upload,
                 replays=delivery.replays,
@@ -265,33 +268,25 @@ class Tagging:
                 delay = min(claim.seconds, self.delay_of_receive(delivery))
                 return self._hand_back(upload, BUSY, "another worker is at it", delay)
             case Claim():
-                return self._finish_claimed(upload, claim, delivery, batch, alone=alone)
+                upload = upload.ordered_as(claim.sequencer)
+                asking = Asking(batch.deadline, batch.pace, claim.reason)
+                laps = _Laps(self._ports.clock)
+                begun = _Begun(upload, claim, delivery, batch, asking, laps, is_there)
+                return self._finish_claimed(begun, alone=alone)
 
-    def _finish_claimed(
-        self,
-        upload: Upload,
-        claim: Claim,
-        delivery: Delivery,
-        batch: Batch,
-        *,
-        alone: bool,
-    ) -> float | None:
+    def _finish_claimed(self, begun: _Begun, *, alone: bool) -> float | None:
         """Returns and raises like `finish`."""
-        upload = upload.ordered_as(claim.sequencer)
+        upload, claim, pace = begun.upload, begun.claim, begun.batch.pace
         if claim.ran_out and not alone and not self._is_abandoned(claim):
             with suppress(ResultsUnavailable, ClaimLost):
                 self._ports.results.withdraw(upload, claim, calls={})
             raise Suspect
-        asking = Asking(batch.deadline, batch.pace, claim.reason)
-        batch.pace.expect()
+        pace.expect()
         try:
-            laps = _Laps(self._ports.clock)
-            return self._finish_begun(
-                _Begun(upload, claim, delivery, batch, asking, laps)
-            )
+            return self._finish_begun(begun)
         finally:
-            if not asking.calls:
-                batch.pace.drop()
+            if not begun.asking.calls:
+                pace.drop()
 
     def skip(self, skip: Skip, delivery: Delivery) -> float | None:
         """Note a record that is no work. Returns like `finish`."""
@@ -338,7 +333,8 @@ class Tagging:
             if ports.results.is_superseded(upload):
                 self._skip(upload, SkipReason.SUPERSEDED, claim)
                 return
-            image = self._look_at(upload)
+            # What was gone a moment ago and is there now has an event of its own
+            image = self._look_at(upload) if begun.is_there else None
             laps.end("read")
             if image is not None:
                 try:
@@ -354,16 +350,16 @@ class Tagging:
         laps.end("store")
 
         if ports.results.is_superseded(upload):
-            self._finish(begun)
+            self._finish(begun, announced=False)
             ports.journal.skipped(Skip(SkipReason.SUPERSEDED, upload.uri, upload))
             return
         if self._is_announced(begun):
-            self._finish(begun)
+            self._finish(begun, announced=True)
             ports.journal.skipped(Skip(SkipReason.ALREADY_TAGGED, upload.uri, upload))
             return
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
         laps.end("announce")
-        self._finish(begun)
+        self._finish(begun, announced=True)
         ports.journal.tagged(
             upload,
             attempt=claim.attempt,
@@ -373,7 +369,7 @@ class Tagging:
     def _is_announced(self, begun: _Begun) -> bool:
         """Whether the newest that subscribers know of is this result, if not its new place."""
         place = begun.claim.announced_as
-        if place is None or begun.claim.unannounced is None:
+        if place is None:
             return False
         return not self._ports.results.has_passed_another(begun.upload, since=place)
 
@@ -385,11 +381,12 @@ class Tagging:
             Abandoned: There were enough of them, and the last one was cut off.
             _Unnoted: It cannot be told that this is the last one.
         """
+        upload, claim = begun.upload, begun.claim
         times = self._policy.max_attempts
-        if self._is_abandoned(begun.claim):
+        if self._is_abandoned(claim):
             raise Abandoned(f"begun {times} times, and at last not finished")
-        if begun.claim.attempt >= times:
-            self._note(begun, self._ports.results.confirm)
+        if claim.attempt >= times:
+            self._note(begun, lambda: self._ports.results.confirm(upload, claim))
 
     def _store(self, begun: _Begun, result: Document) -> None:
         """What was paid for is stored, however long it takes, as long as there is time."""
@@ -402,10 +399,14 @@ class Tagging:
         self._patiently(begun.batch, write)
         begun.asking.has_answer = False
 
-    def _finish(self, begun: _Begun) -> None:
-        self._note(begun, self._ports.results.finish)
+    def _finish(self, begun: _Begun, *, announced: bool) -> None:
+        upload, claim = begun.upload, begun.claim
+        self._note(
+            begun,
+            lambda: self._ports.results.finish(upload, claim, announced=announced),
+        )
 
-    def _note(self, begun: _Begun, note: Callable[[Upload, Claim], None]) -> None:
+    def _note(self, begun: _Begun, note: Callable[[], None]) -> None:
         """
         Note how far it is, however long it takes.
 
@@ -413,7 +414,7 @@ class Tagging:
             _Unnoted: There was not time enough.
         """
         try:
-            self._patiently(begun.batch, lambda: note(begun.upload, begun.claim))
+            self._patiently(begun.batch, note)
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 
@@ -491,6 +492,9 @@ class Tagging:
 
     def _fail(self, begun: _Begun, error: HangtagError) -> float | None:
         """Bury, or give back for a retry."""
+        if self._is_spared(begun.claim, error):
+            delay = self.delay_of_receive(begun.delivery, error)
+            return self._withdraw(begun, error.code, str(error), delay)
         if error.kind in SYSTEMIC_KINDS:
             try:
                 is_buried = begun.batch.breaker.failed(error)
@@ -504,13 +508,26 @@ class Tagging:
             # The API itself said it: the key, the account and the address are fine.
             begun.batch.breaker.succeeded()
         attempt = begun.claim.attempt
-        if error.kind == "permanent" or attempt >= self._policy.max_attempts:
+        # Not the attempts: a claim that nobody was told of may be among them
+        is_last = begun.claim.failures + 1 >= self._policy.max_attempts
+        if error.kind == "permanent" or is_last:
             return self._bury(begun, error)
         self._release(begun)
         delay = self._delay(attempt=attempt, error=error)
         return self._hand_back_begun(
             begun, error.code, str(error), delay, attempt=attempt
         )
+
+    @staticmethod
+    def _is_spared(claim: Claim, error: HangtagError) -> bool:
+        """
+        Whether it is no attempt that failed.
+
+        The answer is stored, and was announced before; or just the table is out of reach.
+        """
+        if claim.unannounced is None:
+            return False
+        return claim.announced_as is not None or isinstance(error, ResultsUnavailable)
 
     def _bury(self, begun: _Begun, error: HangtagError) -> float | None:
         """Bury first, store then: what cannot be buried stays on the queue."""
@@ -541,7 +558,10 @@ class Tagging:
         except ClaimLost:
             return self._hand_back_begun(begun, BUSY, _TAKEN_OVER, 1.0)
         except HangtagError as trouble:
-            self._release(begun)
+            if isinstance(error, Abandoned):
+                self._give_up_claim(begun)  # as it was found: to be buried, not begun
+            else:
+                self._release(begun)
             return self.not_buried(letter, upload, trouble, begun.delivery)
         self._ports.journal.buried(letter, upload, facts=begun.facts())
         return None
@@ -595,7 +615,9 @@ class Tagging:
         after which SQS moves a message to the dead-letter queue, without a code.
         """
         delay = self._delay(attempt=delivery.receives, error=error)
-        return max(delay, min(2.0**delivery.receives, MAX_DELAY_SECONDS / 10))
+        return max(
+            delay, min(2.0 ** min(delivery.receives, 16), MAX_DELAY_SECONDS / 10)
+        )
 
     def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
         """
@@ -618,18 +640,21 @@ class Tagging:
             and claim.unannounced is None
         )
 
-    def _identify(self, upload: Upload) -> Upload | None:
-        """The upload with its version; None if nothing tells it from the key's others."""
+    def _identify(self, upload: Upload, delivery: Delivery) -> tuple[bool, Upload]:
+        """Whether it may still be there, and the upload with its version, as far as it is known."""
         if upload.is_identified:
-            return upload
+            return True, upload
         try:
             facts = self._ports.objects.find(upload)
-        except ObjectForbidden:
-            return upload  # to be told, counted and buried by the attempt to read it
+        except (ObjectForbidden, ObjectUnavailable) as error:
+            passes = isinstance(error, ObjectUnavailable)
+            if passes and delivery.receives <= _QUICK_RECEIVES:
+                raise
+            # To be told, counted and buried by the attempt to read it
+            return True, upload
         if facts is None:
-            # Gone; what is known of it, by its etag, ends so, too
-            return upload if upload.etag is not None else None
-        return upload.identified_as(
+            return False, upload
+        return True, upload.identified_as(
             version_id=facts.version_id, etag=facts.etag, size=facts.size
         )
 
@@ -647,13 +672,16 @@ class Tagging:
 
     def _withdraw(self, begun: _Begun, code: str, message: str, delay: float) -> float:
         """Hand back what was begun, but is no attempt."""
+        self._give_up_claim(begun)
+        return self._hand_back_begun(begun, code, message, delay)
+
+    def _give_up_claim(self, begun: _Begun) -> None:
         self._give_back(
             begun,
             lambda: self._ports.results.withdraw(
                 begun.upload, begun.claim, calls=begun.asking.calls
             ),
         )
-        return self._hand_back_begun(begun, code, message, delay)
 
     def _hand_back_unbegun(
         self, upload: Upload | None, delivery: Delivery, error: HangtagError

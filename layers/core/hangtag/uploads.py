@@ -127,10 +127,23 @@ class Upload:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
     def identified_as(self, *, version_id: str | None, etag: str, size: int) -> Upload:
-        """The same upload, with what its event did not tell taken from the object."""
+        """
+        The same upload, with what its event did not tell taken from the object.
+
+        So is its record: replayed, it is about this version, whatever is there by then.
+        """
         if self.etag not in (None, etag):
             return self  # the object that is there now is another one
-        return replace(self, version_id=version_id, etag=etag, size=size)
+        found = {"versionId": version_id, "eTag": etag, "size": size}
+        s3 = self.record["s3"]
+        told = {**s3, "object": {**s3["object"], **_known(found)}}
+        return replace(
+            self,
+            version_id=version_id,
+            etag=etag,
+            size=size,
+            record={**self.record, "s3": told},
+        )
 
     def ordered_as(self, sequencer: str | None) -> Upload:
         """The same upload with its place in the order of its key's events."""

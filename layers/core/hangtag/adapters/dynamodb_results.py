@@ -6,9 +6,10 @@ The results, in DynamoDB: one item per object version.
     state           CLAIMED, WAITING (for a retry), SKIPPED, FAILED, DISCARDED or DONE
     claimedUntil    epoch milliseconds; the lease of a CLAIMED item
     claimToken      of the claim that was made last
-    confirmed       token of a claim whose worker has told that it begins
+    confirmed       True while an attempt that its worker has told of has not come to an end
     sequencer       of the newest event that this version has ended with
     attempts        begun since the upload arrived or was replayed
+    failures        of these attempts that came to an end, and are to be tried again
     calls:REASON    calls of the API, see `CallReason`, in attempts that came to an end
     cutOff          attempts that did not, the one under way included: one call each at most
     excuse          why the next call is made, where it may be the second that is paid
@@ -17,6 +18,7 @@ The results, in DynamoDB: one item per object version.
     again           token of the last order to tag again that was taken up
     renewed         True while such an order's answer is awaited: `result` is the old one still
     result          the TAGGED result, from the moment it is stored
+    announced       the order with which `result` was announced last; not there if it never was
     failed          the FAILED result, until the upload is tagged after all
     notification    with `failed`: what a replay sends, should the dead letter have expired
     letterId        with `failed`: of the dead letter, as SQS calls it
@@ -83,13 +85,14 @@ A partition takes 1,000 writes a second; one per status would slow a large backf
 NEWEST_INDEX: Final = "newest"
 ENDED_INDEX: Final = "ended"
 
+# Not by a request that the network held up, and whose claim was given back long since
 _CLAIMABLE = (
-    "attribute_not_exists(#uri) OR (replays >= :replays AND "
+    "attribute_not_exists(#uri) OR (replays >= :replays AND claimToken <> :token AND "
     "(#state = :waiting OR (#state = :claimed AND claimedUntil < :now)))"
 )
 # An order to tag again that is new to the item is looked at with the item at hand
 _CLAIMABLE_AGAIN = _CLAIMABLE.replace(" OR (", " OR (again = :again AND ", 1)
-_HOLDS = "claimToken = :token AND #state = :claimed"
+_HOLDS = "claimToken = :token AND #state = :claimed AND claimedUntil > :over"
 _MARKS = ("replayingUntil", "replayedAt", "discardedAt")
 _LETTER = ("letterId", "requestId", *_MARKS)
 _OF_A_FAILURE = (
@@ -163,15 +166,21 @@ class DynamoDBResults:
     ) -> Claim | Done | Busy:
         """An item that is done, being worked on, or back after it had ended."""
         token = values[":token"]
-        # Nobody's before, as far as one can tell
-        mine = {**old, "state": "WAITING", "cutOff": int(old.get("cutOff", 1)) - 1}
         if old.get("claimToken") == token:
-            attempt = int(old["attempts"])
-            return _claim_of(upload, mine, attempt=attempt, ran_out=False, token=token)
+            # Nobody's before, as far as one can tell
+            mine = {**old, "state": "WAITING", "cutOff": int(old.get("cutOff", 1)) - 1}
+            return _claim_of(
+                upload,
+                mine,
+                attempt=int(old["attempts"]),
+                ran_out="confirmed" in old,
+                token=token,
+            )
         is_ordered = values.get(":again") not in (None, old.get("again"))
         # An object that has become what it was before, or one that was tagged before S3 told of it
         is_newer = "order" in old and upload.order > str(old["order"])
-        if old["state"] == "DONE" and not is_ordered and not is_newer:
+        is_done = old["state"] == "DONE" and "announced" in old
+        if is_done and not is_ordered and not is_newer:
             return Done(SkipReason.ALREADY_TAGGED)
         if old["state"] == "CLAIMED" and int(old["claimedUntil"]) >= now:
             return Busy((int(old["claimedUntil"]) - now) / 1000)
@@ -200,7 +209,8 @@ class DynamoDBResults:
         try:
             self._take(
                 upload,
-                f"{order}replays = :replays, attempts = :one ADD cutOff :one",
+                f"{order}replays = :replays, attempts = :one "
+                "REMOVE confirmed, failures ADD cutOff :one",
                 {
                     **values,
                     ":replays": max(values[":replays"], int(old["replays"])),
@@ -213,6 +223,7 @@ class DynamoDBResults:
                 return Busy(1.0)  # another worker was faster by a moment
         # Not run out: a replay or an order to tag again has all its attempts. What was cut off
         # may still be paid.
+        old = {name: old[name] for name in old.keys() - {"confirmed", "failures"}}
         return _claim_of(upload, old, attempt=1, ran_out=False, token=token)
 
     def _take(
@@ -261,12 +272,12 @@ class DynamoDBResults:
                 upload,
                 "SET claimedUntil = :over ADD attempts :less, cutOff :less",
                 {":over": 0, ":less": -1, ":token": token, ":claimed": "CLAIMED"},
-                condition=f"{_HOLDS} AND claimedUntil > :over",
+                condition=_HOLDS,
             )
 
     def confirm(self, upload: Upload, claim: Claim) -> None:
         change = _Change()
-        change.set("confirmed", claim.token)
+        change.set("confirmed", value=True)
         self._end(upload, claim, change, doing="beginning with")
 
     def release(
@@ -274,7 +285,8 @@ class DynamoDBResults:
     ) -> None:
         change = _Change()
         change.set("#state", "WAITING")
-        change.remove("claimedUntil")
+        change.set("failures", claim.failures + 1)
+        change.remove("claimedUntil", "confirmed")
         change.count(claim, calls)
         change.excuse(claim, calls, unstored=unstored)
         self._end(upload, claim, change, doing="releasing")
@@ -282,16 +294,18 @@ class DynamoDBResults:
     def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
         change = _Change()
         change.set("attempts", claim.attempt - 1)
-        if claim.ran_out and not calls:
-            # As it was found: cut off, and nobody knows by whom
+        is_as_found = claim.ran_out and not calls
+        if is_as_found:
+            # Cut off, and nobody knows by whom
             change.set("#state", "CLAIMED")
             change.set("claimedUntil", 0)
         else:
             change.set("#state", "WAITING")
             change.remove("claimedUntil")
+        if not (is_as_found and claim.was_confirmed):
+            change.remove("confirmed")  # what was to begin did not
         change.count(claim, calls)
         change.keep_excuse(claim)
-        change.remove("confirmed")  # what was to begin did not
         self._end(upload, claim, change, doing="withdrawing from")
 
     def skip(
@@ -309,7 +323,9 @@ class DynamoDBResults:
             change.set("statusShard", status_shard("TAGGED", upload))
             change.set("attempts", claim.attempt - 1)
             change.count(claim, calls)
-            change.remove("claimedUntil", "failed", "notification", *_RENEWAL)
+            change.remove(
+                "claimedUntil", "confirmed", "failed", "notification", *_RENEWAL
+            )
             self._end(upload, claim, change, doing="keeping the result of")
             return
         change.set("#state", "SKIPPED")
@@ -321,7 +337,8 @@ class DynamoDBResults:
             change.set("attempts", claim.attempt - 1)
             change.count(claim, calls)
             change.keep_excuse(claim)
-            change.remove("claimedUntil", "failed", "notification", "#order", *_LETTER)
+            change.remove("claimedUntil", "confirmed", "failed", "notification")
+            change.remove("#order", *_LETTER)
             self._end(upload, claim, change, doing="skipping")
             return
         change.set("attempts", 0)
@@ -349,6 +366,8 @@ class DynamoDBResults:
         change.set("endedAt", result["taggedAt"])
         change.count(claim, calls)
         change.remove("failed", "notification", "skipped", *_RENEWAL, *_LETTER)
+        if claim.unannounced is None:
+            change.remove("announced")  # of an answer before
         try:
             self._end(upload, claim, change, doing="storing the result of")
         except RecursionError as error:
@@ -358,10 +377,12 @@ class DynamoDBResults:
                 raise ResultTooLarge(str(error)) from error
             raise
 
-    def finish(self, upload: Upload, claim: Claim) -> None:
+    def finish(self, upload: Upload, claim: Claim, *, announced: bool) -> None:
         change = _Change()
         change.set("#state", "DONE")
-        change.remove("claimedUntil")
+        if announced:
+            change.set("announced", upload.order)
+        change.remove("claimedUntil", "confirmed")
         self._end(upload, claim, change, doing="finishing")
 
     def store_failed(
@@ -388,7 +409,7 @@ class DynamoDBResults:
             change.set("endedAt", result["failure"]["failedAt"])
             change.count(claim, calls)
             change.excuse(claim, calls, unstored=unstored)
-            change.remove("claimedUntil", "skipped", *_MARKS)
+            change.remove("claimedUntil", "confirmed", "skipped", *_MARKS)
             return change
 
         doing = "storing the failure of"
@@ -399,15 +420,16 @@ class DynamoDBResults:
             if not _is_invalid(error):
                 raise
             # It does not fit beside a result that nobody could announce for its size.
-            change = change_with(longest=0, unstored=claim.unannounced is not None)
-            change.remove("#result")
+            change = change_with(longest=0, unstored=True)
+            change.remove("#result", "announced")
             self._end(upload, claim, change, doing=doing)
 
     def _end(
         self, upload: Upload, claim: Claim, change: _Change, *, doing: str
     ) -> None:
         """What only the holder of the claim may change."""
-        values = {**change.values, ":token": claim.token, ":claimed": "CLAIMED"}
+        held = {":token": claim.token, ":claimed": "CLAIMED", ":over": 0}
+        values = {**change.values, **held}
         try:
             with translated(ResultsUnavailable, f"{doing} {upload.uri}"):
                 self._update(
@@ -889,7 +911,6 @@ def _claim_of(
         if _CALLS + reason in old
     }
     renews = "renewed" in old
-    is_to_move_up = old.get("state") == "DONE" and not renews
     excuse = _excuse(old)
     if excuse is not None:
         reason = CallReason(excuse)
@@ -900,8 +921,9 @@ def _claim_of(
         unannounced=None if renews else old.get("result"),
         sequencer=max(upload.sequencer, old.get("sequencer"), key=order_of),
         ran_out=ran_out,
-        was_confirmed="claimToken" in old and old.get("confirmed") == old["claimToken"],
-        announced_as=old.get("order") if is_to_move_up else None,
+        was_confirmed="confirmed" in old,
+        failures=int(old.get("failures", 0)),
+        announced_as=None if renews else old.get("announced"),
         reason=reason,
         calls=calls,
         cut_off=int(old.get("cutOff", 0)),
