@@ -77,6 +77,7 @@ class World:
             mortal(self.alarm, "alarm"),
             metered,
             self.clock,
+            invocation_seconds=LEASE_SECONDS,
         )
         self.patience = FakePatience()
         self._policy = Policy(

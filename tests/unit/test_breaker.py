@@ -26,7 +26,7 @@ from hangtag.ports import BreakerState
 from hangtag.tagging import BREAKER_DELAY_SECONDS, delay_of_breaker
 from hangtag.uploads import Delivery, Upload, read_body
 from tests.builders import a_delivery
-from tests.fakes import Call, Killed, World
+from tests.fakes import LEASE_SECONDS, Call, Killed, World
 
 
 def uploads(world: World, number: int) -> list[Delivery]:
@@ -553,7 +553,7 @@ def test_what_the_function_switched_off_is_forgotten_when_it_has_long_been_on() 
     world.breaker_store.reset()
     world.intake.on = True
 
-    goes_on(world, [], rounds=3)
+    goes_on(world, [], rounds=1)
     world.intake.on = False
     goes_on(world, [], rounds=3)
 
@@ -624,6 +624,7 @@ def test_an_alarm_says_what_to_type() -> None:
         world.alarm,
         world.journal,
         world.clock,
+        invocation_seconds=LEASE_SECONDS,
         stack_name="shop",
     )
 

@@ -41,8 +41,8 @@ _SYSTEMIC_LEAVES = {leaf.code: leaf for leaf in leaves() if leaf.kind in SYSTEMI
 _CALLING_SECONDS = 60.0
 """To call somebody takes less; whoever took it over and did not come back has crashed."""
 
-_STRAYS_SECONDS = 1_800.0
-"""A request to switch the mapping off arrives sooner: an invocation lasts 900 s at most."""
+_STRAYS_SECONDS = 60.0
+"""A request to switch the mapping off arrives so soon after its invocation's end at the latest."""
 
 _LOOK_SECONDS = 5.0
 """
@@ -63,13 +63,16 @@ class Breaker:
         journal: Journal,
         clock: Clock,
         *,
+        invocation_seconds: float,
         stack_name: str = "hangtag",
     ) -> None:
+        """*invocation_seconds*: no invocation that may switch the intake off lasts longer."""
         self._store = store
         self._intake = intake
         self._alarm = alarm
         self._journal = journal
         self._clock = clock
+        self._strays_seconds = invocation_seconds + _STRAYS_SECONDS
         self._stack_name = stack_name
 
     def watch(self) -> Watch:
@@ -166,7 +169,7 @@ class Breaker:
         """Nothing is wrong any more: what the function switched off is to be on."""
         if not self._intake.is_running():
             self._intake.switch(on=True)
-        elif switched_off_at < to_timestamp(self._clock.now() - _STRAYS_SECONDS):
+        elif switched_off_at < to_timestamp(self._clock.now() - self._strays_seconds):
             self._store.forget_switch_off(at=switched_off_at)
 
     def _call_somebody(self, state: BreakerState) -> None:

@@ -102,6 +102,7 @@ def tagging_pipeline(
                 SnsAlarm(sns, settings.alarms_topic_arn),
                 journal,
                 clock,
+                invocation_seconds=settings.function_timeout,
                 stack_name=settings.stack_name,
             ),
             journal=journal,
