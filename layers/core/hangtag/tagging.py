@@ -136,6 +136,17 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sight:
+    """An upload, and what a look at its object has shown, if its event left the version out."""
+
+    upload: Upload
+    is_gone: bool = False
+    """Found a moment later, it would be another version, with an event of its own."""
+    trouble: HangtagError | None = None
+    """Why nobody knows its version: the attempt fails so, and asks nothing about any other."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Begun:
     """An attempt: an upload that is claimed."""
 
@@ -145,8 +156,7 @@ class _Begun:
     batch: Batch
     asking: Asking
     laps: _Laps
-    is_there: bool
-    """Whether the object may be there: it was not looked for, or it was found."""
+    sight: _Sight
 
     def facts(self) -> dict[str, Any]:
         """Its calls by their reasons, and the durations of its parts, for the log."""
@@ -240,8 +250,9 @@ class Tagging:
             return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
         try:
             batch.pace.check()
-            is_there, upload = self._identify(upload, delivery)
-            if not is_there and upload.etag is None:
+            sight = self._identify(upload, delivery)
+            upload = sight.upload
+            if sight.is_gone and upload.etag is None:
                 # Nothing tells it from the key's others
                 self._skip(upload, SkipReason.OBJECT_GONE, None)
                 return None
@@ -271,7 +282,7 @@ class Tagging:
                 upload = upload.ordered_as(claim.sequencer)
                 asking = Asking(batch.deadline, batch.pace, claim.reason)
                 laps = _Laps(self._ports.clock)
-                begun = _Begun(upload, claim, delivery, batch, asking, laps, is_there)
+                begun = _Begun(upload, claim, delivery, batch, asking, laps, sight)
                 return self._finish_claimed(begun, alone=alone)
 
     def _finish_claimed(self, begun: _Begun, *, alone: bool) -> float | None:
@@ -333,8 +344,7 @@ class Tagging:
             if ports.results.is_superseded(upload):
                 self._skip(upload, SkipReason.SUPERSEDED, claim)
                 return
-            # What was gone a moment ago and is there now has an event of its own
-            image = self._look_at(upload) if begun.is_there else None
+            image = self._look_at(upload, begun.sight)
             laps.end("read")
             if image is not None:
                 try:
@@ -440,7 +450,11 @@ class Tagging:
                 self._ports.clock.sleep(pause)
                 pause = min(2 * pause, 2.0)
 
-    def _look_at(self, upload: Upload) -> StoredImage | ImageHead | None:
+    def _look_at(self, upload: Upload, sight: _Sight) -> StoredImage | ImageHead | None:
+        if sight.trouble is not None:
+            raise sight.trouble
+        if sight.is_gone:
+            return None
         if self._policy.image_transport == "url":
             return self._ports.objects.peek(upload)
         return self._ports.objects.read(upload)
@@ -640,22 +654,24 @@ class Tagging:
             and claim.unannounced is None
         )
 
-    def _identify(self, upload: Upload, delivery: Delivery) -> tuple[bool, Upload]:
-        """Whether it may still be there, and the upload with its version, as far as it is known."""
+    def _identify(self, upload: Upload, delivery: Delivery) -> _Sight:
+        """The upload with its version, as far as it can be known."""
         if upload.is_identified:
-            return True, upload
+            return _Sight(upload)
         try:
             facts = self._ports.objects.find(upload)
-        except (ObjectForbidden, ObjectUnavailable) as error:
-            passes = isinstance(error, ObjectUnavailable)
-            if passes and delivery.receives <= _QUICK_RECEIVES:
+        except ObjectForbidden as error:
+            return _Sight(upload, trouble=error)
+        except ObjectUnavailable as error:
+            if delivery.receives <= _QUICK_RECEIVES:
                 raise
-            # To be told, counted and buried by the attempt to read it
-            return True, upload
+            return _Sight(upload, trouble=error)
         if facts is None:
-            return False, upload
-        return True, upload.identified_as(
-            version_id=facts.version_id, etag=facts.etag, size=facts.size
+            return _Sight(upload, is_gone=True)
+        return _Sight(
+            upload.identified_as(
+                version_id=facts.version_id, etag=facts.etag, size=facts.size
+            )
         )
 
     def _skip(
