@@ -60,6 +60,15 @@ MANY = 16  # workers: while some are held up, others still get their turn
 WIDTH_WITHOUT_TERMINAL = 200
 DELAYS = (3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23)
 REFUSAL = "806"
+LATE_SECONDS = 5.3
+"""After which a refused prefix leaves no time for the call without it: of ten seconds."""
+
+Saying = Literal["tags", "refusal", "patience", "failure", "failures", "too late"]
+"""
+What the API has to say for a step to be reached.
+
+`failures`: as many as leave one attempt; `too late`: that it wants another call.
+"""
 
 Mode = Literal["once", "for ever"]
 MODES: tuple[Mode, ...] = ("once", "for ever")
@@ -103,16 +112,25 @@ class Call:
     throttled: str = "ThrottlingException"
     internal: str = "InternalError"
     denied: str = "AccessDenied"
-    refused: bool = False
-    """Whether the API has to refuse the image for the step to be reached."""
-    retried: bool = False
-    """Whether the API has to ask for patience for the step to be reached."""
+    api_says: Saying = "tags"
+    is_told_in_part: bool = False
+    """Whether somebody has to tell of the upload without its version for it to be reached."""
     is_claim: bool = False
     """Whether no attempt is begun before it has come through."""
     alone: bool = False
     """Whether its calls do not tell whose they are."""
     statement: str = ""
     """Of the role's policy: what allows it, and nothing that must stay allowed."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the image is never tagged."""
+        return self.api_says == "refusal"
+
+    @property
+    def retried(self) -> bool:
+        """Whether the upload goes back to the queue first, for a while of its own."""
+        return self.api_says == "patience"
 
     @property
     def is_api(self) -> bool:
@@ -150,7 +168,7 @@ def update(
     name: str,
     value: str,
     *,
-    refused: bool = False,
+    api_says: Saying = "tags",
     statement: str = "",
     is_claim: bool = False,
 ) -> Call:
@@ -159,15 +177,40 @@ def update(
         f"DynamoDB UpdateItem ({name})",
         operation="UpdateItem",
         body=writes(value),
-        refused=refused,
+        api_says=api_says,
         statement=statement,
         is_claim=is_claim,
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     )
 
 
+def change(name: str, attribute: str, *, api_says: Saying, is_claim: bool) -> Call:
+    """A step that sets an `attribute` of the upload's item that no other step sets."""
+    return Call(
+        f"DynamoDB UpdateItem ({name})",
+        operation="UpdateItem",
+        body=(
+            "ends_with(Key.uri.S, '/KEY') && "
+            f"contains(UpdateExpression, '{attribute} = ')"
+        ),
+        api_says=api_says,
+        is_claim=is_claim,
+        **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
+    )
+
+
 STEPS = (
+    Call(
+        "S3 HeadObject",
+        "s3",
+        "HeadObject",
+        by_path=True,
+        throttled="SlowDown",
+        is_told_in_part=True,
+        is_claim=True,
+    ),
     update("claim", "CLAIMED", statement="KeepResults", is_claim=True),
+    change("confirm", "confirmed", api_says="failures", is_claim=True),
     Call(
         "DynamoDB Query",
         operation="Query",
@@ -209,16 +252,18 @@ STEPS = (
         "sqs",
         "SendMessage",
         body="contains(MessageBody, 'KEY')",
-        refused=True,
+        api_says="refusal",
         statement="BuryDeadLetters",
     ),
-    update("store failure", "FAILED", refused=True),
+    update("store failure", "FAILED", api_says="refusal"),
+    change("release", "failures", api_says="failure", is_claim=False),
+    change("withdraw", "SET attempts", api_says="too late", is_claim=False),
     Call(
         "SQS ChangeMessageVisibilityBatch",
         "sqs",
         "ChangeMessageVisibilityBatch",
         body="contains(Entries[].VisibilityTimeout, `DELAY`)",
-        retried=True,
+        api_says="patience",
     ),
 )
 
@@ -289,7 +334,9 @@ def show_matrix(
         LocalError: there is no such cell, or the stack itself failed.
     """
     cells = [
-        cell for cell in all_cells(max_attempts) if only.lower() in str(cell).lower()
+        cell
+        for cell in all_cells(max_attempts, transport)
+        if only.lower() in str(cell).lower()
     ]
     if not cells:
         raise LocalError(f"no cell of the matrix has {only!r} in its name")
@@ -331,8 +378,8 @@ def laboratory(
         take_down(directory)
 
 
-def all_cells(max_attempts: int = 3) -> list[Cell]:
-    """The whole matrix; what is to be reached by a retry, only where there is one."""
+def all_cells(max_attempts: int = 3, transport: str = "base64") -> list[Cell]:
+    """The whole matrix, as far as its steps are reached by a stack with these parameters."""
     return [
         Cell(step, fault, mode)
         for step in STEPS
@@ -341,7 +388,11 @@ def all_cells(max_attempts: int = 3) -> list[Cell]:
         # The answer is there and the worker dies: that is the next step, killed before.
         if not (step.is_api and fault == KILLED_AFTER)
         and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
-        and (max_attempts > 1 or not step.retried)
+        and (max_attempts > 1 or step.api_says not in ("patience", "failure"))
+        # Only what is sent along can be asked to be sent in another way.
+        and (transport == "base64" or step.api_says != "too late")
+        # Its answer is a head: there is no half of it.
+        and not (step.operation == "HeadObject" and fault == HALF)
     ]
 
 
@@ -407,11 +458,28 @@ class Laboratory:
             by_rule = self._make_faults(runs)
             for run in runs:
                 run.sent = send(self._stack, run.key, run.body)
+                if run.cell.step.is_told_in_part:
+                    self._tell_in_part(run.sent)
             self._let_them_strike(runs, by_rule)
         finally:
             self._heal(runs)
         self._wait_until_idle()
         return self._judge(runs)
+
+    def _tell_in_part(self, sent: Sent) -> None:
+        """Tell of an upload once more, without its version, as somebody else may."""
+        told = {
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {
+                "bucket": {"name": self._stack.outputs["UploadsBucketName"]},
+                "object": {"key": sent.key, "eTag": sent.etag},
+            },
+        }
+        self._stack.client("sqs").send_message(
+            QueueUrl=self._stack.outputs["UploadQueueUrl"],
+            MessageBody=json.dumps({"Records": [told]}),
+        )
 
     def _judge(self, runs: Sequence[Run]) -> list[Outcome]:
         """What the cells showed; that a neighbour was harmed is every cell's trouble."""
@@ -457,7 +525,10 @@ class Laboratory:
     def _may_be_the_last(self, cell: Cell) -> bool:
         """Whether a cell's fault may use up an upload's attempts."""
         return (
-            cell.mode == "for ever" or self._max_attempts == 1 or cell.fault == DENIED
+            cell.mode == "for ever"
+            or self._max_attempts == 1
+            or cell.fault == DENIED
+            or cell.step.api_says == "failures"
         )
 
     def _make_faults(self, runs: Sequence[Run]) -> dict[int, Run]:
@@ -468,7 +539,7 @@ class Laboratory:
             if run.cell.fault == FORBIDDEN:
                 self._take_away(run.cell.step.statement)
                 run.struck = 1
-            for fault in sandbox_faults(run):
+            for fault in sandbox_faults(run, max_attempts=self._max_attempts):
                 self._stack.sandbox.fail({"sha256": run.sha256, **fault})
             for rule in rules_of(run):
                 rules.append(rule)
@@ -609,7 +680,8 @@ class Laboratory:
 
 
 def _order(cell: Cell) -> tuple[bool, bool]:
-    return cell.alone, cell.fault in HOLDING or cell.step.retried
+    says = cell.step.api_says
+    return cell.alone, cell.fault in HOLDING or says in ("patience", "too late")
 
 
 def rules_of(run: Run) -> list[Rule]:
@@ -653,17 +725,21 @@ def throttle_status(step: Call) -> int:
     return 503 if step.service == "s3" else 400
 
 
-def sandbox_faults(run: Run) -> list[dict[str, Any]]:
-    """What the sandbox does to a cell's image."""
+def sandbox_faults(run: Run, *, max_attempts: int) -> list[dict[str, Any]]:
+    """What the sandbox does to a cell's image, in a stack with so many attempts."""
     cell = run.cell
     if cell.fault == NO_FAULT:
         return []
-    if cell.step.refused:
-        return [{"code": int(REFUSAL)}]
-    if cell.step.retried:
-        return [{"status": 429, "body": "", "retryAfter": run.delay, "times": 1}]
+    said: dict[Saying, list[dict[str, Any]]] = {
+        "tags": [],
+        "refusal": [{"code": int(REFUSAL)}],
+        "patience": [{"status": 429, "body": "", "retryAfter": run.delay, "times": 1}],
+        "failure": [{"code": 500, "times": 1}],
+        "failures": [{"code": 500, "times": max_attempts - 1}][: max_attempts - 1],
+        "too late": [{"code": 801, "delaySeconds": LATE_SECONDS, "times": 1}],
+    }
     if not cell.step.is_api:
-        return []
+        return said[cell.step.api_says]
     effects: dict[str, dict[str, Any]] = {
         THROTTLED: {"status": 429, "body": "", "retryAfter": 1},
         ERROR_500: {"code": 500},

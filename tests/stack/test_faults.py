@@ -40,6 +40,10 @@ def cell(name: str, fault: str, mode: Mode = "once") -> Cell:
 
 
 FEW = [
+    cell("S3 HeadObject", THROTTLED),
+    cell("DynamoDB UpdateItem (confirm)", KILLED_AFTER),
+    cell("DynamoDB UpdateItem (release)", HALF),
+    cell("DynamoDB UpdateItem (withdraw)", ERROR_500),
     cell("DynamoDB UpdateItem (claim)", THROTTLED),
     cell("DynamoDB UpdateItem (claim)", KILLED_AFTER),
     cell("DynamoDB Query", ERROR_500),

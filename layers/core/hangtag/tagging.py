@@ -245,8 +245,7 @@ class Tagging:
         if batch.breaker.is_stopped:
             delay = delay_of_breaker(delivery)
             return self._hand_back(upload, BREAKER, "tagging has stopped", delay)
-        timing = self._policy.timing
-        if batch.deadline.seconds_left() < timing.reserve + timing.least_call:
+        if self._seconds_to_begin(batch) < 0:
             return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
         try:
             batch.pace.check()
@@ -396,7 +395,13 @@ class Tagging:
         if self._is_abandoned(claim):
             raise Abandoned(f"begun {times} times, and at last not finished")
         if claim.attempt >= times:
-            self._note(begun, lambda: self._ports.results.confirm(upload, claim))
+            # As long as there is time to make it, and so time to take the claim back else
+            seconds = self._seconds_to_begin(begun.batch)
+            self._note(
+                begun,
+                lambda: self._ports.results.confirm(upload, claim),
+                seconds=seconds,
+            )
 
     def _store(self, begun: _Begun, result: Document) -> None:
         """What was paid for is stored, however long it takes, as long as there is time."""
@@ -416,15 +421,22 @@ class Tagging:
             lambda: self._ports.results.finish(upload, claim, announced=announced),
         )
 
-    def _note(self, begun: _Begun, note: Callable[[], None]) -> None:
+    def _seconds_to_begin(self, batch: Batch) -> float:
+        """As long as there is time for an attempt."""
+        timing = self._policy.timing
+        return batch.deadline.seconds_left() - timing.reserve - timing.least_call
+
+    def _note(
+        self, begun: _Begun, note: Callable[[], None], *, seconds: float = math.inf
+    ) -> None:
         """
-        Note how far it is, however long it takes.
+        Note how far it is, however long it takes, but for so many *seconds*.
 
         Raises:
             _Unnoted: There was not time enough.
         """
         try:
-            self._patiently(begun.batch, note)
+            self._patiently(begun.batch, note, seconds=seconds)
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 
