@@ -255,11 +255,11 @@ def _waits_told() -> Callable[[Report], None]:
     def follow(report: Report) -> None:
         nonlocal told
         if report.waits_at is not None and not told:
+            told = True
             output.talk(
                 f"The upload queue holds {report.waits_at:,}; more are sent when it is below "
                 "--max-queued. Is tagging paused (`hangtag status`)?"
             )
-        told = report.waits_at is not None
 
     return follow
 

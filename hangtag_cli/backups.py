@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,36 +24,25 @@ def default_path(now: datetime) -> Path:
 
 
 class Backup:
-    """A new file that only its owner can read."""
+    """A new file that only its owner can read; it is made with its first letter."""
 
     def __init__(self, path: Path) -> None:
-        """
-        Make the file.
-
-        Raises:
-            NotDone: It is there already, or cannot be made.
-        """
         self.path = path
         self.letters = 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            self._file = os.open(path, flags, 0o600)
-        except OSError as error:
-            raise NotDone(
-                f"The backup {path} cannot be made ({error.strerror}), so nothing was "
-                "discarded: name another with --backup"
-            ) from error
+        self._file: int | None = None
 
     def keep(self, letter: Letter) -> None:
         """
         Write a letter down; it is on the disk when this returns.
 
         Raises:
-            NotDone: The disk does not take it.
+            NotDone: The file is there already or cannot be made, or the disk does not take it.
         """
         from .letters import backup_document
 
         line = output.json_line(backup_document(letter)) + b"\n"
+        if self._file is None:
+            self._file = self._made()
         try:
             while line:
                 line = line[os.write(self._file, line) :]
@@ -68,11 +57,19 @@ class Backup:
         self.letters += 1
 
     def close(self) -> None:
-        """An empty file is removed again."""
-        os.close(self._file)
-        if not self.letters:
-            with suppress(OSError):
-                self.path.unlink()
+        """The file, should there be one."""
+        if self._file is not None:
+            os.close(self._file)
+
+    def _made(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            return os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise NotDone(
+                f"The backup {self.path} cannot be made ({error.strerror}), so nothing was "
+                "discarded: name another with --backup"
+            ) from error
 
 
 @contextmanager

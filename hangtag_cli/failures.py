@@ -132,7 +132,9 @@ def list_(
     from .letters import letter_line, letters_page
 
     left_behind: list[Letter] = []
-    found = find_failures(app.stack(), _meant((), **filters), left_behind.append)
+    unseen: list[int] = []
+    meant = _meant((), **filters)
+    found = find_failures(app.stack(), meant, left_behind.append, unseen.append)
     if app.json:
         for letter in found[:limit]:
             output.data(letter_line(letter))
@@ -143,6 +145,7 @@ def list_(
             f"{_letters(len(left_behind))} in the queue beside these: their failures were "
             "replayed already. The next replay removes them."
         )
+    _tell_unseen(sum(unseen))
 
 
 @failures.command(
@@ -341,8 +344,8 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
     """
     Put back what was discarded, from its backup.
 
-    Nothing is changed without --yes. What has failed again, was replayed or tagged since is
-    skipped. Exits with 1 where the backup is empty or something is left.
+    Nothing is changed without --yes. What has failed again, was replayed or tagged since, or is
+    in the queue already, is skipped. Exits with 1 where the backup is empty or something is left.
     """
     from hangtag.replay import restore as restore_failures
 
@@ -351,9 +354,12 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
     letters = read_backup(file)
     stack = app.stack()
     grave, book = stack.dead_letter_queue(), stack.results()
-    with _telling(app, stack, _RESTORING, yes=yes, skips_are_done=True) as telling:
+    with (
+        held_back(stack.dead_letters()) as box,
+        _telling(app, stack, _RESTORING, yes=yes, skips_are_done=True) as telling,
+    ):
         telling.report = restore_failures(
-            letters, grave, book, dry_run=not yes, progress=telling.follow
+            letters, grave, box, book, dry_run=not yes, progress=telling.follow
         )
 
 
@@ -364,6 +370,7 @@ def find_failures(
     stack: Stack,
     meant: LetterFilter,
     left_behind: Callable[[Letter], object] = lambda _: None,
+    unseen: Callable[[int], object] = lambda _: None,
 ) -> list[Letter]:
     """What failed and is *meant*, as `hangtag.replay.find`; all letters stay visible."""
     from hangtag.adapters.system_clock import SystemClock
@@ -381,6 +388,7 @@ def find_failures(
             clock=SystemClock(),
             progress=lambda count: say(f"Reading what failed: {_letters(count)} ..."),
             left_behind=left_behind,
+            unseen=unseen,
         )
 
 
@@ -391,23 +399,29 @@ def _looked_at(
     return nullcontext(box) if yes else held_back(box)
 
 
-def find_letters(app: App, meant: LetterFilter) -> list[Letter]:
-    """The letters in the queue that are *meant*, newest first; all stay visible."""
+def read_letters(stack: Stack) -> tuple[list[Letter], int]:
+    """All letters in the queue, which stay visible; how many somebody else has in hand."""
     from hangtag.replay import walk
 
     found: list[Letter] = []
+    unseen: list[int] = []
     with (
-        held_back(app.stack().dead_letters()) as box,
+        held_back(stack.dead_letters()) as box,
         output.working("Reading the dead-letter queue ...") as say,
-        closing(walk(box)) as letters,
+        closing(walk(box, unseen=unseen.append)) as letters,
     ):
         for letter in letters:
-            if meant.matches(letter):
-                found.append(letter)
-                say(f"Reading the dead-letter queue: {_letters(len(found))} ...")
-    return sorted(
-        found, key=lambda letter: letter.letter.failure.failed_at, reverse=True
-    )
+            found.append(letter)
+            say(f"Reading the dead-letter queue: {_letters(len(found))} ...")
+    return found, sum(unseen)
+
+
+def _tell_unseen(count: int) -> None:
+    if count:
+        output.talk(
+            f"{_letters(count)} more in the queue could not be seen: another command or function "
+            "has them in hand, or they have just come. Look again in half a minute."
+        )
 
 
 def _meant(
@@ -522,6 +536,12 @@ def _telling(
         output.page(replay_page(report))
     for trouble in dict.fromkeys(report.troubles):
         output.talk(trouble)
+    if report.came_back:
+        output.talk(
+            f"{_letters(report.came_back)} more about the same images: a second one each, or "
+            "they failed again meanwhile. The next replay takes them."
+        )
+    _tell_unseen(report.unseen)
     output.talk(_summary(report, words))
     is_left = report.left or (report.skipped and not skips_are_done)
     is_nothing = not (report.matched or report.tidied)

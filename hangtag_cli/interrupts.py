@@ -23,6 +23,9 @@ class _PatientBox:
             raise KeyboardInterrupt
         return self._box.receive(most)
 
+    def count(self) -> int:
+        return self._box.count()
+
     def put_back(self, letters: Iterable[Letter]) -> None:
         self._box.put_back(letters)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.failures import printable
+from hangtag.failures import UNPRINTABLE, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -23,11 +23,15 @@ def data(document: Mapping[str, object]) -> None:
 
 
 def json_line(document: Mapping[str, object]) -> bytes:
-    """*document* as JSON in UTF-8, without the end of the line."""
+    """
+    *document* as JSON in UTF-8, without the end of the line.
+
+    What a terminal would obey, or has no UTF-8, JSON spells with a backslash.
+    """
     from hangtag.results import to_json
 
-    # Half a character (a lone surrogate) has no UTF-8; JSON spells it with a backslash.
-    return to_json(document).encode(errors="backslashreplace")
+    told = UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", to_json(document))
+    return told.encode()
 
 
 def page(parts: Iterable[RenderableType]) -> None:

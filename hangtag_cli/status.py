@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ import click
 from . import output
 from .app import App, Command, json_option, pass_app
 from .arguments import SINCE
-from .failures import find_letters
+from .failures import read_letters
 from .switching import breaker_document, replay_command
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Counts:
     since: str
     """ISO 8601."""
     letters: Sequence[Letter]
+    unseen: int = 0
+    """Letters beside these, in somebody else's hands."""
 
     def results(self) -> dict[str, int]:
         """What has a result."""
@@ -59,9 +62,14 @@ class Counts:
         return self.ended[_REPLAYED]
 
 
+_Found = tuple[Sequence["Letter"], int]
+"""As `read_letters` gives it."""
+
 _RESULTS = ("TAGGED", "FAILED")
 _REPLAYED = "REPLAYED"
 _WATCH_SECONDS = 5
+_READ_EVERY = 6
+"""Of the looks of `--watch`: while letters are read, nobody else can have them."""
 
 
 @click.command(
@@ -81,7 +89,8 @@ _WATCH_SECONDS = 5
 @click.option(
     "--watch",
     is_flag=True,
-    help=f"Show it anew every {_WATCH_SECONDS} seconds, until Ctrl-C.",
+    help=f"Show it anew every {_WATCH_SECONDS} seconds, until Ctrl-C; the dead letters every "
+    f"{_WATCH_SECONDS * _READ_EVERY}.",
 )
 @pass_app
 def status(app: App, since: datetime, *, watch: bool) -> None:
@@ -94,26 +103,30 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
     CloudWatch's and some minutes old. Every dead letter stays visible.
     """
     if not watch:
-        _show(app, since)
+        _show(app, since, None)
         return
+    found: _Found | None = None
     with suppress(KeyboardInterrupt):  # that is how one stops watching
-        while True:
-            _show(app, since)
+        for number in count():
+            found = _show(app, since, found if number % _READ_EVERY else None)
             time.sleep(_WATCH_SECONDS)
 
 
-def _show(app: App, since: datetime) -> None:
-    """One look."""
-    from hangtag.replay import LetterFilter
+def _show(app: App, since: datetime, found: _Found | None) -> _Found:
+    """One look; what was *found* of letters, now or before."""
     from hangtag.results import to_timestamp
 
     stack = app.stack()
     started = to_timestamp(since.timestamp())
+    queue = stack.count_uploads()
+    found = found or read_letters(stack)
+    letters, unseen = found
     counts = Counts(
-        queue=stack.count_uploads(),
+        queue=queue,
         ended=_count_ended(stack, since=started),
         since=started,
-        letters=find_letters(app, LetterFilter()),
+        letters=letters,
+        unseen=unseen,
     )
     standing = stack.switch().standing()
     vitals = stack.vitals()
@@ -122,6 +135,7 @@ def _show(app: App, since: datetime) -> None:
     else:
         name = f"{stack.name} in {stack.region}"
         output.page(status_page(name, standing, counts, vitals))
+    return found
 
 
 def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Document:
@@ -168,7 +182,10 @@ def status_page(
         shown.append(("skipped", reasons))
     if replayed := counts.replayed():
         shown.append(("replayed", f"{replayed:,}, which have not ended since"))
-    letters = aged(f"{len(counts.letters):,}", vitals.oldest_letter_seconds)
+    told = f"{len(counts.letters):,}"
+    if counts.unseen:
+        told += f", and {counts.unseen:,} in somebody else's hands"
+    letters = aged(told, vitals.oldest_letter_seconds)
     shown.append(("dead letters", letters))
     yield facts([*shown, *vitals.facts(now=datetime.now(UTC))])
     if counts.letters:

@@ -44,6 +44,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, o
     report = replayer().replay(order, LambdaDeadline(context))
     logger.info(
         "replayed",
-        extra={**report.document(), "troubles": list(dict.fromkeys(report.troubles))},
+        extra={
+            **report.document(),
+            "cameBack": report.came_back,
+            "unseen": report.unseen,
+            "troubles": list(dict.fromkeys(report.troubles)),
+        },
     )
     return report.document()

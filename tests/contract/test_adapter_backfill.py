@@ -350,6 +350,8 @@ def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:
         ({"files": None}, "no manifest"),
         ({"files": [{"key": "data/none.csv.gz"}]}, "there is no"),
         ({"schema": "Bucket, Size"}, "no Bucket and Key"),
+        ({"files": [{"key": "data/\ud800.csv.gz"}]}, "no manifest"),
+        ({"destinationBucket": "arn:aws:s3:::\ud800"}, "no manifest"),
     ],
 )
 def test_an_inventory_that_cannot_be_read_is_refused(

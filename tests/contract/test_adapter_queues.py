@@ -384,6 +384,15 @@ def test_received_letters_are_hidden_until_they_are_put_back(box_of: BoxOf) -> N
     assert box.visible() == 2
 
 
+def test_letters_in_somebodys_hands_are_counted_too(box_of: BoxOf) -> None:
+    """So that whoever does not see them knows of them."""
+    box = box_of(*(a_dead_letter() for _ in range(12)))
+
+    box.port.receive()
+
+    assert box.port.count() == 12
+
+
 def test_letters_come_ten_at_a_time(box_of: BoxOf) -> None:
     """Each once."""
     box = box_of(*(a_dead_letter() for _ in range(12)))

@@ -331,6 +331,22 @@ def test_letters_are_listed_newest_first_and_stay_visible(stack: InMemory) -> No
     assert len(stack.messages("DeadLetterQueueUrl")) == 2
 
 
+def test_letters_that_somebody_else_has_in_hand_are_told(stack: InMemory) -> None:
+    """They are hidden for half a minute; nobody is to think that they are gone."""
+    stack.bury(a_dead_letter(), a_dead_letter(), a_dead_letter())
+    boto3.client("sqs").receive_message(
+        QueueUrl=stack.outputs["DeadLetterQueueUrl"], MaxNumberOfMessages=2
+    )
+
+    stack.map_queue_to_function(enabled=True)
+
+    shown = hangtag("failures", "list")
+    status = hangtag("status")
+
+    assert "2 letters more in the queue could not be seen" in shown.stderr
+    assert "1, and 2 in somebody else's hands" in status.stdout
+
+
 def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
     """One cause at a time."""
     stack.bury(a_dead_letter(code="807"), a_dead_letter(code="823"))

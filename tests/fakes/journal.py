@@ -45,7 +45,13 @@ class FakeJournal:
     def tagged(self, upload: Upload, *, attempt: int, facts: Mapping[str, Any]) -> None:
         self.tags.append((upload.uri, attempt, facts))
 
-    def skipped(self, skip: Skip) -> None:
+    def skipped(
+        self,
+        skip: Skip,
+        *,
+        attempt: int = 0,  # noqa: ARG002 - the log's own test reads it
+        facts: Mapping[str, Any] = NO_FACTS,  # noqa: ARG002
+    ) -> None:
         self.skips.append(skip)
 
     def buried(

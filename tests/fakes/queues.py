@@ -72,6 +72,10 @@ class FakeDeadLetterBox(CanFail):
         self.hidden += received
         return received
 
+    def count(self) -> int:
+        self._may_fail("count")
+        return len(self.visible) + len(self.hidden)
+
     def put_back(self, letters: Iterable[Letter]) -> None:
         for letter in letters:
             if letter in self.hidden:

@@ -360,17 +360,27 @@ def test_a_checkpoint_of_another_order_is_refused(other: Order) -> None:
     assert (work.checkpoint.text, work.feed.sent) == (before, [])
 
 
+COUNTS = {"listed": 1, "enqueued": 1, "bytes": 1, "passed": {}}
+
+
 @pytest.mark.parametrize(
     "rest",
     [
         {},
         {"place": "a", "token": "t"},
         {"place": "a", "token": "t", "counts": {"listed": "many"}},
-        {"place": 1, "token": "t", "counts": {}},
+        {"place": 1, "token": "t", "counts": COUNTS},
+        {"place": "\ud800", "token": "t", "counts": COUNTS},
+        {"place": "x" * 10_000, "token": "t", "counts": COUNTS},
+        {"place": "a", "token": "", "counts": COUNTS},
+        {"place": "a", "token": "\ud800", "counts": COUNTS},
+        {"place": "a", "token": "t", "counts": COUNTS | {"listed": -1}},
+        {"place": "a", "token": "t", "counts": COUNTS | {"bytes": 10**4_200}},
+        {"place": "a", "token": "t", "counts": COUNTS | {"passed": {"EMPTY": -1}}},
     ],
 )
 def test_a_checkpoint_that_says_nothing_is_refused(rest: dict[str, object]) -> None:
-    """Nor is it taken for a beginning."""
+    """Nor is it taken for a beginning, whoever has changed it."""
     work = Backfilling(FakeListing(*names(3)))
     work.checkpoint.save({"order": ORDER.document(), **rest})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -25,6 +26,7 @@ from hangtag_cli.letters import (
     replay_page,
     to_second,
 )
+from hangtag_cli.output import json_line
 from tests.builders import (
     NOON,
     URI,
@@ -114,6 +116,21 @@ def test_what_was_not_asked_for_is_named() -> None:
     answer = {**an_answer().document(), "notMatchedObject": [{"type": "SHOES"}]}
 
     assert "not asked for  SHOES" in printed(answer_page(answer))
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["\x1b", "\x7f", "\x85", "\x9b", "\u202e", "\u2066", "\ud800", "\uffff"],
+)
+def test_json_has_nothing_that_a_terminal_obeys(character: str) -> None:
+    """It is read there, too; whoever parses it gets what was meant."""
+    document = {"key": f"before{character}after", "드레스": "é"}
+
+    line = json_line(document)
+
+    assert character not in line.decode()
+    assert "드레스" in line.decode()
+    assert json.loads(line) == document
 
 
 _json = st.recursive(

@@ -122,6 +122,56 @@ def test_a_long_walk_that_meets_letters_again_still_sees_the_rest() -> None:
     assert ids(all_letters) == ids(found)
 
 
+def test_letters_in_somebody_elses_hands_are_told() -> None:
+    """Two who read at the same moment each see a part, and must not take it for all."""
+    box = FakeDeadLetterBox(*letters(25))
+    box.receive()  # by the other one
+    unseen: list[int] = []
+
+    found = find(box, FakeResultStore(FakeClock()), ALL, unseen=unseen.append)
+    report = replay(box)
+
+    assert (len(found), unseen) == (15, [10])
+    assert (report.done, report.unseen) == (15, 10)
+
+
+def test_a_queue_that_cannot_be_counted_is_read_all_the_same() -> None:
+    """It is a hint, nothing else."""
+    box = FakeDeadLetterBox(*letters(3))
+    box.fails_with(QueueUnavailable("away"), at="count")
+
+    assert replay(box).done == 3
+
+
+def test_a_dry_run_counts_letters_about_the_same_as_the_run_does() -> None:
+    """Put there by hand, with another count of replays each."""
+    upload = an_upload()
+    twins = [
+        a_letter(f"letter-{number}", a_dead_letter(upload, replays=replays))
+        for number, replays in enumerate((0, 1, 1))
+    ]
+
+    would, did = (
+        replay(FakeDeadLetterBox(*twins), dry_run=True),
+        replay(box := FakeDeadLetterBox(*twins)),
+    )
+
+    assert (would.would, would.came_back) == (did.done, did.came_back)
+    assert did.done + did.came_back == 3
+    assert len(box.visible) == did.came_back
+
+
+@pytest.mark.parametrize(
+    "meant", [LetterFilter(prefix="b."), LetterFilter(images=[an_upload("b.png").uri])]
+)
+def test_a_letter_about_several_images_is_found_by_each(meant: LetterFilter) -> None:
+    """Nobody but a hand writes such letters."""
+    body = notification(record("a.png"), record("b.png"))
+    letter = replace(a_dead_letter(an_upload("a.png")), body=body)
+
+    assert replay(FakeDeadLetterBox(a_letter("letter-1", letter)), meant).done == 1
+
+
 def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
     """Even if the walk is slower than the queue."""
 
@@ -445,9 +495,9 @@ def test_a_replayed_message_that_was_discarded_can_be_restored() -> None:
     letter = redriven(shop, "a.png", replays=1)
     grave = FakeDeadLetterQueue()
 
-    restored = restore([letter], grave, shop.book, dry_run=False)
+    restored = restore([letter], grave, shop.box, shop.book, dry_run=False)
     stale = restore(
-        [a_dead_letter(an_upload("a.png"))], grave, shop.book, dry_run=False
+        [a_dead_letter(an_upload("a.png"))], grave, shop.box, shop.book, dry_run=False
     )
 
     assert (restored.done, stale.skipped) == (1, 1)
@@ -761,8 +811,8 @@ def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> N
     discarded = throw_away(shop, pages)
     gone = (shop.box.visible, list(shop.book.failures()))
     kept = [letter.letter for letter in pages.letters]
-    restored = restore(kept, grave, shop.book, dry_run=False)
-    again = restore(kept, grave, shop.book, dry_run=False)
+    restored = restore(kept, grave, shop.box, shop.book, dry_run=False)
+    again = restore(kept, grave, shop.box, shop.book, dry_run=False)
 
     assert (discarded.done, gone) == (2, ([], []))
     assert (restored.done, again.done, again.skipped) == (2, 0, 2)
@@ -770,12 +820,28 @@ def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> N
     assert len(grave.letters) == 2
 
 
+def test_a_letter_without_a_result_is_restored_once_however_often_it_is_tried() -> None:
+    """The queue is all there is to ask; a second one that says the same is another letter."""
+    one = a_dead_letter(code="UNREADABLE_EVENT")
+    one = replace(one, body="no event", image=None)
+    other = replace(one, body="no event either")
+    clock = FakeClock()
+    book, grave = FakeResultStore(clock), FakeDeadLetterQueue()
+    box = FakeDeadLetterBox(a_letter("letter-1", one))
+
+    report = restore([one, one, other], grave, box, book, dry_run=False)
+
+    assert (report.matched, report.skipped, report.done) == (3, 1, 2)
+    assert [letter.body for letter in grave.letters] == [one.body, other.body]
+    assert len(box.visible) == 1
+
+
 def test_dry_runs_discard_and_restore_nothing() -> None:
     """They tell what would be."""
     shop, pages, grave = Shop("a.png"), Pages(), FakeDeadLetterQueue()
 
     discarded = throw_away(shop, pages, dry_run=True)
-    restored = restore([a_dead_letter()], grave, shop.book, dry_run=True)
+    restored = restore([a_dead_letter()], grave, shop.box, shop.book, dry_run=True)
 
     assert (discarded.would, discarded.done, pages.letters) == (1, 0, [])
     assert (restored.would, restored.left, grave.letters) == (1, 1, [])

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 from hangtag.failures import QueueUnavailable
 from hangtag.ports import (
@@ -36,6 +37,8 @@ LOOK_PAUSE_SECONDS = 5.0
 MAX_TRIES = 8
 """To send what the queue does not take, before it is given up."""
 
+_KEY_BYTES = 1_024  # of a key, at most
+_BEYOND_SENSE = 10**18  # bytes or objects
 _BATCH = 10  # messages in one request to SQS, at most
 _ASKED_AT_ONCE = 100  # versions in one look at the results
 _BATCHES_PER_SECOND = (
@@ -170,10 +173,22 @@ def start_of(order: Order, checkpoint: Checkpoint, *, token: str) -> Start:
         )
     place, its_token = saved.get("place"), saved.get("token")
     counts = _counts(saved.get("counts"))
-    is_place = place is None or isinstance(place, str)
-    if not is_place or not isinstance(its_token, str) or counts is None:
+    if (
+        not (place is None or _is_short_text(place))
+        or not _is_short_text(its_token)
+        or counts is None
+    ):
         raise UnusableCheckpoint("it does not say how far the backfill was")
     return Start(place, its_token, counts)
+
+
+def _is_short_text(value: object) -> TypeGuard[str]:
+    """Whether it can be sent to AWS: a key, or something shorter."""
+    if not isinstance(value, str):
+        return False
+    with suppress(UnicodeEncodeError):  # JSON can spell half a character
+        return 0 < len(value.encode()) <= _KEY_BYTES
+    return False
 
 
 def _told(order: object) -> str:
@@ -193,7 +208,10 @@ def _counts(saved: object) -> Mapping[str, Any] | None:
         return None
     numbers = [saved.get(name) for name in ("listed", "enqueued", "bytes")]
     numbers += saved["passed"].values()
-    return saved if all(isinstance(number, int) for number in numbers) else None
+    are_counts = all(
+        isinstance(number, int) and 0 <= number < _BEYOND_SENSE for number in numbers
+    )
+    return saved if are_counts else None
 
 
 def backfill(

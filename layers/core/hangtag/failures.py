@@ -634,6 +634,13 @@ _SECRETS = re.compile(
 )
 
 
+UNPRINTABLE = re.compile(
+    "[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""What `printable` makes a space of."""
+
+
 def printable(text: str) -> str:
     """
     *text* on one line and without characters that a log, a terminal or SQS chokes on.
@@ -642,20 +649,4 @@ def printable(text: str) -> str:
     SQS takes #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (and tab, newline, return, which
     are made spaces here).
     """
-    return "".join(
-        character if _harmless(ord(character)) else " " for character in text
-    )
-
-
-_TURNS_DIRECTION = frozenset(
-    (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-)
-
-
-def _harmless(point: int) -> bool:
-    return point not in _TURNS_DIRECTION and (
-        0x20 <= point < 0x7F
-        or 0xA0 <= point <= 0xD7FF
-        or 0xE000 <= point <= 0xFFFD
-        or 0x10000 <= point <= 0x10FFFF
-    )
+    return UNPRINTABLE.sub(" ", text)

@@ -37,9 +37,11 @@ class MeteringJournal:
             on_its_way = max(0.0, self._clock.now() - upload.happened_at)
             self._meter.add(Metric.UPLOAD_TO_TAGGED_LATENCY, 1000 * on_its_way)
 
-    def skipped(self, skip: Skip) -> None:
+    def skipped(
+        self, skip: Skip, *, attempt: int = 0, facts: Mapping[str, Any] = NO_FACTS
+    ) -> None:
         """One more with this reason; a copy is a bill that was not paid."""
-        self._journal.skipped(skip)
+        self._journal.skipped(skip, attempt=attempt, facts=facts)
         if skip.reason in _COPIES:
             self._meter.add(Metric.DUPLICATES_AVOIDED)
         else:

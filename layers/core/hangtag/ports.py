@@ -588,8 +588,10 @@ class Journal(Protocol):
         """An upload was tagged; *facts* are durations and counts."""
         ...
 
-    def skipped(self, skip: Skip) -> None:
-        """A record was no work."""
+    def skipped(
+        self, skip: Skip, *, attempt: int = 0, facts: Mapping[str, Any] = NO_FACTS
+    ) -> None:
+        """A record was no work; 0 attempts: it was seen before one was begun."""
         ...
 
     def buried(
@@ -654,6 +656,10 @@ class DeadLetterBox(Protocol):
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
         """Up to *most* letters (ten), hidden for at most 30 s; none when there are none left."""
+        ...
+
+    def count(self) -> int:
+        """About how many letters there are, those in anybody's hands included."""
         ...
 
     def put_back(self, letters: Iterable[Letter]) -> None:

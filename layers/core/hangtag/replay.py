@@ -8,10 +8,12 @@ read, and those that were put there by hand; a result alone is one whose letter 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
 from hangtag.dead_letters import DeadLetter
@@ -105,6 +107,16 @@ class _Walk:
         self._box.delete(letter)
         self._held.pop(letter.id, None)
 
+    def unseen(self) -> int:
+        """
+        How many letters there are beside those that were seen; 0 where nobody can tell.
+
+        Somebody else has them in hand, or they came when everything was seen.
+        """
+        with suppress(QueueUnavailable):
+            return max(0, self._box.count() - len(self._held))
+        return 0
+
     def close(self) -> None:
         """Make visible what is hidden by this walk, and by nobody else since."""
         since = self._now() - _HIDDEN_SECONDS
@@ -117,17 +129,22 @@ class _Walk:
 
 
 def walk(
-    box: DeadLetterBox, clock: Clock | None = None
+    box: DeadLetterBox,
+    clock: Clock | None = None,
+    *,
+    unseen: Callable[[int], object] = lambda _: None,
 ) -> Generator[Letter, None, None]:
     """
     Every letter in the queue, once.
 
     SQS cannot peek: letters are received, and made visible again when the walk ends, also by an
-    error or Ctrl-C. A letter deleted on the way stays deleted.
+    error or Ctrl-C. A letter deleted on the way stays deleted. *unseen* is told how many more
+    there are at the end, in somebody else's hands.
     """
     with closing(_Walk(box, clock)) as steps:
         while not steps.is_over():
             yield from steps.receive()
+        unseen(steps.unseen())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +174,27 @@ class LetterFilter:
             or failure.attempts < self.attempts
             or (self.since and failure.failed_at < self.since)
             or (self.until and failure.failed_at > self.until)
-            or not self._has_prefix(letter.letter.image)
+            or not (not self.prefix or any(map(self._has_prefix, _uris_of(letter))))
         ):
             return False
         if not self.images and not self.ids:
             return True
-        return letter.letter.image in self.images or letter.id in self.ids
+        is_named = any(uri in self.images for uri in _uris_of(letter))
+        return is_named or letter.id in self.ids
 
-    def _has_prefix(self, image: str | None) -> bool:
-        if not self.prefix:
-            return True
-        if image is None:
-            return False
+    def _has_prefix(self, image: str) -> bool:
         if self.prefix.startswith("s3://"):
             return image.startswith(self.prefix)
         return image.removeprefix("s3://").partition("/")[2].startswith(self.prefix)
+
+
+def _uris_of(letter: Letter) -> Iterator[str]:
+    """Of the images that a letter is about; one that somebody made may be about several."""
+    if letter.letter.image is not None:
+        yield letter.letter.image
+    for entry in read_body(letter.letter.body):
+        if isinstance(entry, Upload):
+            yield entry.uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +236,14 @@ def find(
     clock: Clock | None = None,
     progress: Callable[[int], None] | None = None,
     left_behind: Callable[[Letter], object] = lambda _: None,
+    unseen: Callable[[int], object] = lambda _: None,
 ) -> list[Letter]:
     """
     The failures that are *meant*, newest first, each once; nothing is changed.
 
     The results are read first; then the queue is walked for letters that have none. *progress*
     is called with how many were found so far. Letters whose failure was replayed already are
-    none, *left_behind* is told of those that are meant.
+    none, *left_behind* is told of those that are meant. *unseen* as in `walk`.
 
     Raises:
         QueueUnavailable, ResultsUnavailable: SQS or DynamoDB refused or failed.
@@ -241,6 +265,7 @@ def find(
                     found.setdefault(name, entry.found)
             if progress is not None:
                 progress(len(found))
+        unseen(steps.unseen())
     return sorted(
         filter(meant.matches, found.values()),
         key=lambda letter: letter.letter.failure.failed_at,
@@ -329,6 +354,10 @@ class Report:
     """Replayed too often; they are still dead letters."""
     tidied: int = 0
     """Letters removed whose failures were replayed before; they are no match."""
+    came_back: int = 0
+    """Letters about what this run has sent: it failed again, or had two letters."""
+    unseen: int = 0
+    """Letters that somebody else has in hand, or that came when everything was seen."""
     would: int = 0
     """What a run that is not dry would begin with."""
     chosen: list[Letter] = field(default_factory=list)
@@ -489,25 +518,34 @@ def discard(
 def restore(
     letters: Iterable[DeadLetter],
     grave: DeadLetterQueue,
+    box: DeadLetterBox,
     book: FailureBook,
     *,
     dry_run: bool,
     progress: Progress | None = None,
 ) -> Report:
     """
-    Put discarded *letters* back into the dead-letter queue.
+    Put discarded *letters* back into the dead-letter queue, of which *box* is the other end.
 
-    Skipped is what is no longer discarded: it has failed again, was replayed or tagged, or the
-    backup was restored before.
+    Skipped is what is no longer discarded: it has failed again, was replayed or tagged, or is in
+    the queue, because the backup was restored before.
     """
     report = Report(dry_run=dry_run)
+    letters = list(letters)
+    # The table tells of uploads; of what is none, or several, only the queue does
+    has_others = any(_key_of(Letter("", "", letter)) is None for letter in letters)
+    there = Counter(_digest(one.letter) for one in walk(box)) if has_others else {}
     for letter in letters:
         report.matched += 1
         report.by_code[letter.failure.code] += 1
         key = _key_of(Letter("", "", letter))
         try:
             known = book.look_up([key]).get(key) if key else None
+            digest = _digest(letter)
             if known and _is_settled(letter, known):
+                report.skipped += 1
+            elif known is None and there.get(digest):
+                there[digest] -= 1
                 report.skipped += 1
             elif dry_run:
                 report.choose(Letter("", "", letter))
@@ -522,6 +560,12 @@ def restore(
         if progress is not None:
             progress(report)
     return report
+
+
+def _digest(letter: DeadLetter) -> bytes:
+    """The same of two letters that say the same; bodies may be large, and many."""
+    told = json.dumps([letter.body, letter.attributes()], sort_keys=True)
+    return hashlib.sha256(told.encode()).digest()
 
 
 def _is_settled(letter: DeadLetter, known: KnownUpload) -> bool:
@@ -582,6 +626,8 @@ class _Round:
         with closing(_Walk(self._box, self._clock)) as steps:
             while not steps.is_over() and not self._is_late():
                 self._page(steps)
+            if steps.is_over():
+                self.report.unseen = steps.unseen()
             if not self._is_late():
                 self._results_alone(steps, started)
         return self.report
@@ -656,6 +702,8 @@ class _Round:
         # What failed again at once is back before the round ends; replaying it without end
         # would be paid for without end.
         if all((name, replays) in self._sent for name in _uploads_in(letter)):
+            report.came_back += letter.id not in self._met
+            self._met.add(letter.id)
             return False
         if entry.known and entry.known.key in self._met:
             return False  # another letter of the same failure
@@ -679,11 +727,11 @@ class _Round:
         report.choose(entry.found)
         troubles = len(report.troubles)
         self._meet(entry)
+        replays = entry.replays + 1
+        self._sent.update((name, replays) for name in _uploads_in(entry.found))
         if not report.dry_run:
             self._clock.sleep(wait)
             self._next_turn = self._clock.now() + self._interval()
-            replays = entry.replays + 1
-            self._sent.update((name, replays) for name in _uploads_in(entry.found))
             try:
                 self._doing.act(entry, steps)
             except _InOtherHands:

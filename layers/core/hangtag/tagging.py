@@ -35,7 +35,6 @@ from hangtag.ports import (
     ApiKeys,
     Busy,
     CallReason,
-    Calls,
     Claim,
     ClaimLost,
     Clock,
@@ -271,7 +270,7 @@ class Tagging:
             return self._hand_back_unbegun(upload, delivery, error)
         match claim:
             case Done():
-                self._ports.journal.skipped(Skip(claim.reason, upload.uri, upload))
+                self._log_skip(upload, claim.reason)
                 return None
             case Busy():
                 # The other worker is done long before its lease ends, most likely.
@@ -341,7 +340,7 @@ class Tagging:
         else:
             self._begin(begun)
             if ports.results.is_superseded(upload):
-                self._skip(upload, SkipReason.SUPERSEDED, claim)
+                self._skip(upload, SkipReason.SUPERSEDED, begun)
                 return
             image = self._look_at(upload, begun.sight)
             laps.end("read")
@@ -351,8 +350,7 @@ class Tagging:
                 finally:
                     laps.end("ask")
             if result is None:
-                calls = begun.asking.calls
-                self._skip(upload, SkipReason.OBJECT_GONE, claim, calls=calls)
+                self._skip(upload, SkipReason.OBJECT_GONE, begun)
                 return
             begun.batch.breaker.succeeded()
         self._store(begun, result)
@@ -360,11 +358,11 @@ class Tagging:
 
         if ports.results.is_superseded(upload):
             self._finish(begun, announced=False)
-            ports.journal.skipped(Skip(SkipReason.SUPERSEDED, upload.uri, upload))
+            self._log_skip(upload, SkipReason.SUPERSEDED, begun)
             return
         if self._is_announced(begun):
             self._finish(begun, announced=True)
-            ports.journal.skipped(Skip(SkipReason.ALREADY_TAGGED, upload.uri, upload))
+            self._log_skip(upload, SkipReason.ALREADY_TAGGED, begun)
             return
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
         laps.end("announce")
@@ -686,17 +684,22 @@ class Tagging:
             )
         )
 
-    def _skip(
-        self,
-        upload: Upload,
-        reason: SkipReason,
-        claim: Claim | None,
-        *,
-        calls: Calls = NO_CALLS,
-    ) -> None:
+    def _skip(self, upload: Upload, reason: SkipReason, begun: _Begun | None) -> None:
         at = self._now()
+        claim, calls = (begun.claim, begun.asking.calls) if begun else (None, NO_CALLS)
         self._ports.results.skip(upload, reason, claim=claim, at=at, calls=calls)
-        self._ports.journal.skipped(Skip(reason, upload.uri, upload))
+        self._log_skip(upload, reason, begun)
+
+    def _log_skip(
+        self, upload: Upload, reason: SkipReason, begun: _Begun | None = None
+    ) -> None:
+        skip = Skip(reason, upload.uri, upload)
+        if begun is None:
+            self._ports.journal.skipped(skip)
+            return
+        self._ports.journal.skipped(
+            skip, attempt=begun.claim.attempt, facts=begun.facts()
+        )
 
     def _withdraw(self, begun: _Begun, code: str, message: str, delay: float) -> float:
         """Hand back what was begun, but is no attempt."""

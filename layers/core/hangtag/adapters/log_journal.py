@@ -31,13 +31,17 @@ class LogJournal:
             },
         )
 
-    def skipped(self, skip: Skip) -> None:
+    def skipped(
+        self, skip: Skip, *, attempt: int = 0, facts: Mapping[str, Any] = NO_FACTS
+    ) -> None:
         self._logger.info(
             "skipped",
             extra={
                 "uri": skip.uri or "",
                 "version": skip.upload.version if skip.upload else "",
                 "reason": str(skip.reason),
+                "attempt": attempt,
+                **facts,
             },
         )
 

@@ -148,7 +148,7 @@ class S3Inventory:
             key=key,
             version_id=version if version not in ("", "null") else None,
             etag=cells.get("ETag", "").strip('"') or None,
-            size=int(size) if size else None,
+            size=_size(size) if size else None,
             place=place,
         )
 
@@ -166,6 +166,7 @@ class S3Inventory:
                     "arn:aws:s3:::"
                 )
                 keys = [str(part["key"]) for part in manifest["files"]]
+                "".join([destination, str(schema), *keys]).encode()
             except (
                 ValueError,
                 KeyError,
@@ -206,6 +207,13 @@ class S3Inventory:
             _refuse(f"reading s3://{bucket}/{key}", error)
         file.seek(0)
         return file
+
+
+def _size(text: str) -> int:
+    """Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise ValueError(f"{text[:50]!r} is no size of an object")
+    return int(text)
 
 
 def _place_after(after: str | None) -> tuple[int, int]:

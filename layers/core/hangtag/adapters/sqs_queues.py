@@ -84,6 +84,17 @@ class SqsDeadLetterBox:
             )
         return [_letter_of(message) for message in answer.get("Messages", [])]
 
+    def count(self) -> int:
+        with translated(QueueUnavailable, "counting the dead letters"):
+            counts = self._client.get_queue_attributes(
+                QueueUrl=self._dead_letter_queue_url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
+        return sum(map(int, counts.values()))
+
     def put_back(self, letters: Iterable[Letter]) -> None:
         # What cannot be changed was deleted, or is visible again in 30 s by itself.
         _change_visibility(
