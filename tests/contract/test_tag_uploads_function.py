@@ -277,6 +277,27 @@ def test_each_line_of_an_upload_tells_all_of_it(
         assert line["milliseconds"]["all"] >= line["milliseconds"]["ask"] >= 0
 
 
+def test_the_line_of_a_skipped_upload_tells_all_of_it_too(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was looked at, and that took time."""
+    body = stack.upload("gone.png")
+    gone = json.loads(body)["Records"][0]["s3"]["object"]
+    boto3.client("s3").delete_object(
+        Bucket=BUCKET, Key="gone.png", VersionId=gone["versionId"]
+    )
+
+    invoke(sqs_event(body))
+
+    [line] = [vars(line) for line in caplog.records if "uri" in vars(line)]
+    assert (line["msg"], line["reason"], line["attempt"]) == (
+        "skipped",
+        "OBJECT_GONE",
+        1,
+    )
+    assert line["milliseconds"]["all"] >= line["milliseconds"]["read"] >= 0
+
+
 def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
     """It comes back through SQS, with retries."""
     answered = invoke(sample_event("s3-put"))
