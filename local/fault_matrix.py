@@ -694,7 +694,7 @@ def rules_of(run: Run) -> list[Rule]:
         if cell.fault not in KILLING:
             return []
         # Does nothing: it tells which worker is about to ask.
-        [step] = [one for one in STEPS if one.by_path]
+        [step] = [one for one in STEPS if one.operation == "GetObject"]
         return [{**step.match(run.key, 0), **times(cell, 1), "latency": 1}]
     effects: dict[str, tuple[dict[str, Any], int]] = {
         THROTTLED: (
