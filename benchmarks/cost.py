@@ -1,55 +1,52 @@
 """
-How many requests to AWS an image costs, counted.
+What an image costs at AWS, counted in the local cloud.
 
     python -m benchmarks.cost
 
-The real wiring of the function against AWS in memory (moto) and a sandbox on loopback; every
-request of its clients is counted as botocore sends it. What Lambda and SQS do by themselves
-(receive, delete, invoke) is not among them: docs/cost.md adds it.
+The real template, function, queue and sandbox. All calls of the function go through a proxy that
+writes them down; its invocations, the lines of its log and the items of the table are counted
+where they are. What SQS and Lambda do by themselves (receive, delete) follows from the number of
+invocations: docs/cost.md says how.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from io import BytesIO
-from unittest import mock
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger
-from moto import mock_aws
 from PIL import Image
+from rich.console import Console
 
-from hangtag.adapters.dynamodb_results import from_items
-from hangtag.pipeline import Invocation, Pipeline
-from hangtag.settings import TaggingSettings
-from hangtag.uploads import Delivery
-from hangtag.wiring import tagging_pipeline
-from hangtag_sandbox.server import serve
-from tests.contract.aws_parts import create_table
+from local.cloud import free_port
+from local.faults import Faults
+from local.ledger import scan
+from local.progress import steps_on
+from local.stack import bring_up, take_down
+from local.watch import WatchedStack, watch
 
 IMAGES = 100
-KEY = "benchmark-key"
-BUCKET = "hangtag-uploads"
-_CLIENT_ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "eu-central-1",
-    "NO_PROXY": "127.0.0.1",
+RUNS = {
+    "10 a batch": {"BatchSize": "10"},
+    "1 a batch": {"BatchSize": "1"},
+    "10, rate": {"BatchSize": "10", "MaxRequestsPerSecond": "100"},
 }
+"""The stacks: their parameters, by what is said of them."""
 
+SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "lambda")
+AWS_EVENT_BYTES = 26
+"""CloudWatch Logs counts so many for each event, beside its text."""
 
-@dataclass(frozen=True, slots=True)
-class Minute:
-    """A `Deadline` that never comes near."""
-
-    def seconds_left(self) -> float:
-        """As the port."""
-        return 60.0
+INVOCATIONS = "Lambda, invocations"
+LOG_BYTES = "log of the function, bytes"
+ITEM_BYTES = "DynamoDB, bytes of an item"
+ANNOUNCED_BYTES = "SNS, bytes of an announcement"
+OWN_SECONDS = "seconds beside the API, median"
 
 
 def picture(number: int) -> bytes:
@@ -61,117 +58,79 @@ def picture(number: int) -> bytes:
     return file.getvalue()
 
 
-def deliveries() -> list[Delivery]:
-    """A message for each picture, which is in the bucket."""
-    s3 = boto3.client("s3")
-    s3.create_bucket(
-        Bucket=BUCKET,
-        CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+def count(parameters: dict[str, str], directory: Path) -> dict[str, float]:
+    """Per image, what tagging a backlog of them takes in a stack with these parameters."""
+    talk = Console(stderr=True)
+    faults = Faults(directory, port=free_port())
+    stack = watch(
+        bring_up(directory, step=steps_on(talk), parameters=parameters, faults=faults),
+        "cost-subscriber",
     )
-    s3.put_bucket_versioning(
-        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    try:
+        stack.hangtag("pause")
+        for number in range(IMAGES):
+            stack.upload(f"{number}.png", picture(number))
+        faults.set([{"service": service, "latency": 1} for service in SERVICES])
+        stack.hangtag("resume")
+        stack.wait_for(
+            lambda: len(stack.announcements()) >= IMAGES or None, "the announcements"
+        )
+        return dict(counted(stack, faults))
+    finally:
+        take_down(directory)
+
+
+def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
+    """What is counted, per image."""
+    calls = Counter(one.operation for one in faults.fired())
+    yield from ((name, number / IMAGES) for name, number in sorted(calls.items()))
+    events = list(log_events(stack))
+    lines = [line for line in map(parsed, events) if line]
+    ids = {line["function_request_id"] for line in lines if line.get("uri")}
+    yield INVOCATIONS, len(ids) / IMAGES
+    own = [event for event in events if parsed(event)]
+    size = sum(len(event.encode()) + AWS_EVENT_BYTES for event in own)
+    yield LOG_BYTES, size / IMAGES
+    items = [item for item in scan(stack) if item["uri"].startswith("s3://")]
+    # Names and values, as DynamoDB counts them, roughly
+    sizes = [len(json.dumps(item, default=str)) for item in items]
+    yield ITEM_BYTES, sum(sizes) / len(sizes)
+    heard = [len(json.dumps(one.document)) for one in stack.announcements()]
+    yield ANNOUNCED_BYTES, sum(heard) / len(heard)
+    laps = [line["milliseconds"] for line in lines if line["message"] == "tagged"]
+    yield OWN_SECONDS, median(lap["all"] - lap["ask"] for lap in laps) / 1000
+
+
+def log_events(stack: WatchedStack) -> Iterator[str]:
+    """The texts of the function's log."""
+    function = stack.client("lambda").get_function_configuration(
+        FunctionName=stack.outputs["TagUploadsFunctionName"]
     )
-    made = []
-    for number in range(IMAGES):
-        put = s3.put_object(Bucket=BUCKET, Key=f"{number}.png", Body=picture(number))
-        record = {
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {
-                "bucket": {"name": BUCKET},
-                "object": {
-                    "key": f"{number}.png",
-                    "versionId": put["VersionId"],
-                    "eTag": put["ETag"].strip('"'),
-                    "sequencer": f"{number + 1:018X}",
-                },
-            },
-        }
-        made.append(
-            Delivery(
-                message_id=str(number),
-                receipt_handle=str(number),
-                body=json.dumps({"Records": [record]}),
-                replays=0,
-            )
-        )
-    return made
+    pages = stack.client("logs").get_paginator("filter_log_events")
+    for page in pages.paginate(logGroupName=function["LoggingConfig"]["LogGroup"]):
+        yield from (event["message"] for event in page["events"])
 
 
-def settings(url: str, rate: float) -> TaggingSettings:
-    """Those of a default stack, with its resources made in memory."""
-    sqs, sns = boto3.client("sqs"), boto3.client("sns")
-    secret = boto3.client("secretsmanager").create_secret(Name="key", SecretString=KEY)[
-        "ARN"
-    ]
-    return TaggingSettings.model_validate(
-        {
-            "tagger_api_url": f"{url}/tagger/v2.12/tags",
-            "language": "en",
-            "detection": "",
-            "image_transport": "base64",
-            "batch_size": 10,
-            "max_attempts": 5,
-            "retry_base_seconds": 10,
-            "max_image_bytes": 20_971_520,
-            "function_timeout": 60,
-            "stack_name": "hangtag",
-            "max_requests_per_second": rate,
-            "api_key_secret_arn": secret,
-            "results_table": create_table(),
-            "results_topic_arn": sns.create_topic(Name="results")["TopicArn"],
-            "alarms_topic_arn": sns.create_topic(Name="alarms")["TopicArn"],
-            "upload_queue_url": sqs.create_queue(QueueName="uploads")["QueueUrl"],
-            "dead_letter_queue_url": sqs.create_queue(QueueName="dead")["QueueUrl"],
-        }
-    )
-
-
-def count(batch: int, rate: float) -> Counter[str]:
-    """The requests of tagging all pictures, so many in an invocation."""
-    counted: Counter[str] = Counter()
-    quiet = Logger(service="benchmark", level=logging.CRITICAL)
-    with mock_aws(), serve("127.0.0.1", 0, KEY) as url:
-        session = boto3.Session()
-        arrived = deliveries()
-        told = settings(url, rate)
-        session.events.register(
-            "before-call",
-            lambda model, **_: counted.update(
-                [f"{model.service_model.service_name} {model.name}"]
-            ),
-        )
-        pipeline = tagging_pipeline(
-            told, quiet, function_name="TagUploads", session=session
-        )
-        for start in range(0, IMAGES, batch):
-            run(pipeline, arrived[start : start + batch])
-        stored = boto3.client("dynamodb").scan(TableName=told.results_table)["Items"]
-        # Names and values; DynamoDB's own tags of types do not count much
-        size = sum(len(json.dumps(from_items(item), default=str)) for item in stored)
-        counted["(bytes of an item)"] = size
-    return counted
-
-
-def run(pipeline: Pipeline, batch: Sequence[Delivery]) -> None:
-    """One invocation."""
-    left = pipeline.tag(batch, Invocation("benchmark", Minute()))
-    if left:
-        raise RuntimeError(f"{len(left)} were handed back")
+def parsed(text: str) -> dict[str, Any]:
+    """A line of our own; Lambda's are none."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return {}
+    return line if isinstance(line, dict) else {}
 
 
 def main() -> None:
-    """Print requests per image, for batches of ten and of one, without and with a rate."""
-    columns = {"10 a batch": (10, 0.0), "1 a batch": (1, 0.0), "10, rate": (10, 1000.0)}
-    with mock.patch.dict(os.environ, _CLIENT_ENVIRONMENT):
-        results = {name: count(*how) for name, how in columns.items()}
-    operations = sorted({operation for one in results.values() for operation in one})
-    print(f"{'requests per image':40}" + "".join(f"{name:>14}" for name in columns))
-    for operation in operations:
-        numbers = "".join(
-            f"{results[name][operation] / IMAGES:14.2f}" for name in columns
-        )
-        print(f"{operation:40}{numbers}")
+    """Print what each image takes, for batches of ten and of one, without and with a rate."""
+    columns = {}
+    for name, parameters in RUNS.items():
+        with TemporaryDirectory(prefix="hangtag-cost-") as directory:
+            columns[name] = count(parameters, Path(directory))
+    rows = list(dict.fromkeys(row for column in columns.values() for row in column))
+    print(f"{'per image':40}" + "".join(f"{name:>14}" for name in columns))
+    for row in rows:
+        numbers = "".join(f"{column.get(row, 0):14.2f}" for column in columns.values())
+        print(f"{row:40}{numbers}")
 
 
 if __name__ == "__main__":
