@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -488,6 +488,24 @@ def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
     assert shown["log"] is None
     assert "The log cannot be read" in for_people.stderr
     assert "x-amz-meta-tagger-id" in for_people.stdout
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '"\\ud800"'])
+@pytest.mark.parametrize(
+    "failed_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_letter_that_somebody_has_made_is_shown_all_the_same(
+    stack: InMemory, body: str, failed_at: str
+) -> None:
+    """Whatever it says: the way to get rid of it begins with looking at it."""
+    failure = replace(a_dead_letter().failure, failed_at=failed_at)
+    stack.bury(DeadLetter(body, failure, None, 0, "a request"))
+    [line] = listed()
+
+    shown = hangtag("failures", "show", line["id"])
+
+    assert shown.exit_code == 0
+    assert failed_at in shown.stdout
 
 
 def test_a_discard_is_backed_up_and_can_be_restored(

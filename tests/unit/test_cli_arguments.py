@@ -54,7 +54,10 @@ def test_a_moment_is_a_span_before_now_or_an_iso_time(
     assert moment == read_since(text, now=NOW)
 
 
-@pytest.mark.parametrize("text", ["", "h", "24", "-1h", "24 hours", "12:30", "999999w"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "h", "24", "-1h", "24 hours", "12:30", "999999w", "0001-01-01T00:00+14:00"],
+)
 def test_what_is_no_moment_is_told_how_to_write_one(text: str) -> None:
     """A misread --since would show wrong numbers."""
     with pytest.raises(ValueError, match="write it like 24h"):
