@@ -490,9 +490,13 @@ def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
     assert "x-amz-meta-tagger-id" in for_people.stdout
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, '"\\ud800"'])
 @pytest.mark.parametrize(
-    "failed_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+    ("body", "failed_at"),
+    [
+        ("[" * 100_000, "0001-01-01T00:00:00+14:00"),
+        ('"\\ud800"', "9999-12-31T23:59:59-14:00"),
+    ],
+    ids=["deep", "half a character"],
 )
 def test_a_letter_that_somebody_has_made_is_shown_all_the_same(
     stack: InMemory, body: str, failed_at: str
