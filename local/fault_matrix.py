@@ -391,8 +391,8 @@ def all_cells(max_attempts: int = 3, transport: str = "base64") -> list[Cell]:
         and (max_attempts > 1 or step.api_says not in ("patience", "failure"))
         # Only what is sent along can be asked to be sent in another way.
         and (transport == "base64" or step.api_says != "too late")
-        # Its answer is a head: there is no half of it.
-        and not (step.operation == "HeadObject" and fault == HALF)
+        # Its answer is a head: no half of it, and nothing that could be held up.
+        and not (step.operation == "HeadObject" and fault in (HALF, KILLED_AFTER))
     ]
 
 
@@ -426,7 +426,7 @@ class Laboratory:
             LocalError: the stack or the proxy itself failed.
         """
         outcomes: list[Outcome] = []
-        for (alone, holds), group in groupby(sorted(cells, key=_order), key=_order):
+        for (alone, holds, _), group in groupby(sorted(cells, key=_order), key=_order):
             # One message in a batch, where a fault would take the whole batch along
             self._configure(
                 batch_size=1 if holds else 10, concurrency=8 if holds else 4
@@ -679,9 +679,11 @@ class Laboratory:
         )
 
 
-def _order(cell: Cell) -> tuple[bool, bool]:
+def _order(cell: Cell) -> tuple[bool, bool, str]:
+    """Cells that run at the same time have the same; those that last long, last by themselves."""
     says = cell.step.api_says
-    return cell.alone, cell.fault in HOLDING or says in ("patience", "too late")
+    waits = says in ("patience", "too late")
+    return cell.alone, waits or cell.fault in HOLDING, says if waits else ""
 
 
 def rules_of(run: Run) -> list[Rule]:

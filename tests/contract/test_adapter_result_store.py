@@ -957,6 +957,50 @@ def test_a_claim_whose_answer_is_lost_is_taken_back(
     assert claim(dynamodb) == claimed(1, None)
 
 
+def test_a_claim_that_is_made_twice_tells_that_the_one_before_was_cut_off(
+    client: DynamoDBClient, dynamodb: DynamoDBResults, clock: FakeClock
+) -> None:
+    """boto3 makes it again, and finds its own: what may be paid a second time has its excuse."""
+    held(dynamodb)
+    clock.advance(LEASE + 1)
+    made: list[dict[str, Any]] = []
+
+    def twice(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
+        if not made:
+            made.append(dict(params))
+            client.update_item(**cast("Any", params))
+
+    client.meta.events.register("provide-client-params.dynamodb.UpdateItem", twice)
+
+    mine = held(dynamodb)
+
+    assert (mine.attempt, mine.cut_off) == (2, 1)
+    assert mine.reason is CallReason.UNFINISHED
+
+
+def test_a_claim_that_is_refused_at_its_second_try_is_taken_back(
+    client: DynamoDBClient, dynamodb: DynamoDBResults
+) -> None:
+    """The first may have been made, and its answer lost."""
+
+    def retried(parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
+        if not parsed.get("Error"):
+            parsed["Error"] = {"Code": "ThrottlingException", "Message": "later"}
+            parsed["ResponseMetadata"] |= {"HTTPStatusCode": 400, "RetryAttempts": 1}
+
+    def lose(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        retried(parsed)
+        http_response.status_code = 400
+        client.meta.events.unregister("after-call.dynamodb.UpdateItem", lose)
+
+    client.meta.events.register("after-call.dynamodb.UpdateItem", lose)
+
+    with pytest.raises(ResultsUnavailable):
+        claim(dynamodb)
+
+    assert claim(dynamodb) == claimed(1, None)
+
+
 def test_a_claim_that_is_refused_leaves_nothing_to_take_back(
     client: DynamoDBClient, dynamodb: DynamoDBResults
 ) -> None:
@@ -1723,3 +1767,22 @@ def test_a_mark_moves_the_failure_in_the_counts(
 
     assert dynamodb.count_ended("FAILED", since="2026") == failures
     assert dynamodb.count_ended("DISCARDED", since="2026") == discards
+
+
+def test_what_was_discarded_and_is_gone_by_its_next_order_shows_its_result(
+    store: ReadableResults, book: Book
+) -> None:
+    """The discarded failure is over; the result that it did not replace counts on."""
+    upload = an_upload()
+    tag(book, upload)
+    mine = held(book, again="order-1")
+    book.store_failed(
+        upload, mine, a_failed_result(upload, "807"), calls={}, unstored=False
+    )
+    [known] = book.failures()
+    book.discard(known, at=NOON)
+    book.skip(
+        upload, SkipReason.OBJECT_GONE, claim=held(book, again="order-2"), at=NOON
+    )
+
+    assert store.newest(upload.uri) == a_result(upload)

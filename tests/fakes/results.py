@@ -232,6 +232,7 @@ class FakeResultStore(CanFail):
             item.attempts = claim.attempt - 1
             item.confirmed = False
             item.failed = None
+            item.letter_id = item.replayed_at = item.discarded_at = ""
             if claim.renews:
                 item.renewed, item.excuse = False, None
             else:

@@ -1045,7 +1045,7 @@ def test_an_outage_does_not_use_up_the_receives() -> None:
         world.tag(replace(delivery, receives=receives))
         delays.append(world.upload_queue.hidden_for[delivery.receipt_handle])
 
-    assert [2, 4, 8, 90] == delays
+    assert [2, 4, 8, 1800] == delays
 
 
 def test_an_object_that_comes_back_is_tagged() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from hangtag.failures import (
     AnnouncementFailed,
+    ApiInternalError,
     ApiTimeout,
     ObjectForbidden,
     ObjectUnavailable,
@@ -723,6 +724,81 @@ def test_a_table_that_is_away_buries_no_answer_that_is_stored(step: str) -> None
     world.results.recovers()
     assert world.tag(delivery) == ()
     assert len(world.tagger.calls) == 1
+
+
+@pytest.mark.parametrize("step", ["is_superseded", "finish"])
+def test_a_table_that_is_away_for_a_moment_buries_no_answer(step: str) -> None:
+    """Just after it was stored, in the only attempt there is."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    away = ResultsUnavailable("away")
+    world.tagger.before_answering = lambda _: world.results.fails_with(
+        away, at=step, times=2
+    )
+
+    assert world.tag(delivery) == ()
+
+    assert codes(world) == []
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert len(world.announcer.announced) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "after"),
+    [
+        ("results.store_tagged", True),
+        ("announcer.announce", False),
+        ("announcer.announce", True),
+        ("results.finish", False),
+    ],
+)
+def test_what_kills_the_function_after_its_answer_is_stored_is_abandoned_too(
+    step: str, *, after: bool
+) -> None:
+    """Its neighbours must not wait for ever; a replay announces it, unasked."""
+    world = World(max_attempts=2)
+    delivery = world.upload()
+    for _ in range(10):
+        world.kills(step, after=after)
+        left: tuple[str, ...] = (delivery.message_id,)
+        with suppress(Killed):
+            left = world.tag(delivery)
+        world.revives()
+        if not left:
+            break
+        world.clock.advance(LEASE_SECONDS + 1)
+
+    assert codes(world) == ["ABANDONED"]
+    world.clock.advance(1)
+    assert world.tag(replace(delivery, replays=1)) == ()
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert len(world.tagger.calls) == 1
+
+
+def test_a_failed_call_that_finds_no_second_turn_counts() -> None:
+    """Else it would be made again with every delivery, and never be buried."""
+    world = World(max_attempts=2, requests_per_second=0.02)
+    world.tagger.fails_with(ApiInternalError("busy", retry_after_seconds=1.0))
+    delivery = world.upload()
+
+    for _ in range(4):
+        world.clock.advance(200)
+        if not world.tag(delivery):
+            break
+
+    assert codes(world) == ["500"]
+    assert len(world.tagger.calls) == 2
+
+
+def test_without_versions_the_api_is_sent_no_link() -> None:
+    """It would fetch what has come since, and its tags would be stored as this one's."""
+    world = World(versioned=False, image_transport="url")
+    delivery = world.upload(content=PNG + b"a")
+
+    assert world.tag(delivery) == ()
+
+    [call] = world.tagger.calls
+    assert call.request.image.type == "base64"
 
 
 def test_what_was_overtaken_by_one_that_is_gone_is_announced_by_its_next_event() -> (

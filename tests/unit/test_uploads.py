@@ -712,6 +712,17 @@ def test_what_is_nested_for_ever_is_read_in_no_time(tail: str) -> None:
     assert only(body) == Unreadable(ANY, body)
 
 
+def test_a_number_without_end_hides_no_neighbour() -> None:
+    """Python makes no number of more than 4,300 digits."""
+    body = notification(record("a"))[:-2] + ',{"number":' + "1" * 5_000 + "}]}"
+
+    good, rest = read_body(body)
+
+    assert isinstance(good, Upload)
+    assert isinstance(rest, Unreadable)
+    assert "1" * 5_000 in rest.body
+
+
 @pytest.mark.parametrize("name", ["eTag", "versionId"])
 def test_what_is_longer_than_s3_allows_is_no_upload(name: str) -> None:
     """Nobody could write it down: an item of the table, a message of the queue has its limit."""

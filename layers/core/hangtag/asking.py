@@ -23,7 +23,7 @@ from hangtag.contract import (
     UrlBody,
 )
 from hangtag.failures import HangtagError, KeyNotSent, KeyRefused, PrefixRefused
-from hangtag.pacing import Pace
+from hangtag.pacing import Pace, TurnRefused, TurnUnknown
 from hangtag.ports import ApiKeys, CallReason, Clock, Deadline, StoredImage, Tagger
 
 API_TIMEOUT_SECONDS = 30.0
@@ -153,11 +153,10 @@ class Asker:
     ) -> Answer:
         """Raises like `ask_about`; *without_prefix* is the same question, where it has a prefix."""
         api_key = self._api_keys.key()
-        key_is_fresh = has_waited = False
+        key_is_fresh = False
+        waited_for: HangtagError | None = None
         while True:
-            self._seconds_for_a_call(asking.deadline)
-            asking.pace.wait()
-            left = self._seconds_for_a_call(asking.deadline)
+            left = self._seconds_at_its_turn(asking, waited_for)
             asking.calls[reason] += 1
             try:
                 answer = self._call(
@@ -183,13 +182,13 @@ class Asker:
             except HangtagError as error:
                 wait = error.retry_after_seconds
                 if (
-                    has_waited
+                    waited_for is not None
                     or wait is None
                     or not self._may_pass(error, wait, asking)
                 ):
                     raise
                 self._clock.sleep(wait)
-                has_waited = True
+                waited_for = error
                 reason = CallReason.RETRY
             else:
                 asking.has_answer = True
@@ -214,6 +213,26 @@ class Asker:
             )
         finally:
             self._called(reason, self._clock.now() - began)
+
+    def _seconds_at_its_turn(
+        self, asking: Asking, waited_for: HangtagError | None
+    ) -> float:
+        """
+        Wait for a turn; the seconds that a call may take which begins now.
+
+        Raises:
+            HangtagError: What was *waited_for*, if there is no turn or no time any more: that
+                call has failed and counts, else it would be made again and again for ever.
+            OutOfTime, TurnRefused, TurnUnknown: As `ask_about`, if nothing was.
+        """
+        try:
+            self._seconds_for_a_call(asking.deadline)
+            asking.pace.wait()
+            return self._seconds_for_a_call(asking.deadline)
+        except (OutOfTime, TurnRefused, TurnUnknown):
+            if waited_for is None:
+                raise
+            raise waited_for from None
 
     def _seconds_for_a_call(self, deadline: Deadline) -> float:
         left = deadline.seconds_left() - self._timing.reserve

@@ -20,6 +20,7 @@ from hangtag.failures import (
     IntakeUnavailable,
     ResultsUnavailable,
     leaves,
+    printable,
 )
 from hangtag.ports import Alarm, BreakerState, BreakerStore, Clock, Intake, Journal
 from hangtag.results import to_timestamp
@@ -198,7 +199,8 @@ class Breaker:
             hangtag += f" --stack {self._stack_name}"
         text = (
             f"Tagging has stopped: {state.row} uploads in a row failed for a reason that is "
-            f"everybody's, the last one with {code}: {state.message}\n\n"
+            f"everybody's, the last one with {code}: "
+            f"{printable(state.message or '')}\n\n"
             f"{advice}"
             f"The first {ROW} are buried in the dead-letter queue, all others wait on the upload "
             "queue and lose nothing for 14 days. When it is mended:\n\n"

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from hangtag.asking import Asker, Asking, OutOfTime, Timing
 from hangtag.breaker import SYSTEMIC_KINDS, Breaker, Watch
@@ -86,6 +86,9 @@ RATE = "RATE"
 BREAKER = "BREAKER"
 _TAKEN_OVER = "another worker took it over"
 _TOO_LATE = "too little of the function's time is left"
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,10 +338,11 @@ class Tagging:
         ports, upload, claim = self._ports, begun.upload, begun.claim
         laps = begun.laps
         result = claim.unannounced
+        if claim.announced_as is None:
+            self._begin(begun)
         if result is not None:
             result = placed_anew(result, upload)
         else:
-            self._begin(begun)
             if ports.results.is_superseded(upload):
                 self._skip(upload, SkipReason.SUPERSEDED, begun)
                 return
@@ -356,7 +360,7 @@ class Tagging:
         self._store(begun, result)
         laps.end("store")
 
-        if ports.results.is_superseded(upload):
+        if self._noted(begun, lambda: ports.results.is_superseded(upload)):
             self._finish(begun, announced=False)
             self._log_skip(upload, SkipReason.SUPERSEDED, begun)
             return
@@ -378,11 +382,14 @@ class Tagging:
         place = begun.claim.announced_as
         if place is None:
             return False
-        return not self._ports.results.has_passed_another(begun.upload, since=place)
+        return not self._noted(
+            begun,
+            lambda: self._ports.results.has_passed_another(begun.upload, since=place),
+        )
 
     def _begin(self, begun: _Begun) -> None:
         """
-        The attempt begins; it has no answer from one before.
+        The attempt begins; nobody has heard of an answer from one before.
 
         Raises:
             Abandoned: There were enough of them, and the last one was cut off.
@@ -395,7 +402,7 @@ class Tagging:
         if claim.attempt >= times:
             # As long as there is time to make it, and so time to take the claim back else
             seconds = self._seconds_to_begin(begun.batch)
-            self._note(
+            self._noted(
                 begun,
                 lambda: self._ports.results.confirm(upload, claim),
                 seconds=seconds,
@@ -409,12 +416,15 @@ class Tagging:
                 begun.upload, begun.claim, result, calls=begun.asking.calls
             )
 
-        self._patiently(begun.batch, write)
+        if begun.claim.unannounced is None:
+            self._patiently(begun.batch, write)
+        else:
+            self._noted(begun, write)  # it is stored already, in another place perhaps
         begun.asking.has_answer = False
 
     def _finish(self, begun: _Begun, *, announced: bool) -> None:
         upload, claim = begun.upload, begun.claim
-        self._note(
+        self._noted(
             begun,
             lambda: self._ports.results.finish(upload, claim, announced=announced),
         )
@@ -424,34 +434,34 @@ class Tagging:
         timing = self._policy.timing
         return batch.deadline.seconds_left() - timing.reserve - timing.least_call
 
-    def _note(
-        self, begun: _Begun, note: Callable[[], None], *, seconds: float = math.inf
-    ) -> None:
+    def _noted(
+        self, begun: _Begun, note: Callable[[], _T], *, seconds: float = math.inf
+    ) -> _T:
         """
-        Note how far it is, however long it takes, but for so many *seconds*.
+        Note how far it is, or ask, however long it takes, but for so many *seconds*.
 
         Raises:
             _Unnoted: There was not time enough.
         """
         try:
-            self._patiently(begun.batch, note, seconds=seconds)
+            return self._patiently(begun.batch, note, seconds=seconds)
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 
     def _patiently(
-        self, batch: Batch, write: Callable[[], None], *, seconds: float = math.inf
-    ) -> None:
+        self, batch: Batch, ask: Callable[[], _T], *, seconds: float = math.inf
+    ) -> _T:
         """
-        Write again and again what the table does not take, for so long, or until the time is over.
+        Ask the table again and again while it fails, for so long, or until the time is over.
 
         Raises:
-            ResultsUnavailable: It did not take it.
+            ResultsUnavailable: It went on failing.
         """
         pause = 0.1
         until = self._ports.clock.now() + seconds
         while True:
             try:
-                return write()
+                return ask()
             except ResultsUnavailable:
                 left = batch.deadline.seconds_left() - pause
                 is_over = self._ports.clock.now() + pause > until
@@ -465,7 +475,8 @@ class Tagging:
             raise sight.trouble
         if sight.is_gone:
             return None
-        if self._policy.image_transport == "url":
+        # A link names no etag: without versions it may lead to what has come since.
+        if self._policy.image_transport == "url" and upload.version_id is not None:
             return self._ports.objects.peek(upload)
         return self._ports.objects.read(upload)
 
@@ -516,7 +527,8 @@ class Tagging:
 
     def _fail(self, begun: _Begun, error: HangtagError) -> float | None:
         """Bury, or give back for a retry."""
-        if self._is_spared(begun.claim, error):
+        if begun.claim.announced_as is not None:
+            # It was heard of already, and what is done never fails afterwards.
             delay = self.delay_of_receive(begun.delivery, error)
             return self._withdraw(begun, error.code, str(error), delay)
         if error.kind in SYSTEMIC_KINDS:
@@ -541,17 +553,6 @@ class Tagging:
         return self._hand_back_begun(
             begun, error.code, str(error), delay, attempt=attempt
         )
-
-    @staticmethod
-    def _is_spared(claim: Claim, error: HangtagError) -> bool:
-        """
-        Whether it is no attempt that failed.
-
-        The answer is stored, and was announced before; or just the table is out of reach.
-        """
-        if claim.unannounced is None:
-            return False
-        return claim.announced_as is not None or isinstance(error, ResultsUnavailable)
 
     def _bury(self, begun: _Begun, error: HangtagError) -> float | None:
         """Bury first, store then: what cannot be buried stays on the queue."""
@@ -604,8 +605,11 @@ class Tagging:
 
     def _give_back(self, begun: _Begun, write: Callable[[], None]) -> None:
         """A claim. A moment's patience: until its lease has run out, nobody else has the upload."""
+        # A last attempt has told that it begins: left so, it would be the end of the upload.
+        is_last = begun.claim.attempt >= self._policy.max_attempts
+        seconds = math.inf if is_last else _GIVING_BACK_SECONDS
         with suppress(ResultsUnavailable, ClaimLost):
-            self._patiently(begun.batch, write, seconds=_GIVING_BACK_SECONDS)
+            self._patiently(begun.batch, write, seconds=seconds)
 
     def not_buried(
         self,
@@ -636,12 +640,14 @@ class Tagging:
         Seconds until the next try of what was no attempt.
 
         It grows with the receives, and is never nothing: an outage must not use up the receives
-        after which SQS moves a message to the dead-letter queue, without a code.
+        after which SQS moves a message to the dead-letter queue, without a code, before it has
+        been there for 14 days.
         """
         delay = self._delay(attempt=delivery.receives, error=error)
-        return max(
-            delay, min(2.0 ** min(delivery.receives, 16), MAX_DELAY_SECONDS / 10)
-        )
+        least = min(2.0 ** min(delivery.receives, 16), MAX_DELAY_SECONDS / 10)
+        if delivery.receives > _QUICK_RECEIVES:
+            least = max(least, delay_of_breaker(delivery))
+        return max(delay, least)
 
     def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
         """
@@ -661,7 +667,7 @@ class Tagging:
             claim.ran_out
             and claim.was_confirmed
             and claim.attempt > self._policy.max_attempts
-            and claim.unannounced is None
+            and claim.announced_as is None
         )
 
     def _identify(self, upload: Upload, delivery: Delivery) -> _Sight:

@@ -324,9 +324,14 @@ def read_body(body: str) -> tuple[Entry, ...]:
 def _parsed(body: str) -> object:
     """Raises ValueError. What is nested more deeply than the parser can go is cut off there."""
     try:
-        return json.loads(body)
+        return json.loads(body, parse_int=_number)
     except RecursionError:
-        return json.loads(_pruned(body))
+        return json.loads(_pruned(body), parse_int=_number)
+
+
+def _number(text: str) -> int | str:
+    """A whole number; as its text, if it has more digits than Python makes numbers of."""
+    return int(text) if len(text) <= _LONGEST_NUMBER else text
 
 
 def read_document(document: object, body: str) -> tuple[Entry, ...]:
@@ -388,6 +393,8 @@ def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
         body = rewritten if len(rewritten) <= len(body) else body
     return (*entries, _unreadable(message, body))
 
+
+_LONGEST_NUMBER = 4_000  # Python's own limit is 4,300 digits
 
 _LEVELS = 32
 """

@@ -169,6 +169,8 @@ class DynamoDBResults:
         if old.get("claimToken") == token:
             # Nobody's before, as far as one can tell
             mine = {**old, "state": "WAITING", "cutOff": int(old.get("cutOff", 1)) - 1}
+            if mine["cutOff"] and "result" not in old:
+                mine.setdefault("excuse", CallReason.UNFINISHED)
             return _claim_of(
                 upload,
                 mine,
@@ -323,9 +325,8 @@ class DynamoDBResults:
             change.set("statusShard", status_shard("TAGGED", upload))
             change.set("attempts", claim.attempt - 1)
             change.count(claim, calls)
-            change.remove(
-                "claimedUntil", "confirmed", "failed", "notification", *_RENEWAL
-            )
+            change.remove("claimedUntil", "confirmed", "failed", "notification")
+            change.remove(*_RENEWAL, *_LETTER)
             self._end(upload, claim, change, doing="keeping the result of")
             return
         change.set("#state", "SKIPPED")
@@ -960,9 +961,10 @@ def _may_have_happened(error: ResultsUnavailable) -> bool:
     cause = error.__cause__
     if not isinstance(cause, ClientError):
         return True
+    told: Mapping[str, Any] = cause.response.get("ResponseMetadata", {})
+    # A try before that was refused may have been made, and its answer lost
     return (
-        int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-        >= 500
+        int(told.get("HTTPStatusCode", 500)) >= 500 or told.get("RetryAttempts", 0) > 0
     )
 
 
