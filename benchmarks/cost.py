@@ -97,7 +97,7 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
     yield ITEM_BYTES, sum(sizes) / len(sizes)
     heard = [len(json.dumps(one.document)) for one in stack.announcements()]
     yield ANNOUNCED_BYTES, sum(heard) / len(heard)
-    laps = [line["milliseconds"] for line in lines if line["message"] == "tagged"]
+    laps = [line["milliseconds"] for line in lines if line.get("message") == "tagged"]
     yield OWN_SECONDS, median(lap["all"] - lap["ask"] for lap in laps) / 1000
 
 
