@@ -14,6 +14,7 @@ from hangtag.failures import (
     AnnouncementFailed,
     ApiInternalError,
     ApiTimeout,
+    KeyRefused,
     ObjectForbidden,
     ObjectUnavailable,
     QueueUnavailable,
@@ -641,6 +642,25 @@ def test_what_is_abandoned_is_not_begun_again_when_its_burial_fails(
 
     assert codes(world) == ["ABANDONED"]
     assert len(world.tagger.answered) == 1  # the neighbour's
+
+
+def test_a_last_attempt_is_given_back_however_long_that_takes() -> None:
+    """It has told that it begins: left so, that would be the end of the upload."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.tagger.fails_with(KeyRefused("Wrong key."), times=1)
+    away = ResultsUnavailable("away")
+    world.breaker_store.fails_with(away, at="count_failure", times=1)
+    world.results.fails_with(away, at="withdraw", times=8)
+    began = world.clock.now()
+
+    assert world.tag(delivery) == (delivery.message_id,)
+    waited = world.clock.now() - began
+    world.clock.advance(LEASE_SECONDS + 1)
+
+    assert waited > 5
+    assert world.tag(delivery) == ()
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
 
 
 def test_a_claim_that_is_taken_back_is_no_attempt() -> None:
