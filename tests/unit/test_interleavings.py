@@ -383,10 +383,10 @@ class Interleavings(RuleBasedStateMachine):
         elif ended == "FAILED":
             assert self._is_buried(upload)
         elif ended is None:
-            # It had failed, and whoever told of it again, without its version, was told of the
-            # newer one; what came of that claim nobody was told.
+            # It had failed, and somebody told of it again, without its version: what came of that
+            # claim nobody was told, and by the next time it had been overtaken, or was gone.
             assert self._is_buried(upload)
-            assert self._was_overtaken(upload)
+            assert self._was_overtaken(upload) or upload.version in self.gone
         elif ended == "SUPERSEDED":
             assert self._was_overtaken(upload)
         else:
