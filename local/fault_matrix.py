@@ -50,7 +50,7 @@ CLIENT_TRIES = 2
 """Of a boto3 client (`hangtag.wiring`): "once" is one whole call of the core."""
 STRIKING_SECONDS = 25.0
 FORBIDDEN_SECONDS = 6.0
-HOLDING_SECONDS = 120.0
+HOLDING_SECONDS = 240.0
 IDLE_SECONDS = 150.0
 TRICKLE = (
     0.00001  # kB a second: nothing of an answer arrives before the worker is killed
