@@ -105,7 +105,10 @@ def test_a_backfill_that_is_interrupted_and_killed_goes_on_and_leaves_none_out(
 
     assert statuses == [130, -signal.SIGKILL]
     assert 2 <= noted < len(keys)
-    assert done == {"listed": 24, "enqueued": 24, "skipped": 0, "dryRun": False}
+    assert (done["listed"], done["dryRun"]) == (24, False)
+    # What was sent just before the kill, and not noted, may be tagged by the next run
+    assert done["enqueued"] + done["skipped"] == 24
+    assert done["skipped"] <= 1
     assert [len(calls_about(stack, picture(key))) for key in keys] == [1] * len(keys)
 
 
