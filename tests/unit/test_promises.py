@@ -644,6 +644,20 @@ def test_what_is_abandoned_is_not_begun_again_when_its_burial_fails(
     assert len(world.tagger.answered) == 1  # the neighbour's
 
 
+def test_what_was_announced_in_a_last_attempt_is_given_back_in_time() -> None:
+    """The table takes no note of it all the while: it is told again, not abandoned."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.results.fails_with(ResultsUnavailable("away"), at="finish")
+
+    assert world.tag(delivery) == (delivery.message_id,)
+
+    assert world.deadline.seconds_left() > TIMING.last_aws
+    world.results.recovers()
+    assert world.tag(delivery) == ()
+    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+
+
 def test_a_last_attempt_is_given_back_however_long_that_takes() -> None:
     """It has told that it begins: left so, that would be the end of the upload."""
     world = World(max_attempts=1)

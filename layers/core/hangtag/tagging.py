@@ -438,13 +438,19 @@ class Tagging:
         self, begun: _Begun, note: Callable[[], _T], *, seconds: float = math.inf
     ) -> _T:
         """
-        Note how far it is, or ask, however long it takes, but for so many *seconds*.
+        Note how far it is, or ask, as long as there is time left to give the claim back after it.
+
+        For so many *seconds* at most.
 
         Raises:
             _Unnoted: There was not time enough.
         """
         try:
-            return self._patiently(begun.batch, note, seconds=seconds)
+            timing = self._policy.timing
+            left = (
+                begun.batch.deadline.seconds_left() - timing.reserve - timing.last_aws
+            )
+            return self._patiently(begun.batch, note, seconds=min(seconds, left))
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 
