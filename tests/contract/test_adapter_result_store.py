@@ -861,11 +861,7 @@ def test_a_claim_that_arrives_once_more_after_it_was_given_back_is_refused(
     client: DynamoDBClient, dynamodb: DynamoDBResults, end: str
 ) -> None:
     """boto3 gave it up and made it again: nobody works on what it claims so late."""
-    held_up: list[dict[str, Any]] = []
-    client.meta.events.register(
-        "provide-client-params.dynamodb.UpdateItem",
-        lambda params, **_: held_up.append(dict(params)),
-    )
+    held_up = requests_from_now_on(client)
     upload = an_upload()
     if end == "take back":
         lose_answer(client, 1)
@@ -932,6 +928,16 @@ def test_a_result_that_moves_up_keeps_its_place_until_it_is_announced_anew(
 
     assert again.announced_as == version(1).order
     assert claim(store, newer) == DONE
+
+
+def requests_from_now_on(client: DynamoDBClient) -> list[dict[str, Any]]:
+    """The parameters of every UpdateItem, as it is made."""
+    made: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.dynamodb.UpdateItem",
+        lambda params, **_: made.append(dict(params)),
+    )
+    return made
 
 
 def lose_answer(client: DynamoDBClient, number: int) -> None:
@@ -1401,11 +1407,7 @@ def test_a_claim_that_the_network_held_up_does_not_claim_what_has_ended(
 ) -> None:
     """boto3 gave it up and made it again; nobody would ever work on what it claims so late."""
     end(dynamodb, an_upload())
-    held_up: list[dict[str, Any]] = []
-    client.meta.events.register(
-        "provide-client-params.dynamodb.UpdateItem",
-        lambda params, **_: held_up.append(dict(params)),
-    )
+    held_up = requests_from_now_on(client)
     end(dynamodb, an_upload())  # again: a copy, or a replay
     before = item_of(client, an_upload())
 
@@ -1420,11 +1422,7 @@ def test_an_order_that_the_network_held_up_does_not_begin_again(
 ) -> None:
     """boto3 made it twice; by the time the first arrives, the order is done with."""
     tag(dynamodb, an_upload())
-    held_up: list[dict[str, Any]] = []
-    client.meta.events.register(
-        "provide-client-params.dynamodb.UpdateItem",
-        lambda params, **_: held_up.append(dict(params)),
-    )
+    held_up = requests_from_now_on(client)
     mine = held(dynamodb, again="order-1")
     ordered = list(held_up)
     dynamodb.store_tagged(an_upload(), mine, a_result(), calls={CallReason.AGAIN: 1})
