@@ -84,12 +84,11 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
     """What is counted, per image."""
     calls = Counter(one.operation for one in faults.fired())
     yield from ((name, number / IMAGES) for name, number in sorted(calls.items()))
-    events = list(log_events(stack))
-    lines = [line for line in map(parsed, events) if line]
+    told = [(text, line) for text in stack.log_events() if (line := parsed(text))]
+    lines = [line for _, line in told]
     ids = {line["function_request_id"] for line in lines if line.get("uri")}
     yield INVOCATIONS, len(ids) / IMAGES
-    own = [event for event in events if parsed(event)]
-    size = sum(len(event.encode()) + AWS_EVENT_BYTES for event in own)
+    size = sum(len(text.encode()) + AWS_EVENT_BYTES for text, _ in told)
     yield LOG_BYTES, size / IMAGES
     items = [item for item in scan(stack) if item["uri"].startswith("s3://")]
     # Names and values, as DynamoDB counts them, roughly
@@ -99,16 +98,6 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
     yield ANNOUNCED_BYTES, sum(heard) / len(heard)
     laps = [line["milliseconds"] for line in lines if line.get("message") == "tagged"]
     yield OWN_SECONDS, median(lap["all"] - lap["ask"] for lap in laps) / 1000
-
-
-def log_events(stack: WatchedStack) -> Iterator[str]:
-    """The texts of the function's log."""
-    function = stack.client("lambda").get_function_configuration(
-        FunctionName=stack.outputs["TagUploadsFunctionName"]
-    )
-    pages = stack.client("logs").get_paginator("filter_log_events")
-    for page in pages.paginate(logGroupName=function["LoggingConfig"]["LogGroup"]):
-        yield from (event["message"] for event in page["events"])
 
 
 def parsed(text: str) -> dict[str, Any]:

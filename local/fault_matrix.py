@@ -147,13 +147,20 @@ class Call:
         return rule
 
 
+OF_THE_ITEM = "ends_with(Key.uri.S, '/KEY')"
+
+
 def writes(value: str) -> str:
     """JMESPath: an update of the upload's item that writes a text that begins with `value`."""
     return (
-        "ends_with(Key.uri.S, '/KEY') && "
-        "values(ExpressionAttributeValues)"
+        f"{OF_THE_ITEM} && values(ExpressionAttributeValues)"
         f"[?S && starts_with(S, '{value}')] | [0]"
     )
+
+
+def sets(attribute: str) -> str:
+    """JMESPath: an update of the upload's item that sets an attribute no other step sets."""
+    return f"{OF_THE_ITEM} && contains(UpdateExpression, '{attribute} = ')"
 
 
 DYNAMODB = {
@@ -166,34 +173,19 @@ DYNAMODB = {
 
 def update(
     name: str,
-    value: str,
+    body: str,
     *,
     api_says: Saying = "tags",
     statement: str = "",
     is_claim: bool = False,
 ) -> Call:
-    """A step that writes `value` into the upload's item."""
+    """A step that updates the upload's item; `body` tells it from the others."""
     return Call(
         f"DynamoDB UpdateItem ({name})",
         operation="UpdateItem",
-        body=writes(value),
+        body=body,
         api_says=api_says,
         statement=statement,
-        is_claim=is_claim,
-        **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
-    )
-
-
-def change(name: str, attribute: str, *, api_says: Saying, is_claim: bool) -> Call:
-    """A step that sets an `attribute` of the upload's item that no other step sets."""
-    return Call(
-        f"DynamoDB UpdateItem ({name})",
-        operation="UpdateItem",
-        body=(
-            "ends_with(Key.uri.S, '/KEY') && "
-            f"contains(UpdateExpression, '{attribute} = ')"
-        ),
-        api_says=api_says,
         is_claim=is_claim,
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     )
@@ -209,8 +201,8 @@ STEPS = (
         is_told_in_part=True,
         is_claim=True,
     ),
-    update("claim", "CLAIMED", statement="KeepResults", is_claim=True),
-    change("confirm", "confirmed", api_says="failures", is_claim=True),
+    update("claim", writes("CLAIMED"), statement="KeepResults", is_claim=True),
+    update("confirm", sets("confirmed"), api_says="failures", is_claim=True),
     Call(
         "DynamoDB Query",
         operation="Query",
@@ -236,7 +228,7 @@ STEPS = (
         statement="ReadTheApiKey",
     ),
     Call("Tagger API"),
-    update("store", "TAGGED#"),
+    update("store", writes("TAGGED#")),
     Call(
         "SNS Publish",
         "sns",
@@ -246,7 +238,7 @@ STEPS = (
         denied="AuthorizationError",
         statement="AnnounceResults",
     ),
-    update("finish", "DONE"),
+    update("finish", writes("DONE")),
     Call(
         "SQS SendMessage (bury)",
         "sqs",
@@ -255,9 +247,9 @@ STEPS = (
         api_says="refusal",
         statement="BuryDeadLetters",
     ),
-    update("store failure", "FAILED", api_says="refusal"),
-    change("release", "failures", api_says="failure", is_claim=False),
-    change("withdraw", "SET attempts", api_says="too late", is_claim=False),
+    update("store failure", writes("FAILED"), api_says="refusal"),
+    update("release", sets("failures"), api_says="failure"),
+    update("withdraw", sets("SET attempts"), api_says="too late"),
     Call(
         "SQS ChangeMessageVisibilityBatch",
         "sqs",
@@ -737,7 +729,9 @@ def sandbox_faults(run: Run, *, max_attempts: int) -> list[dict[str, Any]]:
         "refusal": [{"code": int(REFUSAL)}],
         "patience": [{"status": 429, "body": "", "retryAfter": run.delay, "times": 1}],
         "failure": [{"code": 500, "times": 1}],
-        "failures": [{"code": 500, "times": max_attempts - 1}][: max_attempts - 1],
+        "failures": [{"code": 500, "times": max_attempts - 1}]
+        if max_attempts > 1
+        else [],
         "too late": [{"code": 801, "delaySeconds": LATE_SECONDS, "times": 1}],
     }
     if not cell.step.is_api:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,8 +187,8 @@ class Stack:
         """A boto3 client of the cloud the stack lives in."""
         return self.access.client(service)
 
-    def function_log(self, events: int = 20) -> str:
-        """The end of the function's log."""
+    def log_events(self) -> Iterator[str]:
+        """The texts of the function's log, from its beginning."""
         function = self.client("lambda").get_function_configuration(
             FunctionName=self.outputs["TagUploadsFunctionName"]
         )
@@ -197,9 +197,12 @@ class Stack:
             .get_paginator("filter_log_events")
             .paginate(logGroupName=function["LoggingConfig"]["LogGroup"])
         )
-        lines = [
-            event["message"].rstrip() for page in pages for event in page["events"]
-        ]
+        for page in pages:
+            yield from (event["message"] for event in page["events"])
+
+    def function_log(self, events: int = 20) -> str:
+        """The end of the function's log."""
+        lines = [text.rstrip() for text in self.log_events()]
         return "\n".join(lines[-events:]) or "(the function has not logged anything)"
 
 

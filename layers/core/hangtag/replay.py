@@ -174,7 +174,7 @@ class LetterFilter:
             or failure.attempts < self.attempts
             or (self.since and failure.failed_at < self.since)
             or (self.until and failure.failed_at > self.until)
-            or not (not self.prefix or any(map(self._has_prefix, _uris_of(letter))))
+            or (self.prefix and not any(map(self._has_prefix, _uris_of(letter))))
         ):
             return False
         if not self.images and not self.ids:
@@ -534,17 +534,18 @@ def restore(
     letters = list(letters)
     # The table tells of uploads; of what is none, or several, only the queue does
     has_others = any(_key_of(Letter("", "", letter)) is None for letter in letters)
-    there = Counter(_digest(one.letter) for one in walk(box)) if has_others else {}
+    there: Counter[bytes] = Counter()
+    if has_others:
+        there.update(_digest(one.letter) for one in walk(box))
     for letter in letters:
         report.matched += 1
         report.by_code[letter.failure.code] += 1
         key = _key_of(Letter("", "", letter))
         try:
             known = book.look_up([key]).get(key) if key else None
-            digest = _digest(letter)
             if known and _is_settled(letter, known):
                 report.skipped += 1
-            elif known is None and there.get(digest):
+            elif known is None and there and there[digest := _digest(letter)]:
                 there[digest] -= 1
                 report.skipped += 1
             elif dry_run:

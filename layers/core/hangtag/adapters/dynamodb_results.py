@@ -93,6 +93,9 @@ _CLAIMABLE = (
 # An order to tag again that is new to the item is looked at with the item at hand
 _CLAIMABLE_AGAIN = _CLAIMABLE.replace(" OR (", " OR (again = :again AND ", 1)
 _HOLDS = "claimToken = :token AND #state = :claimed AND claimedUntil > :over"
+_OF_A_CLAIM = ("claimedUntil", "confirmed")
+"""What goes with the end of an attempt."""
+
 _MARKS = ("replayingUntil", "replayedAt", "discardedAt")
 _LETTER = ("letterId", "requestId", *_MARKS)
 _OF_A_FAILURE = (
@@ -288,7 +291,7 @@ class DynamoDBResults:
         change = _Change()
         change.set("#state", "WAITING")
         change.set("failures", claim.failures + 1)
-        change.remove("claimedUntil", "confirmed")
+        change.remove(*_OF_A_CLAIM)
         change.count(claim, calls)
         change.excuse(claim, calls, unstored=unstored)
         self._end(upload, claim, change, doing="releasing")
@@ -325,7 +328,7 @@ class DynamoDBResults:
             change.set("statusShard", status_shard("TAGGED", upload))
             change.set("attempts", claim.attempt - 1)
             change.count(claim, calls)
-            change.remove("claimedUntil", "confirmed", "failed", "notification")
+            change.remove(*_OF_A_CLAIM, "failed", "notification")
             change.remove(*_RENEWAL, *_LETTER)
             self._end(upload, claim, change, doing="keeping the result of")
             return
@@ -338,7 +341,7 @@ class DynamoDBResults:
             change.set("attempts", claim.attempt - 1)
             change.count(claim, calls)
             change.keep_excuse(claim)
-            change.remove("claimedUntil", "confirmed", "failed", "notification")
+            change.remove(*_OF_A_CLAIM, "failed", "notification")
             change.remove("#order", *_LETTER)
             self._end(upload, claim, change, doing="skipping")
             return
@@ -383,7 +386,7 @@ class DynamoDBResults:
         change.set("#state", "DONE")
         if announced:
             change.set("announced", upload.order)
-        change.remove("claimedUntil", "confirmed")
+        change.remove(*_OF_A_CLAIM)
         self._end(upload, claim, change, doing="finishing")
 
     def store_failed(
@@ -410,7 +413,7 @@ class DynamoDBResults:
             change.set("endedAt", result["failure"]["failedAt"])
             change.count(claim, calls)
             change.excuse(claim, calls, unstored=unstored)
-            change.remove("claimedUntil", "confirmed", "skipped", *_MARKS)
+            change.remove(*_OF_A_CLAIM, "skipped", *_MARKS)
             return change
 
         doing = "storing the failure of"
