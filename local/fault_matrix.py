@@ -365,7 +365,13 @@ def laboratory(
         if cloud is None:
             raise LocalError("the local cloud has ended")
         watched = watch(stack, "faults-subscriber")
-        yield Laboratory(watched, faults, cloud=cloud, max_attempts=max_attempts)
+        yield Laboratory(
+            watched,
+            faults,
+            cloud=cloud,
+            max_attempts=max_attempts,
+            transport=transport,
+        )
     finally:
         take_down(directory)
 
@@ -398,9 +404,12 @@ class Laboratory:
         *,
         cloud: int,
         max_attempts: int,
+        transport: str,
     ) -> None:
         """`cloud` is the local cloud's pid."""
         self._max_attempts = max_attempts
+        # A link is fetched by the API itself
+        self._last_step = "Query" if transport == "url" else "GetObject"
         self._stack = stack
         self._faults = faults
         self._cloud = cloud
@@ -481,7 +490,9 @@ class Laboratory:
             if run.sent is None:
                 raise LocalError(f"{run.key} was not uploaded")
             ending = ledger.ending_of(run.sent)
-            struck = max(run.struck, ending.calls if run.cell.step.is_api else 0)
+            struck = run.struck
+            if run.cell.step.is_api and run.cell.fault not in KILLING:
+                struck = ending.calls
             troubles = [*ending.troubles, *self._unexpected(run.cell, ending, struck)]
             outcomes.append(Outcome(run.cell, ending, struck, tuple(troubles)))
         harmed = {
@@ -533,7 +544,7 @@ class Laboratory:
                 run.struck = 1
             for fault in sandbox_faults(run, max_attempts=self._max_attempts):
                 self._stack.sandbox.fail({"sha256": run.sha256, **fault})
-            for rule in rules_of(run):
+            for rule in rules_of(run, last_step=self._last_step):
                 rules.append(rule)
                 whose.append(run)
         return dict(zip(self._faults.set(rules), whose, strict=True))
@@ -552,16 +563,17 @@ class Laboratory:
                 run = by_rule.get(one.rule)
                 if run is None:
                     continue
-                run.struck += 1
-                if run.cell.fault == SLOW:
-                    # The call still happens, after everything else perhaps
-                    self._late_until = max(self._late_until, now + SLOW_SECONDS + 1)
-                if run.cell.fault in KILLING and one.port is not None:
+                if run.cell.fault in KILLING:
                     worker = worker_at(one.port, cloud=self._cloud)
+                    if worker is None:
+                        continue  # it has ended already, by another's fault
                     # The API's call comes right after the one that gave the worker away.
                     wait = 0.7 if run.cell.step.is_api else 0.2
-                    if worker is not None:
-                        doomed.append((now + wait, worker))
+                    doomed.append((now + wait, worker))
+                elif run.cell.fault == SLOW:
+                    # The call still happens, after everything else perhaps
+                    self._late_until = max(self._late_until, now + SLOW_SECONDS + 1)
+                run.struck += 1
             seen = len(fired)
             for _, worker in filter(lambda it: it[0] <= now, doomed):
                 kill(worker)
@@ -678,8 +690,12 @@ def _order(cell: Cell) -> tuple[bool, bool, str]:
     return cell.alone, waits or cell.fault in HOLDING, says if waits else ""
 
 
-def rules_of(run: Run) -> list[Rule]:
-    """What the proxy does to a cell's upload."""
+def rules_of(run: Run, *, last_step: str) -> list[Rule]:
+    """
+    What the proxy does to a cell's upload.
+
+    The operation `last_step` is what the function asks of AWS right before it calls the API.
+    """
     cell = run.cell
     step = cell.step
     if cell.fault in (NO_FAULT, FORBIDDEN):
@@ -688,7 +704,7 @@ def rules_of(run: Run) -> list[Rule]:
         if cell.fault not in KILLING:
             return []
         # Does nothing: it tells which worker is about to ask.
-        [step] = [one for one in STEPS if one.operation == "GetObject"]
+        [step] = [one for one in STEPS if one.operation == last_step]
         return [{**step.match(run.key, 0), **times(cell, 1), "latency": 1}]
     effects: dict[str, tuple[dict[str, Any], int]] = {
         THROTTLED: (

@@ -23,9 +23,9 @@ def workers_of(cloud: int) -> list[int]:
     return children
 
 
-def worker_at(port: int, *, cloud: int) -> int | None:
-    """The worker that makes a call from this port of 127.0.0.1; None where it has ended."""
-    inode = inode_of(port)
+def worker_at(port: int | None, *, cloud: int) -> int | None:
+    """The worker that makes a call from this port of 127.0.0.1; None where there is none."""
+    inode = None if port is None else inode_of(port)
     if inode is None:
         return None
     for worker in workers_of(cloud):

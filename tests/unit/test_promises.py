@@ -10,6 +10,7 @@ from threading import Barrier, BrokenBarrierError, active_count
 
 import pytest
 
+from hangtag.asking import Timing
 from hangtag.failures import (
     AnnouncementFailed,
     ApiInternalError,
@@ -652,10 +653,37 @@ def test_what_was_announced_in_a_last_attempt_is_given_back_in_time() -> None:
 
     assert world.tag(delivery) == (delivery.message_id,)
 
-    assert world.deadline.seconds_left() > TIMING.last_aws
+    assert world.deadline.seconds_left() >= TIMING.note
     world.results.recovers()
     assert world.tag(delivery) == ()
     assert world.results.ended_as(upload_of(delivery)) == "DONE"
+
+
+def test_a_last_attempt_whose_failure_cannot_be_noted_is_given_back_in_time() -> None:
+    """Left so, it would end as one that was cut off, without the code of what is wrong."""
+    world = World(max_attempts=1)
+    delivery = world.upload()
+    world.tagger.fails_with(SidesTooSmall("Too small."))
+    world.results.fails_with(ResultsUnavailable("away"), at="store_failed")
+
+    assert world.tag(delivery) == (delivery.message_id,)
+
+    assert world.deadline.seconds_left() >= TIMING.note
+    world.results.recovers()
+    world.clock.advance(LEASE_SECONDS + 1)
+    assert world.tag(delivery) == ()
+    assert set(codes(world)) == {SidesTooSmall.code}
+
+
+@pytest.mark.parametrize("function_timeout", [5, 10, 60, 900])
+def test_after_the_slowest_note_a_claim_can_still_be_given_back(
+    function_timeout: int,
+) -> None:
+    """A client tries twice, and waits up to a second in between."""
+    timing = Timing.of(function_timeout)
+    slowest = 2 * (timing.aws_connect + timing.aws_read) + 1.0
+
+    assert timing.note - slowest >= timing.last_aws
 
 
 def test_a_last_attempt_is_given_back_however_long_that_takes() -> None:

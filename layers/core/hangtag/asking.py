@@ -44,6 +44,12 @@ class Timing:
     """The longest wait for AWS to go on answering."""
     last_aws: float
     """No request to AWS begins with less than this left: it could not end in time."""
+    note: float
+    """
+    No note is begun a second time with less than this left.
+
+    Were the table at its slowest, there would be no time after it to give the claim back.
+    """
     reserve: float
     """Kept at the end for storing, announcing, burying and handing back."""
     least_call: float
@@ -60,11 +66,13 @@ class Timing:
         connect = _within(0.3, function_timeout / 30, 2.0)
         read = _within(0.8, function_timeout / 8, 5.0)
         once = connect + read
+        # With the second that botocore may wait between its two tries
+        last_aws = once + 1.0
         return cls(
             aws_connect=connect,
             aws_read=read,
-            # With the second that botocore may wait between its two tries
-            last_aws=once + 1.0,
+            last_aws=last_aws,
+            note=last_aws + once + last_aws,
             reserve=once + 1.5,
             least_call=_within(1.0, function_timeout / 6, 10.0),
         )

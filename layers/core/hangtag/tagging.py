@@ -434,6 +434,10 @@ class Tagging:
         timing = self._policy.timing
         return batch.deadline.seconds_left() - timing.reserve - timing.least_call
 
+    def _seconds_to_note(self, batch: Batch) -> float:
+        """As long as there is time left to give the claim back after it."""
+        return batch.deadline.seconds_left() - self._policy.timing.note
+
     def _noted(
         self, begun: _Begun, note: Callable[[], _T], *, seconds: float = math.inf
     ) -> _T:
@@ -446,10 +450,7 @@ class Tagging:
             _Unnoted: There was not time enough.
         """
         try:
-            timing = self._policy.timing
-            left = (
-                begun.batch.deadline.seconds_left() - timing.reserve - timing.last_aws
-            )
+            left = self._seconds_to_note(begun.batch)
             return self._patiently(begun.batch, note, seconds=min(seconds, left))
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
@@ -585,7 +586,8 @@ class Tagging:
 
         try:
             letter_id = self._ports.dead_letters.bury(letter)
-            self._patiently(begun.batch, lambda: write(letter_id))
+            seconds = self._seconds_to_note(begun.batch)
+            self._patiently(begun.batch, lambda: write(letter_id), seconds=seconds)
         except ClaimLost:
             return self._hand_back_begun(begun, BUSY, _TAKEN_OVER, 1.0)
         except HangtagError as trouble:
