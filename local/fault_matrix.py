@@ -427,14 +427,13 @@ class Laboratory:
             LocalError: the stack or the proxy itself failed.
         """
         outcomes: list[Outcome] = []
-        for (alone, holds, _), group in groupby(sorted(cells, key=_order), key=_order):
+        for (alone, holds, *_), group in groupby(sorted(cells, key=_order), key=_order):
             # One message in a batch, where a fault would take the whole batch along
             self._configure(
                 batch_size=1 if holds else 10, concurrency=8 if holds else 4
             )
             if alone:
                 for cell in group:
-                    self._restart_function()
                     outcomes += self._round([cell])
                     tell(len(outcomes))
             else:
@@ -446,6 +445,8 @@ class Laboratory:
     def _round(self, cells: Sequence[Cell]) -> list[Outcome]:
         """Run cells at the same time, with neighbours that meet no fault."""
         self._rounds += 1
+        # It has learnt from the last round how the API wants images to be sent
+        self._restart_function()
         everyone = sorted(cells, key=lambda cell: cell.mode != "once")
         if not any(cell.alone for cell in cells):
             everyone += [Cell(STEPS[0], NO_FAULT)] * NEIGHBOURS
@@ -683,11 +684,17 @@ class Laboratory:
         )
 
 
-def _order(cell: Cell) -> tuple[bool, bool, str]:
-    """Cells that run at the same time have the same; those that last long, last by themselves."""
+def _order(cell: Cell) -> tuple[bool, bool, str, bool]:
+    """
+    Cells that run at the same time have the same.
+
+    Those that last long, last by themselves; so do those by which the function learns that the
+    API cannot fetch images: the others would be sent along then.
+    """
     says = cell.step.api_says
     waits = says in ("patience", "too late")
-    return cell.alone, waits or cell.fault in HOLDING, says if waits else ""
+    reads = cell.step.operation == "GetObject"
+    return cell.alone, waits or cell.fault in HOLDING, says if waits else "", reads
 
 
 def rules_of(run: Run, *, last_step: str) -> list[Rule]:

@@ -20,7 +20,6 @@ OWN_STATE = "hangtag:"
 CUT_OFF = "CUT_OFF"
 EXCUSES = ("UNSTORED", CUT_OFF)
 """What a second bill may have for an excuse: the store was down, or the attempt was cut off."""
-"""Reasons of a call that may be the second one to be paid."""
 
 ABANDONED = "ABANDONED"
 """The code of what was begun as often as is allowed and never finished."""
@@ -79,6 +78,8 @@ class Ledger:
     announced: dict[Place, list[dict[str, Any]]]
     calls: dict[str, list[dict[str, Any]]]
     """By the SHA-256 of the image."""
+    objects: set[Place] = field(default_factory=set)
+    """The versions that are in the bucket."""
     unreadable: list[str] = field(default_factory=list)
     """The bodies of dead letters that tell of no upload."""
 
@@ -99,14 +100,17 @@ class Ledger:
             # Attempts that could not count their call themselves
             counted[CUT_OFF] = int(item["cutOff"])
         status, detail = status_of(item)
+        overtaken = self.is_overtaken(sent)
         troubles = [
             *troubles_of_end(sent, item, status, detail, letters),
-            *troubles_of_announcements(
+            *troubles_of_skip(
                 sent,
                 status,
-                announced,
-                overtaken=not announced and self.is_overtaken(sent),
+                detail,
+                is_there=place in self.objects,
+                overtaken=overtaken,
             ),
+            *troubles_of_announcements(sent, status, announced, overtaken=overtaken),
             *troubles_of_bill(len(calls), paid, counted),
         ]
         return Ending(
@@ -141,6 +145,11 @@ def read_ledger(stack: WatchedStack) -> Ledger:
             key = uri.removeprefix(f"s3://{bucket}/")
             version = str(item["version"]).removeprefix("version:")
             ledger.items[key, version] = item
+    for page in (
+        stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+    ):
+        for version in page.get("Versions", ()):
+            ledger.objects.add((version["Key"], version["VersionId"]))
     for letter in stack.dead_letters():
         place = place_of(letter.body)
         if place is None:
@@ -185,6 +194,22 @@ def troubles_of_end(
         if (image["versionId"], image["etag"]) != (sent.version, sent.etag):
             return ["the result is another version's"]
     return []
+
+
+def troubles_of_skip(
+    sent: Sent, status: str, reason: str, *, is_there: bool, overtaken: bool
+) -> list[str]:
+    """What is skipped is what the reason says."""
+    if status != "SKIPPED":
+        return []
+    is_so = {
+        "OBJECT_GONE": not is_there,
+        "SUPERSEDED": overtaken,
+        "FOLDER_MARKER": sent.key.endswith("/"),
+    }
+    if is_so.get(reason):
+        return []
+    return [f"skipped as {reason}, and is not"]
 
 
 def troubles_of_announcements(

@@ -839,6 +839,20 @@ def test_a_claim_that_is_withdrawn_was_no_attempt_that_began(
     assert (again.ran_out, again.was_confirmed) == (True, False)
 
 
+def test_a_claim_that_is_given_back_as_it_was_found_tells_what_it_found(
+    store: ReadableResults, clock: FakeClock
+) -> None:
+    """A last attempt was cut off, and could not be buried: it is not to be begun again."""
+    upload = version(1)
+    store.confirm(upload, held(store, upload))
+    clock.advance(LEASE + 1)
+    store.withdraw(upload, held(store, upload), calls={})
+
+    again = held(store, upload)
+
+    assert (again.ran_out, again.was_confirmed) == (True, True)
+
+
 def test_a_claim_that_was_given_back_as_it_was_found_is_held_by_nobody(
     store: ReadableResults, clock: FakeClock
 ) -> None:

@@ -561,6 +561,21 @@ def test_what_the_function_switched_off_is_forgotten_when_it_has_long_been_on() 
     assert world.breaker_store.read() == BreakerState()
 
 
+def test_a_switch_off_that_arrives_late_is_put_right() -> None:
+    """Its invocation saw the breaker open, and lasts as long as one may."""
+    world = World()
+    opened(world)
+    world.breaker_store.reset()
+    world.intake.on = True
+
+    world.pipeline.try_again(world.invocation())
+    world.clock.advance(LEASE_SECONDS)
+    world.intake.on = False
+    world.pipeline.try_again(world.invocation())
+
+    assert world.intake.on
+
+
 # ---- somebody is called
 
 

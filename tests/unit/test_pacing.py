@@ -280,14 +280,17 @@ def test_instances_wait_in_one_line() -> None:
     assert min(gaps) >= 9
 
 
-def test_nobody_waits_longer_than_a_quarter_of_an_hour() -> None:
+def test_nobody_waits_longer_than_half_an_hour() -> None:
     """SQS hides nothing for ever, and the rate may be raised."""
     world = World(requests_per_second=0.001)
     arrived = [world.upload(f"{n}.png") for n in range(5)]
 
     world.tag(*arrived)
 
-    assert max(world.upload_queue.hidden_for.values()) <= 900
+    longest = max(world.upload_queue.hidden_for.values())
+    assert longest <= 1_800
+    # After 1,000 receives SQS itself moves a message; it keeps it for 14 days
+    assert longest * 1_000 > 14 * 24 * 3_600
 
 
 def test_what_is_known_to_have_no_turn_is_not_even_claimed() -> None:

@@ -963,6 +963,9 @@ def test_a_call_that_has_no_time_is_not_begun_and_is_no_attempt() -> None:
     """It would be paid for and lost."""
     world = World(max_attempts=1)
     delivery = world.upload()
+    world.deadline.seconds = (
+        LEASE_SECONDS / 2
+    )  # the neighbours' images took the other half
     world.objects.before_reading = lambda: setattr(world.deadline, "seconds", 3.2)
 
     assert world.tag(delivery) == ("message-1",)
@@ -1350,15 +1353,29 @@ def test_each_upload_of_a_bare_event_is_a_message_of_its_own() -> None:
     ]
 
 
-def test_a_bare_event_that_is_no_work_is_skipped() -> None:
-    """As it would be on the queue."""
+def test_a_folder_marker_of_a_bare_event_is_accounted_for() -> None:
+    """As it would be on the queue: there it goes."""
     world = World()
     event = json.loads(notification(record("lookbook/", size=0)))
 
     queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
-    assert queued == 0
+    assert queued == 1
+    (body,) = world.upload_queue.bodies
+    assert world.tag(a_delivery(body)) == ()
     assert skips(world) == [SkipReason.FOLDER_MARKER]
+
+
+def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
+    """There is nothing to account for."""
+    world = World()
+    event = json.loads(notification(record(event_name="ObjectRemoved:Delete")))
+
+    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+
+    assert queued == 0
+    assert world.upload_queue.bodies == []
+    assert skips(world) == [SkipReason.NOT_AN_UPLOAD]
 
 
 def test_a_bare_event_that_nobody_can_read_is_an_error() -> None:

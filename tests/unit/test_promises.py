@@ -586,10 +586,12 @@ def test_a_last_attempt_without_time_to_call_abandons_nobody() -> None:
     world.results.fails_with(away, at="taking a claim back", times=1)
     world.tag(delivery)
     world.clock.advance(LEASE_SECONDS + 1)
-    world.objects.before_reading = lambda: world.clock.advance(LEASE_SECONDS - 5)
+    world.objects.before_reading = lambda: world.clock.advance(LEASE_SECONDS / 2 - 5)
+    world.deadline.seconds = LEASE_SECONDS / 2
 
     slow = world.tag(delivery)
     world.objects.before_reading = lambda: None
+    world.deadline.seconds = LEASE_SECONDS
     world.clock.advance(LEASE_SECONDS + 1)
 
     assert slow == (delivery.message_id,)
@@ -768,6 +770,33 @@ def test_what_was_announced_once_is_never_buried_for_its_new_place() -> None:
     assert world.tag(moved) == ()
     assert world.results.ended_as(upload_of(moved)) == "DONE"
     assert announced_versions(world)[-1][1] == upload_of(moved).sequencer
+
+
+def test_whether_there_is_a_newer_one_is_asked_last() -> None:
+    """The question before may take long, and a newer one be announced meanwhile."""
+    world = World()
+    first, second, third = (
+        world.upload(content=PNG + content) for content in (b"1", b"2", b"3")
+    )
+    found = json.loads(second.body)  # by a backfill, which knows no place
+    del found["Records"][0]["s3"]["object"]["sequencer"]
+    world.tag(replace(second, body=json.dumps(found), message_id="backfill"))
+    world.tag(first)
+    other = world.instance(lambda port, _: port)
+    away = ResultsUnavailable("away")
+    world.results.fails_with(away, at="has_passed_another", times=5)
+
+    def overtake(seconds: float) -> None:
+        world.clock.when_sleeping = world.clock.advance
+        world.clock.advance(seconds)
+        world.results.recovers()
+        other.tag([third], world.invocation())
+
+    world.clock.when_sleeping = overtake
+    world.tag(second)
+
+    heard_last, _ = announced_versions(world)[-1]
+    assert heard_last == upload_of(third).etag
 
 
 @pytest.mark.parametrize("step", ["store_tagged", "is_superseded"])

@@ -1,8 +1,9 @@
 """
 How the API is asked: once, and once more where its answer says how to ask better.
 
-Every call is counted by its reason; those beyond the first have theirs here: a fresh key, no
-prefix, or the wait that the API itself asked for.
+Every call is counted by its reason; those beyond the first have theirs here: a fresh key, the
+image with a prefix or without, or the wait that the API itself asked for. What is learnt so is
+kept for the next images.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from hangtag.contract import (
     RequestBody,
     UrlBody,
 )
-from hangtag.failures import HangtagError, KeyNotSent, KeyRefused, PrefixRefused
+from hangtag.failures import (
+    HangtagError,
+    KeyNotSent,
+    KeyRefused,
+    PrefixRefused,
+    UrlNotFetched,
+)
 from hangtag.pacing import Pace, TurnRefused, TurnUnknown
 from hangtag.ports import ApiKeys, CallReason, Clock, Deadline, StoredImage, Tagger
 
@@ -82,6 +89,13 @@ def _within(least: float, value: float, most: float) -> float:
     return max(least, min(value, most))
 
 
+_LINKS_REFUSED_MOST = 2
+"""So many links in a row that the API cannot fetch: it cannot reach the bucket, most likely."""
+
+_WITHOUT_LINKS_SECONDS = 900.0
+"""Until it is tried again whether the API can reach the bucket."""
+
+
 class OutOfTime(Exception):
     """There is no time left for a call; nothing is wrong."""
 
@@ -98,6 +112,8 @@ class Asking:
     """The calls that were begun, counted as they are."""
     has_answer: bool = False
     """Whether there is an answer that is stored nowhere yet."""
+    refusal: HangtagError | None = None
+    """What the last call was refused for, and the next one is to do otherwise."""
 
 
 class Asker:
@@ -118,6 +134,17 @@ class Asker:
         self._clock = clock
         self._timing = timing
         self._called = called
+        self._with_prefix = True
+        """Whether images are sent with the prefix at first."""
+        self._links_refused = 0
+        """In a row."""
+        self._links_from = 0.0
+        """When links may be tried again."""
+
+    @property
+    def may_send_links(self) -> bool:
+        """Whether the API can fetch images, as far as is known."""
+        return self._clock.now() >= self._links_from
 
     def ask_about(
         self,
@@ -140,15 +167,27 @@ class Asker:
             Base64Body(image.content, image.media_type, context, with_prefix)
             for with_prefix in (True, False)
         )
-        return self._ask(
-            body, language, asking, reason or asking.reason, without_prefix=bare
-        )
+        reason = reason or asking.reason
+        return self._ask(body, language, asking, reason, without_prefix=bare)
 
     def ask_about_url(
         self, url: str, context: Context, *, language: Language, asking: Asking
     ) -> Answer:
-        """The answer about an image that the API fetches from *url*. Raises like `ask_about`."""
-        return self._ask(UrlBody(url, context), language, asking, asking.reason)
+        """
+        The answer about an image that the API fetches from *url*.
+
+        Raises like `ask_about`, and `UrlNotFetched`: it may be asked to take it sent along.
+        """
+        try:
+            answer = self._ask(UrlBody(url, context), language, asking, asking.reason)
+        except UrlNotFetched as error:
+            asking.refusal = error
+            self._links_refused += 1
+            if self._links_refused >= _LINKS_REFUSED_MOST:
+                self._links_from = self._clock.now() + _WITHOUT_LINKS_SECONDS
+            raise
+        self._links_refused = 0
+        return answer
 
     def _ask(
         self,
@@ -163,12 +202,15 @@ class Asker:
         api_key = self._api_keys.key()
         key_is_fresh = False
         waited_for: HangtagError | None = None
+        refused: bool | None = None  # the form of it: with the prefix, or without
         while True:
             left = self._seconds_at_its_turn(asking, waited_for)
+            # Others may have learnt meanwhile which form is taken
+            with_prefix = self._with_prefix if refused is None else not refused
             asking.calls[reason] += 1
             try:
                 answer = self._call(
-                    body,
+                    body if with_prefix or without_prefix is None else without_prefix,
                     reason,
                     language=language,
                     api_key=api_key,
@@ -181,12 +223,16 @@ class Asker:
                     raise
                 api_key, key_is_fresh = fresh_key, True
                 reason = CallReason.FRESH_KEY
-            except PrefixRefused:
+            except PrefixRefused as error:
                 # The API's documentation contradicts itself about the prefix.
                 if without_prefix is None:
                     raise
-                body, without_prefix = without_prefix, None
-                reason = CallReason.WITHOUT_PREFIX
+                # Kept for the next images, also where this one finds no turn for another call
+                self._with_prefix = not with_prefix
+                if refused is not None:
+                    raise  # in both forms: it is the image
+                refused, asking.refusal = with_prefix, error
+                reason = CallReason.PREFIX
             except HangtagError as error:
                 wait = error.retry_after_seconds
                 if (

@@ -200,7 +200,7 @@ class ResultTooLarge(PermanentError):
 
 
 class Abandoned(PermanentError):
-    """Every attempt was begun and none was finished."""
+    """The last attempt that it may have was begun and not finished."""
 
     code = "ABANDONED"
     source = "internal"

@@ -154,7 +154,7 @@ class Pipeline:
         """
         Put the uploads of a bare event, one that did not come through the queue, on the queue.
 
-        Returns how many there were.
+        Returns how many there were, with those that are no work.
 
         Raises:
             UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
@@ -167,6 +167,10 @@ class Pipeline:
             match entry:
                 case Upload():
                     self._ports.upload_queue.send(entry.notification())
+                    queued += 1
+                case Skip(upload=Upload() as upload):
+                    # It is accounted for like one that came through the queue
+                    self._ports.upload_queue.send(upload.notification())
                     queued += 1
                 case Skip():
                     self._ports.journal.skipped(entry)

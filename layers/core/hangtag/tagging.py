@@ -247,8 +247,9 @@ class Tagging:
         if batch.breaker.is_stopped:
             delay = delay_of_breaker(delivery)
             return self._hand_back(upload, BREAKER, "tagging has stopped", delay)
-        if self._seconds_to_begin(batch) < 0:
-            return self._hand_back(upload, DEADLINE, _TOO_LATE, 0.0)
+        if self._is_late(batch):
+            delay = self._delay_of_deadline(delivery)
+            return self._hand_back(upload, DEADLINE, _TOO_LATE, delay)
         try:
             batch.pace.check()
             sight = self._identify(upload, delivery)
@@ -315,7 +316,11 @@ class Tagging:
         try:
             self._attempt(begun)
         except OutOfTime:
-            return self._withdraw(begun, DEADLINE, _TOO_LATE, 0.0)
+            if begun.asking.refusal is not None:
+                # An API that says so late how it wants to be asked is never asked so in time
+                return self._fail(begun, begun.asking.refusal, may_pass=True)
+            delay = self._delay_of_deadline(begun.delivery)
+            return self._withdraw(begun, DEADLINE, _TOO_LATE, delay)
         except TurnRefused as refusal:
             return self._withdraw(begun, RATE, str(refusal), refusal.seconds)
         except (TurnUnknown, _Unnoted) as trouble:
@@ -346,7 +351,7 @@ class Tagging:
             if ports.results.is_superseded(upload):
                 self._skip(upload, SkipReason.SUPERSEDED, begun)
                 return
-            image = self._look_at(upload, begun.sight)
+            image = self._look_at(begun)
             laps.end("read")
             if image is not None:
                 try:
@@ -360,13 +365,14 @@ class Tagging:
         self._store(begun, result)
         laps.end("store")
 
-        if self._noted(begun, lambda: ports.results.is_superseded(upload)):
-            self._finish(begun, announced=False)
-            self._log_skip(upload, SkipReason.SUPERSEDED, begun)
-            return
         if self._is_announced(begun):
             self._finish(begun, announced=True)
             self._log_skip(upload, SkipReason.ALREADY_TAGGED, begun)
+            return
+        # Last, because each question may take long, and a newer one be announced meanwhile
+        if self._noted(begun, lambda: ports.results.is_superseded(upload)):
+            self._finish(begun, announced=False)
+            self._log_skip(upload, SkipReason.SUPERSEDED, begun)
             return
         ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
         laps.end("announce")
@@ -400,13 +406,7 @@ class Tagging:
         if self._is_abandoned(claim):
             raise Abandoned(f"begun {times} times, and at last not finished")
         if claim.attempt >= times:
-            # As long as there is time to make it, and so time to take the claim back else
-            seconds = self._seconds_to_begin(begun.batch)
-            self._noted(
-                begun,
-                lambda: self._ports.results.confirm(upload, claim),
-                seconds=seconds,
-            )
+            self._noted(begun, lambda: self._ports.results.confirm(upload, claim))
 
     def _store(self, begun: _Begun, result: Document) -> None:
         """What was paid for is stored, however long it takes, as long as there is time."""
@@ -429,29 +429,25 @@ class Tagging:
             lambda: self._ports.results.finish(upload, claim, announced=announced),
         )
 
-    def _seconds_to_begin(self, batch: Batch) -> float:
-        """As long as there is time for an attempt."""
+    def _is_late(self, batch: Batch) -> bool:
+        """Whether there is no time for an attempt any more."""
         timing = self._policy.timing
-        return batch.deadline.seconds_left() - timing.reserve - timing.least_call
+        return batch.deadline.seconds_left() < timing.reserve + timing.least_call
 
     def _seconds_to_note(self, batch: Batch) -> float:
         """As long as there is time left to give the claim back after it."""
         return batch.deadline.seconds_left() - self._policy.timing.note
 
-    def _noted(
-        self, begun: _Begun, note: Callable[[], _T], *, seconds: float = math.inf
-    ) -> _T:
+    def _noted(self, begun: _Begun, note: Callable[[], _T]) -> _T:
         """
         Note how far it is, or ask, as long as there is time left to give the claim back after it.
-
-        For so many *seconds* at most.
 
         Raises:
             _Unnoted: There was not time enough.
         """
         try:
-            left = self._seconds_to_note(begun.batch)
-            return self._patiently(begun.batch, note, seconds=min(seconds, left))
+            seconds = self._seconds_to_note(begun.batch)
+            return self._patiently(begun.batch, note, seconds=seconds)
         except ResultsUnavailable as error:
             raise _Unnoted(error) from error
 
@@ -477,15 +473,29 @@ class Tagging:
                 self._ports.clock.sleep(pause)
                 pause = min(2 * pause, 2.0)
 
-    def _look_at(self, upload: Upload, sight: _Sight) -> StoredImage | ImageHead | None:
+    def _look_at(self, begun: _Begun) -> StoredImage | ImageHead | None:
+        """
+        The image, or what can be known of it without reading it; None if it is gone.
+
+        Raises:
+            ObjectForbidden, ObjectUnavailable: S3 refused it, failed or was too slow.
+        """
+        upload, sight = begun.upload, begun.sight
         if sight.trouble is not None:
             raise sight.trouble
         if sight.is_gone:
             return None
+        by_link = self._policy.image_transport == "url" and self._asker.may_send_links
         # A link names no etag: without versions it may lead to what has come since.
-        if self._policy.image_transport == "url" and upload.version_id is not None:
+        if by_link and upload.version_id is not None:
             return self._ports.objects.peek(upload)
-        return self._ports.objects.read(upload)
+        left = begun.batch.deadline.seconds_left()
+        image = self._ports.objects.read(upload)
+        if left > self._policy.lease_seconds / 2 and self._is_late(begun.batch):
+            # It would not do better the next time
+            took = left - begun.batch.deadline.seconds_left()
+            raise ObjectUnavailable(f"to read it took {took:.1f} s, too long to ask")
+        return image
 
     def _tag(
         self, upload: Upload, image: StoredImage | ImageHead, asking: Asking
@@ -532,8 +542,10 @@ class Tagging:
             image, context, language=language, asking=asking, reason=reason
         )
 
-    def _fail(self, begun: _Begun, error: HangtagError) -> float | None:
-        """Bury, or give back for a retry."""
+    def _fail(
+        self, begun: _Begun, error: HangtagError, *, may_pass: bool = False
+    ) -> float | None:
+        """Bury, or give back for a retry; also what is permanent else, if it *may_pass*."""
         if begun.claim.announced_as is not None:
             # It was heard of already, and what is done never fails afterwards.
             delay = self.delay_of_receive(begun.delivery, error)
@@ -553,7 +565,8 @@ class Tagging:
         attempt = begun.claim.attempt
         # Not the attempts: a claim that nobody was told of may be among them
         is_last = begun.claim.failures + 1 >= self._policy.max_attempts
-        if error.kind == "permanent" or is_last:
+        is_permanent = error.kind == "permanent" and not may_pass
+        if is_permanent or is_last:
             return self._bury(begun, error)
         self._release(begun)
         delay = self._delay(attempt=attempt, error=error)
@@ -657,6 +670,12 @@ class Tagging:
             least = max(least, delay_of_breaker(delivery))
         return max(delay, least)
 
+    def _delay_of_deadline(self, delivery: Delivery) -> float:
+        """At once, in an invocation of its own; unless that was so often that it may not help."""
+        if delivery.receives <= _QUICK_RECEIVES:
+            return 0.0
+        return self.delay_of_receive(delivery)
+
     def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
         """
         Seconds until the next try: doubling from `retry_base_seconds`, give or take a quarter.
@@ -675,7 +694,6 @@ class Tagging:
             claim.ran_out
             and claim.was_confirmed
             and claim.attempt > self._policy.max_attempts
-            and claim.announced_as is None
         )
 
     def _identify(self, upload: Upload, delivery: Delivery) -> _Sight:

@@ -11,14 +11,15 @@ The results, in DynamoDB: one item per object version.
     attempts        begun since the upload arrived or was replayed
     failures        of these attempts that came to an end, and are to be tried again
     calls:REASON    calls of the API, see `CallReason`, in attempts that came to an end
-    cutOff          attempts that did not, the one under way included: one call each at most
+    cutOff          attempts that did not, the one under way included: one paid call each at most
     excuse          why the next call is made, where it may be the second that is paid
     skipped         why a SKIPPED item is
     replays         the highest count of replays a delivery came with
     again           token of the last order to tag again that was taken up
     renewed         True while such an order's answer is awaited: `result` is the old one still
     result          the TAGGED result, from the moment it is stored
-    announced       the order with which `result` was announced last; not there if it never was
+    announced       the order with which it was last heard of, or known to be what subscribers
+                    have heard of, that `result` is the newest; not there if it never was
     failed          the FAILED result, until the upload is tagged after all
     notification    with `failed`: what a replay sends, should the dead letter have expired
     letterId        with `failed`: of the dead letter, as SQS calls it
