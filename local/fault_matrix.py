@@ -442,8 +442,12 @@ class Laboratory:
         by_cell = {outcome.cell: outcome for outcome in outcomes}
         return [by_cell[cell] for cell in cells]
 
-    def _round(self, cells: Sequence[Cell]) -> list[Outcome]:
-        """Run cells at the same time, with neighbours that meet no fault."""
+    def _round(self, cells: Sequence[Cell], *, last: bool = False) -> list[Outcome]:
+        """
+        Run cells at the same time, with neighbours that meet no fault.
+
+        Whom we came too late to kill is met once more, unless it is the *last* time.
+        """
         self._rounds += 1
         # It has learnt from the last round how the API wants images to be sent
         self._restart_function()
@@ -466,7 +470,14 @@ class Laboratory:
         finally:
             self._heal(runs)
         self._wait_until_idle()
-        return self._judge(runs)
+        outcomes = self._judge(runs)
+        missed = [
+            one for one in outcomes if one.cell.fault in KILLING and not one.struck
+        ]
+        if not missed or last:
+            return outcomes
+        again = self._round([one.cell for one in missed], last=True)
+        return [one for one in outcomes if one not in missed] + again
 
     def _tell_in_part(self, sent: Sent) -> None:
         """Tell of an upload once more, without its version, as somebody else may."""
@@ -567,7 +578,7 @@ class Laboratory:
                 if run.cell.fault in KILLING:
                     worker = worker_at(one.port, cloud=self._cloud)
                     if worker is None:
-                        continue  # it has ended already, by another's fault
+                        continue  # it has given up already, or was killed with another
                     # The API's call comes right after the one that gave the worker away.
                     wait = 0.7 if run.cell.step.is_api else 0.2
                     doomed.append((now + wait, worker))

@@ -42,7 +42,8 @@ def inode_of(port: int) -> str | None:
     local = f"{LOOPBACK}:{port:04X}"
     for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[1] == local:
+        # The same port may be on the way out, of another connection, and be nobody's then
+        if fields[1] == local and fields[9] != "0":
             return fields[9]
     return None
 
