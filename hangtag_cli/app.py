@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,6 +91,19 @@ class Group(click.Group):
 
 class Root(Group):
     """The whole program: whatever still goes wrong ends here, in one sentence."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Run the program; also what cannot be written is said, as far as it can be."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            with suppress(OSError):
+                output.talk(f"Error: this machine does not do it: {error}")
+            if sys.stdout is sys.__stdout__:
+                # What is still in its buffer would fail once more when the program ends
+                with suppress(OSError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command; errors become an exit status and a line on stderr."""

@@ -141,7 +141,7 @@ def read_endpoint_url(text: str) -> str:
 
 def read_queue(text: str) -> str:
     """
-    An SQS queue: its URL, or its name, which is the end of its ARN, too.
+    An SQS queue: its URL, its ARN, or its name.
 
     Raises:
         ValueError: It is none of the three.
@@ -151,15 +151,15 @@ def read_queue(text: str) -> str:
         path = parts.path
         if parts.hostname and path.count("/") > 1 and not path.endswith("/"):
             return text
-    elif _QUEUE_NAME.fullmatch(name := re.sub(r"^arn:aws[^:]*:sqs:.*:", "", text)):
-        return name
+    elif _QUEUE.fullmatch(text):
+        return text
     raise ValueError(
         f"{text!r} must be a queue's URL, like "
         "https://sqs.eu-west-1.amazonaws.com/123456789012/my-queue, its name or its ARN"
     )
 
 
-_QUEUE_NAME = re.compile(r"[\w-]{1,75}(\.fifo)?", re.ASCII)
+_QUEUE = re.compile(r"(arn:aws[\w-]*:sqs:[\w-]+:\d+:)?[\w-]{1,80}(\.fifo)?", re.ASCII)
 
 
 class Checked(click.ParamType):

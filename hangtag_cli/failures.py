@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    closing,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +15,7 @@ from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
 
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
-from .arguments import LETTER_NAME, QUEUE, SINCE
+from .arguments import LETTER_NAME, QUEUE, RATE, SINCE
 from .interrupts import held_back
 
 if TYPE_CHECKING:
@@ -90,7 +85,7 @@ _yes_option = click.option(
 )
 _rate_option = click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=RATE,
     metavar="N",
     help="At most that many a second, evenly spaced; else as fast as it goes.",
 )
@@ -230,19 +225,22 @@ def replay(
     days, is replayed from its result. Exits with 1 where nothing matched or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import Limits
+    from hangtag.replay import Limits, expected
     from hangtag.replay import replay as replay_failures
 
+    meant = _meant(names, **filters)
     stack = app.stack()
     given, book = stack.dead_letters(to=to), stack.results()
     with (
         _looked_at(given, yes=yes) as box,
-        _telling(app, stack, _REPLAYING, yes=yes) as telling,
+        _telling(
+            app, _REPLAYING, lambda: expected(book, meant, most=most), yes=yes
+        ) as telling,
     ):
         telling.report = replay_failures(
             box,
             book,
-            _meant(names, **filters),
+            meant,
             clock=SystemClock(),
             dry_run=not yes,
             limits=Limits(most, rate or 0.0, max_replays),
@@ -287,7 +285,7 @@ def discard(
     something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import Limits
+    from hangtag.replay import Limits, expected
     from hangtag.replay import discard as discard_failures
 
     from .backups import backup_at, default_path
@@ -297,18 +295,21 @@ def discard(
         raise NotDone(
             f"{path} is there already and is not overwritten: name another with --backup"
         )
+    meant = _meant(names, **filters)
     stack = app.stack()
     given, book = stack.dead_letters(), stack.results()
 
     def run(keep: Callable[[Letter], None]) -> None:
         with (
             _looked_at(given, yes=yes) as box,
-            _telling(app, stack, _DISCARDING, yes=yes) as telling,
+            _telling(
+                app, _DISCARDING, lambda: expected(book, meant, most=most), yes=yes
+            ) as telling,
         ):
             telling.report = discard_failures(
                 box,
                 book,
-                _meant(names, **filters),
+                meant,
                 clock=SystemClock(),
                 dry_run=not yes,
                 keep=keep,
@@ -356,7 +357,9 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
     grave, book = stack.dead_letter_queue(), stack.results()
     with (
         held_back(stack.dead_letters()) as box,
-        _telling(app, stack, _RESTORING, yes=yes, skips_are_done=True) as telling,
+        _telling(
+            app, _RESTORING, lambda: len(letters), yes=yes, skips_are_done=True
+        ) as telling,
     ):
         telling.report = restore_failures(
             letters, grave, box, book, dry_run=not yes, progress=telling.follow
@@ -437,6 +440,12 @@ def _meant(
     from hangtag.replay import LetterFilter
     from hangtag.results import to_timestamp
 
+    if since and until and since > until:
+        raise click.UsageError(
+            f"Nothing failed since {since:%Y-%m-%dT%H:%M:%SZ} and until "
+            f"{until:%Y-%m-%dT%H:%M:%SZ}: --since must be earlier than --until.",
+            ctx=click.get_current_context(),
+        )
     images = tuple(name for name in names if name.startswith("s3://"))
     return LetterFilter(
         codes=codes,
@@ -510,22 +519,31 @@ class _Telling:
 
 @contextmanager
 def _telling(
-    app: App, stack: Stack, words: _Words, *, yes: bool, skips_are_done: bool = False
+    app: App,
+    words: _Words,
+    expected: Callable[[], int],
+    *,
+    yes: bool,
+    skips_are_done: bool = False,
 ) -> Iterator[_Telling]:
-    """A progress bar while something is done, then the report; the exit status is set."""
+    """
+    A progress bar while something is done, then the report; the exit status is set.
+
+    *expected* is how many there are, roughly.
+    """
     from hangtag.replay import Report
 
     context = click.get_current_context()
     telling = _Telling(Report(dry_run=not yes), words, lambda *_: None)
     try:
-        with output.bar(words.doing, lambda: _expected(stack)) as say:
+        with output.bar(words.doing, expected) as say:
             telling = _Telling(telling.report, words, say)
             yield telling
     except KeyboardInterrupt:
-        output.talk(f"Interrupted. {_summary(telling.report, words)}")
+        output.talk(f"Interrupted. {_so_far(telling.report, words)}")
         context.exit(INTERRUPTED)
     except (QueueUnavailable, ResultsUnavailable, NotDone):
-        output.talk(_summary(telling.report, words))
+        output.talk(_so_far(telling.report, words))
         raise
     report = telling.report
     if app.json:
@@ -549,9 +567,14 @@ def _telling(
         context.exit(1)
 
 
-def _expected(stack: Stack) -> int:
-    """How many there are, roughly."""
-    return stack.results().count_ended("FAILED", since="0")
+def _so_far(report: Report, words: _Words) -> str:
+    """What was done when it came to an end too early; nothing is known of what was not met."""
+    if report.dry_run:
+        return "Nothing was changed."
+    return (
+        f"{_letters(report.done)} {words.done} so far. What it was at is done, or as it was; the "
+        "same command goes on."
+    )
 
 
 def _summary(report: Report, words: _Words) -> str:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.backfill import Order, Sources
@@ -21,7 +22,7 @@ from hangtag.uploads import Upload
 from hangtag.wiring import OperatorAws
 
 from .app import NotDone
-from .troubles import aws_told
+from .troubles import aws_told, sentence
 from .vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_stack(name: str, *, region: str | None, endpoint_url: str | None) -> St
     The stack of this *name*; AWS is asked for it when something of it is needed.
 
     Raises:
-        NotDone: There is no such AWS profile.
+        NotDone: There is no such AWS profile, or no region is known.
     """
     with aws_told():
         return Stack(name, OperatorAws(region=region, endpoint_url=endpoint_url))
@@ -66,22 +67,49 @@ class Stack:
     @property
     def region(self) -> str:
         """Where it is."""
-        return self._aws.region or "no region"
+        return self._aws.region
 
     def results(self) -> DynamoDBResults:
         """Its results."""
         return _made(self._aws.results, self._output("ResultsTableName"))
 
     def dead_letters(self, *, to: str | None = None) -> DeadLetterBox:
-        """Its dead letters; they are replayed to its upload queue, or this one (URL or name)."""
-        if to is not None and "://" not in to:
-            with aws_told():
-                to = _made(self._aws.queues).get_queue_url(QueueName=to)["QueueUrl"]
+        """Its dead letters; they are replayed to its upload queue, or this (URL, ARN or name)."""
         return _made(
             self._aws.dead_letter_box,
             dead_letter_queue_url=self._output("DeadLetterQueueUrl"),
-            upload_queue_url=to or self._output("UploadQueueUrl"),
+            upload_queue_url=self._queue(to) if to else self._output("UploadQueueUrl"),
         )
+
+    def _queue(self, named: str) -> str:
+        """The URL of a queue that is there, and is no dead end."""
+        client = _made(self._aws.queues)
+        *arn, name = named.split(":") if named.startswith("arn:") else (named,)
+        if arn and arn[3] != self.region:
+            raise NotDone(
+                f"The queue {named} is in {arn[3]}, and the stack in {self.region}: name one there"
+            )
+        try:
+            if "://" in named:
+                url = named
+            elif arn:
+                url = client.get_queue_url(
+                    QueueName=name, QueueOwnerAWSAccountId=arn[4]
+                )["QueueUrl"]
+            else:
+                url = client.get_queue_url(QueueName=name)["QueueUrl"]
+            client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        except (BotoCoreError, ClientError) as error:
+            raise NotDone(
+                f"The queue {named} cannot be used: {sentence(error)}. `aws sqs list-queues` "
+                "tells which there are"
+            ) from error
+        if urlsplit(url).path == urlsplit(self._output("DeadLetterQueueUrl")).path:
+            raise NotDone(
+                f"The queue {named} is the stack's dead-letter queue: what is replayed to it would "
+                "be back at once, without its code"
+            )
+        return url
 
     def dead_letter_queue(self) -> DeadLetterQueue:
         """Where letters are put back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from xml.etree.ElementTree import ParseError
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -20,6 +21,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from hangtag.failures import HangtagError
 
@@ -63,6 +65,10 @@ def aws_told() -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise NotDone(sentence(error)) from error
+    except (ResponseParserError, ParseError) as error:
+        raise NotDone(
+            f"What answers is not AWS ({error}): check --endpoint-url, and what stands in between"
+        ) from error
 
 
 def told(error: HangtagError) -> str:

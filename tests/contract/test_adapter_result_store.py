@@ -1667,6 +1667,8 @@ def test_what_is_tried_again_or_tagged_is_no_failure(book: Book) -> None:
 
     assert trying == ([], "OTHER")
     assert (list(book.failures()), standing(book)) == ([], "TAGGED")
+    [known] = book.look_up([(URI, an_upload().version)]).values()
+    assert known.ended_at == NOON  # what failed before that has nothing left to do
     assert book.look_up([("s3://b/unknown", "version:1")]) == {}
 
 

@@ -619,7 +619,9 @@ def test_a_backup_that_was_cut_off_restores_what_is_whole(
     assert "cut off" in shown.stderr
 
 
-@pytest.mark.parametrize("naming", ["{url}", "other", "arn:aws:sqs:{region}:1:other"])
+@pytest.mark.parametrize(
+    "naming", ["{url}", "other", "arn:aws:sqs:{region}:123456789012:other"]
+)
 def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
     """One that somebody watches, for example; named as one likes."""
     fail(stack)
@@ -637,16 +639,34 @@ def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
     assert json.loads(told)["replayed"] == 1
 
 
-def test_a_queue_that_is_not_there_is_said_before_anything_is_done(
-    stack: InMemory,
+@pytest.mark.parametrize("yes", [(), ("--yes",)], ids=["dry", "yes"])
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("othr", "list-queues"),
+        ("{url}r", "list-queues"),
+        ("arn:aws:sqs:{elsewhere}:123456789012:other", "the stack in {region}"),
+        ("{grave}", "dead-letter queue"),
+    ],
+)
+def test_a_queue_that_is_no_good_is_said_before_anything_is_done(
+    stack: InMemory, to: str, said: str, yes: tuple[str, ...]
 ) -> None:
-    """Its name was mistyped, most likely."""
+    """Its name was mistyped, most likely; a dry run says so, too."""
     fail(stack)
+    names = {
+        "url": boto3.client("sqs").create_queue(QueueName="other")["QueueUrl"],
+        "grave": stack.outputs["DeadLetterQueueUrl"],
+        "region": REGION,
+        "elsewhere": "eu-north-1",
+    }
+    to = to.format(**names)
 
-    shown = hangtag("failures", "replay", "--to", "othr", "--yes")
+    shown = hangtag("failures", "replay", "--to", to, *yes)
 
     assert shown.exit_code == 1
-    assert "NonExistentQueue" in shown.stderr or "does not exist" in shown.stderr
+    assert to in shown.stderr
+    assert said.format(**names) in shown.stderr
     assert len(stack.messages("DeadLetterQueueUrl")) == 1
 
 

@@ -445,10 +445,10 @@ def _excuse(item: _Item, calls: Calls, *, unstored: bool) -> None:
 
 def _known(key: UploadKey, item: _Item) -> KnownUpload:
     if item.state not in ("FAILED", "DISCARDED") or item.failed is None:
-        done = item.state == "DONE"
-        return KnownUpload(
-            key, Standing.TAGGED if done else Standing.OTHER, item.replays
-        )
+        if item.state != "DONE" or item.result is None:
+            return KnownUpload(key, Standing.OTHER, item.replays)
+        tagged_at = item.result["taggedAt"]
+        return KnownUpload(key, Standing.TAGGED, item.replays, tagged_at)
     standing = Standing.REPLAYED if item.replayed_at else Standing(item.state)
     letter = letter_of_result(
         item.failed,

@@ -250,9 +250,14 @@ def test_at_most_so_many_are_replayed_and_the_dry_run_says_so() -> None:
     [
         ["--rate", "0"],
         ["--rate", "-1"],
+        ["--rate", "nan"],
+        ["--rate", "inf"],
+        ["--rate", "1e-300"],
+        ["--since", "1h", "--until", "2h"],
         ["--max", "-1"],
         ["--kind", "later"],
         ["--to", "my queue"],
+        ["--to", "arn:aws:sqs:eu-west-1:my-queue"],
         ["--to", "ftp://sqs/1/my-queue"],
         ["--to", "https://sqs.eu-west-1.amazonaws.com/"],
         ["--since", "yesterday"],
@@ -276,7 +281,8 @@ def test_ctrl_c_says_what_was_done_and_leaves_the_others_visible() -> None:
 
     assert shown.exit_code == 130
     assert shown.stdout == ""
-    assert "1 of 2 letters replayed" in shown.stderr
+    assert "1 letter replayed so far" in shown.stderr
+    assert "as they were" not in shown.stderr  # nobody has looked at all of them
     assert {letter.id for letter in box.visible} == {"id-1", "id-2"}
 
 

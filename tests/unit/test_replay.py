@@ -19,6 +19,7 @@ from hangtag.replay import (
     Progress,
     Report,
     discard,
+    expected,
     find,
     restore,
     walk,
@@ -493,14 +494,17 @@ def test_a_replayed_message_that_was_discarded_can_be_restored() -> None:
     shop = Shop("a.png")
     shop.replay()
     letter = redriven(shop, "a.png", replays=1)
+    shop.box.visible.clear()
     grave = FakeDeadLetterQueue()
 
     restored = restore([letter], grave, shop.box, shop.book, dry_run=False)
+    shop.box.visible.append(a_letter("restored", letter))
+    again = restore([letter], grave, shop.box, shop.book, dry_run=False)
     stale = restore(
         [a_dead_letter(an_upload("a.png"))], grave, shop.box, shop.book, dry_run=False
     )
 
-    assert (restored.done, stale.skipped) == (1, 1)
+    assert (restored.done, again.skipped, stale.skipped) == (1, 1, 1)
     assert grave.letters == [letter]
 
 
@@ -526,6 +530,73 @@ def test_a_letter_that_was_left_behind_is_no_failure_to_be_listed() -> None:
     assert [one.letter.replays for one in found] == [1]
     assert len(beside) == 2
     assert len(shop.box.visible) == 3
+
+
+def test_what_was_tagged_after_it_failed_is_no_failure() -> None:
+    """By a backfill: there is nothing to replay, and the letter goes with the next one."""
+    shop = Shop("a.png")
+    upload = an_upload("a.png")
+    claim = shop.book.claim(
+        upload, replays=0, sent_at=shop.clock.now(), lease_seconds=60
+    )
+    assert isinstance(claim, Claim)
+    result = a_result(upload, tagged_at=to_timestamp(shop.clock.now()))
+    shop.book.store_tagged(upload, claim, result, calls={})
+    shop.book.finish(upload, claim, announced=True)
+
+    found = find(shop.box, shop.book, ALL, clock=shop.clock)
+    report = shop.replay()
+
+    assert found == []
+    assert (report.matched, report.tidied, shop.box.resent) == (0, 1, [])
+    assert shop.box.visible == []
+
+
+def test_a_second_letter_of_a_failure_is_found_by_its_own_id() -> None:
+    """Somebody has the id from the console of SQS."""
+    shop = Shop("a.png")
+    shop.box.visible.append(a_letter("copy", a_dead_letter(an_upload("a.png"))))
+
+    found = find(shop.box, shop.book, LetterFilter(ids=["copy"]), clock=shop.clock)
+    report = shop.replay(LetterFilter(ids=["copy"]), dry_run=True)
+
+    assert ids(found) == ids(report.chosen) == ["copy"]
+
+
+def test_a_failure_that_could_not_be_sent_is_nobodys() -> None:
+    """Whoever comes next need not wait until its reservation has run out."""
+    shop = Shop("a.png")
+    shop.box.fails_with(QueueUnavailable("away"), at="resend", times=1)
+
+    failed, again = shop.replay(), shop.replay()
+
+    assert (failed.done, again.done) == (0, 1)
+
+
+def test_what_has_become_visible_meanwhile_is_not_put_back() -> None:
+    """Somebody else may have it in hand, and would lose it."""
+    clock = FakeClock()
+    box = FakeDeadLetterBox(*letters(3))
+    walking = walk(box, clock)
+    next(walking)
+
+    clock.advance(31)
+    walking.close()
+
+    assert len(box.hidden) == 3
+
+
+@pytest.mark.parametrize(
+    ("meant", "most", "count"),
+    [(ALL, None, 3), (LetterFilter(prefix="a"), None, 2), (ALL, 1, 1)],
+)
+def test_what_is_expected_is_what_is_meant(
+    meant: LetterFilter, most: int | None, count: int
+) -> None:
+    """For the progress bar; a letter without a result comes on top."""
+    shop = Shop("a1.png", "a2.png", "b.png", with_letters=False)
+
+    assert expected(shop.book, meant, most=most) == count
 
 
 def test_all_letters_of_the_same_failure_go_with_the_first() -> None:
@@ -818,6 +889,19 @@ def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> N
     assert (restored.done, again.done, again.skipped) == (2, 0, 2)
     assert [known.letter for known in shop.book.failures()] == before
     assert len(grave.letters) == 2
+
+
+def test_a_letter_of_an_upload_nobody_knows_is_restored_once() -> None:
+    """SQS moved it before anybody began with it: the table tells nothing of it."""
+    letter = a_dead_letter(an_upload("never.png"), code="UNCODED")
+    book, grave = FakeResultStore(FakeClock()), FakeDeadLetterQueue()
+
+    first = restore([letter], grave, FakeDeadLetterBox(), book, dry_run=False)
+    box = FakeDeadLetterBox(a_letter("restored", letter))
+    again = restore([letter], grave, box, book, dry_run=False)
+
+    assert (first.done, again.skipped) == (1, 1)
+    assert grave.letters == [letter]
 
 
 def test_a_letter_without_a_result_is_restored_once_however_often_it_is_tried() -> None:

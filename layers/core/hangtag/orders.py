@@ -31,7 +31,9 @@ class ReplayOrder(BaseModel):
     """Of the key; of the uri, where it begins with s3://."""
     max: int | None = Field(default=None, ge=0)
     """At most that many; None means all."""
-    ratePerSecond: float | None = Field(default=None, ge=0)  # noqa: N815 - the order's own name
+    ratePerSecond: float | None = Field(  # noqa: N815 - the order's own name
+        default=None, ge=0, le=1_000_000
+    )
     """At most that many a second, evenly spaced; None or 0 means as fast as it goes."""
     dryRun: bool = True  # noqa: N815 - the order's own name
     """Only say what would be done."""

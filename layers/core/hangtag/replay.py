@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import UNCODED, QueueUnavailable, ResultsUnavailable
@@ -261,7 +262,11 @@ def find(
                         left_behind(entry.found)
                     continue
                 name = entry.known.key if entry.known else entry.found.id
-                if entry.found.id not in ids:
+                if entry.found.id in meant.ids:
+                    found[name] = (
+                        entry.found
+                    )  # a second letter, and asked for by its own id
+                elif entry.found.id not in ids:
                     found.setdefault(name, entry.found)
             if progress is not None:
                 progress(len(found))
@@ -271,6 +276,17 @@ def find(
         key=lambda letter: letter.letter.failure.failed_at,
         reverse=True,
     )
+
+
+def expected(book: FailureBook, meant: LetterFilter, *, most: int | None) -> int:
+    """
+    How many failures that are *meant* the table knows, *most* of them at most; no letter is read.
+
+    Raises:
+        ResultsUnavailable: DynamoDB refused or failed.
+    """
+    known = map(_letter_of, book.failures(since=meant.since, until=meant.until))
+    return sum(1 for _ in islice(filter(meant.matches, known), most))
 
 
 def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
@@ -295,18 +311,21 @@ def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
 
 def _is_left_behind(letter: Letter, known: KnownUpload) -> bool:
     """
-    Whether the upload was replayed since this letter was written.
+    Whether the upload was replayed, or tagged by a backfill, since this letter was written.
 
     Not so the replayed message itself, should SQS have moved it to the dead-letter queue before
     anybody began with it: nothing else is left of the upload then.
     """
     is_its_own = bool(known.letter_id) and known.letter_id == letter.id
+    is_told = letter.letter.failure.code != UNCODED
     if known.standing is Standing.REPLAYED:
         if is_its_own:
             return True
-        is_told = letter.letter.failure.code != UNCODED
         return is_told and letter.letter.replays <= known.replays
-    return (
+    is_tagged = known.standing is Standing.TAGGED and is_told
+    # What failed after that was to be tagged again
+    is_stale = is_tagged and letter.letter.failure.failed_at < known.ended_at
+    return is_stale or (
         known.standing is not Standing.OTHER
         and known.replays > letter.letter.replays
         and not is_its_own
@@ -531,28 +550,23 @@ def restore(
     the queue, because the backup was restored before.
     """
     report = Report(dry_run=dry_run)
-    letters = list(letters)
-    # The table tells of uploads; of what is none, or several, only the queue does
-    has_others = any(_key_of(Letter("", "", letter)) is None for letter in letters)
-    there: Counter[bytes] = Counter()
-    if has_others:
-        there.update(_digest(one.letter) for one in walk(box))
+    queued = _Queued(box)
     for letter in letters:
         report.matched += 1
         report.by_code[letter.failure.code] += 1
         key = _key_of(Letter("", "", letter))
         try:
             known = book.look_up([key]).get(key) if key else None
-            if known and _is_settled(letter, known):
-                report.skipped += 1
-            elif known is None and there and there[digest := _digest(letter)]:
-                there[digest] -= 1
+            is_discarded = known is not None and known.standing is Standing.DISCARDED
+            is_settled = known is not None and _is_settled(letter, known)
+            # What is neither the table does not tell of, or not enough: only the queue does
+            if is_settled or not (is_discarded or queued.misses(letter)):
                 report.skipped += 1
             elif dry_run:
                 report.choose(Letter("", "", letter))
             else:
                 letter_id = grave.bury(letter)
-                if known and known.standing is Standing.DISCARDED:
+                if known and is_discarded:
                     book.restore(known, letter_id=letter_id)
                 report.done += 1
                 report.done_by_code[letter.failure.code] += 1
@@ -561,6 +575,27 @@ def restore(
         if progress is not None:
             progress(report)
     return report
+
+
+class _Queued:
+    """The letters in the queue, which are read when the first of them is asked for."""
+
+    def __init__(self, box: DeadLetterBox) -> None:
+        self._box = box
+        self._letters: Counter[bytes] | None = None
+
+    def misses(self, letter: DeadLetter) -> bool:
+        """
+        Whether there is none that says the same; of several each counts once.
+
+        Raises:
+            QueueUnavailable: SQS does not hand out letters.
+        """
+        if self._letters is None:
+            self._letters = Counter(_digest(one.letter) for one in walk(self._box))
+        digest = _digest(letter)
+        self._letters[digest] -= 1
+        return self._letters[digest] < 0
 
 
 def _digest(letter: DeadLetter) -> bytes:
@@ -762,7 +797,7 @@ class _Round:
     def _page_size(self) -> int:
         if self.report.dry_run or not self._limits.per_second:
             return _PAGE
-        return max(1, min(_PAGE, int(self._limits.per_second * _PAGE_SECONDS)))
+        return max(1, int(min(_PAGE, self._limits.per_second * _PAGE_SECONDS)))
 
     def _wait(self) -> float:
         """Seconds until the next may be sent."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import NoRegionError
 
 from hangtag.adapters.aws_patience import AwsPatience
 from hangtag.adapters.dynamodb_results import DynamoDBResults
@@ -187,20 +188,22 @@ class OperatorAws:
     """
     AWS for the operator's command; each client is made when it is asked for.
 
-    *region* and *endpoint_url* are boto3's own where they are None.
+    *region* and *endpoint_url* are boto3's own where they are None, or empty.
 
     Raises:
-        BotoCoreError: From each method: no such profile, no region.
+        BotoCoreError: No such profile, no region; from each method, too.
     """
 
     def __init__(self, *, region: str | None, endpoint_url: str | None) -> None:
-        self._session = boto3.Session(region_name=region)
+        self._session = boto3.Session(region_name=region or None)
+        if not self._session.region_name:
+            raise NoRegionError  # an empty one, too, which boto3 takes for the name of one
         self._endpoint_url = endpoint_url
 
     @property
-    def region(self) -> str | None:
-        """The region the clients talk to, None where none is set."""
-        return self._session.region_name
+    def region(self) -> str:
+        """The region the clients talk to."""
+        return str(self._session.region_name)
 
     def cloudformation(self) -> CloudFormationClient:
         """For the stack's outputs."""

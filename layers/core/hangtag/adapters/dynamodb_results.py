@@ -833,8 +833,9 @@ def _known_upload(item: Document) -> KnownUpload:
     key = (item["uri"], item["version"])
     replays = int(item.get("replays", 0))
     if item.get("state") not in ("FAILED", "DISCARDED"):
-        done = item.get("state") == "DONE"
-        return KnownUpload(key, Standing.TAGGED if done else Standing.OTHER, replays)
+        if item.get("state") != "DONE":
+            return KnownUpload(key, Standing.OTHER, replays)
+        return KnownUpload(key, Standing.TAGGED, replays, item.get("endedAt", ""))
     standing = Standing(item["state"])
     if "replayedAt" in item:
         standing = Standing.REPLAYED
