@@ -257,8 +257,8 @@ def _waits_told() -> Callable[[Report], None]:
         if report.waits_at is not None and not told:
             told = True
             output.talk(
-                f"The upload queue holds {report.waits_at:,}; more are sent when it is below "
-                "--max-queued. Is tagging paused (`hangtag status`)?"
+                f"The upload queue holds {report.waits_at:,}; more are sent when --max-queued "
+                "leaves room for the next batch. Is tagging paused (`hangtag status`)?"
             )
 
     return follow

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -129,13 +129,27 @@ def _show(app: App, since: datetime, found: _Found | None) -> _Found:
         unseen=unseen,
     )
     standing = stack.switch().standing()
-    vitals = stack.vitals()
+    vitals = with_age_of(letters, stack.vitals(), now=datetime.now(UTC))
     if app.json:
         output.data(status_document(standing, counts, vitals))
     else:
         name = f"{stack.name} in {stack.region}"
         output.page(status_page(name, standing, counts, vitals))
     return found
+
+
+def with_age_of(letters: Sequence[Letter], vitals: Vitals, *, now: datetime) -> Vitals:
+    """
+    The *vitals* with the age of the oldest of the *letters*, if that is more.
+
+    SQS leaves out what was received three times, as by whoever looks at the letters.
+    """
+    ages = [vitals.oldest_letter_seconds or 0.0]
+    for letter in letters:
+        with suppress(ValueError, TypeError):  # put there by hand
+            failed_at = datetime.fromisoformat(letter.letter.failure.failed_at)
+            ages.append((now - failed_at).total_seconds())
+    return replace(vitals, oldest_letter_seconds=max(ages)) if letters else vitals
 
 
 def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Document:

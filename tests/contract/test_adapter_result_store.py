@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from itertools import count, permutations
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -1655,6 +1656,21 @@ def test_failures_are_told_by_when_they_failed(
     failed(book)
 
     assert len(list(book.failures(since=since, until=until))) == count
+
+
+def test_the_oldest_failure_is_that_of_all_shards(book: Book) -> None:
+    """Of those that nobody has dealt with; what is older than is asked for is left out."""
+    noon = datetime.fromisoformat(NOON).timestamp()
+    nothing = book.oldest_failure(since=0)
+    for number in range(20):
+        failed(book, an_upload(f"{number}.png"))
+
+    assert nothing is None
+    assert book.oldest_failure(since=0) == book.oldest_failure(since=noon) == noon
+    assert book.oldest_failure(since=noon + 1) is None
+    for known in book.failures():
+        book.mark_replayed(known, at=NOON)
+    assert book.oldest_failure(since=0) is None
 
 
 def test_what_is_tried_again_or_tagged_is_no_failure(book: Book) -> None:

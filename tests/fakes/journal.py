@@ -84,6 +84,9 @@ class FakeJournal:
     def breaker(self, event: str, state: BreakerState) -> None:
         self.breaker_events.append((event, state))
 
+    def oldest_failure(self, seconds: float) -> None:
+        """Nobody reads it here."""
+
     def called(self, reason: CallReason, seconds: float) -> None:
         self.calls.append((reason, seconds))
 

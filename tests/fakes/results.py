@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from threading import Lock
 
@@ -310,6 +311,15 @@ class FakeResultStore(CanFail):
                 for (uri, version), item in self._items.items()
                 if item.order is not None
             )
+
+    def oldest_failure(self, *, since: float) -> float | None:
+        self._may_fail("oldest_failure")
+        failed_at = [
+            datetime.fromisoformat(item.failed_at).timestamp()
+            for item in self._items.values()
+            if item.state == "FAILED" and not item.replayed_at
+        ]
+        return min((at for at in failed_at if at >= since), default=None)
 
     def newest(self, uri: str) -> Document | None:
         """The result of the newest version of a key that has ended, or None."""

@@ -89,13 +89,115 @@ def test_what_is_looked_at_is_told_by_somebody(
         assert set(dimensions) == names
 
 
-def test_the_systemic_alarm_looks_at_the_codes_that_it_names() -> None:
-    """The key, the address and the account."""
-    looked_at_codes = {
-        dimensions["code"] for *_, dimensions in LOOKED_AT if "code" in dimensions
+def calculates(alarm: str, numbers: dict[str, float]) -> bool:
+    """Whether an alarm that calculates is raised by these numbers, each by its query's id."""
+    properties = ALARMS[alarm]["Properties"]
+    [expression] = [one for one in properties["Metrics"] if "Expression" in one]
+    ids = {one["Id"] for one in properties["Metrics"] if "MetricStat" in one}
+    assert set(numbers) <= ids
+    words: dict[str, Any] = {
+        "FILL": lambda value, instead: instead if value is None else value,
+        "MAX": max,
+        "IF": lambda asked, yes, no: yes if asked else no,
+        **{name: numbers.get(name) for name in ids},
+    }
+    try:
+        value = eval(expression["Expression"], {"__builtins__": {}}, words)  # noqa: S307 - our own
+    except ZeroDivisionError:
+        return False  # CloudWatch has no number then
+    assert properties["ComparisonOperator"] == "GreaterThanThreshold"
+    return bool(value > properties["Threshold"])
+
+
+@pytest.mark.parametrize("code", ["609", "612", "623", "823"])
+def test_the_systemic_alarm_looks_at_the_codes_that_it_names(code: str) -> None:
+    """The key, the address and the account: one of them is enough, and none is silence."""
+    assert f"c{code}" in {
+        one["Id"]
+        for one in ALARMS["SystemicFailuresAlarm"]["Properties"]["Metrics"]
+        if one.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [{}] * 2)[1]
+        == {"Name": "code", "Value": code}
     }
 
-    assert {"609", "612", "623", "823"} <= looked_at_codes
+    assert calculates("SystemicFailuresAlarm", {f"c{code}": 1.0})
+    assert not calculates("SystemicFailuresAlarm", {})
+
+
+@pytest.mark.parametrize(
+    ("failed", "tagged", "raised"),
+    [
+        (None, None, False),
+        (9, None, False),
+        (10, None, True),
+        (3, 7, True),
+        (2, 8, False),
+        (200, 801, False),
+        (None, 100, False),
+    ],
+)
+def test_the_failure_ratio_is_raised_by_more_than_a_fifth_of_ten(
+    failed: float | None, tagged: float | None, *, raised: bool
+) -> None:
+    """As it says; one failure at night wakes nobody."""
+    given = {"failed": failed, "tagged": tagged}
+    numbers = {name: value for name, value in given.items() if value is not None}
+
+    assert calculates("FailureRatioAlarm", numbers) is raised
+
+
+@pytest.mark.parametrize(
+    ("letters", "results", "raised"),
+    [
+        (None, 11, True),
+        (11, None, True),
+        (11, 0, True),
+        (9, 9, False),
+        (None, None, False),
+    ],
+)
+def test_the_age_of_letters_is_raised_by_whoever_tells_ten_days(
+    letters: float | None, results: float | None, *, raised: bool
+) -> None:
+    """Four days are left then."""
+    given = {"letters": letters, "results": results}
+    numbers = {name: 86_400 * value for name, value in given.items() if value}
+
+    assert calculates("OldDeadLettersAlarm", numbers) is raised
+
+
+@pytest.mark.parametrize(
+    ("alarm", "statistic", "threshold"),
+    [
+        ("DeadLettersAlarm", "Maximum", 0),
+        ("OldUploadsAlarm", "Maximum", 3_600),
+        ("BreakerAlarm", "Maximum", 0),
+        ("FunctionErrorsAlarm", "Sum", 0),
+        ("FunctionThrottlesAlarm", "Sum", 0),
+        ("ReplayErrorsAlarm", "Sum", 0),
+        ("ApiLatencyAlarm", "p90", 10_000),
+    ],
+)
+def test_an_alarm_is_raised_by_what_its_description_says(
+    alarm: str, statistic: str, threshold: float
+) -> None:
+    """More than an hour, more than ten seconds, more than none."""
+    properties = ALARMS[alarm]["Properties"]
+    looked_by = properties.get("Statistic") or properties["ExtendedStatistic"]
+
+    assert (looked_by, properties["Threshold"]) == (statistic, threshold)
+    assert properties["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+def test_no_alarm_is_left_out_of_these_tests() -> None:
+    """Each is raised by what it should be."""
+    single = {name for name, one in ALARMS.items() if "MetricName" in one["Properties"]}
+
+    assert len(single) == 7
+    assert set(ALARMS) - single == {
+        "SystemicFailuresAlarm",
+        "FailureRatioAlarm",
+        "OldDeadLettersAlarm",
+    }
 
 
 def test_the_function_tells_its_metrics_under_the_stacks_name() -> None:

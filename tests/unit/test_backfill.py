@@ -429,6 +429,22 @@ def test_a_queue_that_stays_away_ends_it_with_all_before_noted() -> None:
     assert (report.resumed_at, report.enqueued) == (10, 30)
 
 
+def test_a_dry_run_of_what_is_left_tells_what_is_left() -> None:
+    """Its bytes are those that are still to be sent."""
+    work = Backfilling(FakeListing(*names(30)))
+    whole = work.run(dry_run=True)
+    work.feed.after_sending = lambda: work.feed.fails_with(
+        QueueUnavailable("away"), at="send"
+    )
+    with pytest.raises(QueueUnavailable):
+        work.run()
+
+    left = work.run(dry_run=True)
+
+    assert (left.meant - left.enqueued) / whole.meant == left.bytes / whole.bytes
+    assert 0 < left.bytes < whole.bytes
+
+
 def test_a_message_that_is_never_taken_ends_it() -> None:
     """It is not passed over in silence."""
     work = Backfilling(FakeListing(*names(3)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from hangtag.breaker import ROW, Standing
 from hangtag.ports import BreakerState
 from hangtag.uploads import ENDING_REASONS
 from hangtag_cli.stack import QueueCounts
-from hangtag_cli.status import Counts, status_document, status_page
+from hangtag_cli.status import Counts, status_document, status_page, with_age_of
 from hangtag_cli.vitals import Vitals, days_left
 from tests.builders import NOON, a_dead_letter, a_letter
 
@@ -179,6 +180,21 @@ def test_what_nobody_tells_is_unknown() -> None:
     assert "no metrics" in screen
     assert document["oldestSeconds"] is None
     assert document["alarms"] is None
+
+
+def test_the_oldest_letter_is_the_one_that_is_seen() -> None:
+    """SQS's own age leaves out what was received three times."""
+    old, odd = a_dead_letter(), a_dead_letter()
+    odd = replace(odd, failure=replace(odd.failure, failed_at="yesterday"))
+    letters = [a_letter("letter-1", old), a_letter("letter-2", odd)]
+    now = datetime.fromisoformat(NOON) + timedelta(days=3)
+
+    younger = with_age_of(letters, Vitals(oldest_letter_seconds=60), now=now)
+    older = with_age_of(letters, Vitals(oldest_letter_seconds=10**6), now=now)
+
+    assert younger.oldest_letter_seconds == 3 * 86_400
+    assert older.oldest_letter_seconds == 10**6
+    assert with_age_of([], Vitals(), now=now).oldest_letter_seconds is None
 
 
 def test_ages_the_last_hour_and_alarms_are_shown() -> None:

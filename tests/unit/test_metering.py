@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from hangtag.adapters.emf_meter import EmfMeter
-from hangtag.failures import ApiTimeout, KeyRefused, SidesTooSmall
+from hangtag.failures import (
+    ApiTimeout,
+    KeyRefused,
+    ResultsUnavailable,
+    SidesTooSmall,
+)
 from hangtag.metrics import Metric
 from hangtag.ports import Meter
 from tests.builders import NOON_SECONDS, URI
@@ -114,6 +119,36 @@ def test_the_breaker_is_told_as_long_as_it_is_open() -> None:
         ]
 
     assert values == [1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(0, 0), (10, 10 * 86_400), (15, 0)], ids=str
+)
+def test_the_age_of_the_oldest_failure_is_told_by_the_schedule(
+    days: int, told: int
+) -> None:
+    """As long as its letter is there: what has expired worries nobody any more."""
+    world = World()
+    if days:
+        world.tagger.fails_with(SidesTooSmall("small"), times=1)
+        world.tag(world.upload("small.png"))
+    world.clock.advance(days * 86_400)
+
+    world.pipeline.try_again(world.invocation())
+
+    assert (Metric.OLDEST_FAILURE, told) in [
+        (metric, round(value)) for metric, value, *_ in world.meter.told[-1]
+    ]
+
+
+def test_a_table_that_cannot_be_asked_for_the_oldest_does_not_stop_the_schedule() -> (
+    None
+):
+    """The breaker is looked at all the same."""
+    world = World()
+    world.results.fails_with(ResultsUnavailable("away"), at="oldest_failure")
+
+    assert world.pipeline.try_again(world.invocation())["open"] is False
 
 
 def test_every_metric_is_told_by_something() -> None:

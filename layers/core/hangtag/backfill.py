@@ -104,7 +104,7 @@ class Report:
     passed: Counter[str] = field(default_factory=Counter)
     """Objects that are not sent, by `Passed`."""
     bytes: int = 0
-    """Of those that are sent, as far as the listing tells."""
+    """Of those that are sent, or are left to be sent by a dry run, as far as the listing tells."""
     resumed_at: int = 0
     """How many were listed by the runs before."""
     waits_at: int | None = None
@@ -259,7 +259,8 @@ class _Run:
         if not start.is_new:
             self._report.listed = self._report.resumed_at = start.counts["listed"]
             self._report.enqueued = start.counts["enqueued"]
-            self._report.bytes = start.counts["bytes"]
+            # What was sent before is no work that is left
+            self._report.bytes = 0 if dry_run else start.counts["bytes"]
             self._report.passed.update(start.counts["passed"])
         self._at_start = self._counts()
         self._is_noted = not start.is_new

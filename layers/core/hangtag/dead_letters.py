@@ -10,6 +10,9 @@ from typing import Any
 from hangtag.failures import UNCODED, Failure, printable
 from hangtag.uploads import Unreadable, Upload, read_body, read_count, read_replays
 
+RETENTION_SECONDS = 14 * 24 * 3_600
+"""How long SQS keeps a letter (template.yaml)."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:

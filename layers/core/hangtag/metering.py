@@ -96,6 +96,11 @@ class MeteringJournal:
         self._journal.breaker(event, state)
         self._meter.add(Metric.BREAKER_OPEN, float(event in ("opened", "open")))
 
+    def oldest_failure(self, seconds: float) -> None:
+        """As it is."""
+        self._journal.oldest_failure(seconds)
+        self._meter.add(Metric.OLDEST_FAILURE, seconds)
+
     def unforeseen(self, uri: str, error: Exception) -> None:
         """Nothing to count: it is retried, or buried with its code."""
         self._journal.unforeseen(uri, error)

@@ -32,9 +32,14 @@ class Metric(StrEnum):
     BREAKER_OPEN = "BreakerOpen"
     """1 as long as the breaker is open, told by whoever looks; 0 by the schedule when it is not."""
 
+    OLDEST_FAILURE = "OldestFailure"
+    """How long ago the oldest of what stands as FAILED did fail, or 0; told by the schedule."""
+
     @property
     def unit(self) -> str:
         """CloudWatch's name of the unit."""
+        if self is Metric.OLDEST_FAILURE:
+            return "Seconds"
         return "Milliseconds" if self.endswith("Latency") else "Count"
 
     @property

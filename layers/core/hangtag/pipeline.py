@@ -14,8 +14,13 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from hangtag.dead_letters import letter_of_unreadable
-from hangtag.failures import HangtagError, QueueUnavailable, UnreadableEvent
+from hangtag.dead_letters import RETENTION_SECONDS, letter_of_unreadable
+from hangtag.failures import (
+    HangtagError,
+    QueueUnavailable,
+    ResultsUnavailable,
+    UnreadableEvent,
+)
 from hangtag.pacing import Pace, Pacing, Unpaced
 from hangtag.ports import Deadline
 from hangtag.tagging import Batch, Policy, Ports, Suspect, Tagging
@@ -190,6 +195,7 @@ class Pipeline:
         """
         self._ports.patience.begin(invocation.deadline)
         try:
+            self._tell_oldest_failure()
             state = self._ports.breaker.try_again()
         except HangtagError as error:
             self._ports.journal.troubled("trying again", error)
@@ -197,6 +203,19 @@ class Pipeline:
         finally:
             self._ports.journal.end()
         return {"open": state.is_open, "code": state.code, "row": state.row}
+
+    def _tell_oldest_failure(self) -> None:
+        """SQS tells an age, too, but not of letters that were looked at three times."""
+        now = self._ports.clock.now()
+        try:
+            failed_at = self._ports.results.oldest_failure(
+                since=now - RETENTION_SECONDS
+            )
+        except ResultsUnavailable as error:
+            self._ports.journal.troubled("looking for the oldest failure", error)
+            return
+        age = 0.0 if failed_at is None else max(0.0, now - failed_at)
+        self._ports.journal.oldest_failure(age)
 
     def _batch(self, chains: Iterable[_Chain], invocation: Invocation) -> Batch:
         uploads = sum(isinstance(chain[0].entry, Upload) for chain in chains)

@@ -357,6 +357,14 @@ class ResultStore(Protocol):
         """
         ...
 
+    def oldest_failure(self, *, since: float) -> float | None:
+        """
+        When the oldest of what stands as FAILED, and failed since then, did fail; None if nothing.
+
+        Both in seconds since 1970. The index that finds it may be behind by a moment.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Turns:
@@ -635,6 +643,10 @@ class Journal(Protocol):
 
     def breaker(self, event: str, state: BreakerState) -> None:
         """The breaker was `opened`, `tried` or `closed`, or was found `open` or `at rest`."""
+        ...
+
+    def oldest_failure(self, seconds: float) -> None:
+        """What has failed and was not dealt with is so old at most."""
         ...
 
     def end(self) -> None:

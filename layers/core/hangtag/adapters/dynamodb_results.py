@@ -41,6 +41,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from decimal import Context, Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -568,6 +569,24 @@ class DynamoDBResults:
                 )
                 count += sum(page["Count"] for page in pages)
         return count
+
+    def oldest_failure(self, *, since: float) -> float | None:
+        found: list[str] = []
+        with translated(ResultsUnavailable, "looking for the oldest failure"):
+            for shard in range(SHARDS):
+                page = self._client.query(
+                    TableName=self._table,
+                    IndexName=ENDED_INDEX,
+                    KeyConditionExpression="statusShard = :shard AND endedAt >= :since",
+                    ExpressionAttributeValues={
+                        ":shard": {"S": f"FAILED#{shard}"},
+                        ":since": {"S": to_timestamp(since)},
+                    },
+                    ProjectionExpression="endedAt",
+                    Limit=1,
+                )
+                found += [item["endedAt"]["S"] for item in page["Items"]]
+        return datetime.fromisoformat(min(found)).timestamp() if found else None
 
     # ---- for operators of dead letters
 

@@ -92,6 +92,9 @@ class LogJournal:
     def called(self, reason: CallReason, seconds: float) -> None:
         """A call stands in the line of its upload."""
 
+    def oldest_failure(self, seconds: float) -> None:
+        """Each failure has had its own line."""
+
     def end(self) -> None:
         """Nothing is kept back."""
 

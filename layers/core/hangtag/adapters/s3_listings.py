@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote_plus
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from hangtag.adapters.aws_errors import code_of, status_of
 from hangtag.failures import HangtagError, ObjectForbidden, ObjectUnavailable
@@ -118,6 +118,11 @@ class S3Inventory:
                 for row, values in enumerate(csv.reader(lines)):
                     if row < seen or not values:
                         continue
+                    if len(values) != len(columns):
+                        raise ValueError(  # noqa: TRY301 - told like the others
+                            f"row {row + 1} has {len(values)} columns, the manifest "
+                            f"{len(columns)}"
+                        )
                     cells = dict(zip(columns, values, strict=True))
                     found = self._of_row(cells, place=f"{number}:{row}")
                     if found is not None:
@@ -202,6 +207,10 @@ class S3Inventory:
                     file.write(chunk)
         except (ClientError, BotoCoreError) as error:
             file.close()
+            if isinstance(error, ParamValidationError):
+                raise UnusableListing(
+                    f"s3://{bucket}/{key} can be no object: what names it is wrong"
+                ) from error
             if isinstance(error, ClientError) and status_of(error) == 404:
                 raise UnusableListing(f"there is no s3://{bucket}/{key}") from error
             _refuse(f"reading s3://{bucket}/{key}", error)
