@@ -102,6 +102,22 @@ def read_letter_name(text: str) -> str:
     return text.strip()
 
 
+def read_word(text: str) -> str:
+    """
+    What something is filtered by: at least a letter, in UTF-8.
+
+    Raises:
+        ValueError: It is not.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text!r} is not UTF-8: nothing could match it") from error
+    if not text.strip():
+        raise ValueError(f"{text!r} is empty: leave it out to mean all")
+    return text
+
+
 def read_since(text: str, *, now: datetime) -> datetime:
     """
     A moment: so long ago (`90m`, `24h`, `7d`, `2w`), or an ISO time, in UTC if it has no zone.
@@ -184,6 +200,7 @@ class Checked(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+WORD = Checked("text", read_word)
 IMAGE_URI = Checked("uri", read_image_uri)
 PREFIX_URI = Checked("uri", read_prefix_uri)
 AMOUNT = Checked("amount", read_amount)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
 
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
-from .arguments import LETTER_NAME, QUEUE, RATE, SINCE
+from .arguments import LETTER_NAME, QUEUE, RATE, SINCE, WORD
 from .interrupts import held_back
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _FILTERS = (
         "--code",
         "codes",
         multiple=True,
+        type=WORD,
         metavar="CODE",
         help="Only with this error code; may be given several times.",
     ),
@@ -44,7 +46,7 @@ _FILTERS = (
     ),
     click.option(
         "--prefix",
-        default="",
+        type=WORD,
         metavar="TEXT",
         help="Only where the key begins so; or the uri, if TEXT begins with s3://.",
     ),
@@ -432,7 +434,7 @@ def _meant(
     *,
     codes: tuple[str, ...] = (),
     kinds: tuple[str, ...] = (),
-    prefix: str = "",
+    prefix: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     attempts: int = 0,
@@ -452,7 +454,7 @@ def _meant(
         images=images,
         ids=tuple(name for name in names if name not in images),
         kinds=kinds,
-        prefix=prefix,
+        prefix=prefix or "",
         since=to_timestamp(since.timestamp()) if since else "",
         until=to_timestamp(until.timestamp()) if until else "",
         attempts=attempts,
@@ -476,10 +478,23 @@ def _look_around(stack: Stack, letter: Letter) -> Surroundings:
         return Surroundings(objects, log)
     if request_id:
         try:
-            log = stack.log_of(request_id, around=failed_at)
+            lines = stack.log_of(request_id, around=failed_at)
+            log = [line for line in lines if not _is_about_another(line, letter)]
         except NotDone as trouble:
             output.talk(f"The log cannot be read: {trouble.message}")
     return Surroundings(objects, log)
+
+
+def _is_about_another(line: str, letter: Letter) -> bool:
+    """Whether a line of the log names an image that the letter is not about."""
+    from .letters import uploads_in
+
+    try:
+        named = json.loads(line).get("uri")
+    except (ValueError, AttributeError, RecursionError):
+        return False  # Lambda's own, which is about all
+    images = {upload.uri for upload in uploads_in(letter)} | {letter.letter.image}
+    return bool(named) and named not in images
 
 
 # ---- telling

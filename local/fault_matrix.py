@@ -60,15 +60,11 @@ MANY = 16  # workers: while some are held up, others still get their turn
 WIDTH_WITHOUT_TERMINAL = 200
 DELAYS = (3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23)
 REFUSAL = "806"
-LATE_SECONDS = 5.3
-"""After which a refused prefix leaves no time for the call without it: of ten seconds."""
+OUT_OF_PATIENCE = 24
+"""So many failed calls are more than the function makes for one note in its ten seconds."""
 
-Saying = Literal["tags", "refusal", "patience", "failure", "failures", "too late"]
-"""
-What the API has to say for a step to be reached.
-
-`failures`: as many as leave one attempt; `too late`: that it wants another call.
-"""
+Saying = Literal["tags", "refusal", "patience", "failure", "failures"]
+"""What the API has to say for a step to be reached; `failures`: as many as leave one attempt."""
 
 Mode = Literal["once", "for ever"]
 MODES: tuple[Mode, ...] = ("once", "for ever")
@@ -121,6 +117,8 @@ class Call:
     """Whether its calls do not tell whose they are."""
     statement: str = ""
     """Of the role's policy: what allows it, and nothing that must stay allowed."""
+    without: str = ""
+    """JMESPath: what has to fail first, time and again, for it to be reached."""
 
     @property
     def refused(self) -> bool:
@@ -178,6 +176,7 @@ def update(
     api_says: Saying = "tags",
     statement: str = "",
     is_claim: bool = False,
+    without: str = "",
 ) -> Call:
     """A step that updates the upload's item; `body` tells it from the others."""
     return Call(
@@ -187,6 +186,7 @@ def update(
         api_says=api_says,
         statement=statement,
         is_claim=is_claim,
+        without=without,
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     )
 
@@ -249,7 +249,13 @@ STEPS = (
     ),
     update("store failure", writes("FAILED"), api_says="refusal"),
     update("release", sets("failures"), api_says="failure"),
-    update("withdraw", sets("SET attempts"), api_says="too late"),
+    update(
+        "withdraw",
+        sets("SET attempts"),
+        api_says="failures",
+        is_claim=True,
+        without=sets("confirmed"),
+    ),
     Call(
         "SQS ChangeMessageVisibilityBatch",
         "sqs",
@@ -326,9 +332,7 @@ def show_matrix(
         LocalError: there is no such cell, or the stack itself failed.
     """
     cells = [
-        cell
-        for cell in all_cells(max_attempts, transport)
-        if only.lower() in str(cell).lower()
+        cell for cell in all_cells(max_attempts) if only.lower() in str(cell).lower()
     ]
     if not cells:
         raise LocalError(f"no cell of the matrix has {only!r} in its name")
@@ -376,7 +380,7 @@ def laboratory(
         take_down(directory)
 
 
-def all_cells(max_attempts: int = 3, transport: str = "base64") -> list[Cell]:
+def all_cells(max_attempts: int = 3) -> list[Cell]:
     """The whole matrix, as far as its steps are reached by a stack with these parameters."""
     return [
         Cell(step, fault, mode)
@@ -387,8 +391,6 @@ def all_cells(max_attempts: int = 3, transport: str = "base64") -> list[Cell]:
         if not (step.is_api and fault == KILLED_AFTER)
         and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
         and (max_attempts > 1 or step.api_says not in ("patience", "failure"))
-        # Only what is sent along can be asked to be sent in another way.
-        and (transport == "base64" or step.api_says != "too late")
         # Its answer is a head: no half of it, and nothing that could be held up.
         and not (step.operation == "HeadObject" and fault in (HALF, KILLED_AFTER))
     ]
@@ -549,17 +551,24 @@ class Laboratory:
     def _make_faults(self, runs: Sequence[Run]) -> dict[int, Run]:
         """Have the proxy and the sandbox go wrong; whose each rule of the proxy is."""
         rules: list[Rule] = []
-        whose: list[Run] = []
+        whose: list[Run | None] = []
         for run in runs:
             if run.cell.fault == FORBIDDEN:
                 self._take_away(run.cell.step.statement)
                 run.struck = 1
             for fault in sandbox_faults(run, max_attempts=self._max_attempts):
                 self._stack.sandbox.fail({"sha256": run.sha256, **fault})
+            if without := run.cell.step.without:
+                body = without.replace("KEY", run.key)
+                rules.append(
+                    {**always_fails(run.cell.step, body), "times": OUT_OF_PATIENCE}
+                )
+                whose.append(None)
             for rule in rules_of(run, last_step=self._last_step):
                 rules.append(rule)
                 whose.append(run)
-        return dict(zip(self._faults.set(rules), whose, strict=True))
+        by_rule = zip(self._faults.set(rules), whose, strict=True)
+        return {rule: run for rule, run in by_rule if run is not None}
 
     def _let_them_strike(self, runs: Sequence[Run], by_rule: Mapping[int, Run]) -> None:
         """Until every fault has struck often enough; whom one is to kill is killed."""
@@ -695,17 +704,16 @@ class Laboratory:
         )
 
 
-def _order(cell: Cell) -> tuple[bool, bool, str, bool]:
+def _order(cell: Cell) -> tuple[bool, bool, bool, bool]:
     """
     Cells that run at the same time have the same.
 
     Those that last long, last by themselves; so do those by which the function learns that the
     API cannot fetch images: the others would be sent along then.
     """
-    says = cell.step.api_says
-    waits = says in ("patience", "too late")
+    waits = cell.step.retried
     reads = cell.step.operation == "GetObject"
-    return cell.alone, waits or cell.fault in HOLDING, says if waits else "", reads
+    return cell.alone, waits or cell.fault in HOLDING, waits, reads
 
 
 def rules_of(run: Run, *, last_step: str) -> list[Rule]:
@@ -748,6 +756,12 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
     return [{**step.match(run.key, run.delay), **times(cell, once), **effect}]
 
 
+def always_fails(step: Call, body: str) -> Rule:
+    """The part of a rule by which the same operation fails, with another body."""
+    match = {"service": step.service, "operation": step.operation, "body": body}
+    return {**match, "error": {"code": step.internal, "status": 500}}
+
+
 def throttle_status(step: Call) -> int:
     """The HTTP status that goes with a step's throttling."""
     return 503 if step.service == "s3" else 400
@@ -766,7 +780,6 @@ def sandbox_faults(run: Run, *, max_attempts: int) -> list[dict[str, Any]]:
         "failures": [{"code": 500, "times": max_attempts - 1}]
         if max_attempts > 1
         else [],
-        "too late": [{"code": 801, "delaySeconds": LATE_SECONDS, "times": 1}],
     }
     if not cell.step.is_api:
         return said[cell.step.api_says]

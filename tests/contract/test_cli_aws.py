@@ -490,6 +490,34 @@ def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
     assert "x-amz-meta-tagger-id" in for_people.stdout
 
 
+def test_the_log_of_an_attempt_leaves_its_neighbours_out(stack: InMemory) -> None:
+    """They were in the same invocation; Lambda's own lines are about all of them."""
+    stack.map_queue_to_function(enabled=True)
+    logs, group, stream = boto3.client("logs"), "/aws/lambda/TagUploads", "one"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    letter = a_dead_letter()
+    now = time.time()
+    failure = replace(letter.failure, failed_at=to_timestamp(now))
+    about = {"function_request_id": letter.request_id}
+    lines = [
+        f"REPORT RequestId: {letter.request_id}",
+        json.dumps({**about, "message": "buried", "uri": URI}),
+        json.dumps({**about, "message": "tagged", "uri": "s3://bucket/neighbour.png"}),
+        json.dumps({"message": "tagged", "uri": URI}),
+    ]
+    logs.put_log_events(
+        logGroupName=group,
+        logStreamName=stream,
+        logEvents=[{"timestamp": int(now * 1000), "message": line} for line in lines],
+    )
+    stack.bury(replace(letter, failure=failure))
+
+    shown = hangtag("--json", "failures", "show", URI)
+
+    assert json.loads(shown.stdout)["log"] == lines[:2]
+
+
 @pytest.mark.parametrize(
     ("body", "failed_at"),
     [
