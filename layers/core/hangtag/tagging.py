@@ -491,7 +491,8 @@ class Tagging:
             return self._ports.objects.peek(upload)
         left = begun.batch.deadline.seconds_left()
         image = self._ports.objects.read(upload)
-        if left > self._policy.lease_seconds / 2 and self._is_late(begun.batch):
+        had_time = left > self._policy.lease_seconds / 2
+        if image is not None and had_time and self._is_late(begun.batch):
             # It would not do better the next time
             took = left - begun.batch.deadline.seconds_left()
             raise ObjectUnavailable(f"to read it took {took:.1f} s, too long to ask")
