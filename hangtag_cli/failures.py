@@ -17,9 +17,10 @@ from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
 from .arguments import LETTER_NAME, QUEUE, RATE, SINCE, WORD
-from .interrupts import held_back
+from .interrupts import held_back, listen
 
 if TYPE_CHECKING:
+    from hangtag.adapters.dynamodb_results import DynamoDBResults
     from hangtag.ports import DeadLetterBox, Letter
     from hangtag.replay import LetterFilter, Report
 
@@ -140,7 +141,7 @@ def list_(
     if left_behind:
         output.talk(
             f"{_letters(len(left_behind))} in the queue beside these: their failures were "
-            "replayed already. The next replay removes them."
+            "replayed or tagged already. The next replay removes them."
         )
     _tell_unseen(sum(unseen))
 
@@ -227,7 +228,7 @@ def replay(
     days, is replayed from its result. Exits with 1 where nothing matched or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import Limits, expected
+    from hangtag.replay import Limits
     from hangtag.replay import replay as replay_failures
 
     meant = _meant(names, **filters)
@@ -236,7 +237,7 @@ def replay(
     with (
         _looked_at(given, yes=yes) as box,
         _telling(
-            app, _REPLAYING, lambda: expected(book, meant, most=most), yes=yes
+            app, _REPLAYING, lambda: _expected(book, meant, most), yes=yes
         ) as telling,
     ):
         telling.report = replay_failures(
@@ -287,7 +288,7 @@ def discard(
     something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import Limits, expected
+    from hangtag.replay import Limits
     from hangtag.replay import discard as discard_failures
 
     from .backups import backup_at, default_path
@@ -305,7 +306,7 @@ def discard(
         with (
             _looked_at(given, yes=yes) as box,
             _telling(
-                app, _DISCARDING, lambda: expected(book, meant, most=most), yes=yes
+                app, _DISCARDING, lambda: _expected(book, meant, most), yes=yes
             ) as telling,
         ):
             telling.report = discard_failures(
@@ -350,6 +351,7 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
     Nothing is changed without --yes. What has failed again, was replayed or tagged since, or is
     in the queue already, is skipped. Exits with 1 where the backup is empty or something is left.
     """
+    from hangtag.adapters.system_clock import SystemClock
     from hangtag.replay import restore as restore_failures
 
     from .backups import read_backup
@@ -363,8 +365,19 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
             app, _RESTORING, lambda: len(letters), yes=yes, skips_are_done=True
         ) as telling,
     ):
+
+        def follow(report: Report) -> None:
+            telling.follow(report)
+            listen()
+
         telling.report = restore_failures(
-            letters, grave, box, book, dry_run=not yes, progress=telling.follow
+            letters,
+            grave,
+            box,
+            book,
+            clock=SystemClock(),
+            dry_run=not yes,
+            progress=follow,
         )
 
 
@@ -406,6 +419,7 @@ def _looked_at(
 
 def read_letters(stack: Stack) -> tuple[list[Letter], int]:
     """All letters in the queue, which stay visible; how many somebody else has in hand."""
+    from hangtag.adapters.system_clock import SystemClock
     from hangtag.replay import walk
 
     found: list[Letter] = []
@@ -413,7 +427,7 @@ def read_letters(stack: Stack) -> tuple[list[Letter], int]:
     with (
         held_back(stack.dead_letters()) as box,
         output.working("Reading the dead-letter queue ...") as say,
-        closing(walk(box, unseen=unseen.append)) as letters,
+        closing(walk(box, SystemClock(), unseen=unseen.append)) as letters,
     ):
         for letter in letters:
             found.append(letter)
@@ -507,11 +521,19 @@ class _Words:
     doing: str
     done: str
     nothing: str
+    on: str
+    """How one goes on after an interrupt."""
 
 
-_REPLAYING = _Words("Replaying", "replayed", "No dead letter matches")
-_DISCARDING = _Words("Discarding", "discarded", "No dead letter matches")
-_RESTORING = _Words("Restoring", "restored", "The backup is empty")
+_SAME = "the same command goes on"
+_REPLAYING = _Words("Replaying", "replayed", "No dead letter matches", _SAME)
+_DISCARDING = _Words(
+    "Discarding",
+    "discarded",
+    "No dead letter matches",
+    "the same command goes on, with a backup of its own",
+)
+_RESTORING = _Words("Restoring", "restored", "The backup is empty", _SAME)
 
 
 class _Telling:
@@ -582,13 +604,21 @@ def _telling(
         context.exit(1)
 
 
+def _expected(book: DynamoDBResults, meant: LetterFilter, most: int | None) -> int:
+    """How many there are, roughly; 0 where only looking at each could tell."""
+    if meant != _meant(()):
+        return 0
+    count = book.count_ended("FAILED", since="0")
+    return count if most is None else min(count, most)
+
+
 def _so_far(report: Report, words: _Words) -> str:
     """What was done when it came to an end too early; nothing is known of what was not met."""
     if report.dry_run:
         return "Nothing was changed."
     return (
-        f"{_letters(report.done)} {words.done} so far. What it was at is done, or as it was; the "
-        "same command goes on."
+        f"{_letters(report.done)} {words.done} so far. What it was at is done, or as it was: "
+        f"{words.on}."
     )
 
 
@@ -596,7 +626,9 @@ def _summary(report: Report, words: _Words) -> str:
     """What was done so far, in a sentence or two."""
     removed = ""
     if report.tidied:
-        removed = f" {_letters(report.tidied)} of what was replayed before removed."
+        is_done = "would be removed" if report.dry_run else "removed"
+        told = _letters(report.tidied)
+        removed = f" {told} of what was replayed or tagged before {is_done}."
     if not report.matched:
         if removed:
             return removed.strip()
@@ -607,7 +639,7 @@ def _summary(report: Report, words: _Words) -> str:
         beyond = report.left - report.would
         others = f" {_letters(beyond)} would be left." if beyond > 0 else ""
         return (
-            f"{_letters(report.would)} would be {words.done}.{skipped}{others} "
+            f"{_letters(report.would)} would be {words.done}.{skipped}{others}{removed} "
             "Nothing is changed: add --yes to do it."
         )
     done = (

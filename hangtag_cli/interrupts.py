@@ -18,9 +18,7 @@ class _PatientBox:
         self._box = box
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
-        if signal.SIGINT in signal.sigpending():
-            signal.sigwait({signal.SIGINT})  # heard, by this
-            raise KeyboardInterrupt
+        listen()
         return self._box.receive(most)
 
     def count(self) -> int:
@@ -34,6 +32,13 @@ class _PatientBox:
 
     def resend(self, letter: Letter, *, replays: int) -> None:
         self._box.resend(letter, replays=replays)
+
+
+def listen() -> None:
+    """Raise KeyboardInterrupt where a Ctrl-C was held back until now."""
+    if hasattr(signal, "sigpending") and signal.SIGINT in signal.sigpending():
+        signal.sigwait({signal.SIGINT})  # heard, by this
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -92,6 +92,7 @@ FAULTS = (
 KILLING = (KILLED_BEFORE, KILLED_AFTER)
 HOLDING = (SLOW, *KILLING)
 NO_FAULT = "no fault"
+NEVER_STRUCK = "the fault never struck"
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,7 +475,9 @@ class Laboratory:
         self._wait_until_idle()
         outcomes = self._judge(runs)
         missed = [
-            one for one in outcomes if one.cell.fault in KILLING and not one.struck
+            one
+            for one in outcomes
+            if one.cell.fault in KILLING and one.troubles == (NEVER_STRUCK,)
         ]
         if not missed or last:
             return outcomes
@@ -524,7 +527,7 @@ class Laboratory:
     def _unexpected(self, cell: Cell, ending: Ending, struck: int) -> list[str]:
         """What is wrong with a cell beyond the promises that hold for every upload."""
         if cell.fault != NO_FAULT and not struck:
-            return ["the fault never struck"]
+            return [NEVER_STRUCK]
         end = f"{ending.status} {ending.detail}".strip()
         begins = not cell.step.is_claim or cell.fault in KILLING
         if ending.detail == ABANDONED and not begins:

@@ -347,7 +347,7 @@ def test_a_long_walk_sees_letters_that_come_after_old_ones() -> None:
     """Letters that became visible again meanwhile do not stand for the end of the queue."""
     box = SlowBox(*letters(*["803"] * 60))
 
-    seen = {letter.id for letter in walk(box)}
+    seen = {letter.id for letter in walk(box, FakeClock())}
 
     assert len(seen) == 60
 

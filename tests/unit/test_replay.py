@@ -19,7 +19,6 @@ from hangtag.replay import (
     Progress,
     Report,
     discard,
-    expected,
     find,
     restore,
     walk,
@@ -103,7 +102,7 @@ def test_a_walk_shows_every_letter_once_and_leaves_it(count: int) -> None:
     all_letters = letters(count)
     box = FakeDeadLetterBox(*all_letters)
 
-    found = list(walk(box))
+    found = list(walk(box, FakeClock()))
 
     assert ids(all_letters) == ids(found)
     assert ids(all_letters) == ids(box.visible)
@@ -113,7 +112,7 @@ def test_a_long_walk_that_meets_letters_again_still_sees_the_rest() -> None:
     """Letters stay hidden for 30 s only; meeting them again is not the queue's end."""
     all_letters = letters(45)
     box = FakeDeadLetterBox(*all_letters)
-    walking = walk(box)
+    walking = walk(box, FakeClock())
 
     found = [next(walking) for _ in range(20)]
     box.visible = [*box.hidden, *box.visible]  # 30 s have passed
@@ -129,7 +128,9 @@ def test_letters_in_somebody_elses_hands_are_told() -> None:
     box.receive()  # by the other one
     unseen: list[int] = []
 
-    found = find(box, FakeResultStore(FakeClock()), ALL, unseen=unseen.append)
+    found = find(
+        box, FakeResultStore(FakeClock()), ALL, clock=FakeClock(), unseen=unseen.append
+    )
     report = replay(box)
 
     assert (len(found), unseen) == (15, [10])
@@ -184,7 +185,7 @@ def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
             self.put_back(received)
             return received
 
-    found = list(walk(NeverHiding(*letters(25))))
+    found = list(walk(NeverHiding(*letters(25)), FakeClock()))
 
     assert len(found) == 25
 
@@ -192,7 +193,7 @@ def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
 def test_a_walk_that_is_left_puts_its_letters_back() -> None:
     """Whoever looks at the first letter only hides no other."""
     box = FakeDeadLetterBox(*letters(15))
-    walking = walk(box)
+    walking = walk(box, FakeClock())
 
     next(walking)
     walking.close()
@@ -203,7 +204,7 @@ def test_a_walk_that_is_left_puts_its_letters_back() -> None:
 def test_an_error_on_the_way_puts_the_letters_back() -> None:
     """The queue fails in the middle; the letters in hand are not hidden for long."""
     box = FakeDeadLetterBox(*letters(15))
-    walking = walk(box)
+    walking = walk(box, FakeClock())
     next(walking)
     box.fails_with(QueueUnavailable("away"), at="receive")
 
@@ -497,11 +498,20 @@ def test_a_replayed_message_that_was_discarded_can_be_restored() -> None:
     shop.box.visible.clear()
     grave = FakeDeadLetterQueue()
 
-    restored = restore([letter], grave, shop.box, shop.book, dry_run=False)
+    restored = restore(
+        [letter], grave, shop.box, shop.book, clock=shop.clock, dry_run=False
+    )
     shop.box.visible.append(a_letter("restored", letter))
-    again = restore([letter], grave, shop.box, shop.book, dry_run=False)
+    again = restore(
+        [letter], grave, shop.box, shop.book, clock=shop.clock, dry_run=False
+    )
     stale = restore(
-        [a_dead_letter(an_upload("a.png"))], grave, shop.box, shop.book, dry_run=False
+        [a_dead_letter(an_upload("a.png"))],
+        grave,
+        shop.box,
+        shop.book,
+        clock=shop.clock,
+        dry_run=False,
     )
 
     assert (restored.done, again.skipped, stale.skipped) == (1, 1, 1)
@@ -584,19 +594,6 @@ def test_what_has_become_visible_meanwhile_is_not_put_back() -> None:
     walking.close()
 
     assert len(box.hidden) == 3
-
-
-@pytest.mark.parametrize(
-    ("meant", "most", "count"),
-    [(ALL, None, 3), (LetterFilter(prefix="a"), None, 2), (ALL, 1, 1)],
-)
-def test_what_is_expected_is_what_is_meant(
-    meant: LetterFilter, most: int | None, count: int
-) -> None:
-    """For the progress bar; a letter without a result comes on top."""
-    shop = Shop("a1.png", "a2.png", "b.png", with_letters=False)
-
-    assert expected(shop.book, meant, most=most) == count
 
 
 def test_all_letters_of_the_same_failure_go_with_the_first() -> None:
@@ -839,7 +836,7 @@ def test_each_failure_is_found_once_newest_first() -> None:
     moved = replace(a_dead_letter(an_upload("moved.png")), image=None)
     shop.box.visible.append(a_letter("moved", moved))
 
-    found = find(shop.box, shop.book, ALL)
+    found = find(shop.box, shop.book, ALL, clock=shop.clock)
 
     assert found[0].letter.image == an_upload("expired.png").uri
     assert sorted(letter.id for letter in found) == [
@@ -882,8 +879,10 @@ def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> N
     discarded = throw_away(shop, pages)
     gone = (shop.box.visible, list(shop.book.failures()))
     kept = [letter.letter for letter in pages.letters]
-    restored = restore(kept, grave, shop.box, shop.book, dry_run=False)
-    again = restore(kept, grave, shop.box, shop.book, dry_run=False)
+    restored = restore(
+        kept, grave, shop.box, shop.book, clock=shop.clock, dry_run=False
+    )
+    again = restore(kept, grave, shop.box, shop.book, clock=shop.clock, dry_run=False)
 
     assert (discarded.done, gone) == (2, ([], []))
     assert (restored.done, again.done, again.skipped) == (2, 0, 2)
@@ -896,9 +895,11 @@ def test_a_letter_of_an_upload_nobody_knows_is_restored_once() -> None:
     letter = a_dead_letter(an_upload("never.png"), code="UNCODED")
     book, grave = FakeResultStore(FakeClock()), FakeDeadLetterQueue()
 
-    first = restore([letter], grave, FakeDeadLetterBox(), book, dry_run=False)
+    first = restore(
+        [letter], grave, FakeDeadLetterBox(), book, clock=FakeClock(), dry_run=False
+    )
     box = FakeDeadLetterBox(a_letter("restored", letter))
-    again = restore([letter], grave, box, book, dry_run=False)
+    again = restore([letter], grave, box, book, clock=FakeClock(), dry_run=False)
 
     assert (first.done, again.skipped) == (1, 1)
     assert grave.letters == [letter]
@@ -913,7 +914,7 @@ def test_a_letter_without_a_result_is_restored_once_however_often_it_is_tried() 
     book, grave = FakeResultStore(clock), FakeDeadLetterQueue()
     box = FakeDeadLetterBox(a_letter("letter-1", one))
 
-    report = restore([one, one, other], grave, box, book, dry_run=False)
+    report = restore([one, one, other], grave, box, book, clock=clock, dry_run=False)
 
     assert (report.matched, report.skipped, report.done) == (3, 1, 2)
     assert [letter.body for letter in grave.letters] == [one.body, other.body]
@@ -925,7 +926,9 @@ def test_dry_runs_discard_and_restore_nothing() -> None:
     shop, pages, grave = Shop("a.png"), Pages(), FakeDeadLetterQueue()
 
     discarded = throw_away(shop, pages, dry_run=True)
-    restored = restore([a_dead_letter()], grave, shop.box, shop.book, dry_run=True)
+    restored = restore(
+        [a_dead_letter()], grave, shop.box, shop.book, clock=shop.clock, dry_run=True
+    )
 
     assert (discarded.would, discarded.done, pages.letters) == (1, 0, [])
     assert (restored.would, restored.left, grave.letters) == (1, 1, [])
@@ -968,12 +971,15 @@ def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
             keep=pages.keep,
         )
     shop.come_back()
-    left = {letter.letter.image for letter in find(shop.box, shop.book, ALL)}
+    left = {
+        letter.letter.image
+        for letter in find(shop.box, shop.book, ALL, clock=shop.clock)
+    }
     kept = {letter.letter.image for letter in pages.letters}
     throw_away(shop, pages)
 
     assert left | kept == {an_upload(key).uri for key in keys}
-    assert find(shop.box, shop.book, ALL) == []
+    assert find(shop.box, shop.book, ALL, clock=shop.clock) == []
 
 
 def test_an_upload_whose_letter_does_not_tell_its_version_is_sent_once() -> None:
@@ -993,7 +999,7 @@ def test_an_upload_whose_letter_does_not_tell_its_version_is_sent_once() -> None
     )
     shop.box.visible.append(a_letter("letter-1", a_dead_letter(event)))
 
-    found = find(shop.box, shop.book, ALL)
+    found = find(shop.box, shop.book, ALL, clock=shop.clock)
     first, second = shop.replay(), shop.replay()
 
     assert [letter.id for letter in found] == ["letter-1"]

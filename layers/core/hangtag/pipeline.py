@@ -195,12 +195,13 @@ class Pipeline:
         """
         self._ports.patience.begin(invocation.deadline)
         try:
-            self._tell_oldest_failure()
             state = self._ports.breaker.try_again()
         except HangtagError as error:
             self._ports.journal.troubled("trying again", error)
             return {"trouble": error.code}
         finally:
+            # Afterwards: a slow table must not take the time for the breaker
+            self._tell_oldest_failure()
             self._ports.journal.end()
         return {"open": state.is_open, "code": state.code, "row": state.row}
 

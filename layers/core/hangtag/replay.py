@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failures import UNCODED, QueueUnavailable, ResultsUnavailable
@@ -66,7 +65,7 @@ _RESERVE_SECONDS = 15.0
 class _Walk:
     """The letters of the queue, each once; what was received is put back at the end."""
 
-    def __init__(self, box: DeadLetterBox, clock: Clock | None = None) -> None:
+    def __init__(self, box: DeadLetterBox, clock: Clock) -> None:
         self._box = box
         self._clock = clock
         self._seen: set[str] = set()
@@ -85,7 +84,7 @@ class _Walk:
 
     def receive(self, most: int = _PAGE) -> list[Letter]:
         """Letters that were not seen before; often none."""
-        now = self._now()
+        now = self._clock.now()
         found = self._box.receive(most)
         new = [letter for letter in found if letter.id not in self._seen]
         # A letter's latest receipt handle is the one that counts.
@@ -120,18 +119,15 @@ class _Walk:
 
     def close(self) -> None:
         """Make visible what is hidden by this walk, and by nobody else since."""
-        since = self._now() - _HIDDEN_SECONDS
+        since = self._clock.now() - _HIDDEN_SECONDS
         self._box.put_back(
             [letter for letter, received in self._held.values() if received >= since]
         )
 
-    def _now(self) -> float:
-        return self._clock.now() if self._clock else 0.0
-
 
 def walk(
     box: DeadLetterBox,
-    clock: Clock | None = None,
+    clock: Clock,
     *,
     unseen: Callable[[int], object] = lambda _: None,
 ) -> Generator[Letter, None, None]:
@@ -234,7 +230,7 @@ def find(
     book: FailureBook,
     meant: LetterFilter,
     *,
-    clock: Clock | None = None,
+    clock: Clock,
     progress: Callable[[int], None] | None = None,
     left_behind: Callable[[Letter], object] = lambda _: None,
     unseen: Callable[[int], object] = lambda _: None,
@@ -263,9 +259,8 @@ def find(
                     continue
                 name = entry.known.key if entry.known else entry.found.id
                 if entry.found.id in meant.ids:
-                    found[name] = (
-                        entry.found
-                    )  # a second letter, and asked for by its own id
+                    # A second letter perhaps, but asked for by its own id
+                    found[name] = entry.found
                 elif entry.found.id not in ids:
                     found.setdefault(name, entry.found)
             if progress is not None:
@@ -276,17 +271,6 @@ def find(
         key=lambda letter: letter.letter.failure.failed_at,
         reverse=True,
     )
-
-
-def expected(book: FailureBook, meant: LetterFilter, *, most: int | None) -> int:
-    """
-    How many failures that are *meant* the table knows, *most* of them at most; no letter is read.
-
-    Raises:
-        ResultsUnavailable: DynamoDB refused or failed.
-    """
-    known = map(_letter_of, book.failures(since=meant.since, until=meant.until))
-    return sum(1 for _ in islice(filter(meant.matches, known), most))
 
 
 def _entries(letters: list[Letter], book: FailureBook) -> Iterator[Entry]:
@@ -372,7 +356,7 @@ class Report:
     skipped: int = 0
     """Replayed too often; they are still dead letters."""
     tidied: int = 0
-    """Letters removed whose failures were replayed before; they are no match."""
+    """Letters removed whose failures were replayed or tagged before; they are no match."""
     came_back: int = 0
     """Letters about what this run has sent: it failed again, or had two letters."""
     unseen: int = 0
@@ -540,6 +524,7 @@ def restore(
     box: DeadLetterBox,
     book: FailureBook,
     *,
+    clock: Clock,
     dry_run: bool,
     progress: Progress | None = None,
 ) -> Report:
@@ -550,7 +535,7 @@ def restore(
     the queue, because the backup was restored before.
     """
     report = Report(dry_run=dry_run)
-    queued = _Queued(box)
+    queued = _Queued(box, clock)
     for letter in letters:
         report.matched += 1
         report.by_code[letter.failure.code] += 1
@@ -580,8 +565,9 @@ def restore(
 class _Queued:
     """The letters in the queue, which are read when the first of them is asked for."""
 
-    def __init__(self, box: DeadLetterBox) -> None:
+    def __init__(self, box: DeadLetterBox, clock: Clock) -> None:
         self._box = box
+        self._clock = clock
         self._letters: Counter[bytes] | None = None
 
     def misses(self, letter: DeadLetter) -> bool:
@@ -592,7 +578,8 @@ class _Queued:
             QueueUnavailable: SQS does not hand out letters.
         """
         if self._letters is None:
-            self._letters = Counter(_digest(one.letter) for one in walk(self._box))
+            found = walk(self._box, self._clock)
+            self._letters = Counter(_digest(one.letter) for one in found)
         digest = _digest(letter)
         self._letters[digest] -= 1
         return self._letters[digest] < 0
@@ -717,13 +704,14 @@ class _Round:
         """
         The second letter of a failure goes the way of the first, uncounted.
 
-        So does one that was left behind when its failure was replayed: nothing is sent.
+        So does one that was left behind when its failure was replayed or tagged: nothing is sent.
         """
         is_meant = self._meant.matches(entry.found) or not entry.is_left_behind
-        if self.report.dry_run or not is_meant:
+        if not is_meant:
             return
         try:
-            self._doing.act(replace(entry, known=None, is_left_behind=True), steps)
+            if not self.report.dry_run:
+                self._doing.act(replace(entry, known=None, is_left_behind=True), steps)
             self.report.tidied += 1
         except QueueUnavailable as error:
             self.report.troubles.append(str(error))

@@ -76,6 +76,9 @@ _QUICK_RECEIVES = 10
 ImageTransport = Literal["base64", "url"]
 """How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
 
+_BEGINNING_SECONDS = 0.5
+"""From an invocation's begin until an image is read: looks at the breaker, claims."""
+
 _GIVING_BACK_SECONDS = 2.0
 """To give a claim back is tried for that long; an outage that lasts longer is not waited for."""
 
@@ -489,12 +492,13 @@ class Tagging:
         # A link names no etag: without versions it may lead to what has come since.
         if by_link and upload.version_id is not None:
             return self._ports.objects.peek(upload)
-        left = begun.batch.deadline.seconds_left()
+        began = self._ports.clock.now()
         image = self._ports.objects.read(upload)
-        had_time = left > self._policy.lease_seconds / 2
-        if image is not None and had_time and self._is_late(begun.batch):
-            # It would not do better the next time
-            took = left - begun.batch.deadline.seconds_left()
+        took = self._ports.clock.now() - began
+        timing = self._policy.timing
+        longest = self._policy.lease_seconds - timing.reserve - timing.least_call
+        if image is not None and took > longest - _BEGINNING_SECONDS:
+            # An invocation of its own would have no time left for a call, either
             raise ObjectUnavailable(f"to read it took {took:.1f} s, too long to ask")
         return image
 
