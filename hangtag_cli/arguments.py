@@ -104,7 +104,7 @@ def read_letter_name(text: str) -> str:
 
 def read_word(text: str) -> str:
     """
-    What something is filtered by: at least a letter, in UTF-8.
+    What something is filtered by: not empty, in UTF-8.
 
     Raises:
         ValueError: It is not.
@@ -113,7 +113,7 @@ def read_word(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{text!r} is not UTF-8: nothing could match it") from error
-    if not text.strip():
+    if not text:
         raise ValueError(f"{text!r} is empty: leave it out to mean all")
     return text
 

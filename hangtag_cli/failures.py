@@ -90,7 +90,7 @@ _rate_option = click.option(
     "--rate",
     type=RATE,
     metavar="N",
-    help="At most that many a second, evenly spaced; else as fast as it goes.",
+    help="At most that many a second, evenly spaced, 0.0001 to 1,000,000; else as fast as it goes.",
 )
 _max_option = click.option(
     "--max", "most", type=click.IntRange(min=0), metavar="N", help="At most that many."

@@ -101,9 +101,13 @@ class Stack:
             client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         except (BotoCoreError, ClientError) as error:
             raise NotDone(
-                f"The queue {named} cannot be used: {sentence(error)}. `aws sqs list-queues` "
-                "tells which there are"
+                f"The queue {named} cannot be used: {sentence(error).rstrip('.')}. "
+                "`aws sqs list-queues` tells which there are"
             ) from error
+        if url.endswith(".fifo"):
+            raise NotDone(
+                f"The queue {named} keeps an order, which letters have not: name a standard queue"
+            )
         if urlsplit(url).path == urlsplit(self._output("DeadLetterQueueUrl")).path:
             raise NotDone(
                 f"The queue {named} is the stack's dead-letter queue: what is replayed to it would "

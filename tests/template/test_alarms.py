@@ -160,7 +160,9 @@ def test_the_age_of_letters_is_raised_by_whoever_tells_ten_days(
 ) -> None:
     """Four days are left then."""
     given = {"letters": letters, "results": results}
-    numbers = {name: 86_400 * value for name, value in given.items() if value}
+    numbers = {
+        name: 86_400 * value for name, value in given.items() if value is not None
+    }
 
     assert calculates("OldDeadLettersAlarm", numbers) is raised
 

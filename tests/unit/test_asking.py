@@ -16,7 +16,7 @@ from hangtag.failures import (
     TooManyBytes,
     UrlNotFetched,
 )
-from tests.fakes import Call, World
+from tests.fakes import LEASE_SECONDS, Call, World
 
 
 def test_a_url_that_is_refused_for_its_prefix_is_asked_about_once() -> None:
@@ -195,13 +195,13 @@ def test_one_link_that_is_not_fetched_is_no_rule() -> None:
     """The next ones are, most likely."""
     world = World(image_transport="url")
 
-    for number in range(4):
+    for number in range(6):
         if number % 2:
             world.tagger.fails_with(UrlNotFetched("a hiccup"), times=1)
         world.tag(world.upload(f"{number}.png"))
 
     asked = list(map(is_link, world.tagger.calls))
-    assert asked == [True, True, False, True, True, False]
+    assert asked == [True, True, False] * 3
 
 
 # ---- an API that is too slow for a second call
@@ -257,6 +257,7 @@ def test_a_link_that_is_refused_too_late_to_send_the_image_is_a_failure() -> Non
     handed_back = [len(world.tag(delivery)) for _ in range(3)]
 
     assert handed_back == [1, 1, 0]
+    assert [retry.code for retry in world.journal.retries] == ["803", "803"]
     assert list(map(is_link, world.tagger.calls)) == [True, True, False]
     assert len(world.announcer.announced) == 1
 
@@ -292,6 +293,21 @@ def test_an_object_that_takes_too_long_to_read_is_a_failure() -> None:
     assert letter.failure.code == "OBJECT_UNAVAILABLE"
     assert "45.0 s" in letter.failure.message
     assert world.tagger.calls == []
+
+
+@pytest.mark.parametrize("left", [31, 45])
+def test_an_object_that_was_begun_too_late_is_no_failure(left: float) -> None:
+    """With an invocation of its own it is tagged."""
+    world = World(max_attempts=1)
+    world.deadline.seconds = left
+    world.objects.before_reading = lambda: world.clock.advance(left - 17)
+    delivery = world.upload()
+
+    assert world.tag(delivery) == (delivery.message_id,)
+    world.deadline.seconds = LEASE_SECONDS
+    assert world.tag(delivery) == ()
+
+    assert len(world.announcer.announced) == 1
 
 
 def test_what_never_finds_time_comes_back_ever_less_often() -> None:

@@ -8,11 +8,17 @@ from collections.abc import Sequence
 
 import pytest
 
+from hangtag.dead_letters import DeadLetter
 from hangtag.ports import Letter
-from hangtag.replay import LetterFilter, find
-from hangtag_cli.interrupts import held_back
-from tests.builders import a_letter
-from tests.fakes import FakeClock, FakeDeadLetterBox, FakeResultStore
+from hangtag.replay import LetterFilter, find, restore
+from hangtag_cli.interrupts import held_back, listen
+from tests.builders import a_dead_letter, a_letter, an_upload
+from tests.fakes import (
+    FakeClock,
+    FakeDeadLetterBox,
+    FakeDeadLetterQueue,
+    FakeResultStore,
+)
 
 
 def press_ctrl_c() -> None:
@@ -45,6 +51,33 @@ def test_an_interrupt_in_the_middle_of_a_receive_hides_nothing() -> None:
 
     assert len(box.visible) == 30
     assert box.hidden == []
+
+
+def test_an_interrupt_ends_a_restore_behind_the_letter_that_is_in_hand() -> None:
+    """It is whole, and the others are for the next time."""
+
+    class Grave(FakeDeadLetterQueue):
+        """Whose user presses Ctrl-C with the first letter."""
+
+        def bury(self, letter: DeadLetter) -> str:
+            press_ctrl_c()
+            return super().bury(letter)
+
+    grave, clock = Grave(), FakeClock()
+    letters = [a_dead_letter(an_upload(f"{number}.png")) for number in range(3)]
+
+    with pytest.raises(KeyboardInterrupt), held_back(FakeDeadLetterBox()) as held:
+        restore(
+            letters,
+            grave,
+            held,
+            FakeResultStore(clock),
+            clock=clock,
+            dry_run=False,
+            progress=lambda _: listen(),
+        )
+
+    assert grave.letters == letters[:1]
 
 
 def test_without_an_interrupt_nothing_is_held_back_afterwards() -> None:

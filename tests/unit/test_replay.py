@@ -459,7 +459,7 @@ def test_a_letter_that_turns_up_after_its_result_was_replayed_is_not_sent() -> N
     second = shop.replay()
 
     assert (first.done, second.matched, second.tidied) == (1, 0, 1)
-    assert (rehearsed.tidied, another.tidied) == (0, 0)
+    assert (rehearsed.tidied, another.tidied) == (1, 0)
     assert shop.sent() == {"a.png": 1}
     assert shop.box.visible == []
 
@@ -560,6 +560,29 @@ def test_what_was_tagged_after_it_failed_is_no_failure() -> None:
     assert found == []
     assert (report.matched, report.tidied, shop.box.resent) == (0, 1, [])
     assert shop.box.visible == []
+
+
+@pytest.mark.parametrize(
+    ("code", "failed_at"),
+    [("807", "2026-11-23T12:00:00.000Z"), ("UNCODED", NOON)],
+    ids=["failed after it was tagged", "moved by SQS"],
+)
+def test_a_letter_that_being_tagged_does_not_settle_is_replayed(
+    code: str, failed_at: str
+) -> None:
+    """It was to be tagged again, and who knows what the other one is about."""
+    shop = Shop()
+    upload = an_upload("a.png")
+    claim = shop.book.claim(upload, replays=0, sent_at=None, lease_seconds=60)
+    assert isinstance(claim, Claim)
+    result = a_result(upload, tagged_at="2026-11-22T18:00:00.000Z")
+    shop.book.store_tagged(upload, claim, result, calls={})
+    shop.book.finish(upload, claim, announced=True)
+    letter = a_dead_letter(upload, code=code)
+    letter = replace(letter, failure=replace(letter.failure, failed_at=failed_at))
+    shop.box.visible.append(a_letter("letter-1", letter))
+
+    assert (shop.replay().done, len(shop.box.resent)) == (1, 1)
 
 
 def test_a_second_letter_of_a_failure_is_found_by_its_own_id() -> None:

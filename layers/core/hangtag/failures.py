@@ -253,12 +253,15 @@ class ObjectForbidden(TransientError):
 
 
 class ObjectUnavailable(TransientError):
-    """S3 failed or was too slow."""
+    """S3 failed, or the object took too long to read."""
 
     code = "OBJECT_UNAVAILABLE"
     source = "aws"
     who = "nobody at first"
-    advice = "If it stays: look at the AWS health dashboard, then replay."
+    advice = (
+        "If it stays: look at the AWS health dashboard, or raise FunctionTimeout where it took "
+        "too long to read, then replay."
+    )
 
 
 class ApiKeyUnavailable(TransientError):
