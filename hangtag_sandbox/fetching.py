@@ -108,9 +108,12 @@ class Fetcher:
         for address in self._within_reach(host, port):
             left = max(0.1, until - time.monotonic())
             try:
-                return socket.create_connection((address, port), left)
+                connection = socket.create_connection((address, port), left)
             except OSError as error:  # the next address may answer
                 trouble = error
+            else:
+                connection.settimeout(None)  # from here on it is ended, see `_ended_at`
+                return connection
         raise trouble or OSError("it has no address")
 
     def _within_reach(self, host: str, port: int) -> list[str]:
