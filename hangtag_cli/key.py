@@ -93,15 +93,16 @@ def check(app: App, *, from_stdin: bool) -> None:
         output.page(
             [facts([("key", word), ("code", verdict.code or "none"), ("asked", url)])]
         )
-    output.talk(_ADVICE[word].format(said=verdict.message))
+    said = verdict.message.rstrip(".")
+    output.talk(_ADVICE[word].format(said=said))
     if not verdict.is_good:
         raise click.exceptions.Exit(1)
 
 
 _ADVICE = {
     "good": "The key is good: the API found fault with the question alone ({said}).",
-    "bad": "The API refuses the key: {said} Store another one with `hangtag key set`.",
-    "unknown": "It cannot be told whether the key is good: {said}",
+    "bad": "The API refuses the key: {said}. Store another one with `hangtag key set`.",
+    "unknown": "It cannot be told whether the key is good: {said}.",
 }
 
 
