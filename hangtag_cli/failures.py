@@ -493,22 +493,21 @@ def _look_around(stack: Stack, letter: Letter) -> Surroundings:
     if request_id:
         try:
             lines = stack.log_of(request_id, around=failed_at)
-            log = [line for line in lines if not _is_about_another(line, letter)]
+            uris = [upload.uri for upload in uploads_in(letter)]
+            # What names no image is Lambda's own, which is about all of them
+            meant = [None, "", letter.letter.image, *uris]
+            log = [line for line in lines if _uri_in(line) in meant]
         except NotDone as trouble:
             output.talk(f"The log cannot be read: {trouble.message}")
     return Surroundings(objects, log)
 
 
-def _is_about_another(line: str, letter: Letter) -> bool:
-    """Whether a line of the log names an image that the letter is not about."""
-    from .letters import uploads_in
-
+def _uri_in(line: str) -> object:
+    """The image that a line of the log names, or None."""
     try:
-        named = json.loads(line).get("uri")
+        return json.loads(line).get("uri")
     except (ValueError, AttributeError, RecursionError):
-        return False  # Lambda's own, which is about all
-    images = {upload.uri for upload in uploads_in(letter)} | {letter.letter.image}
-    return bool(named) and named not in images
+        return None
 
 
 # ---- telling

@@ -561,11 +561,11 @@ class Laboratory:
                 run.struck = 1
             for fault in sandbox_faults(run, max_attempts=self._max_attempts):
                 self._stack.sandbox.fail({"sha256": run.sha256, **fault})
-            if without := run.cell.step.without:
-                body = without.replace("KEY", run.key)
-                rules.append(
-                    {**always_fails(run.cell.step, body), "times": OUT_OF_PATIENCE}
-                )
+            step = run.cell.step
+            if step.without:
+                before = replace(step, body=step.without).match(run.key, run.delay)
+                error = {"code": step.internal, "status": 500}
+                rules.append({**before, "error": error, "times": OUT_OF_PATIENCE})
                 whose.append(None)
             for rule in rules_of(run, last_step=self._last_step):
                 rules.append(rule)
@@ -757,12 +757,6 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
     }
     effect, once = effects[cell.fault]
     return [{**step.match(run.key, run.delay), **times(cell, once), **effect}]
-
-
-def always_fails(step: Call, body: str) -> Rule:
-    """The part of a rule by which the same operation fails, with another body."""
-    match = {"service": step.service, "operation": step.operation, "body": body}
-    return {**match, "error": {"code": step.internal, "status": 500}}
 
 
 def throttle_status(step: Call) -> int:

@@ -40,6 +40,12 @@ API_TIMEOUT_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 900.0
 """No invocation has more time; a person who waits without a deadline has not more patience."""
 
+_LINKS_REFUSED_MOST = 2
+"""So many links in a row that the API cannot fetch: it cannot reach the bucket, most likely."""
+
+_WITHOUT_LINKS_SECONDS = 900.0
+"""Until it is tried again whether the API can reach the bucket."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -87,13 +93,6 @@ class Timing:
 
 def _within(least: float, value: float, most: float) -> float:
     return max(least, min(value, most))
-
-
-_LINKS_REFUSED_MOST = 2
-"""So many links in a row that the API cannot fetch: it cannot reach the bucket, most likely."""
-
-_WITHOUT_LINKS_SECONDS = 900.0
-"""Until it is tried again whether the API can reach the bucket."""
 
 
 class OutOfTime(Exception):
