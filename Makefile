@@ -54,9 +54,10 @@ lint: $(DEV)/ready ## Check style, types and the template
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/sam validate --lint --config-env local
 
-bench: $(DEV)/ready ## Measure how the sandbox sees, and what an image costs
+bench: $(DEV)/ready ## Measure how the sandbox sees, what an image costs, and a backfill's memory
 	@$(DEV)/bin/python -m benchmarks.sandbox
 	@$(DEV)/bin/python -m benchmarks.cost
+	@$(DEV)/bin/python -m benchmarks.backfill
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build

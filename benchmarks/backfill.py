@@ -1,0 +1,104 @@
+"""
+What memory a backfill needs, by the number of keys.
+
+    python -m benchmarks.backfill
+
+The real backfill with its real checkpoint, each size in a process of its own: a listing that makes
+its keys as they are asked for, a table that knows none of them, and a queue that takes everything.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hangtag.adapters.file_checkpoint import FileCheckpoint
+from hangtag.adapters.system_clock import SystemClock
+from hangtag.backfill import Limits, Order, Sources, backfill, start_of
+from hangtag.ports import ListedObject
+from hangtag.uploads import Upload
+
+SIZES = (10_000, 100_000, 1_000_000)
+PAGE = 1_000
+BYTES_PER_MEGABYTE = 1_000_000
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1_024
+
+
+class Keys:
+    """`Listing` of so many keys."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
+        """A thousand at a time, as S3 gives them."""
+        del after  # it begins anew each time
+        for first in range(0, self._number, PAGE):
+            keys = [f"photos/{number:09}.jpg" for number in range(first, first + PAGE)]
+            yield [
+                ListedObject(key, "v" * 32, "0" * 32, 200_000, place=key)
+                for key in keys
+            ]
+
+
+class NoneTagged:
+    """A table that knows none of them."""
+
+    def tagged(self, uploads: Sequence[Upload]) -> frozenset[tuple[str, str]]:
+        """None."""
+        del uploads
+        return frozenset()
+
+
+class Drain:
+    """A queue that takes everything and is always empty."""
+
+    def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
+        """All are taken."""
+        del bodies, again
+        return ()
+
+    def depth(self) -> int:
+        """Nothing waits."""
+        return 0
+
+
+def run(number: int) -> Mapping[str, float]:
+    """The peak memory in MB, and the seconds, of a backfill of so many keys."""
+    order = Order("hangtag", "uploads", "photos/", None, again=False)
+    with TemporaryDirectory() as directory:
+        checkpoint = FileCheckpoint(Path(directory) / "checkpoint.json")
+        sources = Sources(
+            Keys(number), NoneTagged(), Drain(), checkpoint, SystemClock()
+        )
+        began = time.monotonic()
+        report = backfill(
+            order,
+            sources,
+            Limits(None, 10_000, None),
+            start_of(order, checkpoint, token="benchmark"),  # noqa: S106 - no secret
+            dry_run=False,
+            progress=lambda _: None,
+        )
+        seconds = time.monotonic() - began
+    assert report.enqueued == number  # noqa: S101 - else it measures nothing
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
+    return {"MB": peak / BYTES_PER_MEGABYTE, "seconds": seconds}
+
+
+def main() -> None:
+    """Run all sizes and print the table."""
+    print(f"{'keys':>12} {'peak MB':>10} {'seconds':>10}")
+    for size in SIZES:
+        with get_context("spawn").Pool(1) as pool:
+            found = pool.apply(run, (size,))
+        print(f"{size:>12,} {found['MB']:>10.1f} {found['seconds']:>10.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
