@@ -68,6 +68,11 @@ class Timing:
     least_call: float
     """A call of the API that has less time than this is not begun: it would be paid and lost."""
 
+    @property
+    def attempt(self) -> float:
+        """No attempt begins with less than this left: a call, and what is to be done after it."""
+        return self.reserve + self.least_call
+
     @classmethod
     def of(cls, function_timeout: float) -> Self:
         """

@@ -225,7 +225,7 @@ class Pipeline:
             pace = self._pacing.of_batch(
                 uploads,
                 invocation.deadline,
-                seconds_after=self._timing.reserve + self._timing.least_call,
+                seconds_after=self._timing.attempt,
             )
         return Batch(
             request_id=invocation.request_id,

@@ -544,7 +544,7 @@ def restore(
             known = book.look_up([key]).get(key) if key else None
             is_discarded = known is not None and known.standing is Standing.DISCARDED
             is_settled = known is not None and _is_settled(letter, known)
-            # What is neither the table does not tell of, or not enough: only the queue does
+            # Where the table does not tell, or not enough, only the queue does
             if is_settled or not (is_discarded or queued.misses(letter)):
                 report.skipped += 1
             elif dry_run:

@@ -434,8 +434,7 @@ class Tagging:
 
     def _is_late(self, batch: Batch) -> bool:
         """Whether there is no time for an attempt any more."""
-        timing = self._policy.timing
-        return batch.deadline.seconds_left() < timing.reserve + timing.least_call
+        return batch.deadline.seconds_left() < self._policy.timing.attempt
 
     def _seconds_to_note(self, batch: Batch) -> float:
         """As long as there is time left to give the claim back after it."""
@@ -495,8 +494,7 @@ class Tagging:
         began = self._ports.clock.now()
         image = self._ports.objects.read(upload)
         took = self._ports.clock.now() - began
-        timing = self._policy.timing
-        longest = self._policy.lease_seconds - timing.reserve - timing.least_call
+        longest = self._policy.lease_seconds - self._policy.timing.attempt
         if image is not None and took > longest - _BEGINNING_SECONDS:
             # An invocation of its own would have no time left for a call, either
             raise ObjectUnavailable(f"to read it took {took:.1f} s, too long to ask")
