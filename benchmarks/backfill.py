@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.backfill import Limits, Order, Sources, backfill, start_of
-from hangtag.ports import ListedObject
+from hangtag.operators.backfill import Limits, Order, Sources, backfill, start_of
+from hangtag.operators.ports import ListedObject
 from hangtag.uploads import Upload
 
 SIZES = (10_000, 100_000, 1_000_000)

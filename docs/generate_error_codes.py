@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from hangtag.failures import (
+from hangtag.errors import (
     KINDS,
     UNCODED,
     HangtagError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hangtag.failures import UNCODED, HttpStatus, UnlistedApiCode, leaves
+from hangtag.errors import UNCODED, HttpStatus, UnlistedApiCode, leaves
 
 
 @dataclass(frozen=True, slots=True)

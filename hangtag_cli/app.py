@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hangtag.failures import HangtagError, printable
+from hangtag.errors import HangtagError
+from hangtag.text import printable
 
 from . import output
 

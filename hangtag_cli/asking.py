@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.asking import Asker, Asking, Timing
-from hangtag.contract import (
+from hangtag.calling import Asker, Asking
+from hangtag.errors import EmptyImage, ImageTooLarge
+from hangtag.ports import CallReason, StoredImage, Tagger
+from hangtag.rate_limit import Unpaced
+from hangtag.tagger_api import (
     SIGNATURE_BYTES,
     Answer,
     Context,
     Language,
     require_media_type,
 )
-from hangtag.failures import (
-    EmptyImage,
-    ImageTooLarge,
-)
-from hangtag.pacing import Unpaced
-from hangtag.ports import CallReason, StoredImage, Tagger
+from hangtag.time_budget import Timing
 
 PATIENCE_SECONDS = 120.0
 """For one file, with the wait that a busy API may ask for."""

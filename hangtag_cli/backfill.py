@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.failures import HangtagError, printable
+from hangtag.errors import HangtagError
+from hangtag.text import printable
 
 from . import output
 from .app import INTERRUPTED, App, Command, NotDone, json_option, pass_app
@@ -22,7 +23,7 @@ from .arguments import AMOUNT, IMAGE_URI, PREFIX_URI, RATE
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hangtag.backfill import Limits, Order, Report, Sources, Speed, Start
+    from hangtag.operators.backfill import Limits, Order, Report, Sources, Speed, Start
 
     from .stack import Stack
 
@@ -104,7 +105,7 @@ def backfill(
     After Ctrl-C or a crash the same command goes on where it was. A few may then be sent twice;
     they are paid for once. Exits with 1 where nothing was found, or something is left.
     """
-    from hangtag.backfill import Limits, Order
+    from hangtag.operators.backfill import Limits, Order
 
     if uri is None and inventory is None:
         raise click.UsageError("Name what to backfill: s3://bucket/prefix.", ctx=ctx)
@@ -156,8 +157,8 @@ class _Run:
             HangtagError: AWS refused or failed; it is said how to go on.
             Exit: After Ctrl-C.
         """
-        from hangtag.backfill import Report, backfill, start_of
-        from hangtag.ports import UnusableCheckpoint, UnusableListing
+        from hangtag.operators.backfill import Report, backfill, start_of
+        from hangtag.operators.ports import UnusableCheckpoint, UnusableListing
 
         report = Report(dry_run=dry_run)
         try:
@@ -323,7 +324,7 @@ def _cut_off(report: Report, path: Path) -> str:
 
 
 def _speed(stack: Stack, rate: float | None) -> Speed | None:
-    from hangtag.backfill import expected_speed
+    from hangtag.operators.backfill import expected_speed
 
     width = _number(stack, "MaxConcurrency") * _number(stack, "BatchSize")
     return expected_speed(

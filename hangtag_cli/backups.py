@@ -15,7 +15,7 @@ from .app import NotDone
 
 if TYPE_CHECKING:
     from hangtag.dead_letters import DeadLetter
-    from hangtag.ports import Letter
+    from hangtag.operators.ports import Letter
 
 
 def default_path(now: datetime) -> Path:

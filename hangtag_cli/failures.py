@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from hangtag.failures import Kind, QueueUnavailable, ResultsUnavailable
+from hangtag.errors import Kind, QueueUnavailable, ResultsUnavailable
 
 from . import output
 from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
@@ -21,8 +21,9 @@ from .interrupts import held_back, listen
 
 if TYPE_CHECKING:
     from hangtag.adapters.dynamodb_results import DynamoDBResults
-    from hangtag.ports import DeadLetterBox, Letter
-    from hangtag.replay import LetterFilter, Report
+    from hangtag.operators.letters import LetterFilter
+    from hangtag.operators.ports import DeadLetterBox, Letter
+    from hangtag.operators.replay import Report
 
     from .letters import Surroundings
     from .stack import Stack
@@ -228,8 +229,8 @@ def replay(
     days, is replayed from its result. Exits with 1 where nothing matched or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import Limits
-    from hangtag.replay import replay as replay_failures
+    from hangtag.operators.replay import Limits
+    from hangtag.operators.replay import replay as replay_failures
 
     meant = _meant(names, **filters)
     stack = app.stack()
@@ -288,8 +289,8 @@ def discard(
     something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import Limits
-    from hangtag.replay import discard as discard_failures
+    from hangtag.operators.replay import Limits
+    from hangtag.operators.replay import discard as discard_failures
 
     from .backups import backup_at, default_path
 
@@ -352,7 +353,7 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
     in the queue already, is skipped. Exits with 1 where the backup is empty or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import restore as restore_failures
+    from hangtag.operators.restore import restore as restore_failures
 
     from .backups import read_backup
 
@@ -390,9 +391,9 @@ def find_failures(
     left_behind: Callable[[Letter], object] = lambda _: None,
     unseen: Callable[[int], object] = lambda _: None,
 ) -> list[Letter]:
-    """What failed and is *meant*, as `hangtag.replay.find`; all letters stay visible."""
+    """What failed and is *meant*, as `hangtag.operators.letters.find`; all letters stay visible."""
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import find
+    from hangtag.operators.letters import find
 
     book = stack.results()
     with (
@@ -420,7 +421,7 @@ def _looked_at(
 def read_letters(stack: Stack) -> tuple[list[Letter], int]:
     """All letters in the queue, which stay visible; how many somebody else has in hand."""
     from hangtag.adapters.system_clock import SystemClock
-    from hangtag.replay import walk
+    from hangtag.operators.letters import walk
 
     found: list[Letter] = []
     unseen: list[int] = []
@@ -453,8 +454,8 @@ def _meant(
     until: datetime | None = None,
     attempts: int = 0,
 ) -> LetterFilter:
-    from hangtag.replay import LetterFilter
-    from hangtag.results import to_timestamp
+    from hangtag.operators.letters import LetterFilter
+    from hangtag.text import to_timestamp
 
     if since and until and since > until:
         raise click.UsageError(
@@ -567,7 +568,7 @@ def _telling(
 
     *expected* is how many there are, roughly.
     """
-    from hangtag.replay import Report
+    from hangtag.operators.replay import Report
 
     context = click.get_current_context()
     telling = _Telling(Report(dry_run=not yes), words, lambda *_: None)

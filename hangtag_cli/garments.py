@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from hangtag.contract.answer import NOTHING_DETECTED
 from hangtag.results import Document
+from hangtag.tagger_api.answer import NOTHING_DETECTED
 
 from .advice import advice_on
 from .tables import facts, table, text

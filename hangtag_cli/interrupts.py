@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hangtag.ports import DeadLetterBox, Letter
+    from hangtag.operators.ports import DeadLetterBox, Letter
 
 
 class _PatientBox:

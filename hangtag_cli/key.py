@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.failures import HangtagError
+from hangtag.errors import HangtagError
 
 from . import output
 from .app import App, Group, NotDone, json_option, pass_app
@@ -76,7 +76,7 @@ def check(app: App, *, from_stdin: bool) -> None:
     The API is asked something that is wrong in itself: a good key is told so, a bad one is
     refused. Exits with 1 where the key is not good, or where that cannot be told.
     """
-    from hangtag.asking import check_key
+    from hangtag.operators.key_check import check_key
     from hangtag.wiring import single_tagger
 
     stack = app.stack()
@@ -114,7 +114,7 @@ def _bare(secret: str) -> str:
         NotDone: There is none.
     """
     from hangtag.adapters.secrets_manager_key import read_key
-    from hangtag.failures import ApiKeyMissing
+    from hangtag.errors import ApiKeyMissing
 
     try:
         found = read_key(secret)
@@ -162,7 +162,7 @@ def read_secret(text: str) -> str:
         UsageError: There is none, or one that cannot be sent. The message does not repeat it.
     """
     from hangtag.adapters.secrets_manager_key import read_key
-    from hangtag.failures import ApiKeyMissing
+    from hangtag.errors import ApiKeyMissing
 
     try:
         usable = read_key(text) is not None

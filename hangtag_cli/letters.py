@@ -14,11 +14,12 @@ from rich.console import Group
 from rich.table import Table
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import Failure
-from hangtag.ports import Letter
-from hangtag.replay import Report
+from hangtag.errors import Failure
+from hangtag.events import read_body
+from hangtag.operators.ports import Letter
+from hangtag.operators.replay import Report
 from hangtag.results import Document
-from hangtag.uploads import Upload, read_body
+from hangtag.uploads import Upload
 
 from .advice import advice_on
 from .garments import failure_facts, version_facts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.failures import UNPRINTABLE, printable
+from hangtag.text import UNPRINTABLE, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,7 +28,7 @@ def json_line(document: Mapping[str, object]) -> bytes:
 
     What a terminal would obey, or has no UTF-8, JSON spells with a backslash.
     """
-    from hangtag.results import to_json
+    from hangtag.text import to_json
 
     told = UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", to_json(document))
     return told.encode()

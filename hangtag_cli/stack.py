@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.backfill import Order, Sources
-from hangtag.breaker import Switch
-from hangtag.ports import DeadLetterBox, DeadLetterQueue
-from hangtag.results import Document, to_timestamp
+from hangtag.operators.backfill import Order, Sources
+from hangtag.operators.ports import DeadLetterBox
+from hangtag.operators.switch import Switch
+from hangtag.ports import DeadLetterQueue
+from hangtag.results import Document
+from hangtag.text import to_timestamp
 from hangtag.uploads import Upload
 from hangtag.wiring import OperatorAws
 

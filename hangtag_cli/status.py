@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from hangtag.breaker import Standing
-    from hangtag.ports import BreakerState, Letter
+    from hangtag.operators.ports import Letter
+    from hangtag.operators.switch import Standing
+    from hangtag.ports import BreakerState
     from hangtag.results import Document
 
     from .stack import QueueCounts, Stack
@@ -114,7 +115,7 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
 
 def _show(app: App, since: datetime, found: _Found | None) -> _Found:
     """One look; what was *found* of letters, now or before."""
-    from hangtag.results import to_timestamp
+    from hangtag.text import to_timestamp
 
     stack = app.stack()
     started = to_timestamp(since.timestamp())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.failures import printable
+from hangtag.text import printable
 
 from . import output
 from .app import App, Command, NotDone, json_option, pass_app

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from hangtag.failures import printable
+from hangtag.text import printable
 
 
 def text(value: object, style: str = "") -> Text:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hangtag.failures import HangtagError
+from hangtag.errors import HangtagError
 
 from . import output
 from .app import App, Command, NotDone, json_option, pass_app
@@ -88,8 +88,8 @@ def tag(
 
 
 def _question(*, url: str | None, language: str | None, detection: str) -> Question:
-    from hangtag.contract import read_detection, read_metadata
     from hangtag.settings import read_ask_settings, variable_of
+    from hangtag.tagger_api import read_detection, read_metadata
     from hangtag.wiring import single_tagger
 
     from .asking import Question

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from hangtag.failures import HangtagError
+from hangtag.errors import HangtagError
 
 from .app import NotDone
 

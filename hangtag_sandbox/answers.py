@@ -15,8 +15,8 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TypeVar
 
-from hangtag.contract import AnswerBody, Detection, Language
-from hangtag.contract.answer import (
+from hangtag.tagger_api import AnswerBody, Detection, Language
+from hangtag.tagger_api.answer import (
     NOTHING_DETECTED,
     AnswerData,
     AnswerError,

@@ -35,7 +35,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from hangtag.contract import Detection, Language
+from hangtag.tagger_api import Detection, Language
 from hangtag_sandbox.answers import Tagging, answer, refusal, to_json
 from hangtag_sandbox.calls import Call, Calls
 from hangtag_sandbox.eyes import Eyes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hangtag.contract import Detection
+from hangtag.tagger_api import Detection
 from hangtag_sandbox import vocabulary
 from hangtag_sandbox.vocabulary import Word
 

@@ -48,7 +48,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pydantic import ValidationError
 
-from hangtag.contract import (
+from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
     SIGNATURE_BYTES,
@@ -58,8 +58,8 @@ from hangtag.contract import (
     media_type,
     read_language,
 )
-from hangtag.contract.answer import parse_json
-from hangtag.contract.request import Image
+from hangtag.tagger_api.answer import parse_json
+from hangtag.tagger_api.request import Image
 from hangtag_sandbox.fetching import NotFetched
 from hangtag_sandbox.limits import (
     LONGEST_RATIO,

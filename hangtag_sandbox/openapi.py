@@ -16,14 +16,14 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from hangtag.contract import (
+from hangtag.errors import HangtagError, leaves
+from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     LANGUAGES,
     AnswerBody,
     Detection,
     TaggingRequest,
 )
-from hangtag.failures import HangtagError, leaves
 from hangtag_sandbox import vocabulary
 from hangtag_sandbox.answers import answer, refusal, to_json
 from hangtag_sandbox.calls import Call

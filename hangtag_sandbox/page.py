@@ -12,8 +12,8 @@ from string import Template
 from markupsafe import Markup
 from PIL import Image
 
-from hangtag.contract import DETECTIONS, AnswerBody
-from hangtag.contract.answer import (
+from hangtag.tagger_api import DETECTIONS, AnswerBody
+from hangtag.tagger_api.answer import (
     Attribute,
     ColorDetail,
     DetectedObject,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hangtag.contract import Language
+from hangtag.tagger_api import Language
 
 PUBLISHED_IDS: Mapping[str, Mapping[str, str]] = {
     "category": {"jacket": "T0360", "boots": "T0495"},

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hangtag.failures import printable
+from hangtag.text import printable
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
 from local.fault_matrix import show_matrix

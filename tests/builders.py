@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote_plus
 
-from hangtag.contract import Answer, Context, Language, read_answer
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import Failure
-from hangtag.ports import CallReason, Claim, Letter
-from hangtag.results import Document, failed_result, tagged_result, to_json
-from hangtag.uploads import Delivery, Upload, read_body
+from hangtag.errors import Failure
+from hangtag.events import Delivery, read_body
+from hangtag.operators.ports import Letter
+from hangtag.ports import CallReason, Claim
+from hangtag.results import Document, failed_result, tagged_result
+from hangtag.tagger_api import Answer, Context, Language, read_answer
+from hangtag.text import to_json
+from hangtag.uploads import Upload
 
 REPOSITORY = Path(__file__).parent.parent
 EVENTS = REPOSITORY / "events"

@@ -1,5 +1,5 @@
 """
-ReplayFailures: an order in, a report out; see `hangtag.orders`.
+ReplayFailures: an order in, a report out; see `hangtag.operators.replay_request`.
 
 It does what `hangtag failures replay` does, for those without a shell and for the schedule.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from hangtag.orders import read_order
+from hangtag.operators.replay_request import read_order
 from hangtag.settings import read_replay_settings
 from hangtag.wiring import Replayer, failure_replayer
 

@@ -15,9 +15,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from hangtag.pipeline import Invocation, Pipeline
+from hangtag.batch import Invocation, Pipeline
+from hangtag.events import TRY_AGAIN, read_deliveries
 from hangtag.settings import read_tagging_settings
-from hangtag.uploads import TRY_AGAIN, read_deliveries
 from hangtag.wiring import tagging_pipeline
 
 logger = Logger()

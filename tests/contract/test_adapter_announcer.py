@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hangtag.adapters.sns_announcer import SnsAnnouncer
-from hangtag.contract import Context
-from hangtag.contract.answer import parse_json
 from hangtag.ports import Announcer
 from hangtag.results import Announcement, announcement_of
+from hangtag.tagger_api import Context
+from hangtag.tagger_api.answer import parse_json
 from tests.builders import BUCKET, a_result, an_answer, an_upload, jacket
 from tests.contract.aws_parts import session
 from tests.fakes import FakeAnnouncer

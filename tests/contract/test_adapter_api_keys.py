@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
-from hangtag.failures import ApiKeyMissing
+from hangtag.errors import ApiKeyMissing
 from hangtag.ports import ApiKeys
 from tests.contract.aws_parts import session
 from tests.fakes import FakeApiKeys, FakeClock

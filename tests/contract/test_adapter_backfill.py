@@ -16,25 +16,23 @@ import pytest
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
-from hangtag.adapters.sqs_upload_feed import SqsUploadFeed
-from hangtag.failures import (
+from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
+from hangtag.errors import (
     HangtagError,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
 )
-from hangtag.ports import (
-    CallReason,
+from hangtag.operators.ports import (
     Checkpoint,
-    Claim,
     ListedObject,
     Listing,
-    ResultStore,
     TaggedVersions,
     UnusableCheckpoint,
     UnusableListing,
     UploadFeed,
 )
+from hangtag.ports import CallReason, Claim, ResultStore
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, PNG, a_failed_result, a_result, an_upload
 from tests.contract.aws_parts import ONCE, create_queue, create_table, session

@@ -17,7 +17,7 @@ from botocore.stub import Stubber
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
-from hangtag.adapters.lambda_intake import LambdaIntake
+from hangtag.adapters.lambda_mapping import LambdaIntake
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
 from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
@@ -26,7 +26,7 @@ from hangtag.adapters.sqs_queues import (
     SqsDeadLetterQueue,
     SqsUploadQueue,
 )
-from hangtag.failures import (
+from hangtag.errors import (
     AnnouncementFailed,
     ApiKeyUnavailable,
     HangtagError,
@@ -37,7 +37,8 @@ from hangtag.failures import (
     ResultsUnavailable,
     leaves,
 )
-from hangtag.ports import Claim, KnownUpload, Standing
+from hangtag.operators.ports import KnownUpload, Standing
+from hangtag.ports import Claim
 from hangtag.results import announcement_of
 from hangtag.uploads import SkipReason
 from tests.builders import (

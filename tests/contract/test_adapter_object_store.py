@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from hangtag.adapters.s3_objects import S3Objects
-from hangtag.failures import (
+from hangtag.errors import (
     EmptyImage,
     HangtagError,
     ImageTooLarge,

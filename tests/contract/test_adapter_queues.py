@@ -14,9 +14,11 @@ from hangtag.adapters.sqs_queues import (
     SqsUploadQueue,
 )
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import QueueUnavailable
-from hangtag.ports import DeadLetterBox, DeadLetterQueue, Letter, UploadQueue
-from hangtag.replay import LetterFilter, replay
+from hangtag.errors import QueueUnavailable
+from hangtag.operators.letters import LetterFilter
+from hangtag.operators.ports import DeadLetterBox, Letter
+from hangtag.operators.replay import replay
+from hangtag.ports import DeadLetterQueue, UploadQueue
 from tests.builders import (
     NOON,
     URI,

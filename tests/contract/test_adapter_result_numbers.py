@@ -15,8 +15,8 @@ from hangtag.adapters.dynamodb_results import (
     from_items,
     to_attribute,
 )
-from hangtag.contract import read_answer
 from hangtag.ports import Claim
+from hangtag.tagger_api import read_answer
 from tests.builders import (
     URI,
     a_result,

@@ -15,19 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
-from hangtag.failures import ResultsUnavailable, ResultTooLarge
-from hangtag.ports import (
-    Busy,
-    CallReason,
-    Calls,
-    Claim,
-    ClaimLost,
-    Done,
-    FailureBook,
-    KnownUpload,
-    ResultStore,
-    Standing,
-)
+from hangtag.errors import ResultsUnavailable, ResultTooLarge
+from hangtag.operators.ports import FailureBook, KnownUpload, Standing
+from hangtag.ports import Busy, CallReason, Calls, Claim, ClaimLost, Done, ResultStore
 from hangtag.results import Document
 from hangtag.uploads import SkipReason, Upload, order_of
 from tests.builders import (

@@ -9,7 +9,7 @@ import pytest
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
-from hangtag.failures import MESSAGE_LIMIT
+from hangtag.errors import MESSAGE_LIMIT
 from hangtag.ports import BreakerState, BreakerStore, NoTurn, TurnBook, Turns
 from tests.builders import NOON, NOON_SECONDS
 from tests.contract.aws_parts import create_table, session

@@ -15,8 +15,7 @@ from threading import Barrier, Thread
 import pytest
 
 from hangtag.adapters.http_tagger import MAX_ANSWER_BYTES, HttpTagger
-from hangtag.contract import Answer, Base64Body, Context, Language, TaggingRequest
-from hangtag.failures import (
+from hangtag.errors import (
     ApiRedirected,
     ApiTimeout,
     ApiUnreachable,
@@ -29,6 +28,7 @@ from hangtag.failures import (
     SidesTooSmall,
 )
 from hangtag.ports import Tagger
+from hangtag.tagger_api import Answer, Base64Body, Context, Language, TaggingRequest
 from tests.builders import (
     API_KEY,
     PNG,

@@ -28,9 +28,10 @@ from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.breaker import ROW
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import Failure
+from hangtag.errors import Failure
 from hangtag.ports import BreakerState, Claim
-from hangtag.results import Document, to_timestamp
+from hangtag.results import Document
+from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason
 from hangtag_cli.main import cli
 from tests.builders import (

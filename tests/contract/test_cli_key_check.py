@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
-from hangtag.asking import check_key
-from hangtag.contract import Answer, Language, RequestBody
+from hangtag.operators.key_check import check_key
+from hangtag.tagger_api import Answer, Language, RequestBody
 from hangtag_cli.main import cli
 from hangtag_sandbox.server import serve
 from tests.builders import an_answer, answer_document, failed_answer_document, to_body

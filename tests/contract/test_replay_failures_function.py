@@ -16,7 +16,7 @@ from functions.replay_failures.handler import lambda_handler, replayer
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.orders import OrderError
+from hangtag.operators.replay_request import OrderError
 from hangtag.ports import Claim
 from hangtag_cli.main import cli
 from tests.builders import a_dead_letter, a_failed_result, an_upload

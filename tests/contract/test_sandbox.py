@@ -31,7 +31,8 @@ import requests
 from click.testing import CliRunner
 from PIL import Image
 
-from hangtag.contract import (
+from hangtag.errors import HangtagError, QuotaExceeded
+from hangtag.tagger_api import (
     LANGUAGES,
     MEDIA_TYPES,
     Answer,
@@ -40,7 +41,6 @@ from hangtag.contract import (
     media_type,
     read_answer,
 )
-from hangtag.failures import HangtagError, QuotaExceeded
 from hangtag_cli.main import cli
 from hangtag_sandbox import serve
 from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES

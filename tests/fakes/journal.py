@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import HangtagError
+from hangtag.errors import HangtagError
 from hangtag.metrics import Metric
 from hangtag.ports import NO_FACTS, BreakerState, CallReason
 from hangtag.uploads import Skip, Upload

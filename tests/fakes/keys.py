@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hangtag.failures import ApiKeyMissing
+from hangtag.errors import ApiKeyMissing
 from tests.builders import API_KEY
 from tests.fakes.failing import CanFail
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from hangtag.contract import SIGNATURE_BYTES, media_type
-from hangtag.failures import EmptyImage, ImageTooLarge, UnsupportedFormat
+from hangtag.errors import EmptyImage, ImageTooLarge, UnsupportedFormat
 from hangtag.ports import ImageHead, ObjectFacts, StoredImage
+from hangtag.tagger_api import SIGNATURE_BYTES, media_type
 from hangtag.uploads import Upload
 from tests.fakes.failing import CanFail
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.ports import Letter
+from hangtag.operators.ports import Letter
 from hangtag.results import Announcement
 from tests.fakes.failing import CanFail
 

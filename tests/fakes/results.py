@@ -9,7 +9,8 @@ from itertools import count
 from threading import Lock
 
 from hangtag.dead_letters import letter_of_result
-from hangtag.failures import ResultsUnavailable, ResultTooLarge
+from hangtag.errors import ResultsUnavailable, ResultTooLarge
+from hangtag.operators.ports import KnownUpload, Standing, UploadKey
 from hangtag.ports import (
     NO_CALLS,
     Busy,
@@ -19,11 +20,9 @@ from hangtag.ports import (
     ClaimLost,
     Clock,
     Done,
-    KnownUpload,
-    Standing,
-    UploadKey,
 )
-from hangtag.results import Document, to_json, to_timestamp
+from hangtag.results import Document
+from hangtag.text import to_json, to_timestamp
 from hangtag.uploads import SkipReason, Upload, order_of
 from tests.fakes.failing import CanFail
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hangtag.asking import Timing
+from hangtag.batch import Invocation, Pipeline
 from hangtag.breaker import Breaker
-from hangtag.contract import Detection, Language
+from hangtag.events import Delivery
 from hangtag.metering import MeteringJournal
-from hangtag.pipeline import Invocation, Pipeline
 from hangtag.ports import ObjectFacts
+from hangtag.tagger_api import Detection, Language
 from hangtag.tagging import ImageTransport, Policy, Ports
-from hangtag.uploads import Delivery
+from hangtag.time_budget import Timing
 from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
 from tests.fakes.failing import Killer
 from tests.fakes.journal import FakeJournal, FakeMeter

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hangtag.uploads import Upload, read_body
+from hangtag.events import read_body
+from hangtag.uploads import Upload
 from local.stack import Letter, hangtag_command
 from local.watch import WatchedStack
 from tests.stack.hands import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hangtag.failures import leaves
+from hangtag.errors import leaves
 from hangtag.metrics import NAMESPACE, SERVICE, Metric
 from tests.template.cloudformation import ROOT, read_template
 

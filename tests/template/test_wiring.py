@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hangtag.breaker import TRY_AGAIN_MINUTES
-from hangtag.orders import ReplayOrder, read_order
-from hangtag.replay import MAX_REPLAYS
+from hangtag.operators.replay import MAX_REPLAYS
+from hangtag.operators.replay_request import ReplayOrder, read_order
 from hangtag.settings import (
     ReplaySettings,
     TaggingSettings,

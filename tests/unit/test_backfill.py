@@ -13,7 +13,9 @@ from itertools import count, pairwise
 
 import pytest
 
-from hangtag.backfill import (
+from hangtag.errors import QueueUnavailable, ResultsUnavailable
+from hangtag.events import entry_of_object, read_body
+from hangtag.operators.backfill import (
     LOOK_EVERY,
     MAX_TRIES,
     Limits,
@@ -25,15 +27,9 @@ from hangtag.backfill import (
     expected_speed,
     start_of,
 )
-from hangtag.failures import QueueUnavailable, ResultsUnavailable
-from hangtag.ports import (
-    CallReason,
-    Claim,
-    ListedObject,
-    Listing,
-    UnusableCheckpoint,
-)
-from hangtag.uploads import Upload, entry_of_object, read_body
+from hangtag.operators.ports import ListedObject, Listing, UnusableCheckpoint
+from hangtag.ports import CallReason, Claim
+from hangtag.uploads import Upload
 from tests.builders import BUCKET, NOON, PNG, a_delivery, a_result
 from tests.fakes import (
     FakeCheckpoint,

@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from hangtag.breaker import ROW, TRY_AGAIN_MINUTES, Breaker
-from hangtag.failures import (
+from hangtag.errors import (
     AnnouncementFailed,
     ApiInternalError,
     ApiKeyMissing,
@@ -22,9 +22,10 @@ from hangtag.failures import (
     ResultsUnavailable,
     SidesTooSmall,
 )
+from hangtag.events import Delivery, read_body
 from hangtag.ports import BreakerState
 from hangtag.tagging import BREAKER_DELAY_SECONDS, delay_of_breaker
-from hangtag.uploads import Delivery, Upload, read_body
+from hangtag.uploads import Upload
 from tests.builders import a_delivery
 from tests.fakes import LEASE_SECONDS, Call, Killed, World
 

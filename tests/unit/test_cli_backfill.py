@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from hangtag.adapters.file_checkpoint import FileCheckpoint
-from hangtag.backfill import Order, Report, Sources
-from hangtag.failures import QueueUnavailable
+from hangtag.errors import QueueUnavailable
+from hangtag.operators.backfill import Order, Report, Sources
 from hangtag_cli import output
 from hangtag_cli.app import App
 from hangtag_cli.backfill import backfill, checkpoint_name, doing_told

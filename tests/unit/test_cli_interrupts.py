@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import pytest
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.ports import Letter
-from hangtag.replay import LetterFilter, find, restore
+from hangtag.operators.letters import LetterFilter, find
+from hangtag.operators.ports import Letter
+from hangtag.operators.restore import restore
 from hangtag_cli.interrupts import held_back, listen
 from tests.builders import a_dead_letter, a_letter, an_upload
 from tests.fakes import (

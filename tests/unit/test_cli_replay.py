@@ -11,10 +11,10 @@ from typing import cast
 import pytest
 from click.testing import CliRunner, Result
 
-from hangtag.failures import QueueUnavailable
-from hangtag.ports import Letter
-from hangtag.replay import LetterFilter, walk
-from hangtag.replay import replay as replay_letters
+from hangtag.errors import QueueUnavailable
+from hangtag.operators.letters import LetterFilter, walk
+from hangtag.operators.ports import Letter
+from hangtag.operators.replay import replay as replay_letters
 from hangtag_cli.app import App
 from hangtag_cli.failures import failures
 from hangtag_cli.main import cli

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from hangtag.breaker import ROW, Standing
+from hangtag.breaker import ROW
+from hangtag.operators.switch import Standing
 from hangtag.ports import BreakerState
 from hangtag.uploads import ENDING_REASONS
 from hangtag_cli.stack import QueueCounts

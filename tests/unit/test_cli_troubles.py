@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 
 from hangtag.adapters.aws_errors import translated
-from hangtag.failures import QueueUnavailable
+from hangtag.errors import QueueUnavailable
 from hangtag_cli.troubles import sentence, told
 
 

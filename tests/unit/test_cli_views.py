@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import UNCODED, Failure, leaves
-from hangtag.replay import Report
+from hangtag.errors import UNCODED, Failure, leaves
+from hangtag.operators.replay import Report
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page
 from hangtag_cli.letters import (

@@ -12,8 +12,9 @@ from hangtag.dead_letters import (
     letter_of_upload,
     read_letter,
 )
-from hangtag.failures import MESSAGE_LIMIT, Failure, InternalError, printable
-from hangtag.uploads import Unreadable, read_body
+from hangtag.errors import MESSAGE_LIMIT, Failure, InternalError
+from hangtag.events import Unreadable, read_body
+from hangtag.text import printable
 from tests.builders import (
     BUCKET,
     NOON,

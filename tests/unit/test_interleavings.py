@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from hangtag.breaker import ROW
-from hangtag.failures import (
+from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
     IntakeUnavailable,
@@ -29,8 +29,9 @@ from hangtag.failures import (
     ResultsUnavailable,
     SidesTooSmall,
 )
+from hangtag.events import Delivery, read_body
 from hangtag.ports import CallReason
-from hangtag.uploads import Delivery, Upload, order_of, read_body
+from hangtag.uploads import Upload, order_of
 from tests.builders import BUCKET, PNG
 from tests.fakes import LEASE_SECONDS, CanFail, Killed, World
 

@@ -10,12 +10,7 @@ from typing import Any
 import pytest
 
 from hangtag.adapters.emf_meter import EmfMeter
-from hangtag.failures import (
-    ApiTimeout,
-    KeyRefused,
-    ResultsUnavailable,
-    SidesTooSmall,
-)
+from hangtag.errors import ApiTimeout, KeyRefused, ResultsUnavailable, SidesTooSmall
 from hangtag.metrics import Metric
 from hangtag.ports import Meter
 from tests.builders import NOON_SECONDS, URI

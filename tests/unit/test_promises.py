@@ -10,8 +10,7 @@ from threading import Barrier, BrokenBarrierError, active_count
 
 import pytest
 
-from hangtag.asking import Timing
-from hangtag.failures import (
+from hangtag.errors import (
     AnnouncementFailed,
     ApiInternalError,
     ApiTimeout,
@@ -24,9 +23,12 @@ from hangtag.failures import (
     UnreadableEvent,
     UrlNotFetched,
 )
+from hangtag.events import Delivery, read_body, read_deliveries
+from hangtag.operators.letters import LetterFilter
+from hangtag.operators.replay import replay
 from hangtag.ports import CallReason
-from hangtag.replay import LetterFilter, replay
-from hangtag.uploads import Delivery, SkipReason, Upload, read_body, read_deliveries
+from hangtag.time_budget import Timing
+from hangtag.uploads import SkipReason, Upload
 from tests.builders import PNG, a_delivery, a_letter, an_answer, sqs_event
 from tests.fakes import (
     LEASE_SECONDS,

@@ -10,22 +10,16 @@ from typing import Any
 import pytest
 
 from hangtag.dead_letters import DeadLetter, read_letter
-from hangtag.failures import QueueUnavailable
-from hangtag.ports import Claim, Letter
-from hangtag.replay import (
-    MOST_CHOSEN,
-    LetterFilter,
-    Limits,
-    Progress,
-    Report,
-    discard,
-    find,
-    restore,
-    walk,
-)
-from hangtag.replay import replay as replay_failures
-from hangtag.results import to_timestamp
-from hangtag.uploads import Upload, read_body
+from hangtag.errors import QueueUnavailable
+from hangtag.events import read_body
+from hangtag.operators.letters import LetterFilter, find, walk
+from hangtag.operators.ports import Letter
+from hangtag.operators.replay import MOST_CHOSEN, Limits, Progress, Report, discard
+from hangtag.operators.replay import replay as replay_failures
+from hangtag.operators.restore import restore
+from hangtag.ports import Claim
+from hangtag.text import to_timestamp
+from hangtag.uploads import Upload
 from tests.builders import (
     BUCKET,
     NOON,

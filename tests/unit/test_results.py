@@ -8,14 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.contract import Context
-from hangtag.contract.answer import parse_json
-from hangtag.results import (
-    Announcement,
-    announcement_of,
-    to_json,
-    to_timestamp,
-)
+from hangtag.results import Announcement, announcement_of
+from hangtag.tagger_api import Context
+from hangtag.tagger_api.answer import parse_json
+from hangtag.text import to_json, to_timestamp
 from tests.builders import (
     BUCKET,
     KEY,

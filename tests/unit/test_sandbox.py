@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client, TestResponse
 
-from hangtag.contract import DETECTIONS, LANGUAGES
+from hangtag.tagger_api import DETECTIONS, LANGUAGES
 from hangtag_sandbox import create_app
 from hangtag_sandbox.calls import Calls
 from hangtag_sandbox.faults import Fault, Faults

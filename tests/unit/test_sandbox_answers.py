@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hangtag.contract import DETECTIONS, LANGUAGES, Detection, Language, read_answer
+from hangtag.tagger_api import DETECTIONS, LANGUAGES, Detection, Language, read_answer
 from hangtag_sandbox import vocabulary
 from hangtag_sandbox.answers import answer, refusal, to_json
 from hangtag_sandbox.categories import CLOTHING, SHOES

@@ -10,8 +10,8 @@ from openapi_spec_validator import validate
 from werkzeug.test import Client
 
 from docs.generate_openapi import openapi_yaml
-from hangtag.contract import LANGUAGES, Context, TaggingRequest, read_answer
-from hangtag.contract.answer import Tag
+from hangtag.tagger_api import LANGUAGES, Context, TaggingRequest, read_answer
+from hangtag.tagger_api.answer import Tag
 from hangtag_sandbox import create_app
 from hangtag_sandbox.judge import http_status
 from hangtag_sandbox.openapi import openapi

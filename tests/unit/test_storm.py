@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from hangtag.failures import (
+from hangtag.batch import Pipeline
+from hangtag.errors import (
     AnnouncementFailed,
     ApiKeyUnavailable,
     ApiTimeout,
@@ -21,9 +22,9 @@ from hangtag.failures import (
     QueueUnavailable,
     ResultsUnavailable,
 )
-from hangtag.pipeline import Pipeline
+from hangtag.events import Delivery, read_body
 from hangtag.ports import CallReason
-from hangtag.uploads import Delivery, Upload, read_body
+from hangtag.uploads import Upload
 from tests.builders import PNG
 from tests.fakes import LEASE_SECONDS, World
 

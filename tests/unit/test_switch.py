@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hangtag.breaker import LONGEST_SWITCHING_SECONDS, ROW, Standing, Switch, fault_of
-from hangtag.failures import IntakeUnavailable
+from hangtag.breaker import ROW, fault_of
+from hangtag.errors import IntakeUnavailable
+from hangtag.operators.switch import LONGEST_SWITCHING_SECONDS, Standing, Switch
 from hangtag.ports import BreakerState
 from tests.builders import NOON, NOON_SECONDS
 from tests.fakes import FakeBreakerStore, FakeClock, FakeIntake

@@ -11,20 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.uploads import (
+from hangtag.events import (
     TRY_AGAIN,
     Delivery,
     Entry,
-    Skip,
-    SkipReason,
     Unreadable,
-    Upload,
     entry_of_object,
     read_body,
     read_deliveries,
     read_document,
     read_replays,
 )
+from hangtag.uploads import Skip, SkipReason, Upload
 from tests.builders import (
     BUCKET,
     EVENTS,

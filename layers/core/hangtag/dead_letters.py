@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hangtag.failures import UNCODED, Failure, printable
-from hangtag.uploads import Unreadable, Upload, read_body, read_count, read_replays
+from hangtag.errors import UNCODED, Failure
+from hangtag.events import Unreadable, read_body, read_count, read_replays
+from hangtag.text import printable
+from hangtag.uploads import Upload
 
 RETENTION_SECONDS = 14 * 24 * 3_600
 """How long SQS keeps a letter (template.yaml)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import HangtagError
+from hangtag.errors import HangtagError
 from hangtag.metrics import Metric
 from hangtag.ports import (
     NO_FACTS,

@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from hangtag.contract import Answer, Context, Language, named_values
-from hangtag.failures import Failure
+from hangtag.errors import Failure
+from hangtag.tagger_api import Answer, Context, Language, named_values
+from hangtag.text import to_json
 from hangtag.uploads import Upload
 
 ANNOUNCEMENT_TYPE = "hangtag.image.tagged.v1"
@@ -105,36 +104,6 @@ def announcement_of(result: Document, *, bucket_arn: str) -> Announcement:
         texts={name: value for name, value in texts.items() if value},
         lists={name: values for name, values in lists.items() if values},
     )
-
-
-def to_json(document: object) -> str:
-    """
-    *document* as JSON on one line; a `Decimal` keeps its digits.
-
-    The standard encoder knows no Decimal, and a float would not keep them.
-
-    Raises:
-        TypeError: Something in it is not JSON-like.
-    """
-    if isinstance(document, Mapping):
-        members = (
-            f"{json.dumps(name, ensure_ascii=False)}: {to_json(value)}"
-            for name, value in document.items()
-        )
-        return "{" + ", ".join(members) + "}"
-    if isinstance(document, list | tuple):
-        return "[" + ", ".join(map(to_json, document)) + "]"
-    if isinstance(document, Decimal):
-        if not document.is_finite():
-            raise TypeError(f"{document} is no JSON number")
-        return str(document)
-    return json.dumps(document, ensure_ascii=False)
-
-
-def to_timestamp(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC, with milliseconds."""
-    moment = datetime.fromtimestamp(seconds, tz=UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _announcement_id(result: Document) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
     field_validator,
 )
 
-from hangtag.contract import (
+from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     Detection,
     Language,

@@ -13,11 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from hangtag.asking import Asker, Asking, OutOfTime, Timing
 from hangtag.breaker import SYSTEMIC_KINDS, Breaker, Watch
-from hangtag.contract import Answer, Context, Detection, Language, read_metadata
+from hangtag.calling import Asker, Asking, OutOfTime
 from hangtag.dead_letters import DeadLetter, letter_of_upload
-from hangtag.failures import (
+from hangtag.errors import (
     Abandoned,
     Failure,
     HangtagError,
@@ -27,7 +26,7 @@ from hangtag.failures import (
     ResultsUnavailable,
     UrlNotFetched,
 )
-from hangtag.pacing import Pace, TurnRefused, TurnUnknown
+from hangtag.events import Delivery
 from hangtag.ports import (
     NO_CALLS,
     NO_FACTS,
@@ -51,15 +50,18 @@ from hangtag.ports import (
     TurnBook,
     UploadQueue,
 )
+from hangtag.rate_limit import Pace, TurnRefused, TurnUnknown
 from hangtag.results import (
     Document,
     announcement_of,
     failed_result,
     placed_anew,
     tagged_result,
-    to_timestamp,
 )
-from hangtag.uploads import Delivery, Skip, SkipReason, Upload
+from hangtag.tagger_api import Answer, Context, Detection, Language, read_metadata
+from hangtag.text import to_timestamp
+from hangtag.time_budget import Timing
+from hangtag.uploads import Skip, SkipReason, Upload
 
 MAX_DELAY_SECONDS = 900.0
 """The longest delay of a retry (design: at most 15 minutes)."""

@@ -9,34 +9,36 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
-from hangtag.adapters.aws_patience import AwsPatience
+from hangtag.adapters.aws_deadline import AwsPatience
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
-from hangtag.adapters.lambda_intake import LambdaIntake
+from hangtag.adapters.lambda_mapping import LambdaIntake
 from hangtag.adapters.log_journal import LogJournal
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
 from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
+from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
     SqsDeadLetterQueue,
     SqsUploadQueue,
 )
-from hangtag.adapters.sqs_upload_feed import SqsUploadFeed
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.asking import Timing
-from hangtag.backfill import Order, Sources
-from hangtag.breaker import Breaker, Switch
+from hangtag.batch import Pipeline
+from hangtag.breaker import Breaker
 from hangtag.metering import MeteringJournal
-from hangtag.orders import ReplayOrder
-from hangtag.pipeline import Pipeline
-from hangtag.ports import Clock, DeadLetterBox, Deadline, FailureBook
-from hangtag.replay import Report, replay
+from hangtag.operators.backfill import Order, Sources
+from hangtag.operators.ports import DeadLetterBox, FailureBook
+from hangtag.operators.replay import Report, replay
+from hangtag.operators.replay_request import ReplayOrder
+from hangtag.operators.switch import Switch
+from hangtag.ports import Clock, Deadline
 from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
+from hangtag.time_budget import Timing
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -133,7 +135,7 @@ class Replayer:
         self._clock = clock
 
     def replay(self, order: ReplayOrder, deadline: Deadline) -> Report:
-        """See `hangtag.replay.replay`: the same that the operators' command does."""
+        """See `hangtag.operators.replay`: the same that the operators' command does."""
         return replay(
             self._box,
             self._book,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hangtag.failures import HangtagError
+from hangtag.errors import HangtagError
 
 
 @contextmanager

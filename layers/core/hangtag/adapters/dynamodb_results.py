@@ -51,7 +51,8 @@ from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
 from hangtag.dead_letters import letter_of_result
-from hangtag.failures import ResultsUnavailable, ResultTooLarge
+from hangtag.errors import ResultsUnavailable, ResultTooLarge
+from hangtag.operators.ports import KnownUpload, Standing, UploadKey
 from hangtag.ports import (
     NO_CALLS,
     Busy,
@@ -61,11 +62,9 @@ from hangtag.ports import (
     ClaimLost,
     Clock,
     Done,
-    KnownUpload,
-    Standing,
-    UploadKey,
 )
-from hangtag.results import Document, to_timestamp
+from hangtag.results import Document
+from hangtag.text import to_timestamp
 from hangtag.uploads import LONGEST_NOTIFICATION, SkipReason, Upload, order_of
 
 if TYPE_CHECKING:

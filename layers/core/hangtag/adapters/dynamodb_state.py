@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
-from hangtag.failures import MESSAGE_LIMIT, ResultsUnavailable
+from hangtag.errors import MESSAGE_LIMIT, ResultsUnavailable
 from hangtag.ports import BreakerState, Clock, NoTurn, Turns
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hangtag.ports import UnusableCheckpoint
+from hangtag.operators.ports import UnusableCheckpoint
 
 
 class FileCheckpoint:

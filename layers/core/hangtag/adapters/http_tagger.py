@@ -23,8 +23,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from hangtag.contract import Answer, Language, RequestBody, read_answer
-from hangtag.failures import ApiTimeout, ApiUnreachable, BadAnswer
+from hangtag.errors import ApiTimeout, ApiUnreachable, BadAnswer
+from hangtag.tagger_api import Answer, Language, RequestBody, read_answer
 
 if TYPE_CHECKING:
     import socket

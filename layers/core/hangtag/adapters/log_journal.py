@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failures import HangtagError, printable
+from hangtag.errors import HangtagError
 from hangtag.ports import NO_FACTS, BreakerState, CallReason
+from hangtag.text import printable
 from hangtag.uploads import Skip, Upload
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from hangtag.adapters.aws_errors import code_of, status_of
-from hangtag.failures import HangtagError, ObjectForbidden, ObjectUnavailable
-from hangtag.ports import ListedObject, UnusableListing
+from hangtag.errors import HangtagError, ObjectForbidden, ObjectUnavailable
+from hangtag.operators.ports import ListedObject, UnusableListing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import status_of, translated
-from hangtag.contract import SIGNATURE_BYTES, require_media_type
-from hangtag.failures import (
-    EmptyImage,
-    ImageTooLarge,
-    ObjectForbidden,
-    ObjectUnavailable,
-)
+from hangtag.errors import EmptyImage, ImageTooLarge, ObjectForbidden, ObjectUnavailable
 from hangtag.ports import ImageHead, ObjectFacts, StoredImage
+from hangtag.tagger_api import SIGNATURE_BYTES, require_media_type
 from hangtag.uploads import Upload
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import code_of
-from hangtag.failures import ApiKeyMissing, ApiKeyUnavailable
+from hangtag.errors import ApiKeyMissing, ApiKeyUnavailable
 from hangtag.ports import Clock
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
-from hangtag.failures import AnnouncementFailed, ResultTooLarge, printable
+from hangtag.errors import AnnouncementFailed, ResultTooLarge
 from hangtag.results import Announcement
+from hangtag.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -11,9 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.dead_letters import DeadLetter, read_letter
-from hangtag.failures import QueueUnavailable
-from hangtag.ports import Letter
-from hangtag.results import to_timestamp
+from hangtag.errors import QueueUnavailable
+from hangtag.operators.ports import Letter
+from hangtag.text import to_timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -56,10 +56,11 @@ The meanings of the numbers are those of the Tagger API's documentation, version
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+from hangtag.text import printable, without_secrets
 
 Kind = Literal["permanent", "transient", "auth", "quota", "config", "uncoded"]
 """What to do about a failure; see `KINDS`."""
@@ -612,44 +613,3 @@ class Failure:
             "attempts": self.attempts,
             "failedAt": self.failed_at,
         }
-
-
-def shortened(text: str, longest: int = 200) -> str:
-    """*text*, cut where it is longer than that; so that a message has room for what follows."""
-    return text if len(text) <= longest else text[: longest - 3] + "..."
-
-
-def without_secrets(text: str) -> str:
-    """*text* without images as base64 and without what makes a presigned URL one."""
-    return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
-
-
-# However it is escaped: in JSON, in HTML, in another URL. Base64 without its prefix is told by
-# the first bytes of the six formats.
-_SECRETS = re.compile(
-    r"""
-      (?i:X-Amz-[A-Z-]+(?:=|%3D))[^\s"'<>]*
-    | (base64,)[A-Za-z0-9+/=\\%]+
-    | (?<![A-Za-z0-9+/])
-      (?:iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|Qk|\\?/9j\\?/)[A-Za-z0-9+/=\\%]{24,}
-    """,
-    re.VERBOSE,
-)
-
-
-UNPRINTABLE = re.compile(
-    "[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
-"""What `printable` makes a space of."""
-
-
-def printable(text: str) -> str:
-    """
-    *text* on one line and without characters that a log, a terminal or SQS chokes on.
-
-    Nor with marks that turn the direction of writing, which make one name look like another.
-    SQS takes #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (and tab, newline, return, which
-    are made spaces here).
-    """
-    return UNPRINTABLE.sub(" ", text)

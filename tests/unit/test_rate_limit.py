@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.failures import ApiTimeout, HttpStatus, ResultsUnavailable
-from hangtag.pacing import CALLS, WAITERS, BatchPace, Pacing, TurnRefused
+from hangtag.errors import ApiTimeout, HttpStatus, ResultsUnavailable
+from hangtag.events import Delivery
 from hangtag.ports import NoTurn, Turns
-from hangtag.uploads import Delivery
+from hangtag.rate_limit import CALLS, WAITERS, BatchPace, Pacing, TurnRefused
 from tests.builders import NOON_SECONDS
 from tests.fakes import Call, FakeClock, FakeTurnBook, World
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.contract import (
+from hangtag.errors import InvalidContext
+from hangtag.tagger_api import (
     DETECTIONS,
     LANGUAGES,
     Base64Body,
@@ -20,7 +21,6 @@ from hangtag.contract import (
     read_language,
     read_metadata,
 )
-from hangtag.failures import InvalidContext
 from tests.builders import FIRST_BYTES, PNG
 
 EVERY_FIELD = {

@@ -12,7 +12,7 @@ from collections import deque
 from threading import Lock
 from typing import Protocol
 
-from hangtag.failures import ResultsUnavailable
+from hangtag.errors import ResultsUnavailable
 from hangtag.ports import Clock, Deadline, NoTurn, TurnBook, Turns
 
 CALLS = "calls"

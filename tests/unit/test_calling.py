@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hangtag.failures import (
+from hangtag.errors import (
     ApiInternalError,
     HangtagError,
     HttpStatus,

@@ -1,13 +1,13 @@
 """The Tagger API, version 2.12: what it is asked, what it answers, which images it takes."""
 
-from hangtag.contract.answer import Answer, AnswerBody, named_values, read_answer
-from hangtag.contract.images import (
+from hangtag.tagger_api.answer import Answer, AnswerBody, named_values, read_answer
+from hangtag.tagger_api.images import (
     MEDIA_TYPES,
     SIGNATURE_BYTES,
     media_type,
     require_media_type,
 )
-from hangtag.contract.request import (
+from hangtag.tagger_api.request import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
     LANGUAGES,

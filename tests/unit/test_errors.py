@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docs.generate_error_codes import error_codes
-from hangtag import failures
-from hangtag.failures import (
+from hangtag import errors as failures
+from hangtag.errors import (
     KINDS,
     MESSAGE_LIMIT,
     BadAnswer,
@@ -22,8 +22,8 @@ from hangtag.failures import (
     error_from_api,
     kind_of_http_status,
     leaves,
-    printable,
 )
+from hangtag.text import printable
 from tests.builders import NOON, REPOSITORY
 
 LEAVES = list(leaves())

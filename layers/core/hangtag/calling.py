@@ -11,27 +11,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
 
-from hangtag.contract import (
-    DEFAULT_LANGUAGE,
-    Answer,
-    Base64Body,
-    Context,
-    Language,
-    ProbeBody,
-    RequestBody,
-    UrlBody,
-)
-from hangtag.failures import (
+from hangtag.errors import (
     HangtagError,
     KeyNotSent,
     KeyRefused,
     PrefixRefused,
     UrlNotFetched,
 )
-from hangtag.pacing import Pace, TurnRefused, TurnUnknown
 from hangtag.ports import ApiKeys, CallReason, Clock, Deadline, StoredImage, Tagger
+from hangtag.rate_limit import Pace, TurnRefused, TurnUnknown
+from hangtag.tagger_api import (
+    Answer,
+    Base64Body,
+    Context,
+    Language,
+    RequestBody,
+    UrlBody,
+)
+from hangtag.time_budget import Timing
 
 API_TIMEOUT_SECONDS = 30.0
 """The longest wait for one answer, also where the invocation would have time for more."""
@@ -45,59 +43,6 @@ _LINKS_REFUSED_MOST = 2
 
 _WITHOUT_LINKS_SECONDS = 900.0
 """Until it is tried again whether the API can reach the bucket."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How an invocation's time is divided; everything in seconds."""
-
-    aws_connect: float
-    """The longest wait for a connection to AWS."""
-    aws_read: float
-    """The longest wait for AWS to go on answering."""
-    last_aws: float
-    """No request to AWS begins with less than this left: it could not end in time."""
-    note: float
-    """
-    No note is begun a second time with less than this left.
-
-    Were the table at its slowest, there would be no time after it to give the claim back.
-    """
-    reserve: float
-    """Kept at the end for storing, announcing, burying and handing back."""
-    least_call: float
-    """A call of the API that has less time than this is not begun: it would be paid and lost."""
-
-    @property
-    def attempt(self) -> float:
-        """No attempt begins with less than this left: a call, and what is to be done after it."""
-        return self.reserve + self.least_call
-
-    @classmethod
-    def of(cls, function_timeout: float) -> Self:
-        """
-        The division for a function that is stopped after *function_timeout* seconds.
-
-        Parts of it, because functions may have 5 seconds or 900, within what AWS's services
-        answer in on a bad day and what nobody should wait for.
-        """
-        connect = _within(0.3, function_timeout / 30, 2.0)
-        read = _within(0.8, function_timeout / 8, 5.0)
-        once = connect + read
-        # With the second that botocore may wait between its two tries
-        last_aws = once + 1.0
-        return cls(
-            aws_connect=connect,
-            aws_read=read,
-            last_aws=last_aws,
-            note=last_aws + once + last_aws,
-            reserve=once + 1.5,
-            least_call=_within(1.0, function_timeout / 6, 10.0),
-        )
-
-
-def _within(least: float, value: float, most: float) -> float:
-    return max(least, min(value, most))
 
 
 class OutOfTime(Exception):
@@ -311,46 +256,3 @@ class Asker:
             error.kind in ("transient", "quota")
             and wait + API_TIMEOUT_SECONDS / 2 < left
         )
-
-
-@dataclass(frozen=True, slots=True)
-class KeyVerdict:
-    """What the API thinks of a key."""
-
-    is_good: bool | None
-    """None where it cannot be told."""
-    code: str | None
-    """Of what the API said; None where it tagged what is no image."""
-    message: str
-
-
-def check_key(tagger: Tagger, api_key: str) -> KeyVerdict:
-    """
-    What the API thinks of *api_key*, without paying.
-
-    It is asked something that is wrong in itself: a good key is told what is wrong with that, a
-    bad one is refused before.
-    """
-    try:
-        tagger.ask(
-            ProbeBody(),
-            language=DEFAULT_LANGUAGE,
-            api_key=api_key,
-            timeout_seconds=API_TIMEOUT_SECONDS,
-        )
-    except (KeyRefused, KeyNotSent) as error:
-        return KeyVerdict(is_good=False, code=error.code, message=str(error))
-    except HangtagError as error:
-        # 623 and the quota are judged before or after the key, nobody knows; all other codes of
-        # the API's own are about the request.
-        is_about_the_request = error.source == "api" and (
-            error.code.isdigit() and error.code not in ("500", "623", "823")
-        )
-        return KeyVerdict(
-            is_good=True if is_about_the_request else None,
-            code=error.code,
-            message=str(error),
-        )
-    return KeyVerdict(
-        is_good=None, code=None, message="the API answered what is no question"
-    )

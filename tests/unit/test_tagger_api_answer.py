@@ -8,9 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hangtag.contract import Answer, named_values, read_answer
-from hangtag.contract.answer import parse_json
-from hangtag.failures import (
+from hangtag.errors import (
     MESSAGE_LIMIT,
     BadAnswer,
     HangtagError,
@@ -19,7 +17,10 @@ from hangtag.failures import (
     UnlistedApiCode,
     UrlNotFetched,
 )
-from hangtag.results import announcement_of, to_json
+from hangtag.results import announcement_of
+from hangtag.tagger_api import Answer, named_values, read_answer
+from hangtag.tagger_api.answer import parse_json
+from hangtag.text import to_json
 from tests.builders import (
     a_result,
     an_answer,

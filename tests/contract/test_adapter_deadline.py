@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hangtag.adapters.aws_patience import AwsPatience, OutOfPatience
+from hangtag.adapters.aws_deadline import AwsPatience, OutOfPatience
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker
-from hangtag.failures import ResultsUnavailable
+from hangtag.errors import ResultsUnavailable
 from tests.contract.aws_parts import create_table, session
 from tests.fakes import FakeClock, FakeDeadline
 

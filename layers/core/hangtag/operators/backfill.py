@@ -15,18 +15,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeGuard
 
-from hangtag.failures import QueueUnavailable
-from hangtag.ports import (
+from hangtag.errors import QueueUnavailable
+from hangtag.events import Entry, Unreadable, entry_of_object
+from hangtag.operators.ports import (
     Checkpoint,
-    Clock,
     ListedObject,
     Listing,
     TaggedVersions,
     UnusableCheckpoint,
     UploadFeed,
 )
-from hangtag.results import to_timestamp
-from hangtag.uploads import Entry, Skip, Unreadable, Upload, entry_of_object
+from hangtag.ports import Clock
+from hangtag.text import to_timestamp
+from hangtag.uploads import Skip, Upload
 
 LOOK_EVERY = 500
 """Messages after which the queue's depth is looked at again: others fill it, too."""

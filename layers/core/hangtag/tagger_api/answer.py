@@ -26,15 +26,8 @@ from pydantic import (
     WrapValidator,
 )
 
-from hangtag.failures import (
-    ApiRedirected,
-    BadAnswer,
-    HttpStatus,
-    error_from_api,
-    printable,
-    shortened,
-    without_secrets,
-)
+from hangtag.errors import ApiRedirected, BadAnswer, HttpStatus, error_from_api
+from hangtag.text import printable, shortened, without_secrets
 
 NOTHING_DETECTED = "NODETC"
 """The type of an object that stands for "no garment found"."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
-from hangtag.failures import IntakeUnavailable
+from hangtag.errors import IntakeUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from hangtag.orders import OrderError, read_order
-from hangtag.replay import LetterFilter, Limits
+from hangtag.operators.letters import LetterFilter
+from hangtag.operators.replay import Limits
+from hangtag.operators.replay_request import OrderError, read_order
 
 
 def test_an_empty_order_is_a_dry_run_of_everything() -> None:

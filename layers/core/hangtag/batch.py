@@ -15,24 +15,17 @@ from threading import Lock
 from typing import Any
 
 from hangtag.dead_letters import RETENTION_SECONDS, letter_of_unreadable
-from hangtag.failures import (
+from hangtag.errors import (
     HangtagError,
     QueueUnavailable,
     ResultsUnavailable,
     UnreadableEvent,
 )
-from hangtag.pacing import Pace, Pacing, Unpaced
+from hangtag.events import Delivery, Entry, Unreadable, read_body, read_document
 from hangtag.ports import Deadline
+from hangtag.rate_limit import Pace, Pacing, Unpaced
 from hangtag.tagging import Batch, Policy, Ports, Suspect, Tagging
-from hangtag.uploads import (
-    Delivery,
-    Entry,
-    Skip,
-    Unreadable,
-    Upload,
-    read_body,
-    read_document,
-)
+from hangtag.uploads import Skip, Upload
 
 
 @dataclass(frozen=True, slots=True)

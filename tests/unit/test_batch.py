@@ -7,9 +7,9 @@ from threading import Barrier
 
 import pytest
 
-from hangtag.asking import API_TIMEOUT_SECONDS
 from hangtag.breaker import SYSTEMIC_KINDS
-from hangtag.failures import (
+from hangtag.calling import API_TIMEOUT_SECONDS
+from hangtag.errors import (
     Abandoned,
     AnnouncementFailed,
     ApiInternalError,
@@ -52,9 +52,10 @@ from hangtag.failures import (
     UrlNotFetched,
     leaves,
 )
+from hangtag.events import Delivery, read_body
 from hangtag.ports import Claim
 from hangtag.tagging import MAX_DELAY_SECONDS
-from hangtag.uploads import Delivery, SkipReason, Upload, read_body
+from hangtag.uploads import SkipReason, Upload
 from tests.builders import (
     API_KEY,
     BUCKET,

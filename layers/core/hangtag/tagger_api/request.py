@@ -18,7 +18,8 @@ from typing import Annotated, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hangtag.failures import InvalidContext, shortened
+from hangtag.errors import InvalidContext
+from hangtag.text import shortened
 
 Language = Literal["en", "ko", "zh", "ja"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)

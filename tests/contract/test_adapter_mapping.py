@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.stub import Stubber
 
-from hangtag.adapters.lambda_intake import LambdaIntake
-from hangtag.failures import IntakeUnavailable
+from hangtag.adapters.lambda_mapping import LambdaIntake
+from hangtag.errors import IntakeUnavailable
 from hangtag.ports import Intake
 from tests.contract.aws_parts import session
 from tests.fakes import FakeIntake

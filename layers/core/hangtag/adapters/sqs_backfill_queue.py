@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
-from hangtag.failures import QueueUnavailable
-from hangtag.uploads import AGAIN
+from hangtag.errors import QueueUnavailable
+from hangtag.events import AGAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hangtag.failures import UnsupportedFormat
+from hangtag.errors import UnsupportedFormat
 
 MEDIA_TYPES = (
     "image/bmp",

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from hangtag.failures import Kind
-from hangtag.replay import LetterFilter, Limits
+from hangtag.errors import Kind
+from hangtag.operators.letters import LetterFilter
+from hangtag.operators.replay import Limits
 
 _Code = Annotated[str, StringConstraints(min_length=1)]
 
