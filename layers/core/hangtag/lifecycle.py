@@ -1,0 +1,316 @@
+"""
+The life of an upload: one record per object version, its statuses, and what each event makes of it.
+
+    status     claim        release  finish  fail    skip     reserve  replay    discard    restore
+    (none)     OPEN
+    OPEN       OPEN (1)     OPEN     TAGGED  FAILED  SKIPPED
+    TAGGED     Done (2)
+    FAILED     OPEN (3)                                       FAILED   REPLAYED  DISCARDED
+    REPLAYED   OPEN
+    DISCARDED  OPEN (3)                                                                     FAILED
+    SKIPPED    OPEN
+
+    (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
+        and counts.
+    (2) OPEN for a new re-tag token, or if another version's answer took the place of its own.
+    (3) Done for a copy: a message that was sent before the failure.
+
+The functions are pure. Who calls them writes what they return by compare-and-swap on `rev`: a
+record changes only if it is still the one that was read. So every write may be repeated, and a
+late duplicate of one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from hangtag.errors import Failure
+from hangtag.uploads import SkipReason, order_of
+
+UploadKey = tuple[str, str]
+"""An upload's uri and `Upload.version`, which tell it from every other."""
+
+
+class Status(StrEnum):
+    """Where an upload is in its life."""
+
+    OPEN = "OPEN"
+    """It is being worked on, or waits for its next attempt."""
+    TAGGED = "TAGGED"
+    FAILED = "FAILED"
+    """Its dead letter is in the dead-letter queue, or was until it expired."""
+    REPLAYED = "REPLAYED"
+    """It failed, and an operator has put it on the upload queue again."""
+    DISCARDED = "DISCARDED"
+    """It failed, and an operator has removed its dead letter."""
+    SKIPPED = "SKIPPED"
+
+
+TRANSITIONS: Mapping[str, Mapping[Status | None, Status]] = {
+    "claim": dict.fromkeys([None, *Status], Status.OPEN),
+    "release": {Status.OPEN: Status.OPEN},
+    "finish": {Status.OPEN: Status.TAGGED},
+    "fail": {Status.OPEN: Status.FAILED},
+    "skip": {Status.OPEN: Status.SKIPPED},
+    "reserve": {Status.FAILED: Status.FAILED},
+    "replay": {Status.FAILED: Status.REPLAYED},
+    "discard": {Status.FAILED: Status.DISCARDED},
+    "restore": {Status.DISCARDED: Status.FAILED},
+}
+"""What each event makes of each status; where there is none, the event is refused."""
+
+
+class CallReason(StrEnum):
+    """Why the API is called about an upload; every call has one, and is counted by it."""
+
+    FIRST = "FIRST"
+    """The first call about this version."""
+    RETRY = "RETRY"
+    """A call before this one failed."""
+    FRESH_KEY = "FRESH_KEY"
+    """The key was refused and has been changed since it was read."""
+    PREFIX = "PREFIX"
+    """The image was refused with the data-URI prefix, or without it."""
+    AS_BASE64 = "AS_BASE64"
+    """The API could not fetch the image from its URL."""
+    UNSTORED = "UNSTORED"
+    """The API answered, and the table stayed down until the function's time was over."""
+    UNFINISHED = "UNFINISHED"
+    """The last attempt was cut off, by a crash or a timeout; its call may have been paid."""
+    AGAIN = "AGAIN"
+    """It is tagged already, and an operator wants a new answer (`hangtag backfill --again`)."""
+    OVERTAKEN = "OVERTAKEN"
+    """Another version's answer took the place of its own, and now it is the newest again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedUpload:
+    """What a FAILED record keeps besides its status: all that a replay needs."""
+
+    failure: Failure
+    notification: str
+    """What a replay sends, should the dead letter have expired."""
+    letter_id: str = ""
+    """The dead letter's id, as SQS gave it."""
+    request_id: str = ""
+    """Of the invocation that sent the dead letter."""
+    discarded_at: str = ""
+    """ISO 8601, UTC; only of a DISCARDED one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of one object version."""
+
+    status: Status = Status.OPEN
+    rev: str = ""
+    """Of this state of the record; every write leaves a new one."""
+    sequencer: str | None = None
+    """The highest that the version's events came with."""
+    lease_until: float = 0.0
+    """Seconds since 1970; until then a worker, or of a FAILED one an operator, holds it; 0: free."""
+    attempts: int = 0
+    """Attempts that ended, since it arrived or was replayed; one that was cut off is among them."""
+    cut_off: int = 0
+    """Attempts that were cut off, of all time: each may have been paid without being counted."""
+    calls: Mapping[CallReason, int] = field(default_factory=dict)
+    """Calls of all attempts that ended."""
+    next_call: CallReason | None = None
+    """Why the next call is made, where it may be the second that is paid."""
+    replays: int = 0
+    """The highest count of replays that a delivery came with."""
+    retag: str | None = None
+    """The token of the last request to tag it again."""
+    ended_at: str = ""
+    """ISO 8601, UTC; when it got its status, unless that is OPEN."""
+    reason: SkipReason | None = None
+    """Why a SKIPPED one was skipped."""
+    failed: FailedUpload | None = None
+    """Only of FAILED, REPLAYED and DISCARDED."""
+
+    @property
+    def order(self) -> str:
+        """As `Upload.order`."""
+        return order_of(self.sequencer)
+
+    def is_cut_off(self, now: float) -> bool:
+        """Whether its last attempt was, by a crash or a timeout: its lease expired."""
+        return self.status is Status.OPEN and 0 < self.lease_until <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a claim needs to know of the delivery and the moment."""
+
+    now: float
+    """Seconds since 1970."""
+    lease_seconds: float
+    sequencer: str | None = None
+    replays: int = 0
+    sent_at: str = ""
+    """ISO 8601, UTC; when the message was sent. Empty where it is unknown."""
+    retag: str | None = None
+    """The token of a request to tag also what is tagged."""
+    is_overtaken: bool = False
+    """Whether another version's answer took the place of this version's, which is the newer one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing is left to do for this delivery."""
+
+    reason: SkipReason
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another worker holds the upload."""
+
+    seconds: float
+    """Until its lease expires."""
+
+
+def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
+    """The record with a lease for one attempt, or why there is none."""
+    lease_until = arrival.now + arrival.lease_seconds
+    if old is None:
+        return Record(
+            sequencer=arrival.sequencer,
+            lease_until=lease_until,
+            replays=arrival.replays,
+            retag=arrival.retag,
+        )
+    wants_retag = arrival.retag not in (None, old.retag)
+    if old.status is Status.OPEN and old.lease_until > arrival.now:
+        return Busy(old.lease_until - arrival.now)
+    if old.status is Status.TAGGED and not (wants_retag or arrival.is_overtaken):
+        return Done(SkipReason.ALREADY_TAGGED, old)
+    has_failed = old.status in (Status.FAILED, Status.DISCARDED)
+    is_replay = arrival.replays > old.replays
+    is_copy = "" < arrival.sent_at < old.ended_at
+    if has_failed and is_copy and not (is_replay or wants_retag):
+        return Done(SkipReason.ALREADY_FAILED, old)
+    was_cut_off = old.is_cut_off(arrival.now)
+    is_new_round = old.status is not Status.OPEN or is_replay or wants_retag
+    next_call = old.next_call
+    if was_cut_off:
+        next_call = CallReason.UNFINISHED
+    if wants_retag and (old.calls or old.status is Status.TAGGED):
+        next_call = CallReason.AGAIN
+    elif old.status is Status.TAGGED:
+        next_call = CallReason.OVERTAKEN
+    return replace(
+        old,
+        status=_after("claim", old),
+        sequencer=max(old.sequencer, arrival.sequencer, key=order_of),
+        lease_until=lease_until,
+        attempts=0 if is_new_round else old.attempts + was_cut_off,
+        cut_off=old.cut_off + was_cut_off,
+        next_call=next_call,
+        replays=max(old.replays, arrival.replays),
+        retag=arrival.retag or old.retag,
+        ended_at="",
+        reason=None,
+        failed=None,
+    )
+
+
+def reason_of_first_call(mine: Record) -> CallReason:
+    """Why the first call of an attempt is made."""
+    if mine.next_call is not None:
+        return mine.next_call
+    return CallReason.RETRY if mine.calls else CallReason.FIRST
+
+
+Calls = Mapping[CallReason, int]
+"""How many calls an attempt made, by reason."""
+
+
+def release(
+    mine: Record, *, calls: Calls, is_attempt: bool, is_unstored: bool = False
+) -> Record:
+    """
+    Handed back, to be delivered again.
+
+    *is_attempt*: it counts as one. *is_unstored*: the API answered, and the answer is lost.
+    """
+    next_call = None if calls else mine.next_call
+    return replace(
+        mine,
+        status=_after("release", mine),
+        lease_until=0.0,
+        attempts=mine.attempts + is_attempt,
+        calls=_sum(mine.calls, calls),
+        next_call=CallReason.UNSTORED if is_unstored else next_call,
+    )
+
+
+def finish(mine: Record, *, calls: Calls, at: str) -> Record:
+    """Stored and announced, *at* (ISO 8601, UTC)."""
+    return replace(_ended("finish", mine, calls, at), next_call=None)
+
+
+def skip(mine: Record, reason: SkipReason, *, calls: Calls, at: str) -> Record:
+    """Nothing to tag, or nothing to announce."""
+    return replace(_ended("skip", mine, calls, at), reason=reason)
+
+
+def fail(
+    mine: Record,
+    failed: FailedUpload,
+    *,
+    calls: Calls,
+    at: str,
+    is_unstored: bool = False,
+) -> Record:
+    """Dead-lettered; *is_unstored* as in `release`."""
+    released = release(mine, calls=calls, is_attempt=True, is_unstored=is_unstored)
+    status = _after("fail", mine)
+    return replace(released, status=status, ended_at=at, failed=failed)
+
+
+def reserve(old: Record, *, until: float) -> Record:
+    """An operator is about to replay it; *until* (seconds since 1970) 0 ends that."""
+    return replace(old, status=_after("reserve", old), lease_until=until)
+
+
+def replay(old: Record) -> Record:
+    """It was put on the upload queue again. `ended_at` still tells the failure."""
+    return replace(old, status=_after("replay", old), lease_until=0.0)
+
+
+def discard(old: Record, *, at: str) -> Record:
+    """Its dead letter is removed, *at* (ISO 8601, UTC). `ended_at` still tells the failure."""
+    failed = old.failed and replace(old.failed, discarded_at=at)
+    return replace(old, status=_after("discard", old), lease_until=0.0, failed=failed)
+
+
+def restore(old: Record, *, letter_id: str) -> Record:
+    """It has a dead letter again."""
+    failed = old.failed and replace(old.failed, letter_id=letter_id, discarded_at="")
+    return replace(old, status=_after("restore", old), failed=failed)
+
+
+def _after(event: str, old: Record) -> Status:
+    try:
+        return TRANSITIONS[event][old.status]
+    except KeyError:
+        raise ValueError(f"no {event} of an upload that is {old.status}") from None
+
+
+def _ended(event: str, mine: Record, calls: Calls, at: str) -> Record:
+    return replace(
+        mine,
+        status=_after(event, mine),
+        lease_until=0.0,
+        calls=_sum(mine.calls, calls),
+        ended_at=at,
+    )
+
+
+def _sum(first: Calls, second: Calls) -> Calls:
+    reasons = {**first, **second}
+    return {why: first.get(why, 0) + second.get(why, 0) for why in reasons}

@@ -1,0 +1,164 @@
+"""What is reported while the function works: the log and the metrics are made of these events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hangtag.dead_letters import DeadLetter
+from hangtag.errors import HangtagError
+from hangtag.lifecycle import CallReason, Calls
+from hangtag.uploads import SkipReason, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an attempt did until it ended."""
+
+    attempt: int = 0
+    """From 1; 0 where none was begun."""
+    calls: Calls = field(default_factory=dict)
+    milliseconds: Mapping[str, int] = field(default_factory=dict)
+    """By part: `read`, `call`, `store`, `announce`, and `all`."""
+
+
+NO_WORK = Work()
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """An upload was tagged: stored and announced."""
+
+    upload: Upload
+    work: Work
+    objects: int
+    """Objects of the answer."""
+    seconds_since_upload: float | None
+    """None where the event does not say when the object arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record ended without being tagged."""
+
+    reason: SkipReason
+    uri: str
+    upload: Upload | None = None
+    """None where the record brought no upload."""
+    work: Work = NO_WORK
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """Something failed for good, and its letter is in the dead-letter queue."""
+
+    letter: DeadLetter
+    upload: Upload | None = None
+    """None where the message holds none."""
+    work: Work = NO_WORK
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """A delivery goes back to the queue, to be delivered again."""
+
+    upload: Upload | None
+    code: str
+    """An error code, or why no attempt was begun: `DEADLINE`, `BUSY`, `RATE`, `BREAKER`."""
+    message: str
+    delay_seconds: float
+    work: Work = NO_WORK
+    is_attempt: bool = False
+    """Whether it counts as a failed attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of the Tagger API has ended, well or not."""
+
+    reason: CallReason
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSeen:
+    """The breaker, as somebody has just left or found it."""
+
+    event: str
+    """`opened`, `closed`, `let through`, or how it was found: `open`, `at rest`."""
+    failures: int
+    """Consecutive systemic failures."""
+    code: str
+    message: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether tagging has stopped."""
+        return self.event in ("opened", "open")
+
+
+@dataclass(frozen=True, slots=True)
+class OldestFailure:
+    """The age of the oldest upload that is FAILED; 0 if there is none."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something beside the uploads went wrong; none of them suffers."""
+
+    doing: str
+    error: HangtagError
+
+
+@dataclass(frozen=True, slots=True)
+class Unforeseen:
+    """An exception that is a bug of Hangtag; logged with its traceback."""
+
+    about: str
+    """A uri, or a message id."""
+    error: Exception
+
+
+Event = (
+    Tagged
+    | Skipped
+    | DeadLettered
+    | HandedBack
+    | Called
+    | BreakerSeen
+    | OldestFailure
+    | Trouble
+    | Unforeseen
+)
+
+
+class Telemetry(Protocol):
+    """Where events are reported. Threads may share it."""
+
+    def emit(self, event: Event) -> None:
+        """Report an event."""
+        ...
+
+    def flush(self) -> None:
+        """The invocation ends: write what was kept back."""
+        ...
+
+
+class Fanout:
+    """`Telemetry` that hands every event to several others."""
+
+    def __init__(self, *others: Telemetry) -> None:
+        self._others = others
+
+    def emit(self, event: Event) -> None:
+        """Hand it on."""
+        for other in self._others:
+            other.emit(event)
+
+    def flush(self) -> None:
+        """Flush all of them."""
+        for other in self._others:
+            other.flush()
