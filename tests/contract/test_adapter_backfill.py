@@ -32,7 +32,7 @@ from hangtag.operators.ports import (
     UnusableListing,
     UploadFeed,
 )
-from hangtag.ports import CallReason, Claim, ResultStore
+from hangtag.ports import CallReason, Claim, OldResultStore
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, PNG, a_failed_result, a_result, an_upload
 from tests.contract.aws_parts import ONCE, create_queue, create_table, session
@@ -489,7 +489,7 @@ def test_sqs_that_fails_is_an_error_of_the_tree(
 # ---- what is tagged
 
 
-class Results(ResultStore, TaggedVersions, Protocol):
+class Results(OldResultStore, TaggedVersions, Protocol):
     """A store, and what a backfill asks it."""
 
 

@@ -1,4 +1,4 @@
-"""`ResultStore`: claims, attempts and results, in memory and in DynamoDB."""
+"""`OldResultStore`: claims, attempts and results, in memory and in DynamoDB."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
 from hangtag.errors import ResultsUnavailable, ResultTooLarge
 from hangtag.operators.ports import FailureBook, KnownUpload, Standing
-from hangtag.ports import Busy, CallReason, Calls, Claim, ClaimLost, Done, ResultStore
+from hangtag.ports import (
+    Busy,
+    CallReason,
+    Calls,
+    Claim,
+    ClaimLost,
+    Done,
+    OldResultStore,
+)
 from hangtag.results import Document
 from hangtag.uploads import SkipReason, Upload, order_of
 from tests.builders import (
@@ -42,7 +50,7 @@ DONE = Done(SkipReason.ALREADY_TAGGED)
 ONE_CALL = {CallReason.FIRST: 1}
 
 
-class ReadableResults(ResultStore, Protocol):
+class ReadableResults(OldResultStore, Protocol):
     """A store, and what operators read of it."""
 
     def newest(self, uri: str) -> Document | None:
@@ -103,7 +111,7 @@ def claimed(
 
 
 def claim(
-    store: ResultStore,
+    store: OldResultStore,
     upload: Upload | None = None,
     *,
     replays: int = 0,
@@ -122,7 +130,7 @@ def claim(
 
 
 def held(
-    store: ResultStore,
+    store: OldResultStore,
     upload: Upload | None = None,
     *,
     replays: int = 0,
@@ -141,7 +149,7 @@ def held(
 
 
 def release(
-    store: ResultStore,
+    store: OldResultStore,
     claim: Claim,
     calls: Calls | None = None,
     *,
@@ -151,14 +159,14 @@ def release(
     store.release(an_upload(), claim, calls=calls or {}, unstored=unstored)
 
 
-def tag(store: ResultStore, upload: Upload, result: Document | None = None) -> None:
+def tag(store: OldResultStore, upload: Upload, result: Document | None = None) -> None:
     """An upload from its claim to its end as TAGGED."""
     mine = held(store, upload)
     store.store_tagged(upload, mine, result or a_result(upload), calls=ONE_CALL)
     store.finish(upload, mine, announced=True)
 
 
-def fail(store: ResultStore, upload: Upload, code: str = "807") -> None:
+def fail(store: OldResultStore, upload: Upload, code: str = "807") -> None:
     """An upload from its claim to its end as FAILED."""
     mine = held(store, upload)
     store.store_failed(
@@ -166,7 +174,7 @@ def fail(store: ResultStore, upload: Upload, code: str = "807") -> None:
     )
 
 
-def skip(store: ResultStore, upload: Upload, reason: SkipReason) -> None:
+def skip(store: OldResultStore, upload: Upload, reason: SkipReason) -> None:
     """An upload from its claim to its end as skipped."""
     store.skip(upload, reason, claim=held(store, upload), at=NOON)
 
@@ -601,7 +609,7 @@ def test_sequencers_are_compared_as_numbers(
 
 @pytest.mark.parametrize("end", [tag, fail])
 def test_an_upload_is_superseded_by_a_newer_one_that_ended(
-    store: ReadableResults, end: Callable[[ResultStore, Upload], None]
+    store: ReadableResults, end: Callable[[OldResultStore, Upload], None]
 ) -> None:
     """However it ended; not by an older one, by itself or by one that is worked on."""
     claim(store, version(3))
@@ -1407,7 +1415,7 @@ def test_two_replays_at_the_same_moment_begin_one_attempt(
 def test_a_claim_that_the_network_held_up_does_not_claim_what_has_ended(
     client: DynamoDBClient,
     dynamodb: DynamoDBResults,
-    end: Callable[[ResultStore, Upload], None],
+    end: Callable[[OldResultStore, Upload], None],
     which: int,
 ) -> None:
     """boto3 gave it up and made it again; nobody would ever work on what it claims so late."""
@@ -1515,7 +1523,7 @@ def test_fake_and_adapter_tell_the_same_story(
     """Whatever happens to an upload, in whatever order."""
     told_of = an_upload(f"story {next(STORIES)}.jpg")
     fake = FakeResultStore(clock)
-    stores: tuple[ResultStore, ...] = (fake, dynamodb)
+    stores: tuple[OldResultStore, ...] = (fake, dynamodb)
     for again, replays, end, is_early, sequencer in steps:
         upload = told_of.ordered_as(sequencer)
         told = [
@@ -1541,7 +1549,7 @@ def test_fake_and_adapter_tell_the_same_story(
         assert fake.tagged([upload]) == dynamodb.tagged([upload])
 
 
-def bring_to(store: ResultStore, upload: Upload, mine: Claim, end: str) -> None:
+def bring_to(store: OldResultStore, upload: Upload, mine: Claim, end: str) -> None:
     """An attempt to one of its ends."""
     calls = {mine.reason: 1}
     result = a_result(upload)
@@ -1570,7 +1578,7 @@ def bring_to(store: ResultStore, upload: Upload, mine: Claim, end: str) -> None:
 # ---- the operators' book of failures
 
 
-class Book(ResultStore, FailureBook, Protocol):
+class Book(OldResultStore, FailureBook, Protocol):
     """A store, and its book of failures."""
 
 

@@ -59,7 +59,7 @@ class _Item:
 
 
 class FakeResultStore(CanFail):
-    """`ResultStore` and `FailureBook` in memory, and what else operators read of it."""
+    """`OldResultStore` and `FailureBook` in memory, and what else operators read of it."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ class Record:
     sequencer: str | None = None
     """The highest that the version's events came with."""
     lease_until: float = 0.0
-    """Seconds since 1970; until then a worker, or of a FAILED one an operator, holds it; 0: free."""
+    """Seconds since 1970; until then a worker (FAILED: an operator) holds it. 0: nobody does."""
     attempts: int = 0
     """Attempts that ended, since it arrived or was replayed; one that was cut off is among them."""
     cut_off: int = 0

@@ -7,14 +7,15 @@ contract tests. Adapters translate every foreign error into a leaf of `hangtag.e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import HangtagError
+from hangtag.lifecycle import Record, UploadKey
 from hangtag.metrics import Metric
 from hangtag.results import Announcement, Document
 from hangtag.tagger_api import Answer, Language, RequestBody
@@ -152,6 +153,95 @@ class Tagger(Protocol):
         ...
 
 
+class RecordStore(Protocol):
+    """The records of the uploads (`hangtag.lifecycle`), one for each object version."""
+
+    def swap(self, key: UploadKey, seen: str | None, new: Record) -> Record | None:
+        """
+        Write *new*, if the record's `rev` is still the one that was *seen* (None: no record).
+
+        Returns None if it was written, else the record that is there. One that has the `rev` of
+        *new* means that an earlier try of the same write arrived. *new* is written as it is: the
+        caller gives it a new `rev`.
+
+        Raises:
+            ResultsUnavailable: DynamoDB refused or failed; it may have been written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """What is stored as the result of a key."""
+
+    version: str
+    """`Upload.version` of the object version that it is about."""
+    order: str
+    """`Upload.order` of that version."""
+    retag: str | None
+    """`Record.retag` when it was stored: a newer request to tag again wants another answer."""
+    document: Document | None = None
+    """The result; None where only what stands above was read."""
+
+
+class ResultStore(Protocol):
+    """
+    The newest TAGGED result of each key.
+
+    All methods raise `ResultsUnavailable`.
+    """
+
+    def read(self, uri: str) -> StoredResult | None:
+        """The whole result as it is now."""
+        ...
+
+    def store(
+        self, upload: Upload, document: Document, *, retag: str | None, fence: float
+    ) -> bool:
+        """
+        Store a result; False where a newer one is there, and nothing is changed.
+
+        Newer is a higher `Upload.order`, and for the same order a later *fence*: the end of the
+        lease (`Record.lease_until`) under which the API was called. May be repeated.
+
+        Raises:
+            ResultTooLarge: It does not fit into an item.
+        """
+        ...
+
+    def move_up(self, upload: Upload) -> StoredResult | None:
+        """
+        Give the upload's own result the upload's order, should that be higher.
+
+        Returns what is there now, without its document; None where nothing is.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the table says about a batch before anything is done."""
+
+    breaker: BreakerState | None = None
+    records: Mapping[UploadKey, Record] = field(default_factory=dict)
+    """Without what a FAILED one keeps (`Record.failed`)."""
+    results: Mapping[str, StoredResult] = field(default_factory=dict)
+    """By uri, without their documents."""
+
+
+class SnapshotReader(Protocol):
+    """The table, as a batch reads it first."""
+
+    def snapshot(self, keys: Iterable[UploadKey]) -> Snapshot:
+        """
+        The breaker, and the record and the result of each upload, all consistently read.
+
+        Raises:
+            ResultsUnavailable: DynamoDB refused or failed.
+        """
+        ...
+
+
 class CallReason(StrEnum):
     """Why the API is called about an upload; every call has one, and is counted by it."""
 
@@ -228,7 +318,7 @@ class Busy:
     """Until its lease ends."""
 
 
-class ResultStore(Protocol):
+class OldResultStore(Protocol):
     """
     One item per object version: its claim, its attempts and calls, its result.
 

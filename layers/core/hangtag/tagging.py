@@ -43,8 +43,8 @@ from hangtag.ports import (
     ImageHead,
     Journal,
     ObjectStore,
+    OldResultStore,
     Patience,
-    ResultStore,
     StoredImage,
     Tagger,
     TurnBook,
@@ -103,7 +103,7 @@ class Ports:
     objects: ObjectStore
     api_keys: ApiKeys
     tagger: Tagger
-    results: ResultStore
+    results: OldResultStore
     announcer: Announcer
     dead_letters: DeadLetterQueue
     upload_queue: UploadQueue
