@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import TypeVar
+
+from hangtag.errors import ResultsUnavailable
+from hangtag.ports import Clock
 
 _MOST_DOUBLINGS = 32
+
+_T = TypeVar("_T")
 
 
 def backoff(
@@ -23,3 +29,22 @@ def backoff(
     """
     doubled = base * 2.0 ** min(max(number, 1) - 1, _MOST_DOUBLINGS)
     return min(doubled * (0.75 + random_fraction() / 2), cap)
+
+
+def persist(do: Callable[[], _T], *, clock: Clock, until: float) -> _T:
+    """
+    Do something; again while the table fails, until that moment (seconds since 1970).
+
+    Raises:
+        ResultsUnavailable: The last try failed, too.
+    """
+    number = 0
+    while True:
+        try:
+            return do()
+        except ResultsUnavailable:
+            number += 1
+            pause = backoff(number, base=0.1, cap=2.0)
+            if clock.now() + pause > until:
+                raise
+            clock.sleep(pause)

@@ -1,8 +1,7 @@
 """
 The main job: deliveries in, every upload tagged, failed or skipped, the rest handed back.
 
-What happens to one upload is in `hangtag.tagging`; here is what happens to many. Nothing talks to
-the outside; see `hangtag.ports`.
+What happens to one upload is in `hangtag.tagging`; here is what happens to many.
 """
 
 from __future__ import annotations
@@ -11,20 +10,37 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
-from hangtag.dead_letters import RETENTION_SECONDS, letter_of_unreadable
+from hangtag.dead_letters import RETENTION_SECONDS
 from hangtag.errors import (
     HangtagError,
     QueueUnavailable,
     ResultsUnavailable,
     UnreadableEvent,
 )
-from hangtag.events import Delivery, Entry, Unreadable, read_body, read_document
-from hangtag.ports import Deadline
-from hangtag.rate_limit import Pace, Pacing, Unpaced
-from hangtag.tagging import Batch, Policy, Ports, Suspect, Tagging
+from hangtag.events import (
+    Delivery,
+    Entry,
+    Unreadable,
+    read_body,
+    read_document,
+)
+from hangtag.lifecycle import UploadKey
+from hangtag.ports import Deadline, Snapshot
+from hangtag.tagging import (
+    ENDED,
+    Arrived,
+    BatchContext,
+    Ended,
+    Policy,
+    Ports,
+    Retry,
+    Tagging,
+)
+from hangtag.telemetry import OldestFailure, Skipped, Trouble, Unforeseen
 from hangtag.uploads import Skip, Upload
 
 
@@ -37,21 +53,14 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """An entry of a delivery."""
+class _Parsed:
+    """A record of a delivery."""
 
     delivery: Delivery
-    entry: Entry
-
-    @property
-    def identity(self) -> object:
-        """What copies of the same upload have in common."""
-        if isinstance(self.entry, Upload):
-            return (self.entry.uri, self.entry.version)
-        return id(self)
+    record: Entry
 
 
-_Chain = list[_Work]
+_Copies = list[Arrived]
 """Copies of one upload: one after the other, so that the second finds the first one done."""
 
 
@@ -63,14 +72,15 @@ class _Outcome:
         self.delays: dict[str, float] = {}
         """Seconds until it is delivered again, by receipt handle."""
 
-    def hand_back(self, delivery: Delivery, seconds: float) -> None:
-        """It is to be delivered again; the longest wait of its entries counts."""
-        with self._lock:
-            known = self.delays.get(delivery.receipt_handle, 0.0)
-            self.delays[delivery.receipt_handle] = max(known, seconds)
+    def add(self, delivery: Delivery, end: Ended | Retry) -> None:
+        """One record of a delivery has ended, or is to be delivered again; the longest counts."""
+        if isinstance(end, Retry):
+            with self._lock:
+                known = self.delays.get(delivery.receipt_handle, 0.0)
+                self.delays[delivery.receipt_handle] = max(known, end.seconds)
 
     def has_ended(self, delivery: Delivery) -> bool:
-        """Whether all of its entries have."""
+        """Whether all of its records have."""
         return delivery.receipt_handle not in self.delays
 
 
@@ -85,18 +95,8 @@ class Pipeline:
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
         self._ports = ports
-        self._timing = policy.timing
         self._width = policy.width
         self._tagging = Tagging(ports, policy, random_fraction=random_fraction)
-        self._pacing = (
-            Pacing(
-                ports.turns,
-                ports.clock,
-                requests_per_second=policy.requests_per_second,
-            )
-            if policy.requests_per_second > 0
-            else None
-        )
 
     def tag(
         self, deliveries: Sequence[Delivery], invocation: Invocation
@@ -107,39 +107,30 @@ class Pipeline:
         Returns the message ids of those that SQS is to deliver again; how long each stays
         hidden is arranged. No delivery fails another, and no error is raised.
         """
-        self._ports.patience.begin(invocation.deadline)
-        work = [
-            _Work(delivery, entry)
-            for delivery in deliveries
-            for entry in self._entries_of(delivery)
-        ]
+        self._ports.aws_deadline.begin(invocation.deadline)
         outcome = _Outcome()
-        # Those that nobody can read come last: were they buried while a neighbour in the same
-        # message is handed back, they would be buried again with each of its retries.
-        chains, unreadable = _sorted(work)
-        batch = self._batch(chains, invocation)
-        alone = len(chains) == 1
-        # As wide as a batch of messages with one upload each, as S3 sends them: the default pool
-        # of a two-core machine would be six wide and make ten wait for a second wave. No wider:
-        # a message with hundreds of records must not hold hundreds of images in memory.
+        parsed = [
+            _Parsed(delivery, record)
+            for delivery in deliveries
+            for record in self._read(delivery)
+        ]
+        # As wide as a batch of messages with one upload each, as S3 sends them; no wider, because
+        # each holds an image in memory.
         with ThreadPoolExecutor(max_workers=self._width) as pool:
-            suspects = pool.map(
-                lambda chain: self._finish_chain(chain, batch, outcome, alone=alone),
-                chains,
-            )
-            for chain in [chain for chain in suspects if chain]:
-                self._finish_chain(chain, batch, outcome, alone=True)
-            ripe = [one for one in unreadable if outcome.has_ended(one.delivery)]
-            for one, delay in zip(
-                ripe,
-                pool.map(lambda one: self._bury_unreadable(one, batch), ripe),
-                strict=True,
-            ):
-                if delay is not None:
-                    outcome.hand_back(one.delivery, delay)
+            arrived = pool.map(self._identify, parsed)
+            copies = _copies_by_key(one for one in arrived if one is not None)
+            batch = self._context(copies, invocation)
+            together, alone = self._isolated(copies, batch)
+            for _ in pool.map(partial(self._tag, batch, outcome), together):
+                pass
+            for some in alone:
+                self._tag(batch, outcome, some)
+            others = _others_by_delivery(parsed)
+            for _ in pool.map(partial(self._end, batch, outcome), others):
+                pass
         if outcome.delays:
-            self._delay_deliveries(outcome.delays)
-        self._ports.journal.end()
+            self._delay(outcome.delays)
+        self._ports.telemetry.flush()
         return tuple(
             delivery.message_id
             for delivery in deliveries
@@ -150,163 +141,192 @@ class Pipeline:
         self, event: Mapping[str, Any], body: str, invocation: Invocation
     ) -> int:
         """
-        Put the uploads of a bare event, one that did not come through the queue, on the queue.
+        Put the uploads of an event that did not come through the queue on the queue.
 
-        Returns how many there were, with those that are no work.
+        Returns how many there were, folder markers included.
 
         Raises:
             UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
             QueueUnavailable: The queue did not take them; the event is to be sent again.
         """
-        self._ports.patience.begin(invocation.deadline)
+        self._ports.aws_deadline.begin(invocation.deadline)
         queued = 0
-        unreadable: UnreadableEvent | None = None
-        for entry in read_document(event, body):
-            match entry:
-                case Upload():
-                    self._ports.upload_queue.send(entry.notification())
-                    queued += 1
-                case Skip(upload=Upload() as upload):
-                    # It is accounted for like one that came through the queue
+        error: UnreadableEvent | None = None
+        for record in read_document(event, body):
+            match record:
+                case Upload() as upload | Skip(upload=Upload() as upload):
                     self._ports.upload_queue.send(upload.notification())
                     queued += 1
                 case Skip():
-                    self._ports.journal.skipped(entry)
+                    skipped = Skipped(record.reason, record.uri or "")
+                    self._ports.telemetry.emit(skipped)
                 case Unreadable():
-                    unreadable = entry.error
-        self._ports.journal.end()
-        if unreadable is not None:
-            raise unreadable
+                    error = record.error
+        self._ports.telemetry.flush()
+        if error is not None:
+            raise error
         return queued
 
-    def try_again(self, invocation: Invocation) -> dict[str, Any]:
+    def reconcile(self, invocation: Invocation) -> dict[str, Any]:
         """
-        Let uploads through, should the breaker be open.
+        Let uploads through, should the breaker be open, and report the oldest failure.
 
-        Returns how it stood: `open`, the `code` that opened it and the `row` of failures; or the
-        code of the `trouble` there was in trying. No error is raised: the schedule comes again.
+        The stack's schedule asks for it every 15 minutes. Returns how the breaker was: `open`, the
+        `code` that opened it and the number of `failures`; or the code of the `trouble`.
         """
-        self._ports.patience.begin(invocation.deadline)
+        self._ports.aws_deadline.begin(invocation.deadline)
         try:
-            state = self._ports.breaker.try_again()
+            state = self._ports.breaker.reconcile()
         except HangtagError as error:
-            self._ports.journal.troubled("trying again", error)
+            self._ports.telemetry.emit(Trouble("reconciling the breaker", error))
             return {"trouble": error.code}
         finally:
             # Afterwards: a slow table must not take the time for the breaker
-            self._tell_oldest_failure()
-            self._ports.journal.end()
-        return {"open": state.is_open, "code": state.code, "row": state.row}
+            self._report_oldest_failure()
+            self._ports.telemetry.flush()
+        return {"open": state.is_open, "code": state.code, "failures": state.failures}
 
-    def _tell_oldest_failure(self) -> None:
-        """SQS tells an age, too, but not of letters that were looked at three times."""
+    def _report_oldest_failure(self) -> None:
+        """SQS's own age leaves out messages that were received three times."""
         now = self._ports.clock.now()
         try:
-            failed_at = self._ports.results.oldest_failure(
+            failed_at = self._ports.records.oldest_failure(
                 since=now - RETENTION_SECONDS
             )
         except ResultsUnavailable as error:
-            self._ports.journal.troubled("looking for the oldest failure", error)
+            self._ports.telemetry.emit(Trouble("looking for the oldest failure", error))
             return
         age = 0.0 if failed_at is None else max(0.0, now - failed_at)
-        self._ports.journal.oldest_failure(age)
+        self._ports.telemetry.emit(OldestFailure(age))
 
-    def _batch(self, chains: Iterable[_Chain], invocation: Invocation) -> Batch:
-        uploads = sum(isinstance(chain[0].entry, Upload) for chain in chains)
-        pace: Pace = Unpaced()
-        if self._pacing is not None:
-            pace = self._pacing.of_batch(
-                uploads,
-                invocation.deadline,
-                seconds_after=self._timing.attempt,
-            )
-        return Batch(
-            request_id=invocation.request_id,
-            deadline=invocation.deadline,
-            pace=pace,
-            breaker=self._ports.breaker.watch(),
-        )
-
-    def _entries_of(self, delivery: Delivery) -> tuple[Entry, ...]:
+    def _read(self, delivery: Delivery) -> tuple[Entry, ...]:
         try:
             return read_body(delivery.body)
-        # A mistake of ours in reading must not fail the other deliveries: it is buried alone.
+        # A bug in reading must not fail the other deliveries: it is dead-lettered alone
         except Exception as error:  # noqa: BLE001
-            self._ports.journal.unforeseen(delivery.message_id, error)
-            trouble = UnreadableEvent(
-                f"reading failed: {type(error).__name__}: {error}"
-            )
-            return (Unreadable(trouble, delivery.body),)
+            self._ports.telemetry.emit(Unforeseen(delivery.message_id, error))
+            message = f"reading failed: {type(error).__name__}: {error}"
+            return (Unreadable(UnreadableEvent(message), delivery.body),)
 
-    def _delay_deliveries(self, delays: Mapping[str, float]) -> None:
+    def _identify(self, parsed: _Parsed) -> Arrived | None:
+        """The upload of a record, with the version of its object; None where there is none."""
+        upload, delivery = parsed.record, parsed.delivery
+        if not isinstance(upload, Upload):
+            return None
+        if upload.is_identified:
+            return Arrived(upload, delivery)
+        try:
+            facts = self._ports.objects.find(upload)
+        except HangtagError as error:
+            return Arrived(upload, delivery, error=error)
+        if facts is None:
+            return Arrived(upload, delivery, is_gone=True)
+        return Arrived(
+            upload.identified_as(
+                version_id=facts.version_id, etag=facts.etag, size=facts.size
+            ),
+            delivery,
+        )
+
+    def _context(
+        self, copies: Mapping[UploadKey, _Copies], invocation: Invocation
+    ) -> BatchContext:
+        try:
+            snapshot = self._ports.snapshots.snapshot(copies)
+        except ResultsUnavailable as error:
+            # The claims find out what they need
+            self._ports.telemetry.emit(Trouble("reading the batch's records", error))
+            snapshot = Snapshot()
+        watch = self._ports.breaker.watch(snapshot.breaker)
+        return BatchContext(
+            invocation.request_id, invocation.deadline, watch, snapshot
+        )
+
+    def _isolated(
+        self, copies: Mapping[UploadKey, _Copies], batch: BatchContext
+    ) -> tuple[list[_Copies], list[_Copies]]:
+        """
+        Those that are worked on together, and those whose last attempt was cut off.
+
+        These run alone, one after the other and after all others, so that one that kills the
+        function cannot take its neighbours with it.
+        """
+        now = self._ports.clock.now()
+        together, alone = [], []
+        for key, some in copies.items():
+            record = batch.snapshot.records.get(key)
+            is_alone = record is not None and record.is_cut_off(now)
+            (alone if is_alone else together).append(some)
+        return together, alone
+
+    def _tag(self, batch: BatchContext, outcome: _Outcome, copies: _Copies) -> None:
+        """Copies of one upload, in turn."""
+        for number, arrived in enumerate(copies):
+            tag = partial(self._tagging.tag, arrived, batch)
+            end = self._guarded(arrived.upload.uri, arrived.delivery, tag)
+            outcome.add(arrived.delivery, end)
+            if isinstance(end, Retry):
+                # The others would not fare better now, and each would be an attempt
+                for copy in copies[number + 1 :]:
+                    outcome.add(copy.delivery, end)
+                return
+
+    def _end(
+        self, batch: BatchContext, outcome: _Outcome, others: list[_Parsed]
+    ) -> None:
+        """
+        End what is no upload in one delivery, the body that cannot be read last.
+
+        That one is dead-lettered when its delivery has nothing else left to do: else each retry of
+        a neighbour in the same message would dead-letter it again.
+        """
+        for parsed in others:
+            if not outcome.has_ended(parsed.delivery):
+                return
+            end = partial(self._end_one, batch, parsed)
+            about = parsed.delivery.message_id
+            outcome.add(parsed.delivery, self._guarded(about, parsed.delivery, end))
+
+    def _end_one(self, batch: BatchContext, parsed: _Parsed) -> Ended | Retry:
+        match parsed.record:
+            case Skip() as skip:
+                return self._tagging.skip(skip, parsed.delivery)
+            case Unreadable() as unreadable:
+                return self._tagging.dead_letter_body(
+                    unreadable, parsed.delivery, request_id=batch.request_id
+                )
+            case Upload():
+                return ENDED
+
+    def _guarded(
+        self, about: str, delivery: Delivery, do: Callable[[], Ended | Retry]
+    ) -> Ended | Retry:
+        try:
+            return do()
+        # A bug of Hangtag must not fail the other deliveries
+        except Exception as error:  # noqa: BLE001
+            return self._tagging.unforeseen(about, error, delivery)
+
+    def _delay(self, delays: Mapping[str, float]) -> None:
         try:
             self._ports.upload_queue.delay(delays)
         except QueueUnavailable as error:
-            # They come back all the same, only later than meant.
-            self._ports.journal.troubled("delaying deliveries", error)
-
-    def _finish_chain(
-        self, chain: _Chain, batch: Batch, outcome: _Outcome, *, alone: bool
-    ) -> _Chain:
-        """Finish copies of one upload in turn; what is left if they are to be worked on alone."""
-        for number, work in enumerate(chain):
-            try:
-                delay = self._finish_entry(work, batch, alone=alone)
-            except Suspect:
-                return chain[number:]
-            if delay is not None:
-                # The others would not fare better now, and each would be an attempt.
-                for copy in chain[number:]:
-                    outcome.hand_back(copy.delivery, delay)
-                break
-        return []
-
-    def _finish_entry(self, work: _Work, batch: Batch, *, alone: bool) -> float | None:
-        """Returns and raises like `Tagging.finish`."""
-        entry, delivery = work.entry, work.delivery
-        try:
-            if isinstance(entry, Upload):
-                return self._tagging.finish(entry, delivery, batch, alone=alone)
-            if isinstance(entry, Skip):
-                return self._tagging.skip(entry, delivery)
-        except Suspect:
-            raise
-        # A mistake of ours must not fail the neighbours of the upload that it met.
-        except Exception as error:  # noqa: BLE001
-            uri = entry.uri if isinstance(entry, Upload) else None
-            self._ports.journal.unforeseen(uri or delivery.message_id, error)
-            return self._tagging.delay_of_receive(delivery)
-        return None
-
-    def _bury_unreadable(self, work: _Work, batch: Batch) -> float | None:
-        entry, delivery = work.entry, work.delivery
-        if not isinstance(entry, Unreadable):
-            return None
-        letter = letter_of_unreadable(
-            entry,
-            self._tagging.failure(entry.error, attempts=1),
-            replays=delivery.replays,
-            request_id=batch.request_id,
-        )
-        try:
-            self._ports.dead_letters.bury(letter)
-        except HangtagError as trouble:
-            return self._tagging.not_buried(letter, None, trouble, delivery)
-        # A mistake of ours must not fail the other deliveries.
-        except Exception as error:  # noqa: BLE001
-            self._ports.journal.unforeseen(delivery.message_id, error)
-            return self._tagging.delay_of_receive(delivery)
-        self._ports.journal.buried(letter, None)
-        return None
+            # They come back all the same, only later than meant
+            self._ports.telemetry.emit(Trouble("delaying deliveries", error))
 
 
-def _sorted(work: Iterable[_Work]) -> tuple[list[_Chain], list[_Work]]:
-    """Chains of copies in the order of arrival, and what nobody can read."""
-    chains: dict[object, _Chain] = {}
-    unreadable: list[_Work] = []
-    for one in work:
-        if isinstance(one.entry, Unreadable):
-            unreadable.append(one)
-        else:
-            chains.setdefault(one.identity, []).append(one)
-    return list(chains.values()), unreadable
+def _copies_by_key(arrived: Iterable[Arrived]) -> dict[UploadKey, _Copies]:
+    """Copies of the same upload together, in the order of arrival."""
+    copies: dict[UploadKey, _Copies] = {}
+    for one in arrived:
+        copies.setdefault(one.key, []).append(one)
+    return copies
+
+
+def _others_by_delivery(parsed: Iterable[_Parsed]) -> list[list[_Parsed]]:
+    """What is no upload, delivery by delivery."""
+    others: dict[str, list[_Parsed]] = {}
+    for one in parsed:
+        if not isinstance(one.record, Upload):
+            others.setdefault(one.delivery.receipt_handle, []).append(one)
+    return list(others.values())

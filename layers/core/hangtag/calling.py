@@ -1,26 +1,26 @@
 """
-How the API is asked: once, and once more where its answer says how to ask better.
+Call the Tagger API about an image: once, and once more where its answer says how.
 
-Every call is counted by its reason; those beyond the first have theirs here: a fresh key, the
-image with a prefix or without, or the wait that the API itself asked for. What is learnt so is
-kept for the next images.
+Every call is counted by its reason. A further call in one attempt is made only with a fresh key,
+or with the image in another form (with or without the data-URI prefix).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hangtag.errors import (
-    HangtagError,
     KeyNotSent,
     KeyRefused,
+    OutOfTime,
     PrefixRefused,
     UrlNotFetched,
 )
-from hangtag.ports import ApiKeys, CallReason, Clock, Deadline, StoredImage, Tagger
-from hangtag.rate_limit import Pace, TurnRefused, TurnUnknown
+from hangtag.lifecycle import CallReason
+from hangtag.ports import ApiKeys, Clock, Deadline, StoredImage, Tagger
+from hangtag.rate_limit import RateLimited, RateLimiter
 from hangtag.tagger_api import (
     Answer,
     Base64Body,
@@ -29,230 +29,154 @@ from hangtag.tagger_api import (
     RequestBody,
     UrlBody,
 )
-from hangtag.time_budget import Timing
+from hangtag.time_budget import TimeBudget
 
 API_TIMEOUT_SECONDS = 30.0
 """The longest wait for one answer, also where the invocation would have time for more."""
 
 
-LONGEST_WAIT_SECONDS = 900.0
-"""No invocation has more time; a person who waits without a deadline has not more patience."""
-
-_LINKS_REFUSED_MOST = 2
-"""So many links in a row that the API cannot fetch: it cannot reach the bucket, most likely."""
-
-_WITHOUT_LINKS_SECONDS = 900.0
-"""Until it is tried again whether the API can reach the bucket."""
-
-
-class OutOfTime(Exception):
-    """There is no time left for a call; nothing is wrong."""
-
-
 @dataclass(slots=True)
-class Asking:
-    """What is known of one attempt when it comes to asking, and what comes of it."""
+class Calling:
+    """The calls of one attempt."""
 
     deadline: Deadline
-    pace: Pace
     reason: CallReason
-    """Why its first call is made."""
+    """Why the first of them is made."""
     calls: Counter[CallReason] = field(default_factory=Counter)
-    """The calls that were begun, counted as they are."""
-    has_answer: bool = False
-    """Whether there is an answer that is stored nowhere yet."""
-    refusal: HangtagError | None = None
-    """What the last call was refused for, and the next one is to do otherwise."""
+    """Those that were begun."""
 
 
-class Asker:
-    """Asks the Tagger API about images."""
+class Caller:
+    """
+    Calls the Tagger API.
+
+    Remembers which form of an image the API took, and starts with it for the next image.
+    """
 
     def __init__(
         self,
         tagger: Tagger,
         api_keys: ApiKeys,
         clock: Clock,
-        timing: Timing,
+        budget: TimeBudget,
+        rate_limiter: RateLimiter,
         *,
         called: Callable[[CallReason, float], object] = lambda *_: None,
     ) -> None:
-        """*called* is told of each call when it has ended: why it was made, and its seconds."""
+        """*called* gets the reason and the seconds of each call when it has ended."""
         self._tagger = tagger
         self._api_keys = api_keys
         self._clock = clock
-        self._timing = timing
+        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._called = called
-        self._with_prefix = True
-        """Whether images are sent with the prefix at first."""
-        self._links_refused = 0
-        """In a row."""
-        self._links_from = 0.0
-        """When links may be tried again."""
+        self._sends_prefix = True
+        self.sends_urls = True
+        """Whether the API can fetch images by URL, as far as is known."""
 
-    @property
-    def may_send_links(self) -> bool:
-        """Whether the API can fetch images, as far as is known."""
-        return self._clock.now() >= self._links_from
-
-    def ask_about(
+    def call_with_image(
         self,
         image: StoredImage,
         context: Context,
         *,
         language: Language,
-        asking: Asking,
-        reason: CallReason | None = None,
+        calling: Calling,
+        is_second_form: bool = False,
     ) -> Answer:
         """
-        The answer about an image that is sent along; *reason*, if not the attempt's own.
+        The answer about an image that is sent along.
+
+        *is_second_form*: the API could not fetch it by its URL.
 
         Raises:
-            HangtagError: As `Tagger.ask` and `ApiKeys.key`.
-            OutOfTime: There is no time for a call, or for another one.
-            TurnRefused, TurnUnknown: As `Pace.wait`.
+            HangtagError: As `Tagger.ask`, `ApiKeys.key`; `OutOfTime`, `ResultsUnavailable`.
+            RateLimited: No slot is free in time, and nothing was called.
         """
-        body, bare = (
-            Base64Body(image.content, image.media_type, context, with_prefix)
-            for with_prefix in (True, False)
-        )
-        reason = reason or asking.reason
-        return self._ask(body, language, asking, reason, without_prefix=bare)
-
-    def ask_about_url(
-        self, url: str, context: Context, *, language: Language, asking: Asking
-    ) -> Answer:
-        """
-        The answer about an image that the API fetches from *url*.
-
-        Raises like `ask_about`, and `UrlNotFetched`: it may be asked to take it sent along.
-        """
+        reason = CallReason.AS_BASE64 if is_second_form else calling.reason
+        prefix = self._sends_prefix
+        body = Base64Body(image.content, image.media_type, context, prefix)
         try:
-            answer = self._ask(UrlBody(url, context), language, asking, asking.reason)
-        except UrlNotFetched as error:
-            asking.refusal = error
-            self._links_refused += 1
-            if self._links_refused >= _LINKS_REFUSED_MOST:
-                self._links_from = self._clock.now() + _WITHOUT_LINKS_SECONDS
-            raise
-        self._links_refused = 0
+            answer = self._call(body, language, calling, reason)
+        except PrefixRefused:
+            # The API's documentation contradicts itself about the prefix.
+            body = replace(body, with_prefix=not prefix)
+            answer = self._call(body, language, calling, CallReason.PREFIX)
+            self._sends_prefix = not prefix
+        if is_second_form:
+            self.sends_urls = False
         return answer
 
-    def _ask(
-        self,
-        body: RequestBody,
-        language: Language,
-        asking: Asking,
-        reason: CallReason,
-        *,
-        without_prefix: RequestBody | None = None,
-    ) -> Answer:
-        """Raises like `ask_about`; *without_prefix* is the same question, where it has a prefix."""
-        api_key = self._api_keys.key()
-        key_is_fresh = False
-        waited_for: HangtagError | None = None
-        refused: bool | None = None  # the form of it: with the prefix, or without
-        while True:
-            left = self._seconds_at_its_turn(asking, waited_for)
-            # Others may have learnt meanwhile which form is taken
-            with_prefix = self._with_prefix if refused is None else not refused
-            asking.calls[reason] += 1
-            try:
-                answer = self._call(
-                    body if with_prefix or without_prefix is None else without_prefix,
-                    reason,
-                    language=language,
-                    api_key=api_key,
-                    timeout_seconds=min(left, API_TIMEOUT_SECONDS),
-                )
-            except (KeyRefused, KeyNotSent):
-                # It may have been rotated since it was cached; the same key is not asked twice.
-                fresh_key = None if key_is_fresh else self._api_keys.fresh_key()
-                if fresh_key in (None, api_key):
-                    raise
-                api_key, key_is_fresh = fresh_key, True
-                reason = CallReason.FRESH_KEY
-            except PrefixRefused as error:
-                # The API's documentation contradicts itself about the prefix.
-                if without_prefix is None:
-                    raise
-                # Kept for the next images, also where this one finds no turn for another call
-                self._with_prefix = not with_prefix
-                if refused is not None:
-                    raise  # in both forms: it is the image
-                refused, asking.refusal = with_prefix, error
-                reason = CallReason.PREFIX
-            except HangtagError as error:
-                wait = error.retry_after_seconds
-                if (
-                    waited_for is not None
-                    or wait is None
-                    or not self._may_pass(error, wait, asking)
-                ):
-                    raise
-                self._clock.sleep(wait)
-                waited_for = error
-                reason = CallReason.RETRY
-            else:
-                asking.has_answer = True
-                return answer
+    def call_with_url(
+        self, url: str, context: Context, *, language: Language, calling: Calling
+    ) -> Answer | None:
+        """
+        The answer about an image that the API fetches from *url*; None if it cannot.
+
+        Raises like `call_with_image`.
+        """
+        body = UrlBody(url, context)
+        try:
+            return self._call(body, language, calling, calling.reason)
+        except UrlNotFetched:
+            return None
 
     def _call(
         self,
         body: RequestBody,
-        reason: CallReason,
-        *,
         language: Language,
-        api_key: str,
-        timeout_seconds: float,
+        calling: Calling,
+        reason: CallReason,
     ) -> Answer:
+        """With the cached key, and once more with a fresh one if it was changed meanwhile."""
+        key = self._api_keys.key()
+        try:
+            return self._call_once(body, language, calling, reason, key)
+        except (KeyRefused, KeyNotSent):
+            fresh_key = self._api_keys.fresh_key()
+            if fresh_key == key:
+                raise
+            reason = CallReason.FRESH_KEY
+            return self._call_once(body, language, calling, reason, fresh_key)
+
+    def _call_once(
+        self,
+        body: RequestBody,
+        language: Language,
+        calling: Calling,
+        reason: CallReason,
+        key: str,
+    ) -> Answer:
+        seconds = self._wait_for_slot(calling)
+        calling.calls[reason] += 1
         began = self._clock.now()
         try:
             return self._tagger.ask(
                 body,
                 language=language,
-                api_key=api_key,
-                timeout_seconds=timeout_seconds,
+                api_key=key,
+                timeout_seconds=min(seconds, API_TIMEOUT_SECONDS),
             )
         finally:
             self._called(reason, self._clock.now() - began)
 
-    def _seconds_at_its_turn(
-        self, asking: Asking, waited_for: HangtagError | None
-    ) -> float:
-        """
-        Wait for a turn; the seconds that a call may take which begins now.
-
-        Raises:
-            HangtagError: What was *waited_for*, if there is no turn or no time any more: that
-                call has failed and counts, else it would be made again and again for ever.
-            OutOfTime, TurnRefused, TurnUnknown: As `ask_about`, if nothing was.
-        """
+    def _wait_for_slot(self, calling: Calling) -> float:
+        """The seconds that a call may take which begins now."""
+        latest = self._clock.now() + self._seconds_to_begin(calling)
         try:
-            self._seconds_for_a_call(asking.deadline)
-            asking.pace.wait()
-            return self._seconds_for_a_call(asking.deadline)
-        except (OutOfTime, TurnRefused, TurnUnknown):
-            if waited_for is None:
+            self._rate_limiter.wait(latest)
+        except RateLimited as limit:
+            if not calling.calls:
                 raise
-            raise waited_for from None
+            # Handed back without counting, the first call would be repeated for ever
+            raise OutOfTime("no slot for a second call in time") from limit
+        return self._seconds_to_begin(calling) + self._budget.least_call
 
-    def _seconds_for_a_call(self, deadline: Deadline) -> float:
-        left = deadline.seconds_left() - self._timing.reserve
-        if left < self._timing.least_call:
-            raise OutOfTime
-        return left
-
-    def _may_pass(self, error: HangtagError, wait: float, asking: Asking) -> bool:
-        """
-        Whether waiting can help.
-
-        Not against a refusal, nor without time for an answer, not just for a call, after the
-        wait.
-        """
-        seconds_left = min(asking.deadline.seconds_left(), LONGEST_WAIT_SECONDS)
-        left = seconds_left - self._timing.reserve
-        return (
-            error.kind in ("transient", "quota")
-            and wait + API_TIMEOUT_SECONDS / 2 < left
-        )
+    def _seconds_to_begin(self, calling: Calling) -> float:
+        """Until a call has to begin at the latest."""
+        left = calling.deadline.seconds_left() - self._budget.reserve
+        if left < self._budget.least_call:
+            raise OutOfTime(
+                f"{max(0.0, left):.1f} s are left for a call, which needs "
+                f"{self._budget.least_call:.1f} s"
+            )
+        return left - self._budget.least_call

@@ -2,7 +2,7 @@
 The life of an upload: one record per object version, its statuses, and what each event makes of it.
 
     status     claim        release  finish  fail    skip     reserve  replay    discard    restore
-    (none)     OPEN
+    (none)     OPEN                                SKIPPED
     OPEN       OPEN (1)     OPEN     TAGGED  FAILED  SKIPPED
     TAGGED     Done (2)
     FAILED     OPEN (3)                                       FAILED   REPLAYED  DISCARDED
@@ -23,8 +23,9 @@ late duplicate of one is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from hangtag.errors import Failure
 from hangtag.uploads import SkipReason, order_of
@@ -53,7 +54,7 @@ TRANSITIONS: Mapping[str, Mapping[Status | None, Status]] = {
     "release": {Status.OPEN: Status.OPEN},
     "finish": {Status.OPEN: Status.TAGGED},
     "fail": {Status.OPEN: Status.FAILED},
-    "skip": {Status.OPEN: Status.SKIPPED},
+    "skip": {None: Status.SKIPPED, Status.OPEN: Status.SKIPPED},
     "reserve": {Status.FAILED: Status.FAILED},
     "replay": {Status.FAILED: Status.REPLAYED},
     "discard": {Status.FAILED: Status.DISCARDED},
@@ -83,6 +84,12 @@ class CallReason(StrEnum):
     """It is tagged already, and an operator wants a new answer (`hangtag backfill --again`)."""
     OVERTAKEN = "OVERTAKEN"
     """Another version's answer took the place of its own, and now it is the newest again."""
+
+
+Calls = Mapping[CallReason, int]
+"""How many calls were made, by reason."""
+
+NO_CALLS: Calls = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ class Record:
     """Attempts that ended, since it arrived or was replayed; one that was cut off is among them."""
     cut_off: int = 0
     """Attempts that were cut off, of all time: each may have been paid without being counted."""
-    calls: Mapping[CallReason, int] = field(default_factory=dict)
+    calls: Calls = NO_CALLS
     """Calls of all attempts that ended."""
     next_call: CallReason | None = None
     """Why the next call is made, where it may be the second that is paid."""
@@ -218,15 +225,13 @@ def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
     )
 
 
-def reason_of_first_call(mine: Record) -> CallReason:
+def first_call(mine: Record) -> CallReason:
     """Why the first call of an attempt is made."""
     if mine.next_call is not None:
         return mine.next_call
     return CallReason.RETRY if mine.calls else CallReason.FIRST
 
 
-Calls = Mapping[CallReason, int]
-"""How many calls an attempt made, by reason."""
 
 
 def release(
@@ -253,9 +258,11 @@ def finish(mine: Record, *, calls: Calls, at: str) -> Record:
     return replace(_ended("finish", mine, calls, at), next_call=None)
 
 
-def skip(mine: Record, reason: SkipReason, *, calls: Calls, at: str) -> Record:
-    """Nothing to tag, or nothing to announce."""
-    return replace(_ended("skip", mine, calls, at), reason=reason)
+def skip(
+    mine: Record | None, reason: SkipReason, *, at: str, calls: Calls = NO_CALLS
+) -> Record:
+    """Nothing to tag, or nothing to announce. None: it was not even claimed."""
+    return replace(_ended("skip", mine or Record(), calls, at), reason=reason)
 
 
 def fail(

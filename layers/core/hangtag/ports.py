@@ -42,8 +42,8 @@ class Deadline(Protocol):
         ...
 
 
-class Patience(Protocol):
-    """What ends waits for AWS in time."""
+class AwsDeadline(Protocol):
+    """Keeps requests to AWS within the time of the invocation."""
 
     def begin(self, deadline: Deadline) -> None:
         """From now on no request to AWS begins that could not end before *deadline*."""
@@ -169,6 +169,17 @@ class RecordStore(Protocol):
         """
         ...
 
+    def oldest_failure(self, *, since: float) -> float | None:
+        """
+        When the oldest upload failed that is FAILED, and failed since then; None if there is none.
+
+        Both in seconds since 1970. The index that finds it may be behind by a moment.
+
+        Raises:
+            ResultsUnavailable: DynamoDB refused or failed.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
@@ -238,219 +249,6 @@ class SnapshotReader(Protocol):
 
         Raises:
             ResultsUnavailable: DynamoDB refused or failed.
-        """
-        ...
-
-
-class CallReason(StrEnum):
-    """Why the API is called about an upload; every call has one, and is counted by it."""
-
-    FIRST = "FIRST"
-    """Nobody has asked about this version yet."""
-    RETRY = "RETRY"
-    """A call before this one failed."""
-    FRESH_KEY = "FRESH_KEY"
-    """The key was refused and has been changed since it was read."""
-    PREFIX = "PREFIX"
-    """The image was refused with the data-URI prefix, or without it."""
-    AS_BASE64 = "AS_BASE64"
-    """The API could not fetch the image from its URL."""
-    UNSTORED = "UNSTORED"
-    """There was an answer, and the table stayed down until the function's time was over."""
-    AGAIN = "AGAIN"
-    """It is tagged already, and somebody wants a new answer (`hangtag backfill --again`)."""
-    UNFINISHED = "UNFINISHED"
-    """The attempt before this one was cut off, by a crash or a timeout; it may have been paid."""
-
-
-Calls = Mapping[CallReason, int]
-"""How many calls there were for each reason."""
-
-NO_CALLS: Calls = MappingProxyType({})
-
-
-class ClaimLost(Exception):
-    """Another worker has taken the upload over, because the claim's lease had run out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to work on an upload, until the lease ends or another worker takes over."""
-
-    attempt: int
-    """From 1; a replay begins anew."""
-    unannounced: Document | None
-    """A TAGGED result that is stored, but not announced in its place: that is left to do."""
-    sequencer: str | None
-    """The newest that the upload's events came with, this one or one before."""
-    ran_out: bool
-    """Whether the attempt before this one was never finished."""
-    reason: CallReason
-    """Why a call that is made now is made."""
-    calls: Calls
-    """The calls of all attempts before, as far as they came to an end."""
-    cut_off: int
-    """Attempts before that did not: each may have called, and been paid."""
-    token: str
-    """Tells this claim from every other."""
-    renews: bool = False
-    """Whether it is tagged already, and a new answer is wanted: the old one counts until then."""
-    was_confirmed: bool = False
-    """Whether the attempt before is known to have begun: its worker was told of its claim."""
-    failures: int = 0
-    """Attempts before, since the upload arrived or was replayed, that ended and are known to."""
-    announced_as: str | None = None
-    """The `Upload.order` with which `unannounced` was announced last; None if it never was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """There is nothing to do for this delivery, and why."""
-
-    reason: SkipReason
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Another worker holds the claim."""
-
-    seconds: float
-    """Until its lease ends."""
-
-
-class OldResultStore(Protocol):
-    """
-    One item per object version: its claim, its attempts and calls, its result.
-
-    Versions of one key never overwrite each other; the newest is the one whose `Upload.order`
-    is the highest among those that have ended. All methods raise `ResultsUnavailable`; those
-    that are given a claim raise `ClaimLost` and change nothing where it holds no longer. Their
-    *calls* are those of this attempt.
-    """
-
-    def claim(
-        self,
-        upload: Upload,
-        *,
-        replays: int,
-        sent_at: float | None,
-        lease_seconds: float,
-        again: str | None = None,
-    ) -> Claim | Done | Busy:
-        """
-        Begin an attempt, unless the upload is done or another worker is at it.
-
-        *sent_at* (seconds since 1970) tells a copy of what has failed, sent before it did, from
-        a replay of it, sent after. *again* is the token of an order to tag also what is tagged:
-        each order begins anew what it finds, once; the store keeps the token of the last one.
-        What is done, but comes with a newer event than any before, has to move up in the order.
-
-        Where it fails, a claim that was made all the same is taken back, if that can be done.
-        """
-        ...
-
-    def confirm(self, upload: Upload, claim: Claim) -> None:
-        """
-        The claim has reached its worker: the attempt begins.
-
-        A claim whose answer is lost on its way looks like an attempt that was cut off. Without
-        this told of the last attempt, those would count an upload out that nobody ever began.
-        """
-        ...
-
-    def release(
-        self, upload: Upload, claim: Claim, *, calls: Calls, unstored: bool
-    ) -> None:
-        """
-        Give the claim back: the upload is tried again later.
-
-        *unstored*: there was an answer, and it could not be stored.
-        """
-        ...
-
-    def withdraw(self, upload: Upload, claim: Claim, *, calls: Calls) -> None:
-        """
-        Give the claim back as if it had not been made: the attempt does not count.
-
-        One that followed an attempt that ran out, and asked nothing, leaves it as one that ran
-        out: it is not known yet whether the upload was to blame.
-        """
-        ...
-
-    def skip(
-        self,
-        upload: Upload,
-        reason: SkipReason,
-        *,
-        claim: Claim | None,
-        at: str,
-        calls: Calls = NO_CALLS,
-    ) -> None:
-        """
-        The upload ends without an answer; *at* is ISO 8601, UTC.
-
-        The attempt does not count: should the upload come again, it is looked at again. Without
-        a claim, what is known of the upload already stays as it is. With one that renews a
-        result, that result counts on: the upload is done.
-        """
-        ...
-
-    def store_tagged(
-        self, upload: Upload, claim: Claim, result: Document, *, calls: Calls
-    ) -> None:
-        """
-        Keep a TAGGED result.
-
-        Raises:
-            ResultTooLarge: It does not fit into an item.
-        """
-        ...
-
-    def finish(self, upload: Upload, claim: Claim, *, announced: bool) -> None:
-        """
-        The stored result is *announced* in its place, or does not have to be: nothing is left.
-
-        One that was overtaken before anybody heard of it is looked at again, should it come again.
-        """
-        ...
-
-    def store_failed(
-        self,
-        upload: Upload,
-        claim: Claim,
-        result: Document,
-        *,
-        calls: Calls,
-        unstored: bool,
-        letter_id: str = "",
-        request_id: str = "",
-    ) -> None:
-        """
-        Keep a FAILED result and the notification that a replay needs.
-
-        A result that was too large to be announced and leaves no room for them is given up.
-        *unstored* as in `release`; *letter_id* is the dead letter's, *request_id* that of the
-        invocation that buried it.
-        """
-        ...
-
-    def is_superseded(self, upload: Upload) -> bool:
-        """Whether a newer version of the same key has ended as TAGGED or FAILED."""
-        ...
-
-    def has_passed_another(self, upload: Upload, *, since: str) -> bool:
-        """
-        Whether another version of the same key has ended between a place and the upload's.
-
-        The place is an `Upload.order`; the upload's own is stored already.
-        """
-        ...
-
-    def oldest_failure(self, *, since: float) -> float | None:
-        """
-        When the oldest of what stands as FAILED, and failed since then, did fail; None if nothing.
-
-        Both in seconds since 1970. The index that finds it may be behind by a moment.
         """
         ...
 
@@ -630,9 +428,9 @@ class Announcer(Protocol):
 class DeadLetterQueue(Protocol):
     """Where failures wait."""
 
-    def bury(self, letter: DeadLetter) -> str:
+    def send(self, letter: DeadLetter) -> str:
         """
-        Put a letter there; the id that SQS gave it.
+        Send a letter; the id that SQS gave it.
 
         Raises:
             QueueUnavailable: SQS refused or failed.
@@ -660,84 +458,4 @@ class UploadQueue(Protocol):
             QueueUnavailable: SQS refused or failed, for some of them at least; those come back
                 when the queue's visibility timeout runs out.
         """
-        ...
-
-
-class Meter(Protocol):
-    """Where numbers are told. Threads may share it."""
-
-    def add(self, metric: Metric, value: float = 1.0, **dimensions: str) -> None:
-        """One more value, told as a whole and once more by its dimensions."""
-        ...
-
-    def flush(self) -> None:
-        """Tell what was added, if anything was."""
-        ...
-
-
-NO_FACTS: Mapping[str, Any] = MappingProxyType({})
-
-
-class Journal(Protocol):
-    """The log: one line per upload that ended or is tried again."""
-
-    def tagged(self, upload: Upload, *, attempt: int, facts: Mapping[str, Any]) -> None:
-        """An upload was tagged; *facts* are durations and counts."""
-        ...
-
-    def skipped(
-        self, skip: Skip, *, attempt: int = 0, facts: Mapping[str, Any] = NO_FACTS
-    ) -> None:
-        """A record was no work; 0 attempts: it was seen before one was begun."""
-        ...
-
-    def buried(
-        self,
-        letter: DeadLetter,
-        upload: Upload | None,
-        *,
-        facts: Mapping[str, Any] = NO_FACTS,
-    ) -> None:
-        """Something failed for good; *upload* where it was one, *facts* as in `tagged`."""
-        ...
-
-    def retried(
-        self,
-        upload: Upload | None,
-        *,
-        code: str,
-        message: str,
-        attempt: int,
-        delay_seconds: float,
-        facts: Mapping[str, Any] = NO_FACTS,
-    ) -> None:
-        """
-        An upload is handed back and tried again; None where nobody can read what it is.
-
-        *facts* as in `tagged`, where an attempt was begun.
-        """
-        ...
-
-    def unforeseen(self, uri: str, error: Exception) -> None:
-        """An exception that is a mistake of ours, with its traceback."""
-        ...
-
-    def troubled(self, doing: str, error: HangtagError) -> None:
-        """Something beside the uploads went wrong; they do not suffer from it."""
-        ...
-
-    def called(self, reason: CallReason, seconds: float) -> None:
-        """A call of the API has ended, well or not, after so many seconds."""
-        ...
-
-    def breaker(self, event: str, state: BreakerState) -> None:
-        """The breaker was `opened`, `tried` or `closed`, or was found `open` or `at rest`."""
-        ...
-
-    def oldest_failure(self, seconds: float) -> None:
-        """What has failed and was not dealt with is so old at most."""
-        ...
-
-    def end(self) -> None:
-        """The invocation ends."""
         ...

@@ -1,99 +1,114 @@
 """
-One upload: from its claim to its end as TAGGED, FAILED or skipped, or back to the queue.
+One attempt to tag an upload: claim, read the object, call the API, store, announce, finish.
 
-Nothing here talks to the outside; see `hangtag.ports`.
+An attempt returns `ENDED`, or a `Retry`: the delivery goes back to the queue. See
+`hangtag.lifecycle` for what it writes on the way.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
+from hangtag import lifecycle
+from hangtag.backoff import backoff, persist
 from hangtag.breaker import SYSTEMIC_KINDS, Breaker, Watch
-from hangtag.calling import Asker, Asking, OutOfTime
-from hangtag.dead_letters import DeadLetter, letter_of_upload
+from hangtag.calling import Caller, Calling
+from hangtag.claims import Claim, ClaimLost, Claims
+from hangtag.dead_letters import (
+    DeadLetter,
+    letter_of_unreadable,
+    letter_of_upload,
+)
 from hangtag.errors import (
     Abandoned,
     Failure,
     HangtagError,
     InternalError,
-    ObjectForbidden,
-    ObjectUnavailable,
     ResultsUnavailable,
-    UrlNotFetched,
 )
-from hangtag.events import Delivery
+from hangtag.events import Delivery, Unreadable
+from hangtag.lifecycle import (
+    Arrival,
+    Busy,
+    Calls,
+    Done,
+    FailedUpload,
+    Record,
+    UploadKey,
+)
 from hangtag.ports import (
-    NO_CALLS,
-    NO_FACTS,
     Announcer,
     ApiKeys,
-    Busy,
-    CallReason,
-    Claim,
-    ClaimLost,
+    AwsDeadline,
     Clock,
     DeadLetterQueue,
     Deadline,
-    Done,
     ImageHead,
-    Journal,
     ObjectStore,
-    OldResultStore,
-    Patience,
+    RecordStore,
+    ResultStore,
+    Snapshot,
+    SnapshotReader,
     StoredImage,
+    StoredResult,
     Tagger,
-    TurnBook,
     UploadQueue,
 )
-from hangtag.rate_limit import Pace, TurnRefused, TurnUnknown
-from hangtag.results import (
-    Document,
-    announcement_of,
-    failed_result,
-    placed_anew,
-    tagged_result,
+from hangtag.rate_limit import RateLimited, RateLimiter
+from hangtag.results import Document, announcement_of, tagged_result
+from hangtag.tagger_api import (
+    Answer,
+    Context,
+    Detection,
+    Language,
+    read_metadata,
 )
-from hangtag.tagger_api import Answer, Context, Detection, Language, read_metadata
+from hangtag.telemetry import (
+    NO_WORK,
+    Called,
+    DeadLettered,
+    HandedBack,
+    Skipped,
+    Tagged,
+    Telemetry,
+    Unforeseen,
+    Work,
+)
 from hangtag.text import to_timestamp
-from hangtag.time_budget import Timing
+from hangtag.time_budget import TimeBudget
 from hangtag.uploads import Skip, SkipReason, Upload
 
-MAX_DELAY_SECONDS = 900.0
+RETRY_CAP_SECONDS = 900.0
 """The longest delay of a retry (design: at most 15 minutes)."""
 
-BREAKER_DELAY_SECONDS = 30.0
-"""How long what is in hand goes back when tagging has stopped."""
+HAND_BACK_CAP_SECONDS = 1_800.0
+"""
+The longest delay of a delivery that was only handed back.
 
-_LONGEST_BREAKER_DELAY_SECONDS = 1_800.0
-"""In a fault of 14 days, as long as SQS keeps a message, it is received less than 1,000 times."""
+In 14 days, as long as SQS keeps a message, it is received less than 1,000 times: then SQS itself
+would move it to the dead-letter queue, without a code.
+"""
 
-_QUICK_RECEIVES = 10
-"""So often it goes back for the short while: a fault that is mended within some hours."""
+_HAND_BACK_BASE_SECONDS = 1.0
+_BREAKER_BASE_SECONDS = 15.0
 
-ImageTransport = Literal["base64", "url"]
-"""How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
+_CLAIM_SECONDS = 2.0
+"""A claim is repeated for that long; a longer outage is not worth waiting for."""
 
-_BEGINNING_SECONDS = 0.5
-"""From an invocation's begin until an image is read: looks at the breaker, claims."""
-
-_GIVING_BACK_SECONDS = 2.0
-"""To give a claim back is tried for that long; an outage that lasts longer is not waited for."""
-
-# Codes in the log of deliveries that are handed back although nothing went wrong
+# Codes of deliveries that are handed back although nothing went wrong
 DEADLINE = "DEADLINE"
 BUSY = "BUSY"
 RATE = "RATE"
 BREAKER = "BREAKER"
-_TAKEN_OVER = "another worker took it over"
-_TOO_LATE = "too little of the function's time is left"
-
 
 _T = TypeVar("_T")
+
+ImageTransport = Literal["base64", "url"]
+"""How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +118,17 @@ class Ports:
     objects: ObjectStore
     api_keys: ApiKeys
     tagger: Tagger
-    results: OldResultStore
+    snapshots: SnapshotReader
+    records: RecordStore
+    results: ResultStore
     announcer: Announcer
     dead_letters: DeadLetterQueue
     upload_queue: UploadQueue
-    turns: TurnBook
+    rate_limiter: RateLimiter
     breaker: Breaker
-    journal: Journal
+    telemetry: Telemetry
     clock: Clock
-    patience: Patience
+    aws_deadline: AwsDeadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,97 +141,101 @@ class Policy:
     retry_base_seconds: float
     lease_seconds: float
     """How long a claim holds: no invocation lasts longer."""
-    timing: Timing
+    budget: TimeBudget
     width: int
-    """How many uploads are worked on at the same time by one invocation."""
+    """How many uploads one invocation works on at the same time."""
     image_transport: ImageTransport = "base64"
-    requests_per_second: float = 0.0
-    """Of all instances together; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchContext:
     """What the uploads of one invocation share."""
 
     request_id: str
     deadline: Deadline
-    pace: Pace
     breaker: Watch
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
-    """An upload, and what a look at its object has shown, if its event left the version out."""
+class Ended:
+    """Nothing is left to do: the upload has ended, or did before."""
 
-    upload: Upload
-    is_gone: bool = False
-    """Found a moment later, it would be another version, with an event of its own."""
-    trouble: HangtagError | None = None
-    """Why nobody knows its version: the attempt fails so, and asks nothing about any other."""
+
+ENDED = Ended()
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """An attempt: an upload that is claimed."""
+class Retry:
+    """The delivery goes back to the queue."""
+
+    code: str
+    """An error code, or `DEADLINE`, `BUSY`, `RATE`, `BREAKER`."""
+    message: str
+    seconds: float
+    """After which it is to be delivered again."""
+    is_attempt: bool = False
+    """Whether it counts as a failed attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An upload that is to be tagged."""
 
     upload: Upload
-    claim: Claim
     delivery: Delivery
-    batch: Batch
-    asking: Asking
-    laps: _Laps
-    sight: _Sight
+    is_gone: bool = False
+    """Whether there was no object when its version was looked for."""
+    error: HangtagError | None = None
+    """Why its object version could not be identified: its attempt fails so."""
 
-    def facts(self) -> dict[str, Any]:
-        """Its calls by their reasons, and the durations of its parts, for the log."""
-        calls = {str(why): times for why, times in self.asking.calls.items()}
-        return {"calls": calls, "milliseconds": self.laps.milliseconds()}
-
-
-def delay_of_breaker(delivery: Delivery) -> float:
-    """
-    Seconds for which what is in hand goes back when tagging has stopped.
-
-    It grows in a fault that lasts: every try of the breaker is a receive or two, and after 1,000
-    SQS itself would move the message to the dead-letter queue, without a code.
-    """
-    doublings = min(max(0, delivery.receives - _QUICK_RECEIVES), 16)
-    return min(BREAKER_DELAY_SECONDS * 2.0**doublings, _LONGEST_BREAKER_DELAY_SECONDS)
+    @property
+    def key(self) -> UploadKey:
+        """What copies of the same upload have in common."""
+        return (self.upload.uri, self.upload.version)
 
 
-class _Laps:
+class _Stopwatch:
     """How long the parts of an attempt take."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._began = self._last = clock.now()
-        self._laps: dict[str, int] = {}
+        self._parts: dict[str, int] = {}
 
     def end(self, part: str) -> None:
         """A part has ended, and the next one begins."""
         now = self._clock.now()
-        self._laps[part] = round(1000 * (now - self._last))
+        self._parts[part] = round(1000 * (now - self._last))
         self._last = now
 
-    def milliseconds(self) -> dict[str, int]:
+    def milliseconds(self) -> Mapping[str, int]:
         """Each part, and all of it until now."""
-        return {**self._laps, "all": round(1000 * (self._clock.now() - self._began))}
+        return {**self._parts, "all": round(1000 * (self._clock.now() - self._began))}
 
 
-class Suspect(Exception):
-    """
-    An upload whose last attempt was cut off, perhaps by itself.
+@dataclass(slots=True)
+class _Attempt:
+    """A claimed upload."""
 
-    It is to be worked on alone, so that it takes no neighbour along should it do so again.
-    """
+    arrived: Arrived
+    upload: Upload
+    batch: BatchContext
+    claim: Claim
+    calling: Calling
+    stopwatch: _Stopwatch
+    is_unstored: bool = field(default=False)
+    """Whether the API answered, and the answer is stored nowhere yet."""
 
+    @property
+    def number(self) -> int:
+        """From 1."""
+        return self.claim.record.attempts + 1
 
-class _Unnoted(Exception):
-    """The table does not take a note, and the function's time is over."""
-
-    def __init__(self, error: ResultsUnavailable) -> None:
-        super().__init__(str(error))
-        self.error = error
+    def work(self) -> Work:
+        """What it did so far, for the log."""
+        milliseconds = self.stopwatch.milliseconds()
+        return Work(self.number, dict(self.calling.calls), milliseconds)
 
 
 class Tagging:
@@ -229,561 +250,456 @@ class Tagging:
     ) -> None:
         self._ports = ports
         self._policy = policy
-        self._asker = Asker(
+        self._budget = policy.budget
+        self._claims = Claims(ports.records, ports.clock)
+        self._caller = Caller(
             ports.tagger,
             ports.api_keys,
             ports.clock,
-            policy.timing,
-            called=ports.journal.called,
+            policy.budget,
+            ports.rate_limiter,
+            called=lambda why, took: ports.telemetry.emit(Called(why, took)),
         )
         self._random_fraction = random_fraction
 
-    def finish(
-        self, upload: Upload, delivery: Delivery, batch: Batch, *, alone: bool
-    ) -> float | None:
-        """
-        Bring an upload of a delivery to its end.
+    def tag(self, arrived: Arrived, batch: BatchContext) -> Ended | Retry:
+        """Bring an upload to its end, or say when it is to be delivered again."""
+        outcome = self._begin(arrived, batch)
+        if isinstance(outcome, _Attempt):
+            attempt = outcome
+            outcome = self._run(attempt)
+            if isinstance(outcome, Retry):
+                self._hand_back(attempt.upload, outcome, attempt.work())
+        elif isinstance(outcome, Retry):
+            self._hand_back(arrived.upload, outcome)
+        return outcome
 
-        Returns None when it has ended, else the seconds after which it is to be delivered again.
-
-        Raises:
-            Suspect: It is to be worked on alone; only if it is not *alone*.
-        """
+    def _begin(self, arrived: Arrived, batch: BatchContext) -> _Attempt | Ended | Retry:
+        """Claim the upload, unless there is no time, no slot, or nothing to do."""
+        upload, delivery = arrived.upload, arrived.delivery
         if batch.breaker.is_stopped:
-            delay = delay_of_breaker(delivery)
-            return self._hand_back(upload, BREAKER, "tagging has stopped", delay)
-        if self._is_late(batch):
-            delay = self._delay_of_deadline(delivery)
-            return self._hand_back(upload, DEADLINE, _TOO_LATE, delay)
+            delay = self._delay(delivery, base=_BREAKER_BASE_SECONDS)
+            return Retry(BREAKER, "tagging has stopped", delay)
+        seconds_left = batch.deadline.seconds_left() - self._budget.attempt
+        if seconds_left < 0:
+            message = "too little of the function's time is left"
+            return Retry(DEADLINE, message, self._delay(delivery))
         try:
-            batch.pace.check()
-            sight = self._identify(upload, delivery)
-            upload = sight.upload
-            if sight.is_gone and upload.etag is None:
-                # Nothing tells it from the key's others
-                self._skip(upload, SkipReason.OBJECT_GONE, None)
-                return None
-            claim = self._ports.results.claim(
-                upload,
-                replays=delivery.replays,
-                sent_at=delivery.sent_at,
-                lease_seconds=self._policy.lease_seconds,
-                again=delivery.again,
-            )
-        except TurnRefused as refusal:
-            return self._hand_back(upload, RATE, str(refusal), refusal.seconds)
-        except TurnUnknown as trouble:
-            return self._hand_back_unbegun(upload, delivery, trouble.error)
-        except HangtagError as error:
-            # Nothing was begun, so this is no attempt, and there is none to be counted out.
-            return self._hand_back_unbegun(upload, delivery, error)
+            self._ports.rate_limiter.check(self._ports.clock.now() + seconds_left)
+            claim = self._claim(arrived, batch)
+        except RateLimited as limit:
+            return Retry(RATE, str(limit), limit.seconds)
+        except ResultsUnavailable as error:
+            return Retry(error.code, str(error), self._delay(delivery))
         match claim:
-            case Done():
-                self._log_skip(upload, claim.reason)
-                return None
-            case Busy():
-                # The other worker is done long before its lease ends, most likely.
-                delay = min(claim.seconds, self.delay_of_receive(delivery))
-                return self._hand_back(upload, BUSY, "another worker is at it", delay)
-            case Claim():
-                upload = upload.ordered_as(claim.sequencer)
-                asking = Asking(batch.deadline, batch.pace, claim.reason)
-                laps = _Laps(self._ports.clock)
-                begun = _Begun(upload, claim, delivery, batch, asking, laps, sight)
-                return self._finish_claimed(begun, alone=alone)
-
-    def _finish_claimed(self, begun: _Begun, *, alone: bool) -> float | None:
-        """Returns and raises like `finish`."""
-        upload, claim, pace = begun.upload, begun.claim, begun.batch.pace
-        if claim.ran_out and not alone and not self._is_abandoned(claim):
-            with suppress(ResultsUnavailable, ClaimLost):
-                self._ports.results.withdraw(upload, claim, calls={})
-            raise Suspect
-        pace.expect()
-        try:
-            return self._finish_begun(begun)
-        finally:
-            if not begun.asking.calls:
-                pace.drop()
-
-    def skip(self, skip: Skip, delivery: Delivery) -> float | None:
-        """Note a record that is no work. Returns like `finish`."""
-        try:
-            if skip.upload is None:
-                self._ports.journal.skipped(skip)
-            else:
-                self._skip(skip.upload, skip.reason, None)
-        except ResultsUnavailable as error:
-            return self._hand_back_unbegun(skip.upload, delivery, error)
-        return None
-
-    def _finish_begun(self, begun: _Begun) -> float | None:
-        try:
-            self._attempt(begun)
-        except OutOfTime:
-            if begun.asking.refusal is not None:
-                # An API that says so late how it wants to be asked is never asked so in time
-                return self._fail(begun, begun.asking.refusal, may_pass=True)
-            delay = self._delay_of_deadline(begun.delivery)
-            return self._withdraw(begun, DEADLINE, _TOO_LATE, delay)
-        except TurnRefused as refusal:
-            return self._withdraw(begun, RATE, str(refusal), refusal.seconds)
-        except (TurnUnknown, _Unnoted) as trouble:
-            # No fault of the upload, and no attempt to be counted
-            error = trouble.error
-            delay = self.delay_of_receive(begun.delivery, error)
-            return self._withdraw(begun, error.code, str(error), delay)
-        except ClaimLost:
-            return self._hand_back_begun(begun, BUSY, _TAKEN_OVER, 1.0)
-        except HangtagError as error:
-            return self._fail(begun, error)
-        # A mistake of ours ends like any failure: counted, retried, buried with its code.
-        except Exception as error:  # noqa: BLE001
-            self._ports.journal.unforeseen(begun.upload.uri, error)
-            return self._fail(begun, InternalError(f"{type(error).__name__}: {error}"))
-        return None
-
-    def _attempt(self, begun: _Begun) -> None:
-        """From the claim to the announcement; raises what goes wrong on the way."""
-        ports, upload, claim = self._ports, begun.upload, begun.claim
-        laps = begun.laps
-        result = claim.unannounced
-        if claim.announced_as is None:
-            self._begin(begun)
-        if result is not None:
-            result = placed_anew(result, upload)
-        else:
-            if ports.results.is_superseded(upload):
-                self._skip(upload, SkipReason.SUPERSEDED, begun)
-                return
-            image = self._look_at(begun)
-            laps.end("read")
-            if image is not None:
-                try:
-                    result = self._tag(upload, image, begun.asking)
-                finally:
-                    laps.end("ask")
-            if result is None:
-                self._skip(upload, SkipReason.OBJECT_GONE, begun)
-                return
-            begun.batch.breaker.succeeded()
-        self._store(begun, result)
-        laps.end("store")
-
-        if self._is_announced(begun):
-            self._finish(begun, announced=True)
-            self._log_skip(upload, SkipReason.ALREADY_TAGGED, begun)
-            return
-        # Last, because each question may take long, and a newer one be announced meanwhile
-        if self._noted(begun, lambda: ports.results.is_superseded(upload)):
-            self._finish(begun, announced=False)
-            self._log_skip(upload, SkipReason.SUPERSEDED, begun)
-            return
-        ports.announcer.announce(announcement_of(result, bucket_arn=upload.bucket_arn))
-        laps.end("announce")
-        self._finish(begun, announced=True)
-        ports.journal.tagged(
-            upload,
-            attempt=claim.attempt,
-            facts={"objects": len(result["objects"]), **begun.facts()},
+            case Done(reason=reason):
+                self._ports.telemetry.emit(Skipped(reason, upload.uri, upload))
+                return ENDED
+            case Busy(seconds=seconds):
+                # The other worker is done long before its lease expires, most likely
+                delay = min(seconds, self._delay(delivery))
+                return Retry(BUSY, "another worker is at it", delay)
+        calling = Calling(batch.deadline, lifecycle.first_call(claim.record))
+        return _Attempt(
+            arrived,
+            upload.ordered_as(claim.record.sequencer),
+            batch,
+            claim,
+            calling,
+            _Stopwatch(self._ports.clock),
         )
 
-    def _is_announced(self, begun: _Begun) -> bool:
-        """Whether the newest that subscribers know of is this result, if not its new place."""
-        place = begun.claim.announced_as
-        if place is None:
-            return False
-        return not self._noted(
-            begun,
-            lambda: self._ports.results.has_passed_another(begun.upload, since=place),
+    def _claim(self, arrived: Arrived, batch: BatchContext) -> Claim | Done | Busy:
+        """Raises ResultsUnavailable."""
+        upload, delivery = arrived.upload, arrived.delivery
+        now = self._ports.clock.now()
+        arrival = Arrival(
+            now,
+            self._policy.lease_seconds,
+            sequencer=upload.sequencer,
+            replays=delivery.replays,
+            sent_at="" if delivery.sent_at is None else to_timestamp(delivery.sent_at),
+            retag=delivery.retag,
         )
-
-    def _begin(self, begun: _Begun) -> None:
-        """
-        The attempt begins; nobody has heard of an answer from one before.
-
-        Raises:
-            Abandoned: There were enough of them, and the last one was cut off.
-            _Unnoted: It cannot be told that this is the last one.
-        """
-        upload, claim = begun.upload, begun.claim
-        times = self._policy.max_attempts
-        if self._is_abandoned(claim):
-            raise Abandoned(f"begun {times} times, and at last not finished")
-        if claim.attempt >= times:
-            self._noted(begun, lambda: self._ports.results.confirm(upload, claim))
-
-    def _store(self, begun: _Begun, result: Document) -> None:
-        """What was paid for is stored, however long it takes, as long as there is time."""
-
-        def write() -> None:
-            self._ports.results.store_tagged(
-                begun.upload, begun.claim, result, calls=begun.asking.calls
+        seen = batch.snapshot.records.get(arrived.key)
+        until = now + _CLAIM_SECONDS
+        found = self._claims.claim(arrived.key, seen, arrival, until=until)
+        if isinstance(found, Done) and self._is_overtaken(upload, found):
+            arrival = replace(arrival, is_overtaken=True)
+            return self._claims.claim(
+                arrived.key, found.record, arrival, until=until
             )
+        return found
 
-        if begun.claim.unannounced is None:
-            self._patiently(begun.batch, write)
-        else:
-            self._noted(begun, write)  # it is stored already, in another place perhaps
-        begun.asking.has_answer = False
+    def _is_overtaken(self, upload: Upload, done: Done) -> bool:
+        """
+        Whether a tagged version is newer than was known, and an older one's result is there.
 
-    def _finish(self, begun: _Begun, *, announced: bool) -> None:
-        upload, claim = begun.upload, begun.claim
-        self._noted(
-            begun,
-            lambda: self._ports.results.finish(upload, claim, announced=announced),
+        Its own result only moves up.
+        """
+        is_tagged = done.reason is SkipReason.ALREADY_TAGGED
+        if not is_tagged or upload.order <= done.record.order:
+            return False
+        stored = self._ports.results.move_up(upload)
+        return stored is None or (
+            stored.version != upload.version and stored.order < upload.order
         )
 
-    def _is_late(self, batch: Batch) -> bool:
-        """Whether there is no time for an attempt any more."""
-        return batch.deadline.seconds_left() < self._policy.timing.attempt
-
-    def _seconds_to_note(self, batch: Batch) -> float:
-        """As long as there is time left to give the claim back after it."""
-        return batch.deadline.seconds_left() - self._policy.timing.note
-
-    def _noted(self, begun: _Begun, note: Callable[[], _T]) -> _T:
-        """
-        Note how far it is, or ask, as long as there is time left to give the claim back after it.
-
-        Raises:
-            _Unnoted: There was not time enough.
-        """
+    def _run(self, attempt: _Attempt) -> Ended | Retry:
         try:
-            seconds = self._seconds_to_note(begun.batch)
-            return self._patiently(begun.batch, note, seconds=seconds)
-        except ResultsUnavailable as error:
-            raise _Unnoted(error) from error
+            return self._attempt(attempt)
+        except ClaimLost:
+            return Retry(BUSY, "another worker took it over", _HAND_BACK_BASE_SECONDS)
+        except RateLimited as limit:
+            self._release(attempt, is_attempt=False)
+            return Retry(RATE, str(limit), limit.seconds)
+        except HangtagError as error:
+            return self._fail(attempt, error)
+        # A bug of Hangtag ends like any failure: counted, retried, dead-lettered with its code
+        except Exception as error:  # noqa: BLE001
+            self._ports.telemetry.emit(Unforeseen(attempt.upload.uri, error))
+            message = f"{type(error).__name__}: {error}"
+            return self._fail(attempt, InternalError(message))
 
-    def _patiently(
-        self, batch: Batch, ask: Callable[[], _T], *, seconds: float = math.inf
-    ) -> _T:
-        """
-        Ask the table again and again while it fails, for so long, or until the time is over.
+    def _attempt(self, attempt: _Attempt) -> Ended | Retry:
+        """From the claim to the end. Raises what goes wrong on the way."""
+        upload = attempt.upload
+        stored = self._stored(attempt)
+        if stored is not None and self._is_own(attempt, stored):
+            result = stored.document or {}
+        else:
+            if stored is not None and stored.order > upload.order:
+                return self._skip(attempt, SkipReason.SUPERSEDED)
+            if attempt.claim.record.attempts >= self._policy.max_attempts:
+                raise Abandoned(
+                    f"{attempt.claim.record.attempts} attempts, and the last was cut off"
+                )
+            answer = self._answer(attempt)
+            if answer is None:
+                return self._skip(attempt, SkipReason.OBJECT_GONE)
+            result = answer
+            if not self._store(attempt, result):
+                return self._skip(attempt, SkipReason.SUPERSEDED)
+        self._ports.announcer.announce(
+            announcement_of(result, bucket_arn=upload.bucket_arn)
+        )
+        attempt.stopwatch.end("announce")
+        return self._finish(attempt, result)
 
-        Raises:
-            ResultsUnavailable: It went on failing.
+    def _stored(self, attempt: _Attempt) -> StoredResult | None:
         """
-        pause = 0.1
-        until = self._ports.clock.now() + seconds
-        while True:
-            try:
-                return ask()
-            except ResultsUnavailable:
-                left = batch.deadline.seconds_left() - pause
-                is_over = self._ports.clock.now() + pause > until
-                if is_over or left < self._policy.timing.last_aws:
-                    raise
-                self._ports.clock.sleep(pause)
-                pause = min(2 * pause, 2.0)
+        What is stored as the result of the key.
 
-    def _look_at(self, begun: _Begun) -> StoredImage | ImageHead | None:
+        The snapshot is good enough for a first claim: no attempt before can have stored an answer.
         """
-        The image, or what can be known of it without reading it; None if it is gone.
+        if attempt.claim.is_first:
+            return attempt.batch.snapshot.results.get(attempt.upload.uri)
+        return self._ports.results.read(attempt.upload.uri)
 
-        Raises:
-            ObjectForbidden, ObjectUnavailable: S3 refused it, failed or was too slow.
-        """
-        upload, sight = begun.upload, begun.sight
-        if sight.trouble is not None:
-            raise sight.trouble
-        if sight.is_gone:
+    def _is_own(self, attempt: _Attempt, stored: StoredResult) -> bool:
+        """Whether it is the answer that this attempt is after, left by one before."""
+        record = attempt.claim.record
+        is_same = stored.version == attempt.upload.version
+        return is_same and stored.retag == record.retag and stored.document is not None
+
+    def _answer(self, attempt: _Attempt) -> Document | None:
+        """The result that the API's answer makes, or None if the object is gone."""
+        if attempt.arrived.error is not None:
+            raise attempt.arrived.error
+        found = None if attempt.arrived.is_gone else self._call(attempt)
+        if found is None:
             return None
-        by_link = self._policy.image_transport == "url" and self._asker.may_send_links
-        # A link names no etag: without versions it may lead to what has come since.
-        if by_link and upload.version_id is not None:
-            return self._ports.objects.peek(upload)
-        began = self._ports.clock.now()
-        image = self._ports.objects.read(upload)
-        took = self._ports.clock.now() - began
-        longest = self._policy.lease_seconds - self._policy.timing.attempt
-        if image is not None and took > longest - _BEGINNING_SECONDS:
-            # An invocation of its own would have no time left for a call, either
-            raise ObjectUnavailable(f"to read it took {took:.1f} s, too long to ask")
-        return image
+        language, context, answer = found
+        attempt.is_unstored = True
+        attempt.batch.breaker.succeeded()
+        return tagged_result(
+            attempt.upload,
+            answer,
+            language=language,
+            context=context,
+            tagged_at=self._now(),
+        )
 
-    def _tag(
-        self, upload: Upload, image: StoredImage | ImageHead, asking: Asking
-    ) -> Document | None:
-        language, context = read_metadata(
+    def _call(self, attempt: _Attempt) -> tuple[Language, Context, Answer] | None:
+        upload, objects = attempt.upload, self._ports.objects
+        is_second_form = False
+        # A URL names no etag: without versions it may lead to a later object
+        if self._sends_urls and upload.version_id is not None:
+            head = objects.peek(upload)
+            attempt.stopwatch.end("read")
+            if head is None:
+                return None
+            language, context = self._context(head)
+            url = objects.link(upload, seconds=self._policy.lease_seconds)
+            answer = self._timed(
+                attempt,
+                lambda: self._caller.call_with_url(
+                    url, context, language=language, calling=attempt.calling
+                ),
+            )
+            if answer is not None:
+                return language, context, answer
+            is_second_form = True
+        image = objects.read(upload)
+        attempt.stopwatch.end("read")
+        if image is None:
+            return None
+        language, context = self._context(image)
+        answer = self._timed(
+            attempt,
+            lambda: self._caller.call_with_image(
+                image,
+                context,
+                language=language,
+                calling=attempt.calling,
+                is_second_form=is_second_form,
+            ),
+        )
+        return language, context, answer
+
+    @property
+    def _sends_urls(self) -> bool:
+        return self._policy.image_transport == "url" and self._caller.sends_urls
+
+    def _context(self, image: StoredImage | ImageHead) -> tuple[Language, Context]:
+        return read_metadata(
             image.metadata,
             language=self._policy.language,
             detection=self._policy.detection,
         )
-        answer = self._ask(upload, image, language, context, asking)
-        if answer is None:
-            return None
-        return tagged_result(
-            upload,
-            answer,
-            language=language,
-            context=context,
-            tagged_at=to_timestamp(self._ports.clock.now()),
-        )
 
-    def _ask(
-        self,
-        upload: Upload,
-        image: StoredImage | ImageHead,
-        language: Language,
-        context: Context,
-        asking: Asking,
-    ) -> Answer | None:
-        """The answer, or None if the object went away before it could be sent."""
-        reason = None
-        if isinstance(image, ImageHead):
-            url = self._ports.objects.link(upload, seconds=self._policy.lease_seconds)
-            try:
-                return self._asker.ask_about_url(
-                    url, context, language=language, asking=asking
-                )
-            except UrlNotFetched:
-                # The API cannot reach the bucket; it still may be told.
-                found = self._ports.objects.read(upload)
-                if found is None:
-                    return None
-                image, reason = found, CallReason.AS_BASE64
-        return self._asker.ask_about(
-            image, context, language=language, asking=asking, reason=reason
-        )
+    def _timed(self, attempt: _Attempt, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        finally:
+            attempt.stopwatch.end("call")
 
-    def _fail(
-        self, begun: _Begun, error: HangtagError, *, may_pass: bool = False
-    ) -> float | None:
-        """Bury, or give back for a retry; also what is permanent else, if it *may_pass*."""
-        if begun.claim.announced_as is not None:
-            # It was heard of already, and what is done never fails afterwards.
-            delay = self.delay_of_receive(begun.delivery, error)
-            return self._withdraw(begun, error.code, str(error), delay)
+    def _store(self, attempt: _Attempt, result: Document) -> bool:
+        """
+        Store an answer that was paid for, however long it takes.
+
+        Returns False where a newer one is there. Raises ResultsUnavailable, ResultTooLarge.
+        """
+        record = attempt.claim.record
+        is_stored = persist(
+            lambda: self._ports.results.store(
+                attempt.upload, result, retag=record.retag, fence=record.lease_until
+            ),
+            clock=self._ports.clock,
+            until=self._until(attempt, self._budget.request),
+        )
+        attempt.is_unstored = False
+        attempt.stopwatch.end("store")
+        return is_stored
+
+    def _finish(self, attempt: _Attempt, result: Document) -> Ended | Retry:
+        """Subscribers know the result: from now on the upload does not fail any more."""
+        try:
+            self._write(
+                attempt,
+                lambda record, calls: lifecycle.finish(
+                    record, calls=calls, at=self._now()
+                ),
+            )
+        except ResultsUnavailable as error:
+            return self._retry(attempt, error)
+        upload = attempt.upload
+        arrived_at = upload.happened_at
+        since = None if arrived_at is None else self._ports.clock.now() - arrived_at
+        self._ports.telemetry.emit(
+            Tagged(upload, attempt.work(), len(result["objects"]), since)
+        )
+        return ENDED
+
+    def _skip(self, attempt: _Attempt, reason: SkipReason) -> Ended:
+        self._write(
+            attempt,
+            lambda record, calls: lifecycle.skip(
+                record, reason, calls=calls, at=self._now()
+            ),
+        )
+        upload = attempt.upload
+        self._ports.telemetry.emit(
+            Skipped(reason, upload.uri, upload, attempt.work())
+        )
+        return ENDED
+
+    # ---- what goes wrong
+
+    def _fail(self, attempt: _Attempt, error: HangtagError) -> Ended | Retry:
+        """Dead-letter, or hand back for a retry."""
         if error.kind in SYSTEMIC_KINDS:
-            try:
-                is_buried = begun.batch.breaker.failed(error)
-            except ResultsUnavailable:
-                is_buried = False  # uncounted, and so unburied
-            if is_buried:
-                return self._bury(begun, error)
-            delay = delay_of_breaker(begun.delivery)
-            return self._withdraw(begun, error.code, str(error), delay)
+            is_counted = False
+            with suppress(ResultsUnavailable):
+                is_counted = attempt.batch.breaker.failed(error)
+            if is_counted:
+                return self._dead_letter(attempt, error)
+            return self._retry(attempt, error, base=_BREAKER_BASE_SECONDS)
         if error.kind == "permanent" and error.source == "api" and error.code.isdigit():
-            # The API itself said it: the key, the account and the address are fine.
-            begun.batch.breaker.succeeded()
-        attempt = begun.claim.attempt
-        # Not the attempts: a claim that nobody was told of may be among them
-        is_last = begun.claim.failures + 1 >= self._policy.max_attempts
-        is_permanent = error.kind == "permanent" and not may_pass
-        if is_permanent or is_last:
-            return self._bury(begun, error)
-        self._release(begun)
-        delay = self._delay(attempt=attempt, error=error)
-        return self._hand_back_begun(
-            begun, error.code, str(error), delay, attempt=attempt
+            # The API itself refused the image: the key, the account and the URL are fine
+            attempt.batch.breaker.succeeded()
+        is_last = attempt.number >= self._policy.max_attempts
+        if error.kind == "permanent" or is_last:
+            return self._dead_letter(attempt, error)
+        self._release(attempt, is_attempt=True)
+        delay = backoff(
+            attempt.number,
+            base=self._policy.retry_base_seconds,
+            cap=RETRY_CAP_SECONDS,
+            random_fraction=self._random_fraction,
         )
+        # The API's Retry-After is the least
+        delay = max(delay, min(error.retry_after_seconds or 0.0, RETRY_CAP_SECONDS))
+        return Retry(error.code, str(error), delay, is_attempt=True)
 
-    def _bury(self, begun: _Begun, error: HangtagError) -> float | None:
-        """Bury first, store then: what cannot be buried stays on the queue."""
-        upload, claim = begun.upload, begun.claim
-        # Those that find it abandoned begin nothing themselves.
-        attempts = min(claim.attempt, self._policy.max_attempts)
+    def _dead_letter(self, attempt: _Attempt, error: HangtagError) -> Ended | Retry:
+        """Send first, write then: what cannot be dead-lettered stays on the queue."""
         letter = letter_of_upload(
-            upload,
-            self.failure(error, attempts=attempts),
-            replays=begun.delivery.replays,
-            request_id=begun.batch.request_id,
+            attempt.upload,
+            self._failure(error, attempts=min(attempt.number, self._policy.max_attempts)),
+            replays=attempt.arrived.delivery.replays,
+            request_id=attempt.batch.request_id,
         )
+        try:
+            letter_id = self._ports.dead_letters.send(letter)
+            failed = FailedUpload(
+                letter.failure, letter.body, letter_id, letter.request_id
+            )
+            self._write(
+                attempt,
+                lambda record, calls: lifecycle.fail(
+                    record,
+                    failed,
+                    calls=calls,
+                    at=letter.failure.failed_at,
+                    is_unstored=attempt.is_unstored,
+                ),
+            )
+        except ClaimLost:
+            return Retry(BUSY, "another worker took it over", _HAND_BACK_BASE_SECONDS)
+        except HangtagError as trouble:
+            return self._retry(attempt, trouble, because=letter)
+        self._ports.telemetry.emit(
+            DeadLettered(letter, attempt.upload, attempt.work())
+        )
+        return ENDED
 
-        def write(letter_id: str) -> None:
-            self._ports.results.store_failed(
-                upload,
-                claim,
-                failed_result(upload, letter.failure),
-                calls=begun.asking.calls,
-                unstored=begun.asking.has_answer,
-                letter_id=letter_id,
-                request_id=letter.request_id,
+    def _retry(
+        self,
+        attempt: _Attempt,
+        error: HangtagError,
+        *,
+        base: float = _HAND_BACK_BASE_SECONDS,
+        because: DeadLetter | None = None,
+    ) -> Retry:
+        """Hand back an attempt that does not count: it was not the upload that failed."""
+        self._release(attempt, is_attempt=False)
+        message = str(error)
+        if because is not None:
+            message = f"cannot dead-letter {because.failure.code}: {message}"
+        return Retry(error.code, message, self._delay(attempt.arrived.delivery, base=base))
+
+    def _release(self, attempt: _Attempt, *, is_attempt: bool) -> None:
+        """Release the claim; where that fails, its lease expires."""
+        with suppress(ResultsUnavailable, ClaimLost):
+            self._write(
+                attempt,
+                lambda record, calls: lifecycle.release(
+                    record,
+                    calls=calls,
+                    is_attempt=is_attempt,
+                    is_unstored=attempt.is_unstored,
+                ),
+                reserve=self._budget.request,
             )
 
-        try:
-            letter_id = self._ports.dead_letters.bury(letter)
-            seconds = self._seconds_to_note(begun.batch)
-            self._patiently(begun.batch, lambda: write(letter_id), seconds=seconds)
-        except ClaimLost:
-            return self._hand_back_begun(begun, BUSY, _TAKEN_OVER, 1.0)
-        except HangtagError as trouble:
-            if isinstance(error, Abandoned):
-                self._give_up_claim(begun)  # as it was found: to be buried, not begun
-            else:
-                self._release(begun)
-            return self.not_buried(letter, upload, trouble, begun.delivery)
-        self._ports.journal.buried(letter, upload, facts=begun.facts())
-        return None
-
-    def _release(self, begun: _Begun) -> None:
-        """For a retry. Where it fails the claim's lease runs out by itself."""
-        self._give_back(
-            begun,
-            lambda: self._ports.results.release(
-                begun.upload,
-                begun.claim,
-                calls=begun.asking.calls,
-                unstored=begun.asking.has_answer,
+    def _write(
+        self,
+        attempt: _Attempt,
+        change: Callable[[Record, Calls], Record],
+        *,
+        reserve: float | None = None,
+    ) -> None:
+        """As `Claims.write`, again while the table fails, until so much of the time is left."""
+        calls = dict(attempt.calling.calls)
+        self._claims.write(
+            attempt.claim,
+            lambda record: change(record, calls),
+            until=self._until(
+                attempt, self._budget.write if reserve is None else reserve
             ),
         )
 
-    def _give_back(self, begun: _Begun, write: Callable[[], None]) -> None:
-        """A claim. A moment's patience: until its lease has run out, nobody else has the upload."""
-        # A last attempt has told that it begins: left so, it would be the end of the upload.
-        is_last = begun.claim.attempt >= self._policy.max_attempts
-        seconds = math.inf if is_last else _GIVING_BACK_SECONDS
-        with suppress(ResultsUnavailable, ClaimLost):
-            self._patiently(begun.batch, write, seconds=seconds)
+    def _until(self, attempt: _Attempt, reserve: float) -> float:
+        left = attempt.batch.deadline.seconds_left()
+        return self._ports.clock.now() + left - reserve
 
-    def not_buried(
-        self,
-        letter: DeadLetter,
-        upload: Upload | None,
-        trouble: HangtagError,
-        delivery: Delivery,
+    def _delay(
+        self, delivery: Delivery, *, base: float = _HAND_BACK_BASE_SECONDS
     ) -> float:
-        """Log that a letter could not be buried; the seconds until it is tried again."""
-        delay = self.delay_of_receive(delivery)
-        self._ports.journal.retried(
-            upload,
-            code=trouble.code,
-            message=f"cannot bury {letter.failure.code}: {trouble}",
-            attempt=letter.failure.attempts,
-            delay_seconds=delay,
+        """Seconds until the next delivery of one that was no attempt; grows with the receives."""
+        return backoff(
+            delivery.receives,
+            base=base,
+            cap=HAND_BACK_CAP_SECONDS,
+            random_fraction=self._random_fraction,
         )
-        return delay
 
-    def failure(self, error: HangtagError, *, attempts: int) -> Failure:
-        """What is written down about *error*, now."""
+    # ---- for the batch
+
+    def skip(self, skip: Skip, delivery: Delivery) -> Ended | Retry:
+        """A record that is not to be tagged ends; its upload, if it has one, is noted."""
+        if skip.upload is not None:
+            try:
+                self._claims.skip(
+                    (skip.upload.uri, skip.upload.version),
+                    skip.reason,
+                    at=self._now(),
+                    until=self._ports.clock.now() + _CLAIM_SECONDS,
+                )
+            except ResultsUnavailable as error:
+                retry = Retry(error.code, str(error), self._delay(delivery))
+                self._hand_back(skip.upload, retry)
+                return retry
+        self._ports.telemetry.emit(Skipped(skip.reason, skip.uri or "", skip.upload))
+        return ENDED
+
+    def dead_letter_body(
+        self, unreadable: Unreadable, delivery: Delivery, *, request_id: str
+    ) -> Ended | Retry:
+        """Dead-letter a message that holds no upload, or not only uploads, as it is."""
+        letter = letter_of_unreadable(
+            unreadable,
+            self._failure(unreadable.error, attempts=1),
+            replays=delivery.replays,
+            request_id=request_id,
+        )
+        try:
+            self._ports.dead_letters.send(letter)
+        except HangtagError as trouble:
+            message = f"cannot dead-letter {letter.failure.code}: {trouble}"
+            retry = Retry(trouble.code, message, self._delay(delivery))
+            self._hand_back(None, retry)
+            return retry
+        self._ports.telemetry.emit(DeadLettered(letter))
+        return ENDED
+
+    def unforeseen(self, about: str, error: Exception, delivery: Delivery) -> Retry:
+        """A bug of Hangtag outside of an attempt: it must not fail the other deliveries."""
+        self._ports.telemetry.emit(Unforeseen(about, error))
+        return Retry(InternalError.code, str(error), self._delay(delivery))
+
+    def _failure(self, error: HangtagError, *, attempts: int) -> Failure:
         return Failure.of(error, attempts=attempts, failed_at=self._now())
 
-    def delay_of_receive(
-        self, delivery: Delivery, error: HangtagError | None = None
-    ) -> float:
-        """
-        Seconds until the next try of what was no attempt.
-
-        It grows with the receives, and is never nothing: an outage must not use up the receives
-        after which SQS moves a message to the dead-letter queue, without a code, before it has
-        been there for 14 days.
-        """
-        delay = self._delay(attempt=delivery.receives, error=error)
-        least = min(2.0 ** min(delivery.receives, 16), MAX_DELAY_SECONDS / 10)
-        if delivery.receives > _QUICK_RECEIVES:
-            least = max(least, delay_of_breaker(delivery))
-        return max(delay, least)
-
-    def _delay_of_deadline(self, delivery: Delivery) -> float:
-        """At once, in an invocation of its own; unless that was so often that it may not help."""
-        if delivery.receives <= _QUICK_RECEIVES:
-            return 0.0
-        return self.delay_of_receive(delivery)
-
-    def _delay(self, *, attempt: int, error: HangtagError | None = None) -> float:
-        """
-        Seconds until the next try: doubling from `retry_base_seconds`, give or take a quarter.
-
-        Jitter, so that what failed together does not come back together. What the other side
-        asked for (Retry-After) is the least.
-        """
-        doubled = self._policy.retry_base_seconds * 2.0 ** min(attempt - 1, 16)
-        jittered = doubled * (0.75 + self._random_fraction() / 2)
-        asked_for = (error.retry_after_seconds if error else None) or 0.0
-        return float(math.ceil(min(max(jittered, asked_for), MAX_DELAY_SECONDS)))
-
-    def _is_abandoned(self, claim: Claim) -> bool:
-        """Whether the last attempt that it may have was begun, and not finished."""
-        return (
-            claim.ran_out
-            and claim.was_confirmed
-            and claim.attempt > self._policy.max_attempts
-        )
-
-    def _identify(self, upload: Upload, delivery: Delivery) -> _Sight:
-        """The upload with its version, as far as it can be known."""
-        if upload.is_identified:
-            return _Sight(upload)
-        try:
-            facts = self._ports.objects.find(upload)
-        except ObjectForbidden as error:
-            return _Sight(upload, trouble=error)
-        except ObjectUnavailable as error:
-            if delivery.receives <= _QUICK_RECEIVES:
-                raise
-            return _Sight(upload, trouble=error)
-        if facts is None:
-            return _Sight(upload, is_gone=True)
-        return _Sight(
-            upload.identified_as(
-                version_id=facts.version_id, etag=facts.etag, size=facts.size
+    def _hand_back(
+        self, upload: Upload | None, retry: Retry, work: Work = NO_WORK
+    ) -> None:
+        self._ports.telemetry.emit(
+            HandedBack(
+                upload, retry.code, retry.message, retry.seconds, work, retry.is_attempt
             )
         )
-
-    def _skip(self, upload: Upload, reason: SkipReason, begun: _Begun | None) -> None:
-        at = self._now()
-        claim, calls = (begun.claim, begun.asking.calls) if begun else (None, NO_CALLS)
-        self._ports.results.skip(upload, reason, claim=claim, at=at, calls=calls)
-        self._log_skip(upload, reason, begun)
-
-    def _log_skip(
-        self, upload: Upload, reason: SkipReason, begun: _Begun | None = None
-    ) -> None:
-        skip = Skip(reason, upload.uri, upload)
-        if begun is None:
-            self._ports.journal.skipped(skip)
-            return
-        self._ports.journal.skipped(
-            skip, attempt=begun.claim.attempt, facts=begun.facts()
-        )
-
-    def _withdraw(self, begun: _Begun, code: str, message: str, delay: float) -> float:
-        """Hand back what was begun, but is no attempt."""
-        self._give_up_claim(begun)
-        return self._hand_back_begun(begun, code, message, delay)
-
-    def _give_up_claim(self, begun: _Begun) -> None:
-        self._give_back(
-            begun,
-            lambda: self._ports.results.withdraw(
-                begun.upload, begun.claim, calls=begun.asking.calls
-            ),
-        )
-
-    def _hand_back_unbegun(
-        self, upload: Upload | None, delivery: Delivery, error: HangtagError
-    ) -> float:
-        delay = self.delay_of_receive(delivery, error)
-        return self._hand_back(upload, error.code, str(error), delay)
-
-    def _hand_back_begun(
-        self, begun: _Begun, code: str, message: str, delay: float, *, attempt: int = 0
-    ) -> float:
-        facts = begun.facts()
-        return self._hand_back(
-            begun.upload, code, message, delay, attempt=attempt, facts=facts
-        )
-
-    def _hand_back(
-        self,
-        upload: Upload | None,
-        code: str,
-        message: str,
-        delay: float,
-        *,
-        attempt: int = 0,
-        facts: Mapping[str, Any] = NO_FACTS,
-    ) -> float:
-        self._ports.journal.retried(
-            upload,
-            code=code,
-            message=message,
-            attempt=attempt,
-            delay_seconds=delay,
-            facts=facts,
-        )
-        return delay
 
     def _now(self) -> str:
         return to_timestamp(self._ports.clock.now())

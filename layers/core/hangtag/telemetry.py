@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import HangtagError
-from hangtag.lifecycle import CallReason, Calls
+from hangtag.lifecycle import NO_CALLS, CallReason, Calls
 from hangtag.uploads import SkipReason, Upload
 
 
@@ -18,7 +18,7 @@ class Work:
 
     attempt: int = 0
     """From 1; 0 where none was begun."""
-    calls: Calls = field(default_factory=dict)
+    calls: Calls = NO_CALLS
     milliseconds: Mapping[str, int] = field(default_factory=dict)
     """By part: `read`, `call`, `store`, `announce`, and `all`."""
 

@@ -7,49 +7,48 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """How an invocation's time is divided; everything in seconds."""
+class TimeBudget:
+    """The parts of an invocation's time; everything in seconds."""
 
     aws_connect: float
     """The longest wait for a connection to AWS."""
     aws_read: float
     """The longest wait for AWS to go on answering."""
-    last_aws: float
+    request: float
     """No request to AWS begins with less than this left: it could not end in time."""
-    note: float
+    write: float
     """
-    No note is begun a second time with less than this left.
+    No write of a record is repeated with less than this left.
 
-    Were the table at its slowest, there would be no time after it to give the claim back.
+    Should it be as slow as the client allows, there is still time to release the claim.
     """
     reserve: float
-    """Kept at the end for storing, announcing, burying and handing back."""
+    """Kept at the end: to store, announce, dead-letter and hand back."""
     least_call: float
-    """A call of the API that has less time than this is not begun: it would be paid and lost."""
+    """No call of the API begins with less time than this: it would be paid and lost."""
 
     @property
     def attempt(self) -> float:
-        """No attempt begins with less than this left: a call, and what is to be done after it."""
-        return self.reserve + self.least_call
+        """No attempt begins with less than this left: it reads an image and calls the API."""
+        return self.aws_connect + self.least_call + self.reserve
 
     @classmethod
     def of(cls, function_timeout: float) -> Self:
         """
         The division for a function that is stopped after *function_timeout* seconds.
 
-        Parts of it, because functions may have 5 seconds or 900, within what AWS's services
-        answer in on a bad day and what nobody should wait for.
+        The parts are fractions of it, because functions may have 5 seconds or 900. Their bounds
+        are the time that AWS's services take on a bad day, and what is worth waiting for.
         """
         connect = _within(0.3, function_timeout / 30, 2.0)
         read = _within(0.8, function_timeout / 8, 5.0)
         once = connect + read
-        # With the second that botocore may wait between its two tries
-        last_aws = once + 1.0
+        request = once + 1.0  # botocore waits up to a second before its second try
         return cls(
             aws_connect=connect,
             aws_read=read,
-            last_aws=last_aws,
-            note=last_aws + once + last_aws,
+            request=request,
+            write=request + once + request,
             reserve=once + 1.5,
             least_call=_within(1.0, function_timeout / 6, 10.0),
         )

@@ -23,10 +23,12 @@ Attributes that have no value are left out.
 from __future__ import annotations
 
 import zlib
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from hangtag.adapters.dynamodb_table import Item, Table, from_attribute, key_of
-from hangtag.errors import Failure
+from hangtag.adapters.aws_errors import translated
+from hangtag.errors import Failure, ResultsUnavailable
 from hangtag.lifecycle import (
     CallReason,
     FailedUpload,
@@ -35,6 +37,7 @@ from hangtag.lifecycle import (
     UploadKey,
 )
 from hangtag.ports import Clock
+from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason
 
 if TYPE_CHECKING:
@@ -63,6 +66,29 @@ class DynamoDBRecords:
         found = self._table.put(item_of(key, new), condition, values)
         # A condition on a record that is gone finds no item: the caller begins anew
         return None if found is None else record_of(found)
+
+
+    def oldest_failure(self, *, since: float) -> float | None:
+        found: list[str] = []
+        with translated(ResultsUnavailable, "looking for the oldest failure"):
+            for shard in range(SHARDS):
+                page = self._table.client.query(
+                    **ended_since(self._table.name, f"FAILED#{shard}", to_timestamp(since)),
+                    ProjectionExpression="endedAt",
+                    Limit=1,
+                )
+                found += [item["endedAt"]["S"] for item in page["Items"]]
+        return datetime.fromisoformat(min(found)).timestamp() if found else None
+
+
+def ended_since(table: str, shard: str, since: str) -> Any:  # noqa: ANN401 - boto3's own shape
+    """The arguments of a query for what ended in a shard at or after *since* (ISO 8601)."""
+    return {
+        "TableName": table,
+        "IndexName": ENDED_INDEX,
+        "KeyConditionExpression": "statusShard = :shard AND endedAt >= :since",
+        "ExpressionAttributeValues": {":shard": {"S": shard}, ":since": {"S": since}},
+    }
 
 
 def shard_of(key: UploadKey, status: str) -> str:

@@ -64,19 +64,10 @@ class Table:
         Raises:
             ItemTooLarge: DynamoDB does not take it.
         """
-        order: Any = {
-            "TableName": self.name,
-            "Item": item,
-            "ConditionExpression": condition,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        if values:
-            order["ExpressionAttributeValues"] = dict(values)
-        if names:
-            order["ExpressionAttributeNames"] = dict(names)
+        request: Any = {"Item": item, **_expressions(condition, values, names)}
         with translated(ResultsUnavailable, f"writing {item['uri']['S']}"):
             try:
-                self.client.put_item(**order)
+                self.client.put_item(TableName=self.name, **request)
             except ClientError as error:
                 found = item_in_the_way(error)
                 if found is None and code_of(error) == "ValidationException":
@@ -85,6 +76,32 @@ class Table:
                     raise
                 return found
         return None
+
+    def update(
+        self,
+        key: UploadKey,
+        expression: str,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> Item:
+        """Change an item if the *condition* holds; the item that is there then, {} for none."""
+        request: Any = _expressions(condition, values, names)
+        with translated(ResultsUnavailable, f"changing {key[0]}"):
+            try:
+                answer = self.client.update_item(
+                    TableName=self.name,
+                    Key=key_of(key),
+                    UpdateExpression=expression,
+                    ReturnValues="ALL_NEW",
+                    **request,
+                )
+            except ClientError as error:
+                found = item_in_the_way(error)
+                if found is None:
+                    raise
+                return found
+        return answer["Attributes"]
 
     def batch_get(
         self,
@@ -114,6 +131,21 @@ class Table:
             if asked:
                 tries += 1
                 self._clock.sleep(backoff(tries, base=0.05, cap=2.0))
+
+
+def _expressions(
+    condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None
+) -> Item:
+    """The parts of a conditional write; empty ones are not allowed."""
+    parts: Item = {
+        "ConditionExpression": condition,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    if values:
+        parts["ExpressionAttributeValues"] = dict(values)
+    if names:
+        parts["ExpressionAttributeNames"] = dict(names)
+    return parts
 
 
 def key_of(key: UploadKey) -> Item:
