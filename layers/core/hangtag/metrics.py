@@ -1,39 +1,39 @@
-"""What is measured: the metrics' names, units and dimensions, for alarms and the dashboard."""
+"""The metrics: names, units and dimensions, on which the alarms and the dashboard rely."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 NAMESPACE = "Hangtag"
-"""CloudWatch's; every metric has the dimension `service` too, the stack's name."""
+"""Of all metrics in CloudWatch."""
 
 SERVICE = "service"
+"""The dimension that every metric has: the stack's name."""
 
 
 class Metric(StrEnum):
-    """A number for each invocation in which there is something to tell."""
+    """A metric. An invocation publishes those that it has values for."""
 
     IMAGES_TAGGED = "ImagesTagged"
     """Uploads that were tagged and announced."""
     IMAGES_FAILED = "ImagesFailed"
-    """Dead letters that were buried."""
+    """Dead letters that were sent."""
     IMAGES_SKIPPED = "ImagesSkipped"
-    """Records that ended without work, but for copies."""
+    """Records that were skipped, except copies."""
     DUPLICATES_AVOIDED = "DuplicatesAvoided"
-    """Copies of what has ended: without the claim, most would have been calls."""
+    """Copies of uploads that have ended; without claims, most of them would be paid calls."""
     RETRIES = "Retries"
-    """Attempts that failed for now."""
+    """Attempts that failed and are retried."""
     API_CALLS = "ApiCalls"
-    """Calls of the Tagger API that were begun."""
+    """Calls of the Tagger API."""
     API_LATENCY = "ApiLatency"
-    """How long a call took, however it ended."""
+    """How long a call took, whether it succeeded or failed."""
     UPLOAD_TO_TAGGED_LATENCY = "UploadToTaggedLatency"
     """From S3's event to the announcement."""
     BREAKER_OPEN = "BreakerOpen"
-    """1 as long as the breaker is open, told by whoever looks; 0 by the schedule when it is not."""
-
+    """1 while the breaker is open, published by every invocation that reads it; else 0."""
     OLDEST_FAILURE = "OldestFailure"
-    """How long ago the oldest of what stands as FAILED did fail, or 0; told by the schedule."""
+    """How long ago the oldest FAILED upload failed; 0 if there is none."""
 
     @property
     def unit(self) -> str:
@@ -44,7 +44,7 @@ class Metric(StrEnum):
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """What it is told apart by, besides being told as a whole."""
+        """Dimensions besides `service`. The metric is published with and without them."""
         return _DIMENSIONS.get(self, ())
 
 

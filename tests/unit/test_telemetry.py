@@ -1,0 +1,421 @@
+"""What the log and the metrics make of each event."""
+
+from __future__ import annotations
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, get_args
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from hangtag.adapters.emf_metrics import EmfMetrics
+from hangtag.adapters.log_telemetry import LogTelemetry
+from hangtag.errors import ResultsUnavailable
+from hangtag.lifecycle import CallReason
+from hangtag.metrics import Metric
+from hangtag.telemetry import (
+    BreakerSeen,
+    Called,
+    DeadLettered,
+    Event,
+    Fanout,
+    HandedBack,
+    OldestFailure,
+    Skipped,
+    Tagged,
+    Trouble,
+    Unforeseen,
+    Work,
+)
+from hangtag.uploads import SkipReason
+from tests.builders import NOON_SECONDS, a_dead_letter, an_upload
+from tests.fakes import FakeClock
+from tests.fakes.telemetry import FakeTelemetry
+
+UPLOAD = an_upload("dress.jpg")
+ABOUT_UPLOAD = {"uri": UPLOAD.uri, "version": UPLOAD.version}
+WORK = Work(
+    attempt=2,
+    calls={CallReason.RETRY: 1, CallReason.PREFIX: 1},
+    milliseconds={"read": 3, "all": 9},
+)
+ABOUT_WORK = {
+    "attempt": 2,
+    "calls": {"RETRY": 1, "PREFIX": 1},
+    "milliseconds": {"read": 3, "all": 9},
+}
+ABOUT_NO_WORK = {"attempt": 0, "calls": {}, "milliseconds": {}}
+
+TAGGED = Tagged(UPLOAD, WORK, objects=3, seconds_since_upload=2.5)
+SKIPPED = Skipped(SkipReason.OBJECT_GONE, UPLOAD.uri, UPLOAD, WORK)
+DEAD_LETTERED = DeadLettered(a_dead_letter(UPLOAD, replays=4), UPLOAD, WORK)
+HANDED_BACK = HandedBack(
+    UPLOAD, "API_TIMEOUT", "It is\nslow.", 12.5, WORK, is_attempt=True
+)
+CALLED = Called(CallReason.FIRST, seconds=0.5)
+BREAKER_OPENED = BreakerSeen("opened", 5, "609", "Wrong\nkey.")
+OLDEST_FAILURE = OldestFailure(seconds=864_000.0)
+TROUBLE = Trouble("reading the breaker", ResultsUnavailable("away\n"))
+UNFORESEEN = Unforeseen("message-1", KeyError("a bug"))
+
+SAMPLES: dict[type[Event], Event] = {
+    type(event): event
+    for event in (
+        TAGGED,
+        SKIPPED,
+        DEAD_LETTERED,
+        HANDED_BACK,
+        CALLED,
+        BREAKER_OPENED,
+        OLDEST_FAILURE,
+        TROUBLE,
+        UNFORESEEN,
+    )
+}
+
+
+class Log:
+    """A log, and the lines in it."""
+
+    def __init__(self, service: str) -> None:
+        self._stream = io.StringIO()
+        self.telemetry = LogTelemetry(Logger(service=service, stream=self._stream))
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Each line, without what the logger itself adds."""
+        added = ("location", "timestamp", "service")
+        return [
+            {
+                name: value
+                for name, value in json.loads(line).items()
+                if name not in added
+            }
+            for line in self._stream.getvalue().splitlines()
+        ]
+
+
+@pytest.fixture
+def log(request: pytest.FixtureRequest) -> Log:
+    """A log of the test's own: Powertools keeps one logger for each service."""
+    return Log(request.node.nodeid)
+
+
+class Metrics:
+    """Metrics, and what CloudWatch reads out of their lines."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.telemetry = EmfMetrics("my-stack", FakeClock(NOON_SECONDS))
+
+    def flushed(self) -> list[dict[str, Any]]:
+        """The lines of a flush."""
+        self.telemetry.flush()
+        return [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
+
+    def published(self) -> dict[str, list[float]]:
+        """The values of each metric, by its name and the values of its dimensions."""
+        values: dict[str, list[float]] = {}
+        for line in self.flushed():
+            for directive in line["_aws"]["CloudWatchMetrics"]:
+                for dimensions in directive["Dimensions"]:
+                    texts = [line[name] for name in dimensions if name != "service"]
+                    for metric in directive["Metrics"]:
+                        name = " ".join([metric["Name"], *texts])
+                        values.setdefault(name, []).extend(line[metric["Name"]])
+        return values
+
+
+@pytest.fixture
+def metrics(capsys: pytest.CaptureFixture[str]) -> Metrics:
+    """Metrics of an invocation that has reported nothing yet."""
+    return Metrics(capsys)
+
+
+@pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
+def test_the_log_and_the_metrics_take_every_event(
+    kind: type[Event], log: Log, metrics: Metrics
+) -> None:
+    """A new event needs a sample here and a branch in both."""
+    fake = FakeTelemetry()
+
+    Fanout(log.telemetry, metrics.telemetry, fake).emit(SAMPLES[kind])
+
+    assert fake.of(kind) == [SAMPLES[kind]]
+
+
+@pytest.mark.parametrize("telemetry", ["log", "metrics"])
+def test_an_event_that_is_not_known_is_refused(
+    telemetry: str, request: pytest.FixtureRequest
+) -> None:
+    """Else the test above could not fail."""
+    with pytest.raises(AssertionError):
+        request.getfixturevalue(telemetry).telemetry.emit(object())
+
+
+def test_a_fanout_flushes_all() -> None:
+    """Each once."""
+    first, second = FakeTelemetry(), FakeTelemetry()
+
+    Fanout(first, second).flush()
+
+    assert (first.flushes, second.flushes) == (1, 1)
+
+
+# ---- the log
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            TAGGED,
+            {
+                "level": "INFO",
+                "message": "tagged",
+                **ABOUT_UPLOAD,
+                "objects": 3,
+                **ABOUT_WORK,
+            },
+        ),
+        (
+            SKIPPED,
+            {
+                "level": "INFO",
+                "message": "skipped",
+                **ABOUT_UPLOAD,
+                "reason": "OBJECT_GONE",
+                **ABOUT_WORK,
+            },
+        ),
+        (
+            Skipped(SkipReason.TEST_EVENT, ""),
+            {
+                "level": "INFO",
+                "message": "skipped",
+                "uri": "",
+                "version": "",
+                "reason": "TEST_EVENT",
+                **ABOUT_NO_WORK,
+            },
+        ),
+        (
+            DEAD_LETTERED,
+            {
+                "level": "ERROR",
+                "message": "dead-lettered",
+                **ABOUT_UPLOAD,
+                "code": "807",
+                "kind": "permanent",
+                "reason": "Too small.",
+                "replays": 4,
+                **ABOUT_WORK,
+                "attempt": 1,  # as in the dead letter
+            },
+        ),
+        (
+            HANDED_BACK,
+            {
+                "level": "WARNING",
+                "message": "handed back",
+                **ABOUT_UPLOAD,
+                "code": "API_TIMEOUT",
+                "reason": "It is slow.",
+                "delaySeconds": 12.5,
+                **ABOUT_WORK,
+            },
+        ),
+        (
+            HandedBack(None, "QUEUE_UNAVAILABLE", "away", 10.0),
+            {
+                "level": "WARNING",
+                "message": "handed back",
+                "uri": "",
+                "version": "",
+                "code": "QUEUE_UNAVAILABLE",
+                "reason": "away",
+                "delaySeconds": 10.0,
+                **ABOUT_NO_WORK,
+            },
+        ),
+        (
+            BREAKER_OPENED,
+            {
+                "level": "WARNING",
+                "message": "breaker",
+                "event": "opened",
+                "failures": 5,
+                "code": "609",
+                "reason": "Wrong key.",
+            },
+        ),
+        (
+            TROUBLE,
+            {
+                "level": "WARNING",
+                "message": "trouble",
+                "doing": "reading the breaker",
+                "code": "RESULTS_UNAVAILABLE",
+                "reason": "away ",
+            },
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, dict) else "",
+)
+def test_the_line_of_an_event(log: Log, event: Event, line: dict[str, Any]) -> None:
+    """Operators and their queries rely on the names."""
+    log.telemetry.emit(event)
+
+    assert log.lines() == [line]
+
+
+def test_a_bug_is_logged_with_its_traceback(log: Log) -> None:
+    """And with the upload or message it happened to."""
+    log.telemetry.emit(UNFORESEEN)
+
+    (line,) = log.lines()
+    assert (line["level"], line["message"]) == ("ERROR", "unforeseen")
+    assert line["uri"] == "message-1"
+    assert "KeyError: 'a bug'" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    "event", [CALLED, OLDEST_FAILURE, BreakerSeen("open", 5, "609", "no")], ids=repr
+)
+def test_what_changes_nothing_gets_no_line(log: Log, event: Event) -> None:
+    """Calls are in the line of their upload; an open breaker has had its line."""
+    log.telemetry.emit(event)
+
+    assert log.lines() == []
+
+
+# ---- the metrics
+
+
+@pytest.mark.parametrize(
+    ("events", "published"),
+    [
+        ([TAGGED], {"ImagesTagged": [1], "UploadToTaggedLatency": [2_500]}),
+        ([Tagged(UPLOAD, WORK, 3, None)] * 2, {"ImagesTagged": [2]}),
+        (
+            [Tagged(UPLOAD, WORK, 3, -0.2)],  # S3's clock is not Lambda's
+            {"ImagesTagged": [1], "UploadToTaggedLatency": [0]},
+        ),
+        ([SKIPPED], {"ImagesSkipped": [1], "ImagesSkipped OBJECT_GONE": [1]}),
+        (
+            [
+                Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri),
+                Skipped(SkipReason.ALREADY_FAILED, UPLOAD.uri),
+            ],
+            {"DuplicatesAvoided": [2]},
+        ),
+        ([DEAD_LETTERED], {"ImagesFailed": [1], "ImagesFailed 807 permanent": [1]}),
+        ([HANDED_BACK], {"Retries": [1]}),
+        ([HandedBack(UPLOAD, "RATE", "busy", 5.0)], {}),
+        (
+            [CALLED, Called(CallReason.FIRST, 0.75)],
+            {
+                "ApiCalls": [2],
+                "ApiCalls FIRST": [2],
+                "ApiLatency": [500, 750],
+            },
+        ),
+        ([BREAKER_OPENED], {"BreakerOpen": [1]}),
+        (
+            [BREAKER_OPENED, BREAKER_OPENED, BreakerSeen("let through", 5, "", "")],
+            {"BreakerOpen": [1]},
+        ),
+        ([BreakerSeen("at rest", 0, "", "")], {"BreakerOpen": [0]}),
+        ([OLDEST_FAILURE], {"OldestFailure": [864_000]}),
+        ([TROUBLE, UNFORESEEN], {}),
+    ],
+)
+def test_the_metrics_of_events(
+    metrics: Metrics, events: list[Event], published: dict[str, list[float]]
+) -> None:
+    """Counts are summed, latencies keep every value, a state is the highest."""
+    for event in events:
+        metrics.telemetry.emit(event)
+
+    assert metrics.published() == published
+
+
+def test_every_metric_is_published_by_some_event(metrics: Metrics) -> None:
+    """An alarm on a metric that is never published never rings."""
+    for event in SAMPLES.values():
+        metrics.telemetry.emit(event)
+    metrics.telemetry.emit(Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri))
+
+    assert {name.split()[0] for name in metrics.published()} == set(Metric)
+
+
+def test_a_metric_counts_once_however_many_codes_there_are(metrics: Metrics) -> None:
+    """Alarms watch all codes together; people look at one."""
+    for code in ("807", "805", "807"):
+        metrics.telemetry.emit(DeadLettered(a_dead_letter(UPLOAD, code=code)))
+
+    published = metrics.published()
+
+    assert {name: sum(values) for name, values in published.items()} == {
+        "ImagesFailed": 3,
+        "ImagesFailed 805 permanent": 1,
+        "ImagesFailed 807 permanent": 2,
+    }
+
+
+def test_a_line_is_in_the_embedded_metric_format(metrics: Metrics) -> None:
+    """As CloudWatch specifies it."""
+    metrics.telemetry.emit(DEAD_LETTERED)
+
+    (line,) = metrics.flushed()
+
+    assert line == {
+        "_aws": {
+            "Timestamp": 1000 * NOON_SECONDS,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "Hangtag",
+                    "Dimensions": [["service"], ["service", "code", "kind"]],
+                    "Metrics": [{"Name": "ImagesFailed", "Unit": "Count"}],
+                }
+            ],
+        },
+        "service": "my-stack",
+        "code": "807",
+        "kind": "permanent",
+        "ImagesFailed": [1],
+    }
+    assert isinstance(line["_aws"]["Timestamp"], int)
+
+
+def test_more_values_than_a_line_takes_are_spread_over_several(
+    metrics: Metrics,
+) -> None:
+    """CloudWatch takes a hundred values of a metric in a line; a batch may have more calls."""
+    for number in range(250):
+        metrics.telemetry.emit(Called(CallReason.FIRST, number / 1000))
+
+    lines = [line for line in metrics.flushed() if "ApiLatency" in line]
+
+    assert [len(line["ApiLatency"]) for line in lines] == [100, 100, 50]
+    assert [value for line in lines for value in line["ApiLatency"]] == [*range(250)]
+
+
+def test_a_flush_takes_what_it_prints(metrics: Metrics) -> None:
+    """The next one has only what came since; an idle stack costs no metrics."""
+    metrics.telemetry.emit(TAGGED)
+    assert metrics.flushed() != []
+
+    assert metrics.flushed() == []
+
+
+def test_threads_share_the_metrics(metrics: Metrics) -> None:
+    """No event is lost."""
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(metrics.telemetry.emit, [CALLED] * 2_000):
+            pass
+
+    published = metrics.published()
+    assert published["ApiCalls"] == [2_000]
+    assert len(published["ApiLatency"]) == 2_000
