@@ -12,7 +12,6 @@ from hangtag.dead_letters import DeadLetter
 from hangtag.errors import Failure
 from hangtag.events import Delivery, read_body
 from hangtag.operators.ports import Letter
-from hangtag.ports import CallReason, Claim
 from hangtag.results import Document, failed_result, tagged_result
 from hangtag.tagger_api import Answer, Context, Language, read_answer
 from hangtag.text import to_json
@@ -262,17 +261,3 @@ def a_dead_letter(
 def a_letter(letter_id: str, letter: DeadLetter | None = None) -> Letter:
     """A dead letter in hand."""
     return Letter(letter_id, f"handle of {letter_id}", letter or a_dead_letter())
-
-
-def a_claim(attempt: int = 1) -> Claim:
-    """The right to work on an upload nobody has asked about."""
-    return Claim(
-        attempt=attempt,
-        unannounced=None,
-        sequencer=None,
-        ran_out=False,
-        reason=CallReason.FIRST,
-        calls={},
-        cut_off=0,
-        token="claim-1",
-    )

@@ -1,12 +1,11 @@
 """
-A fake for every port of `hangtag.ports`: in memory, and able to be told to fail.
+A fake for every port of `hangtag.ports`: in memory, and can be made to fail.
 
 They take the same contract tests as the adapters (tests/contract), so that they do not rot.
 """
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
 from tests.fakes.failing import CanFail, Killed, Killer
-from tests.fakes.journal import FakeJournal, FakeMeter, Retry
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import (
@@ -15,18 +14,19 @@ from tests.fakes.queues import (
     FakeDeadLetterQueue,
     FakeUploadQueue,
 )
-from tests.fakes.results import FakeResultStore
-from tests.fakes.state import FakeAlarm, FakeBreakerStore, FakeIntake, FakeTurnBook
+from tests.fakes.records import FakeRecords
+from tests.fakes.results import FakeResults, FakeSnapshots
+from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
 from tests.fakes.tagger import Call, FakeTagger
+from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.time import FakeClock, FakeDeadline
-from tests.fakes.world import LEASE_SECONDS, TIMING, World
+from tests.fakes.world import BUDGET, LEASE_SECONDS, World, upload_of
 
 __all__ = [
+    "BUDGET",
     "LEASE_SECONDS",
-    "TIMING",
     "Call",
     "CanFail",
-    "FakeAlarm",
     "FakeAnnouncer",
     "FakeApiKeys",
     "FakeBreakerStore",
@@ -35,18 +35,19 @@ __all__ = [
     "FakeDeadLetterBox",
     "FakeDeadLetterQueue",
     "FakeDeadline",
-    "FakeIntake",
-    "FakeJournal",
     "FakeListing",
-    "FakeMeter",
+    "FakeMapping",
     "FakeObjectStore",
-    "FakeResultStore",
+    "FakeRecords",
+    "FakeResults",
+    "FakeSlots",
+    "FakeSnapshots",
     "FakeTagger",
-    "FakeTurnBook",
+    "FakeTelemetry",
     "FakeUploadFeed",
     "FakeUploadQueue",
     "Killed",
     "Killer",
-    "Retry",
     "World",
+    "upload_of",
 ]

@@ -42,16 +42,16 @@ class FakeUploadQueue(CanFail):
 
 
 class FakeDeadLetterQueue(CanFail):
-    """`DeadLetterQueue` that keeps what was buried."""
+    """`DeadLetterQueue` that keeps what it was sent."""
 
     def __init__(self) -> None:
         super().__init__()
         self.letters: list[DeadLetter] = []
 
-    def bury(self, letter: DeadLetter) -> str:
-        self._may_fail("bury")
+    def send(self, letter: DeadLetter) -> str:
+        self._may_fail("send")
         self.letters.append(letter)
-        return f"buried-{len(self.letters)}"
+        return f"letter-{len(self.letters)}"
 
 
 class FakeDeadLetterBox(CanFail):

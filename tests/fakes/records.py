@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from threading import Lock
 
 from hangtag.lifecycle import Record, Status, UploadKey
@@ -14,9 +15,11 @@ class FakeRecords(CanFail):
         super().__init__()
         self._records: dict[UploadKey, Record] = {}
         self._lock = Lock()
+        self._last: tuple[UploadKey, str | None, Record] | None = None
 
     def swap(self, key: UploadKey, seen: str | None, new: Record) -> Record | None:
         step = step_of(new)
+        self._last = (key, seen, new)
         self._may_fail(step)
         with self._lock:
             found = self._records.get(key)
@@ -25,6 +28,25 @@ class FakeRecords(CanFail):
             self._records[key] = new
         self._may_fail(f"the response to {step}")
         return None
+
+    def last_write_arrives_late(self) -> None:
+        """The network held up the last write, or a copy of it; its sender does not learn of it."""
+        if self._last is None:
+            return
+        key, seen, new = self._last
+        with self._lock:
+            found = self._records.get(key)
+            if (found.rev if found else None) == seen:
+                self._records[key] = new
+
+    def oldest_failure(self, *, since: float) -> float | None:
+        self._may_fail("oldest_failure")
+        failed_at = [
+            datetime.fromisoformat(record.ended_at).timestamp()
+            for record in self._records.values()
+            if record.status is Status.FAILED
+        ]
+        return min((at for at in failed_at if at >= since), default=None)
 
     @property
     def records(self) -> Mapping[UploadKey, Record]:

@@ -41,8 +41,8 @@ class FakeDeadline:
         return self._began + self.seconds - self._clock.now()
 
 
-class FakePatience:
-    """`Patience` that remembers the deadline."""
+class FakeAwsDeadline:
+    """`AwsDeadline` that remembers the deadline."""
 
     def __init__(self) -> None:
         self.deadline: Deadline | None = None

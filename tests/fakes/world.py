@@ -5,31 +5,32 @@ from typing import Any
 
 from hangtag.batch import Invocation, Pipeline
 from hangtag.breaker import Breaker
-from hangtag.events import Delivery
-from hangtag.metering import MeteringJournal
+from hangtag.events import Delivery, read_body
+from hangtag.lifecycle import Calls, Record, Status
+from hangtag.operators.show import newest
 from hangtag.ports import ObjectFacts
+from hangtag.rate_limit import RateLimiter
+from hangtag.results import Document
 from hangtag.tagger_api import Detection, Language
 from hangtag.tagging import ImageTransport, Policy, Ports
-from hangtag.time_budget import Timing
+from hangtag.telemetry import DeadLettered, HandedBack, Skipped, Tagged, Unforeseen
+from hangtag.time_budget import TimeBudget
+from hangtag.uploads import SkipReason, Upload
 from tests.builders import BUCKET, KEY, PNG, a_delivery, notification, record
 from tests.fakes.failing import Killer
-from tests.fakes.journal import FakeJournal, FakeMeter
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
-from tests.fakes.results import FakeResultStore
-from tests.fakes.state import (
-    FakeAlarm,
-    FakeBreakerStore,
-    FakeIntake,
-    FakeTurnBook,
-)
+from tests.fakes.records import FakeRecords
+from tests.fakes.results import FakeResults, FakeSnapshots
+from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
 from tests.fakes.tagger import FakeTagger
-from tests.fakes.time import FakeClock, FakeDeadline, FakePatience
+from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.time import FakeAwsDeadline, FakeClock, FakeDeadline
 
 LEASE_SECONDS = 60.0
 WIDTH = 10
-TIMING = Timing.of(LEASE_SECONDS)
+BUDGET = TimeBudget.of(LEASE_SECONDS)
 
 
 class World:
@@ -47,10 +48,11 @@ class World:
         requests_per_second: float = 0.0,
         width: int = WIDTH,
         versioned: bool = True,
-        turns: FakeTurnBook | None = None,
+        slots: FakeSlots | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
-        """*turns* may be another world's: then both are instances that share a rate."""
+        """*slots* may be another world's: then both are instances that share a rate."""
+        self.max_attempts = max_attempts
         self.clock = FakeClock()
         self.deadline = FakeDeadline(LEASE_SECONDS, self.clock)
         self.objects = FakeObjectStore(
@@ -58,42 +60,31 @@ class World:
         )
         self.api_keys = FakeApiKeys()
         self.tagger = FakeTagger()
-        self.results = FakeResultStore(self.clock)
+        self.records = FakeRecords()
+        self.results = FakeResults()
         self.announcer = FakeAnnouncer()
         self.dead_letters = FakeDeadLetterQueue()
         self.upload_queue = FakeUploadQueue()
-        self.journal = FakeJournal()
-        self.turns = turns or FakeTurnBook(self.clock)
+        self.telemetry = FakeTelemetry()
+        self.slots = slots or FakeSlots()
         self.breaker_store = FakeBreakerStore()
-        self.intake = FakeIntake()
-        self.alarm = FakeAlarm()
-        self.meter = FakeMeter()
-        metered = MeteringJournal(self.journal, self.meter, self.clock)
+        self.mapping = FakeMapping()
+        self.aws_deadline = FakeAwsDeadline()
+        self.snapshots = FakeSnapshots(self.breaker_store, self.records, self.results)
         self._killer = Killer("", 0, after=False, hard=True)
-        mortal = self._killer.watching
-        self.breaker = Breaker(
-            mortal(self.breaker_store, "breaker_store"),
-            mortal(self.intake, "intake"),
-            mortal(self.alarm, "alarm"),
-            metered,
-            self.clock,
-            invocation_seconds=LEASE_SECONDS,
-        )
-        self.patience = FakePatience()
         self._policy = Policy(
             language=language,
             detection=detection,
             max_attempts=max_attempts,
             retry_base_seconds=retry_base_seconds,
             lease_seconds=LEASE_SECONDS,
-            timing=TIMING,
+            budget=BUDGET,
             width=width,
             image_transport=image_transport,
-            requests_per_second=requests_per_second,
         )
+        self._requests_per_second = requests_per_second
         self._random_fraction = random_fraction
-        self._metered = metered
-        self.pipeline = self.instance(mortal)
+        self.pipeline = self.instance(self._killer.watching)
         self._arrivals = 0
 
     def instance(self, seen: Callable[[Any, str], Any]) -> Pipeline:
@@ -103,19 +94,33 @@ class World:
                 objects=seen(self.objects, "objects"),
                 api_keys=seen(self.api_keys, "api_keys"),
                 tagger=seen(self.tagger, "tagger"),
+                snapshots=seen(self.snapshots, "snapshots"),
+                records=seen(self.records, "records"),
                 results=seen(self.results, "results"),
                 announcer=seen(self.announcer, "announcer"),
                 dead_letters=seen(self.dead_letters, "dead_letters"),
                 upload_queue=seen(self.upload_queue, "upload_queue"),
-                turns=seen(self.turns, "turns"),
-                breaker=self.breaker,
-                journal=self._metered,
+                rate_limiter=RateLimiter(
+                    seen(self.slots, "slots"),
+                    self.clock,
+                    requests_per_second=self._requests_per_second,
+                    random_fraction=self._random_fraction,
+                ),
+                breaker=Breaker(
+                    seen(self.breaker_store, "breaker_store"),
+                    seen(self.mapping, "mapping"),
+                    self.telemetry,
+                    self.clock,
+                ),
+                telemetry=self.telemetry,
                 clock=self.clock,
-                patience=self.patience,
+                aws_deadline=self.aws_deadline,
             ),
             self._policy,
             random_fraction=self._random_fraction,
         )
+
+    # ---- what happens
 
     def put(
         self,
@@ -123,7 +128,7 @@ class World:
         content: bytes = PNG,
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectFacts:
-        """Put an object into the bucket, unnoticed."""
+        """Put an object into the bucket, without an event."""
         return self.objects.put(f"s3://{BUCKET}/{key}", content, metadata)
 
     def upload(
@@ -132,21 +137,23 @@ class World:
         content: bytes = PNG,
         metadata: Mapping[str, str] | None = None,
     ) -> Delivery:
-        """Put an object into the bucket; the delivery that tells of it."""
+        """Put an object into the bucket; the delivery of its event."""
         facts = self.put(key, content, metadata)
         self._arrivals += 1
-        told = record(
+        of_the_object = record(
             key,
             version_id=facts.version_id,
             etag=facts.etag,
             size=facts.size,
             sequencer=f"{self._arrivals:018X}",
         )
-        return a_delivery(notification(told), message_id=f"message-{self._arrivals}")
+        return a_delivery(
+            notification(of_the_object), message_id=f"message-{self._arrivals}"
+        )
 
     def kills(self, step: str, *, call: int = 0, after: bool) -> None:
         """
-        Kill the function before or *after* the so manieth call of a port's method from now on.
+        Kill the function before or *after* a call of a port's method, *call* calls from now.
 
         The *step* is `port.method`. What was killed raises `Killed`, and does nothing any more.
         """
@@ -154,11 +161,11 @@ class World:
         self._killer.after, self._killer.has_killed = after, False
 
     def dies(self) -> None:
-        """The function is killed, here and now: nothing that any of its threads asks is done."""
+        """The function is killed, here and now: no request of any of its threads arrives."""
         self._killer.has_killed = True
 
     def revives(self) -> None:
-        """Another process takes over, and nobody kills it."""
+        """Another process takes over, and is not killed."""
         self._killer.method, self._killer.has_killed = "", False
 
     def tag(self, *deliveries: Delivery) -> tuple[str, ...]:
@@ -169,3 +176,76 @@ class World:
         """One that begins now."""
         self.deadline.begin()
         return Invocation("request-1", self.deadline)
+
+    # ---- what became of it
+
+    def record_of(self, upload: Upload) -> Record | None:
+        """The record of a version."""
+        return self.records.records.get((upload.uri, upload.version))
+
+    def ended_as(self, upload: Upload) -> str | None:
+        """TAGGED, FAILED, or why it was skipped; None as long as it has not ended."""
+        found = self.record_of(upload)
+        if found is None or found.status not in (
+            Status.TAGGED,
+            Status.FAILED,
+            Status.SKIPPED,
+        ):
+            return None
+        return str(found.reason or found.status)
+
+    def calls_about(self, upload: Upload) -> Calls:
+        """The counted calls about a version."""
+        found = self.record_of(upload)
+        return found.calls if found else {}
+
+    def cut_off(self, upload: Upload) -> int:
+        """Attempts about a version that were cut off, the one that is now, too."""
+        found = self.record_of(upload)
+        if found is None:
+            return 0
+        return found.cut_off + found.is_cut_off(self.clock.now())
+
+    def newest(self, uri: str) -> Document | None:
+        """The result that is shown for a key."""
+        records = [
+            record for (one, _), record in self.records.records.items() if one == uri
+        ]
+        return newest(self.results.stored(uri), records)
+
+    @property
+    def skips(self) -> list[SkipReason]:
+        """Why records were skipped."""
+        return [skipped.reason for skipped in self.telemetry.of(Skipped)]
+
+    @property
+    def tags(self) -> list[Tagged]:
+        """The uploads that were reported as tagged."""
+        return self.telemetry.of(Tagged)
+
+    @property
+    def hand_backs(self) -> list[HandedBack]:
+        """The deliveries that were reported as handed back."""
+        return self.telemetry.of(HandedBack)
+
+    @property
+    def dead_lettered(self) -> list[DeadLettered]:
+        """The letters that were reported as sent."""
+        return self.telemetry.of(DeadLettered)
+
+    @property
+    def bugs(self) -> list[Unforeseen]:
+        """Exceptions that are bugs of Hangtag."""
+        return self.telemetry.of(Unforeseen)
+
+    @property
+    def codes(self) -> list[str]:
+        """The error codes of the dead letters."""
+        return [letter.failure.code for letter in self.dead_letters.letters]
+
+
+def upload_of(delivery: Delivery) -> Upload:
+    """The upload of a delivery that has exactly one."""
+    [upload] = read_body(delivery.body)
+    assert isinstance(upload, Upload)
+    return upload

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier
 
@@ -36,6 +37,7 @@ from hangtag.errors import (
     LanguageRefused,
     ObjectForbidden,
     ObjectUnavailable,
+    OutOfTime,
     PrefixRefused,
     QueueUnavailable,
     QuotaExceeded,
@@ -53,8 +55,8 @@ from hangtag.errors import (
     leaves,
 )
 from hangtag.events import Delivery, read_body
-from hangtag.ports import Claim
-from hangtag.tagging import MAX_DELAY_SECONDS
+from hangtag.tagging import RETRY_CAP_SECONDS
+from hangtag.telemetry import Trouble
 from hangtag.uploads import SkipReason, Upload
 from tests.builders import (
     API_KEY,
@@ -71,7 +73,7 @@ from tests.builders import (
     record,
     sample_event,
 )
-from tests.fakes import LEASE_SECONDS, TIMING, Call, World
+from tests.fakes import BUDGET, LEASE_SECONDS, Call, Killed, World, upload_of
 
 Case = Callable[[World], Delivery]
 
@@ -81,27 +83,10 @@ def message_of(delivery: Delivery) -> tuple[str, ...]:
     return (delivery.message_id,)
 
 
-def upload_of(delivery: Delivery) -> Upload:
-    """The upload that a delivery tells of."""
-    (entry,) = read_body(delivery.body)
-    assert isinstance(entry, Upload)
-    return entry
-
-
 def uploads_of(delivery: Delivery) -> list[Upload]:
     """The uploads a delivery tells of."""
     entries = read_body(delivery.body)
     return [entry for entry in entries if isinstance(entry, Upload)]
-
-
-def codes(world: World) -> list[str]:
-    """The codes of what was buried."""
-    return [letter.failure.code for letter in world.dead_letters.letters]
-
-
-def skips(world: World) -> list[SkipReason]:
-    """Why records were skipped."""
-    return [skip.reason for skip in world.journal.skips]
 
 
 # ---- the good case
@@ -114,7 +99,7 @@ def test_an_upload_is_tagged_stored_and_announced() -> None:
 
     handed_back = world.tag(delivery)
 
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     assert handed_back == ()
     assert result is not None
     assert (result["status"], result["taggedAt"]) == ("TAGGED", NOON)
@@ -123,8 +108,9 @@ def test_an_upload_is_tagged_stored_and_announced() -> None:
     assert [result] == [
         announcement.document["data"] for announcement in world.announcer.announced
     ]
-    assert [(URI, 1)] == [tagged[:2] for tagged in world.journal.tags]
-    assert codes(world) == []
+    [tagged] = world.tags
+    assert (tagged.upload.uri, tagged.work.attempt) == (URI, 1)
+    assert world.codes == []
 
 
 @pytest.mark.parametrize(("kind", "content"), FIRST_BYTES.items())
@@ -149,7 +135,7 @@ def test_language_and_context_come_with_the_upload() -> None:
 
     (call,) = world.tagger.calls
     (announcement,) = world.announcer.announced
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     assert result is not None
     assert call.language == "ko"
     assert call.request.context is not None
@@ -191,10 +177,10 @@ def test_an_event_without_version_and_etag_is_about_the_object_that_is_there() -
     world.tag(bare)
     world.tag(delivery)
 
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     assert result is not None
     assert result["image"]["versionId"] == upload_of(delivery).version_id
-    assert skips(world) == [SkipReason.ALREADY_TAGGED]
+    assert world.skips == [SkipReason.ALREADY_TAGGED]
     assert len(world.tagger.calls) == 1
 
 
@@ -276,8 +262,8 @@ def test_one_failure_does_not_fail_its_neighbours() -> None:
     handed_back = world.tag(good, bad, later)
 
     assert message_of(later) == handed_back
-    assert codes(world) == ["UNSUPPORTED_FORMAT"]
-    assert world.results.newest(f"s3://{BUCKET}/good.png") is not None
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
+    assert world.newest(f"s3://{BUCKET}/good.png") is not None
 
 
 # ---- each leaf of the error tree
@@ -318,14 +304,20 @@ def bug(world: World) -> Delivery:
 def crashes(world: World) -> Delivery:
     """Every attempt was begun, and the function died."""
     delivery = world.upload()
-    for _ in range(3):
-        claim = world.results.claim(
-            upload_of(delivery), replays=0, sent_at=None, lease_seconds=1
-        )
-        assert isinstance(claim, Claim)
-        world.results.confirm(upload_of(delivery), claim)
-        world.clock.advance(2)
+    for _ in range(world.max_attempts):
+        world.kills("objects.read", after=True)
+        with suppress(Killed):
+            world.tag(delivery)
+        world.revives()
+        world.clock.advance(LEASE_SECONDS + 1)
+    world.telemetry.events.clear()
     return delivery
+
+
+def slow_object(world: World) -> Delivery:
+    """Reading it takes all of the function's time, in every attempt."""
+    world.objects.before_reading = lambda: world.clock.advance(LEASE_SECONDS - 10)
+    return world.upload()
 
 
 def huge_answer(world: World) -> Delivery:
@@ -348,8 +340,9 @@ CASES: dict[type[HangtagError], Case] = {
     ObjectForbidden: fails("objects", "read", ObjectForbidden),
     ObjectUnavailable: fails("objects", "read", ObjectUnavailable),
     ApiKeyUnavailable: fails("api_keys", "fresh_key", ApiKeyUnavailable),
-    ResultsUnavailable: fails("results", "store_tagged", ResultsUnavailable),
+    ResultsUnavailable: fails("results", "store", ResultsUnavailable),
     AnnouncementFailed: fails("announcer", "announce", AnnouncementFailed),
+    OutOfTime: slow_object,
     InternalError: bug,
     ApiKeyMissing: no_key,
     ApiInternalError: api(ApiInternalError),
@@ -388,11 +381,11 @@ def case_name(leaf: type[HangtagError]) -> str:
 
 PERMANENT = [leaf for leaf in CASES if leaf.kind == "permanent"]
 RETRIED = [leaf for leaf in CASES if leaf.kind == "transient"]
-EVERYBODYS = [leaf for leaf in CASES if leaf.kind in SYSTEMIC_KINDS]
+SYSTEMIC = [leaf for leaf in CASES if leaf.kind in SYSTEMIC_KINDS]
 
 
 @pytest.mark.parametrize("leaf", PERMANENT, ids=case_name)
-def test_a_permanent_failure_is_buried_at_once(leaf: type[HangtagError]) -> None:
+def test_a_permanent_failure_is_dead_lettered_at_once(leaf: type[HangtagError]) -> None:
     """With its code, and nothing is handed back."""
     world = World(max_attempts=3, max_image_bytes=1_000)
     delivery = CASES[leaf](world)
@@ -406,12 +399,12 @@ def test_a_permanent_failure_is_buried_at_once(leaf: type[HangtagError]) -> None
     assert letter.failure.message
     assert letter.request_id == "request-1"
     assert letter.body == delivery.body
-    assert world.journal.burials == [letter]
+    assert [one.letter for one in world.dead_lettered] == [letter]
     assert world.announcer.announced == []
 
 
-@pytest.mark.parametrize("leaf", EVERYBODYS, ids=case_name)
-def test_a_failure_that_is_everybodys_is_buried_at_once(
+@pytest.mark.parametrize("leaf", SYSTEMIC, ids=case_name)
+def test_a_failure_that_is_systemic_is_dead_lettered_at_once(
     leaf: type[HangtagError],
 ) -> None:
     """A retry would fail alike; whether it is one of a row is the breaker's business."""
@@ -451,7 +444,7 @@ def test_a_transient_failure_is_retried_and_buried_with_the_last_attempt(
     assert (letter.failure.code, letter.failure.kind) == (leaf.code, leaf.kind)
     assert letter.failure.attempts == 3
     assert [(1, leaf.code), (2, leaf.code)] == [
-        (retry.attempt, retry.code) for retry in world.journal.retries
+        (retry.work.attempt, retry.code) for retry in world.hand_backs
     ]
 
 
@@ -464,7 +457,7 @@ def test_a_failed_upload_has_a_failed_result(leaf: type[HangtagError]) -> None:
 
     world.tag(CASES[leaf](world))
 
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     (letter,) = world.dead_letters.letters
     assert result is not None
     assert result["status"] == "FAILED"
@@ -491,7 +484,7 @@ def test_codes_that_cannot_be_listed_are_judged_by_their_kind(
     came_back = world.tag(delivery)
 
     assert handed_back == (message_of(delivery) == came_back)
-    assert codes(world) == ([] if handed_back else [error.code])
+    assert world.codes == ([] if handed_back else [error.code])
 
 
 # ---- delays
@@ -506,8 +499,8 @@ def test_a_delay_never_grows_beyond_a_quarter_of_an_hour() -> None:
     for _ in range(30):
         world.tag(delivery)
 
-    assert max(retry.delay_seconds for retry in world.journal.retries) == 900
-    assert world.journal.retries[-1].delay_seconds == MAX_DELAY_SECONDS
+    assert max(retry.delay_seconds for retry in world.hand_backs) == 900
+    assert world.hand_backs[-1].delay_seconds == RETRY_CAP_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -563,7 +556,8 @@ def test_a_delay_that_cannot_be_arranged_is_no_loss() -> None:
     handed_back = world.tag(delivery)
 
     assert message_of(delivery) == handed_back
-    assert [error.code for _, error in world.journal.troubles] == ["QUEUE_UNAVAILABLE"]
+    [trouble] = world.telemetry.of(Trouble)
+    assert trouble.error.code == "QUEUE_UNAVAILABLE"
 
 
 # ---- asking again
@@ -606,7 +600,7 @@ def test_a_fresh_key_is_tried_once() -> None:
     world.tag(world.upload())
 
     assert [call.api_key for call in world.tagger.calls] == [API_KEY, "new key"]
-    assert codes(world) == ["609"]
+    assert world.codes == ["609"]
 
 
 def test_a_refused_prefix_is_left_out_once() -> None:
@@ -630,7 +624,7 @@ def test_a_prefix_refused_without_being_there_is_a_failure() -> None:
     world.tag(world.upload())
 
     assert len(world.tagger.calls) == 2
-    assert codes(world) == ["801"]
+    assert world.codes == ["801"]
 
 
 # ---- store, then announce
@@ -639,7 +633,7 @@ def test_a_prefix_refused_without_being_there_is_a_failure() -> None:
 def test_nothing_is_announced_that_is_not_stored() -> None:
     """A subscriber who looks must find it."""
     world = World()
-    world.results.fails_with(ResultsUnavailable("away"), at="store_tagged")
+    world.results.fails_with(ResultsUnavailable("away"), at="store")
 
     world.tag(world.upload())
 
@@ -671,7 +665,7 @@ def test_an_upload_whose_announcement_failed_for_good_is_replayed_for_free() -> 
     world.tag(delivery)
     world.tag(replace(delivery, replays=1))
 
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     assert result is not None
     assert result["status"] == "TAGGED"
     assert len(world.tagger.calls) == 1
@@ -681,11 +675,11 @@ def test_an_upload_whose_announcement_failed_for_good_is_replayed_for_free() -> 
 def test_an_announcement_that_cannot_be_noted_is_made_again_with_the_same_id() -> None:
     """At least once; subscribers tell by the id."""
     world = World()
-    world.results.fails_with(ResultsUnavailable("away"), at="finish")
+    world.records.fails_with(ResultsUnavailable("away"), at="TAGGED")
     delivery = world.upload()
 
     world.tag(delivery)
-    world.results.recovers()
+    world.records.recovers()
     world.tag(delivery)
 
     one, other = world.announcer.announced
@@ -705,7 +699,7 @@ def test_a_repetition_is_skipped() -> None:
     handed_back = world.tag(replace(delivery, message_id="other", receipt_handle="o"))
 
     assert handed_back == ()
-    assert skips(world) == [SkipReason.ALREADY_TAGGED]
+    assert world.skips == [SkipReason.ALREADY_TAGGED]
     assert (len(world.tagger.calls), len(world.announcer.announced)) == (1, 1)
 
 
@@ -720,25 +714,28 @@ def test_a_repetition_in_the_same_batch_waits() -> None:
     assert len(world.tagger.calls) == 1
     assert len(world.announcer.announced) == 1
     assert set(handed_back) <= {delivery.message_id, "twin"}
-    assert len(handed_back) + len(skips(world)) == 1
+    assert len(handed_back) + len(world.skips) == 1
 
 
 def test_what_another_worker_is_at_waits_but_not_for_its_whole_lease() -> None:
     """That worker is done soon, or it has crashed: then it is this one's turn."""
     world = World()
     delivery = world.upload()
-    world.results.claim(upload_of(delivery), replays=0, sent_at=None, lease_seconds=30)
+    world.kills("objects.read", after=False)
+    with suppress(Killed):
+        world.tag(delivery)
+    world.revives()
 
     first = world.tag(delivery)
-    world.clock.advance(31)
+    world.clock.advance(LEASE_SECONDS)
     second = world.tag(delivery)
 
     assert (first, second) == (message_of(delivery), ())
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 10}
-    assert [(retry.code, retry.attempt) for retry in world.journal.retries] == [
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 1}
+    assert [(retry.code, retry.work.attempt) for retry in world.hand_backs] == [
         ("BUSY", 0)
     ]
-    assert world.journal.tags[0][1] == 2
+    assert world.tags[0].work.attempt == 2
 
 
 def test_a_replay_begins_anew() -> None:
@@ -768,8 +765,8 @@ def test_a_replay_overtakes_a_retry_that_waits() -> None:
     for _ in range(2):
         world.tag(replace(delivery, replays=1))
 
-    assert codes(world) == []
-    assert [retry.attempt for retry in world.journal.retries] == [1, 2, 1, 2]
+    assert world.codes == []
+    assert [retry.work.attempt for retry in world.hand_backs] == [1, 2, 1, 2]
 
 
 def test_a_replay_of_what_was_tagged_since_is_skipped() -> None:
@@ -780,7 +777,7 @@ def test_a_replay_of_what_was_tagged_since_is_skipped() -> None:
     world.tag(delivery)
     world.tag(replace(delivery, replays=1))
 
-    assert skips(world) == [SkipReason.ALREADY_TAGGED]
+    assert world.skips == [SkipReason.ALREADY_TAGGED]
 
 
 # ---- newest wins
@@ -794,9 +791,9 @@ def test_an_older_event_that_arrives_late_is_skipped() -> None:
     world.tag(newer)
     world.tag(older)
 
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     assert result is not None
-    assert skips(world) == [SkipReason.SUPERSEDED]
+    assert world.skips == [SkipReason.SUPERSEDED]
     assert len(world.tagger.calls) == 1
     assert result["image"]["versionId"] == upload_of(newer).version_id
 
@@ -814,12 +811,12 @@ def test_an_older_call_that_answers_late_is_not_announced() -> None:
 
     world.tag(older)
 
-    result = world.results.newest(URI)
+    result = world.newest(URI)
     (announcement,) = world.announcer.announced
     assert result is not None
     assert result["image"]["versionId"] == upload_of(newer).version_id
     assert announcement.document["data"] == result
-    assert skips(world) == [SkipReason.SUPERSEDED]
+    assert world.skips == [SkipReason.SUPERSEDED]
 
 
 def test_what_was_superseded_is_not_worked_on_again() -> None:
@@ -846,15 +843,18 @@ def test_versions_of_different_keys_do_not_supersede_each_other() -> None:
     assert len(world.announcer.announced) == 2
 
 
-def test_a_newer_version_that_failed_supersedes_too() -> None:
-    """The result that people see is about the object that is there."""
+def test_a_newer_version_that_failed_is_shown() -> None:
+    """People look at the key of the object that is there."""
     world = World()
     older, newer = world.upload(content=PNG), world.upload(content=b"no image")
 
     world.tag(newer)
     world.tag(older)
 
-    assert skips(world) == [SkipReason.SUPERSEDED]
+    result = world.newest(URI)
+    assert result is not None
+    assert result["status"] == "FAILED"
+    assert result["image"]["versionId"] == upload_of(newer).version_id
 
 
 # ---- what is gone, what is no work
@@ -868,8 +868,8 @@ def test_an_object_that_is_gone_is_skipped() -> None:
     handed_back = world.tag(delivery)
 
     assert handed_back == ()
-    assert skips(world) == [SkipReason.OBJECT_GONE]
-    assert (codes(world), world.tagger.calls) == ([], [])
+    assert world.skips == [SkipReason.OBJECT_GONE]
+    assert (world.codes, world.tagger.calls) == ([], [])
 
 
 def test_an_object_that_is_gone_and_was_not_identified_is_skipped() -> None:
@@ -880,7 +880,7 @@ def test_an_object_that_is_gone_and_was_not_identified_is_skipped() -> None:
     handed_back = world.tag(delivery)
 
     assert handed_back == ()
-    assert skips(world) == [SkipReason.OBJECT_GONE]
+    assert world.skips == [SkipReason.OBJECT_GONE]
 
 
 @pytest.mark.parametrize(
@@ -901,27 +901,29 @@ def test_what_is_no_work_is_skipped_for_a_named_reason(
     handed_back = world.tag(a_delivery(body))
 
     assert handed_back == ()
-    assert [reason] == skips(world)
+    assert [reason] == world.skips
 
 
 def test_half_an_event_is_half_tagged_and_half_buried() -> None:
-    """The letter has only the record that nobody can read."""
+    """The letter has the whole body, as it came."""
     world = World()
     good = upload_of(world.upload()).record
     bad = {"eventSource": "aws:s3"}
 
-    handed_back = world.tag(a_delivery(notification(good, bad)))
+    delivery = a_delivery(notification(good, bad))
+
+    handed_back = world.tag(delivery)
 
     (letter,) = world.dead_letters.letters
     assert handed_back == ()
     assert len(world.announcer.announced) == 1
-    assert json.loads(letter.body) == {"Records": [bad]}
+    assert letter.body == delivery.body
 
 
 # ---- time
 
 
-@pytest.mark.parametrize("left", [0.0, 1.0, 3.9])
+@pytest.mark.parametrize("left", [0.0, 1.0, BUDGET.attempt - 0.1])
 def test_what_cannot_finish_in_time_is_handed_back(left: float) -> None:
     """It is no attempt: nothing was begun."""
     world = World()
@@ -933,19 +935,19 @@ def test_what_cannot_finish_in_time_is_handed_back(left: float) -> None:
     world.tag(delivery)
 
     assert message_of(delivery) == handed_back
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 0}
-    assert [(retry.code, retry.attempt) for retry in world.journal.retries] == [
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 1}
+    assert [(retry.code, retry.work.attempt) for retry in world.hand_backs] == [
         ("DEADLINE", 0)
     ]
-    assert world.journal.tags[0][1] == 1
+    assert world.tags[0].work.attempt == 1
 
 
 @pytest.mark.parametrize(
     ("left", "expected"),
     [
         (60.0, API_TIMEOUT_SECONDS),
-        (TIMING.reserve + 20.0, 20.0),
-        (TIMING.reserve + TIMING.least_call, TIMING.least_call),
+        (BUDGET.reserve + 20.0, 20.0),
+        (BUDGET.reserve + BUDGET.least_call, BUDGET.least_call),
     ],
 )
 def test_the_api_gets_the_time_that_is_left(left: float, expected: float) -> None:
@@ -975,7 +977,7 @@ def test_a_call_that_has_no_time_is_not_begun_and_is_no_attempt() -> None:
     world.deadline.seconds = 60.0
     world.objects.before_reading = lambda: None
     assert world.tag(delivery) == ()
-    assert world.journal.tags[0][1] == 1
+    assert world.tags[0].work.attempt == 1
 
 
 # ---- what must not be lost on the way
@@ -992,8 +994,8 @@ def test_an_event_without_a_sequencer_does_not_supersede_its_own_upload() -> Non
     bare = record(version_id=facts.version_id, etag=facts.etag, sequencer=None)
     world.tag(a_delivery(notification(bare), message_id="message-2"))
 
-    assert len(world.journal.tags) == 1
-    assert [SkipReason.SUPERSEDED] not in [[s.reason] for s in world.journal.skips]
+    assert len(world.tags) == 1
+    assert SkipReason.SUPERSEDED not in world.skips
 
 
 def test_an_event_with_an_etag_only_is_about_the_version_that_has_it() -> None:
@@ -1008,7 +1010,7 @@ def test_an_event_with_an_etag_only_is_about_the_version_that_has_it() -> None:
     world.tag(a_delivery(notification(etag_only), message_id="message-2"))
 
     assert len(world.tagger.calls) == 1
-    assert [skip.reason for skip in world.journal.skips] == [SkipReason.ALREADY_TAGGED]
+    assert world.skips == [SkipReason.ALREADY_TAGGED]
 
 
 def test_a_failure_that_could_not_be_buried_keeps_its_code() -> None:
@@ -1022,7 +1024,7 @@ def test_a_failure_that_could_not_be_buried_keeps_its_code() -> None:
     assert world.tag(delivery) == ("message-1",)
     assert world.tag(delivery) == ()
 
-    assert codes(world) == ["500"]
+    assert world.codes == ["500"]
 
 
 def test_what_is_stored_is_announced_whatever_the_count() -> None:
@@ -1036,20 +1038,20 @@ def test_what_is_stored_is_announced_whatever_the_count() -> None:
     assert world.tag(delivery) == ()
 
     assert len(world.tagger.calls) == 1
-    assert len(world.journal.tags) == 1
+    assert len(world.tags) == 1
 
 
 def test_an_outage_does_not_use_up_the_receives() -> None:
     """Hand-backs that are no attempts come ever later, also without a base delay."""
     world = World(retry_base_seconds=0)
-    world.results.fails_with(ResultsUnavailable("away"))
+    world.records.fails_with(ResultsUnavailable("away"))
     delivery = world.upload()
     delays = []
     for receives in (1, 2, 3, 20):
         world.tag(replace(delivery, receives=receives))
         delays.append(world.upload_queue.hidden_for[delivery.receipt_handle])
 
-    assert [2, 4, 8, 1800] == delays
+    assert [1, 2, 4, 1800] == delays
 
 
 def test_an_object_that_comes_back_is_tagged() -> None:
@@ -1062,7 +1064,7 @@ def test_an_object_that_comes_back_is_tagged() -> None:
 
     world.tag(delivery)
 
-    assert len(world.journal.tags) == 1
+    assert len(world.tags) == 1
 
 
 # ---- the image by its URL
@@ -1088,7 +1090,7 @@ def test_what_is_no_image_is_refused_before_its_link_is_sent() -> None:
 
     world.tag(world.upload(content=b"no image"))
 
-    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
     assert world.tagger.calls == []
 
 
@@ -1100,7 +1102,7 @@ def test_an_image_the_api_cannot_fetch_is_sent_along() -> None:
     assert world.tag(world.upload()) == ()
 
     assert ["url", "base64"] == [call.request.image.type for call in world.tagger.calls]
-    assert len(world.journal.tags) == 1
+    assert len(world.tags) == 1
 
 
 def test_an_image_that_goes_away_before_it_can_be_sent_along_is_skipped() -> None:
@@ -1112,7 +1114,7 @@ def test_an_image_that_goes_away_before_it_can_be_sent_along_is_skipped() -> Non
 
     assert world.tag(delivery) == ()
 
-    assert SkipReason.OBJECT_GONE in {skip.reason for skip in world.journal.skips}
+    assert SkipReason.OBJECT_GONE in set(world.skips)
 
 
 def test_a_presigned_url_is_in_no_log_and_no_letter() -> None:
@@ -1127,47 +1129,24 @@ def test_a_presigned_url_is_in_no_log_and_no_letter() -> None:
 
     (letter,) = world.dead_letters.letters
     assert letter.failure.message.endswith("&...")
-    assert "secret" not in repr(letter) + repr(world.journal)
+    assert "secret" not in repr(letter) + repr(world.telemetry.events)
 
 
 # ---- waiting as the API asks
 
 
-def test_a_short_wait_is_kept_in_place() -> None:
-    """429 with Retry-After: asked again after it, in the same attempt."""
-    world = World()
-    started = world.clock.now()
-    busy = HttpStatus("slow down", http_status=429, retry_after_seconds=7)
-    world.tagger.fails_with(busy, times=1)
-
-    assert world.tag(world.upload()) == ()
-
-    assert len(world.tagger.calls) == 2
-    assert world.clock.now() - started == 7
-
-
-def test_a_wait_is_kept_in_place_once() -> None:
-    """Then it is the retry's turn, with the wait as its least delay."""
+def test_the_function_does_not_sleep_as_long_as_the_api_asks() -> None:
+    """Lambda bills sleep: the message waits on the queue."""
     world = World(retry_base_seconds=0)
-    busy = HttpStatus("slow down", http_status=503, retry_after_seconds=7)
+    began = world.clock.now()
+    busy = HttpStatus("slow down", http_status=429, retry_after_seconds=7)
     world.tagger.fails_with(busy)
 
     assert world.tag(world.upload()) == ("message-1",)
 
-    assert len(world.tagger.calls) == 2
-    assert list(world.upload_queue.hidden_for.values()) == [7.0]
-
-
-def test_a_wait_for_which_there_is_no_time_is_left_to_the_retry() -> None:
-    """The function does not sleep into its own deadline."""
-    world = World(retry_base_seconds=0)
-    busy = HttpStatus("slow down", http_status=429, retry_after_seconds=50)
-    world.tagger.fails_with(busy, times=1)
-
-    assert world.tag(world.upload()) == ("message-1",)
-
     assert len(world.tagger.calls) == 1
-    assert list(world.upload_queue.hidden_for.values()) == [50.0]
+    assert world.clock.now() == began
+    assert list(world.upload_queue.hidden_for.values()) == [7.0]
 
 
 # ---- the services in between
@@ -1176,14 +1155,16 @@ def test_a_wait_for_which_there_is_no_time_is_left_to_the_retry() -> None:
 def test_an_upload_that_cannot_be_claimed_is_handed_back_uncounted() -> None:
     """Without the table nobody can count; no call is paid for without a claim."""
     world = World(max_attempts=1)
-    world.results.fails_with(ResultsUnavailable("away"), times=3, at="claim")
+    world.records.fails_with(ResultsUnavailable("away"), at="claim")
     delivery = world.upload()
 
-    handed_back = [world.tag(delivery) for _ in range(4)]
+    handed_back = [world.tag(delivery) for _ in range(3)]
+    world.records.recovers()
+    handed_back.append(world.tag(delivery))
 
     assert handed_back == [message_of(delivery)] * 3 + [()]
     assert len(world.tagger.calls) == 1
-    assert world.journal.tags[0][1] == 1
+    assert world.tags[0].work.attempt == 1
 
 
 def test_an_object_that_cannot_be_looked_up_is_handed_back() -> None:
@@ -1224,7 +1205,7 @@ def test_a_claim_that_cannot_be_released_runs_out() -> None:
     """The upload waits a little longer, and is tried again."""
     world = World()
     world.tagger.fails_with(ApiTimeout("slow"), times=1)
-    world.results.fails_with(ResultsUnavailable("away"), at="release")
+    world.records.fails_with(ResultsUnavailable("away"), at="release")
     delivery = world.upload()
 
     first = world.tag(delivery)
@@ -1234,7 +1215,7 @@ def test_a_claim_that_cannot_be_released_runs_out() -> None:
     third = world.tag(delivery)
 
     assert (first, second, third) == (message_of(delivery), message_of(delivery), ())
-    assert [retry.code for retry in world.journal.retries] == ["API_TIMEOUT", "BUSY"]
+    assert [retry.code for retry in world.hand_backs] == ["API_TIMEOUT", "BUSY"]
     assert len(world.announcer.announced) == 1
 
 
@@ -1249,8 +1230,8 @@ def test_what_cannot_be_buried_stays_on_the_queue() -> None:
     second = world.tag(delivery)
 
     assert (first, second) == (message_of(delivery), ())
-    assert codes(world) == ["UNSUPPORTED_FORMAT"]
-    assert world.journal.retries[0].code == "QUEUE_UNAVAILABLE"
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
+    assert world.hand_backs[0].code == "QUEUE_UNAVAILABLE"
 
 
 def test_an_unreadable_message_that_cannot_be_buried_stays_on_the_queue() -> None:
@@ -1262,38 +1243,40 @@ def test_an_unreadable_message_that_cannot_be_buried_stays_on_the_queue() -> Non
     handed_back = [world.tag(delivery) for _ in range(2)]
 
     assert handed_back == [message_of(delivery), ()]
-    assert codes(world) == ["UNREADABLE_EVENT"]
+    assert world.codes == ["UNREADABLE_EVENT"]
 
 
-def test_a_failure_that_cannot_be_stored_is_buried_again_rather_than_lost() -> None:
+def test_a_failure_that_cannot_be_stored_is_dead_lettered_again_rather_than_lost() -> (
+    None
+):
     """A crash repeats, never loses."""
     world = World()
-    world.results.fails_with(ResultsUnavailable("away"), at="store_failed")
+    world.records.fails_with(ResultsUnavailable("away"), at="FAILED")
     delivery = world.upload(content=b"no image")
 
     first = world.tag(delivery)
-    world.results.recovers()
+    world.records.recovers()
     world.clock.advance(LEASE_SECONDS + 1)
     second = world.tag(delivery)
 
     assert (first, second) == (message_of(delivery), ())
-    assert codes(world) == ["UNSUPPORTED_FORMAT", "UNSUPPORTED_FORMAT"]
+    assert world.codes == ["UNSUPPORTED_FORMAT", "UNSUPPORTED_FORMAT"]
 
 
 @pytest.mark.parametrize(
     ("port", "at"),
     [
         ("objects", "find"),
-        ("results", "claim"),
-        ("results", "is_superseded"),
+        ("snapshots", "snapshot"),
+        ("records", "claim"),
         ("objects", "read"),
         ("api_keys", "fresh_key"),
         ("tagger", "ask"),
-        ("results", "store_tagged"),
+        ("results", "store"),
         ("announcer", "announce"),
-        ("results", "finish"),
-        ("dead_letters", "bury"),
-        ("results", "store_failed"),
+        ("records", "TAGGED"),
+        ("dead_letters", "send"),
+        ("records", "FAILED"),
     ],
 )
 def test_a_mistake_of_ours_does_not_fail_the_neighbours(port: str, at: str) -> None:
@@ -1316,7 +1299,7 @@ def test_a_mistake_of_ours_does_not_fail_the_neighbours(port: str, at: str) -> N
 
     known = {delivery.message_id for delivery in deliveries}
     ended = len(world.announcer.announced) + len(world.dead_letters.letters)
-    assert len(world.journal.mistakes) == 1
+    assert len(world.bugs) == 1
     assert set(handed_back) <= known
     assert len(handed_back) <= 1
     assert ended + len(handed_back) >= 4
@@ -1364,7 +1347,7 @@ def test_a_folder_marker_of_a_bare_event_is_accounted_for() -> None:
     assert queued == 1
     (body,) = world.upload_queue.bodies
     assert world.tag(a_delivery(body)) == ()
-    assert skips(world) == [SkipReason.FOLDER_MARKER]
+    assert world.skips == [SkipReason.FOLDER_MARKER]
 
 
 def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
@@ -1376,7 +1359,7 @@ def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
 
     assert queued == 0
     assert world.upload_queue.bodies == []
-    assert skips(world) == [SkipReason.NOT_AN_UPLOAD]
+    assert world.skips == [SkipReason.NOT_AN_UPLOAD]
 
 
 def test_a_bare_event_that_nobody_can_read_is_an_error() -> None:
@@ -1407,6 +1390,6 @@ def test_the_key_of_the_api_is_in_no_log_and_no_letter() -> None:
 
     world.tag(world.upload(KEY))
 
-    said = [*world.journal.retries, *world.dead_letters.letters, *world.journal.burials]
+    said = [*world.hand_backs, *world.dead_letters.letters, *world.dead_lettered]
     assert said
     assert API_KEY not in repr(said)

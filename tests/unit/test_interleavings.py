@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-from hangtag.breaker import ROW
 from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
@@ -30,8 +29,8 @@ from hangtag.errors import (
     SidesTooSmall,
 )
 from hangtag.events import Delivery, read_body
-from hangtag.ports import CallReason
-from hangtag.uploads import Upload, order_of
+from hangtag.lifecycle import CallReason
+from hangtag.uploads import Upload
 from tests.builders import BUCKET, PNG
 from tests.fakes import LEASE_SECONDS, CanFail, Killed, World
 
@@ -43,31 +42,44 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("tagger", "ask", ApiTimeout),
     ("tagger", "ask", SidesTooSmall),
     ("tagger", "ask", KeyRefused),
-    ("results", "claim", ResultsUnavailable),
-    ("results", "the answer to claim", ResultsUnavailable),
-    ("results", "taking a claim back", ResultsUnavailable),
-    ("results", "confirm", ResultsUnavailable),
-    ("results", "is_superseded", ResultsUnavailable),
-    ("results", "has_passed_another", ResultsUnavailable),
-    ("results", "store_tagged", ResultsUnavailable),
-    ("results", "finish", ResultsUnavailable),
-    ("results", "release", ResultsUnavailable),
-    ("results", "withdraw", ResultsUnavailable),
-    ("results", "store_failed", ResultsUnavailable),
-    ("results", "skip", ResultsUnavailable),
+    ("snapshots", "snapshot", ResultsUnavailable),
+    ("records", "claim", ResultsUnavailable),
+    ("records", "the response to claim", ResultsUnavailable),
+    ("records", "TAGGED", ResultsUnavailable),
+    ("records", "the response to TAGGED", ResultsUnavailable),
+    ("records", "release", ResultsUnavailable),
+    ("records", "the response to release", ResultsUnavailable),
+    ("records", "FAILED", ResultsUnavailable),
+    ("records", "the response to FAILED", ResultsUnavailable),
+    ("records", "SKIPPED", ResultsUnavailable),
+    ("results", "read", ResultsUnavailable),
+    ("results", "store", ResultsUnavailable),
+    ("results", "the response to store", ResultsUnavailable),
+    ("results", "move_up", ResultsUnavailable),
     ("announcer", "announce", AnnouncementFailed),
-    ("dead_letters", "bury", QueueUnavailable),
+    ("dead_letters", "send", QueueUnavailable),
     ("upload_queue", "delay", QueueUnavailable),
-    ("breaker_store", "read", ResultsUnavailable),
     ("breaker_store", "count_failure", ResultsUnavailable),
     ("breaker_store", "open", ResultsUnavailable),
-    ("breaker_store", "end_row", ResultsUnavailable),
-    ("breaker_store", "take_call", ResultsUnavailable),
-    ("breaker_store", "note_switch_off", ResultsUnavailable),
-    ("intake", "switch", IntakeUnavailable),
-    ("alarm", "call", AnnouncementFailed),
+    ("breaker_store", "close", ResultsUnavailable),
+    ("mapping", "switch", IntakeUnavailable),
 ]
-"""A port, what it is asked, and what it may say instead."""
+"""A port, a step of it, and how it fails."""
+
+REQUESTS = (
+    "snapshots.snapshot",
+    "records.swap",
+    "objects.read",
+    "tagger.ask",
+    "results.read",
+    "results.store",
+    "results.move_up",
+    "announcer.announce",
+    "dead_letters.send",
+    "upload_queue.delay",
+    "breaker_store.count_failure",
+)
+"""The requests before or after which the function may be killed."""
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -91,8 +103,10 @@ class Interleavings(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.junk: list[str] = []
         self.names = count(1)
-        self.heard: set[str] = set()
-        """Versions that were done, and announced."""
+        self.tagged: set[str] = set()
+        """Versions that were tagged."""
+        self.orders: dict[str, str] = {}
+        """The order of the result of each key."""
         self.has_cut_off = False
         """
         Whether an attempt was: by a kill, by one that lasted longer than its lease, or by a table
@@ -182,7 +196,7 @@ class Interleavings(RuleBasedStateMachine):
     def resume(self) -> None:
         """An operator closes the breaker."""
         self.world.breaker_store.reset()
-        self.world.intake.on = True
+        self.world.mapping.on = True
 
     # ---- what goes wrong
 
@@ -196,7 +210,7 @@ class Interleavings(RuleBasedStateMachine):
     ) -> None:
         """A step fails so many times; messages are delivered."""
         port, method, error = step
-        self.has_cut_off |= port == "results" and times > 1
+        self.has_cut_off |= port == "records" and times > 1
         failing: CanFail = getattr(self.world, port)
         failing.fails_with(error("told to"), at=method, times=times)
         if not self.queue:
@@ -210,24 +224,14 @@ class Interleavings(RuleBasedStateMachine):
         self._work(self._some(chosen))
         self.world.announcer.recovers()
 
-    @rule(times=st.integers(1, MAX_ATTEMPTS + 2))
-    def answers_are_lost(self, times: int) -> None:
-        """The table does what it is asked, and nobody hears of it."""
-        away = ResultsUnavailable("the answer was lost")
-        for _ in range(times):
-            for step in ("the answer to claim", "taking a claim back"):
-                self.world.results.fails_with(away, at=step)
-            self._work(self._some([0]))
-            self.world.results.recovers()
-            self.world.clock.advance(LEASE_SECONDS + 1)
-
     @rule()
-    def a_claim_arrives_late(self) -> None:
+    def a_write_arrives_late(self) -> None:
         """The network held it up, and its worker has gone on, or given up."""
-        self.world.results.last_claim_arrives_late()
+        self.world.records.last_write_arrives_late()
+        self.has_cut_off = True
 
     @rule(
-        step=st.sampled_from(sorted({(port, method) for port, method, _ in STEPS})),
+        step=st.sampled_from(REQUESTS),
         call=st.sampled_from([0, 0, 1, 2]),
         after=st.booleans(),
         refused=st.booleans(),
@@ -235,7 +239,7 @@ class Interleavings(RuleBasedStateMachine):
     )
     def is_killed(
         self,
-        step: tuple[str, str],
+        step: str,
         call: int,
         chosen: list[int],
         *,
@@ -245,10 +249,10 @@ class Interleavings(RuleBasedStateMachine):
         """The function is killed before or after a step, with all that it has in hand."""
         if not self.queue:
             self.upload("a.png", is_told_late=False)
-        if refused:  # so that there is something to bury
+        if refused:  # so that there is something to dead-letter
             self.world.tagger.fails_with(SidesTooSmall("small"), at="ask", times=1)
         self.has_cut_off = True
-        self.world.kills(".".join(step), call=call, after=after)
+        self.world.kills(step, call=call, after=after)
         self._work(self._some(chosen))
         self.world.revives()
 
@@ -262,9 +266,9 @@ class Interleavings(RuleBasedStateMachine):
     # ---- what the function does
 
     @rule()
-    def try_again(self) -> None:
-        """The schedule looks at the breaker."""
-        self.world.pipeline.try_again(self.world.invocation())
+    def reconcile(self) -> None:
+        """The schedule reconciles the breaker and the mapping."""
+        self.world.pipeline.reconcile(self.world.invocation())
 
     @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4))
     def deliver(self, chosen: list[int]) -> None:
@@ -275,14 +279,14 @@ class Interleavings(RuleBasedStateMachine):
         slow=st.integers(0, 2),
         fast=st.lists(st.integers(0, 2), min_size=1, max_size=3),
         seconds=st.sampled_from([0.0, LEASE_SECONDS + 1]),
-        killed_at=st.sampled_from([None, *sorted({step[:2] for step in STEPS})]),
+        killed_at=st.sampled_from([None, *REQUESTS]),
     )
     def overtake(
         self,
         slow: int,
         fast: list[int],
         seconds: float,
-        killed_at: tuple[str, str] | None,
+        killed_at: str | None,
     ) -> None:
         """
         While one waits for the API, perhaps longer than its lease, another one works.
@@ -295,7 +299,7 @@ class Interleavings(RuleBasedStateMachine):
             self.world.tagger.before_answering = lambda _: None
             self.world.clock.advance(seconds)
             if killed_at is not None:
-                self.world.kills(".".join(killed_at), after=True)
+                self.world.kills(killed_at, after=True)
             self._work(self._some(fast))
             self.world.revives()
 
@@ -306,49 +310,43 @@ class Interleavings(RuleBasedStateMachine):
     # ---- what always holds
 
     @invariant()
-    def announcements_of_a_key_never_go_back(self) -> None:
-        """An older version is not announced after a newer one."""
-        newest: dict[str, str] = {}
-        for announcement in self.world.announcer.announced:
-            image = announcement.document["data"]["image"]
-            order = order_of(image["sequencer"])
-            assert order >= newest.get(image["uri"], "")
-            newest[image["uri"]] = order
+    def the_result_of_a_key_never_goes_back(self) -> None:
+        """An older version's answer does not take the place of a newer one's."""
+        for uri in {upload.uri for upload in self.uploads}:
+            stored = self.world.results.stored(uri)
+            if stored is not None:
+                assert stored.order >= self.orders.get(uri, "")
+                self.orders[uri] = stored.order
 
     @invariant()
     def every_bill_beyond_one_has_its_excuse(self) -> None:
-        """A crash, or a store that stayed down; never a repetition or a replay."""
+        """A crash, a store that stayed down, or an answer that gave way; never a repetition."""
         for upload in self.uploads:
             paid = self._paid(upload)
             if paid > 1:
-                calls = self.world.results.calls_about(upload)
-                unstored = calls.get(CallReason.UNSTORED, 0)
-                assert paid - 1 <= unstored + self.world.results.cut_off(upload)
+                calls = self.world.calls_about(upload)
+                excuses = (CallReason.UNSTORED, CallReason.OVERTAKEN)
+                excused = sum(calls.get(reason, 0) for reason in excuses)
+                assert paid - 1 <= excused + self.world.cut_off(upload)
 
     @invariant()
-    def done_is_done(self) -> None:
-        """What subscribers know of never fails, whatever event comes and whatever goes wrong."""
-        told = {
-            announcement.document["data"]["image"]["versionId"]
-            for announcement in self.world.announcer.announced
-        }
+    def a_tagged_upload_stays_tagged(self) -> None:
+        """Whatever event comes, and whatever goes wrong."""
         for upload in self.uploads:
-            ended = self.world.results.ended_as(upload)
-            if upload.version_id in told and ended == "DONE":
-                self.heard.add(upload.version)
-            assert upload.version not in self.heard or ended in ("DONE", None)
+            ended = self.world.ended_as(upload)
+            record = self.world.record_of(upload)
+            if record is not None and record.next_call is CallReason.OVERTAKEN:
+                self.tagged.discard(upload.version)
+            if ended == "TAGGED":
+                self.tagged.add(upload.version)
+            calls = self.world.calls_about(upload)
+            if CallReason.OVERTAKEN not in calls:
+                assert upload.version not in self.tagged or ended == "TAGGED"
 
     @invariant()
-    def nobody_makes_a_mistake(self) -> None:
-        """No exception that nobody foresaw."""
-        assert self.world.journal.mistakes == []
-
-    @invariant()
-    def a_breaker_that_stops_uploads_is_tried_again(self) -> None:
-        """Nobody has paused: where nothing is delivered, the schedule knows of it."""
-        if not self.world.intake.on:
-            state = self.world.breaker_store.state
-            assert state.is_open or state.row >= ROW or state.switched_off_at
+    def there_is_no_bug(self) -> None:
+        """No unforeseen exception."""
+        assert self.world.bugs == []
 
     def teardown(self) -> None:
         """When all is well again, everything comes to its end."""
@@ -359,7 +357,7 @@ class Interleavings(RuleBasedStateMachine):
             if not self.queue:
                 break
             self.world.clock.advance(LEASE_SECONDS + 1)
-            self.try_again()
+            self.reconcile()
             self._work(list(self.queue.values()))
         assert self.queue == {}
         buried = " ".join(letter.body for letter in self.world.dead_letters.letters)
@@ -374,12 +372,12 @@ class Interleavings(RuleBasedStateMachine):
             assert letter.failure.code != "ABANDONED" or self.has_cut_off
 
     def _has_ended(self, upload: Upload) -> None:
-        ended = self.world.results.ended_as(upload)
+        ended = self.world.ended_as(upload)
         announced = any(
             announcement.document["data"]["image"]["versionId"] == upload.version_id
             for announcement in self.world.announcer.announced
         )
-        if ended == "DONE":
+        if ended == "TAGGED":
             assert announced or self._was_overtaken(upload)
         elif ended == "FAILED":
             assert self._is_buried(upload)
@@ -416,17 +414,16 @@ class Interleavings(RuleBasedStateMachine):
         ended = [
             upload
             for upload in self.uploads
-            if upload.uri == uri
-            and self.world.results.ended_as(upload) in ("DONE", "FAILED")
+            if upload.uri == uri and self.world.ended_as(upload) in ("TAGGED", "FAILED")
         ]
-        shown = self.world.results.newest(uri)
+        shown = self.world.newest(uri)
         if ended:
             newest = max(ended, key=lambda upload: upload.order)
             assert shown is not None
             assert shown["image"]["versionId"] == newest.version_id
             if shown["status"] == "TAGGED":
-                *_, last = self._announced_images(uri)
-                assert last["versionId"] == newest.version_id
+                announced = self._announced_images(uri)
+                assert newest.version_id in [one["versionId"] for one in announced]
         else:
             assert shown is None
 
@@ -464,7 +461,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _work(self, batch: list[Delivery]) -> None:
         """One invocation, should the mapping deliver."""
-        if not self.world.intake.on:
+        if not self.world.mapping.on:
             return
         self.world.clock.advance(0.01)
         batch = [

@@ -12,9 +12,7 @@ import pytest
 
 from hangtag.errors import (
     AnnouncementFailed,
-    ApiInternalError,
     ApiTimeout,
-    KeyRefused,
     ObjectForbidden,
     ObjectUnavailable,
     QueueUnavailable,
@@ -23,39 +21,28 @@ from hangtag.errors import (
     UnreadableEvent,
     UrlNotFetched,
 )
-from hangtag.events import Delivery, read_body, read_deliveries
+from hangtag.events import Delivery, read_deliveries
+from hangtag.lifecycle import CallReason
 from hangtag.operators.letters import LetterFilter
 from hangtag.operators.replay import replay
-from hangtag.ports import CallReason
-from hangtag.time_budget import Timing
-from hangtag.uploads import SkipReason, Upload
+from hangtag.time_budget import TimeBudget
+from hangtag.uploads import SkipReason
 from tests.builders import PNG, a_delivery, a_letter, an_answer, sqs_event
 from tests.fakes import (
+    BUDGET,
     LEASE_SECONDS,
-    TIMING,
     Call,
     FakeDeadLetterBox,
     Killed,
     Killer,
     World,
+    upload_of,
 )
-
-
-def upload_of(delivery: Delivery) -> Upload:
-    """What a delivery tells of."""
-    [entry] = read_body(delivery.body)
-    assert isinstance(entry, Upload)
-    return entry
 
 
 def copy_of(delivery: Delivery, name: str) -> Delivery:
     """The same event in another message."""
     return replace(delivery, message_id=name, receipt_handle=f"handle of {name}")
-
-
-def codes(world: World) -> list[str]:
-    """Of the dead letters."""
-    return [letter.failure.code for letter in world.dead_letters.letters]
 
 
 # ---- copies
@@ -72,9 +59,7 @@ def test_copies_in_one_batch_are_finished_together_by_one_call() -> None:
 
     assert handed_back == ()
     assert len(world.tagger.calls) == len(world.announcer.announced) == 1
-    assert [skip.reason for skip in world.journal.skips] == [
-        SkipReason.ALREADY_TAGGED
-    ] * 4
+    assert world.skips == [SkipReason.ALREADY_TAGGED] * 4
 
 
 def test_copies_of_what_fails_for_now_wait_with_it() -> None:
@@ -98,8 +83,8 @@ def test_a_crash_after_the_burial_buries_nothing_again() -> None:
 
     assert world.tag(delivery) == ()
 
-    assert codes(world) == ["UNSUPPORTED_FORMAT"]
-    assert [skip.reason for skip in world.journal.skips] == [SkipReason.ALREADY_FAILED]
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
+    assert world.skips == [SkipReason.ALREADY_FAILED]
 
 
 def test_a_letter_that_awss_own_redrive_moves_back_is_a_replay() -> None:
@@ -133,7 +118,7 @@ def test_an_event_without_message_ids_is_refused_as_a_whole(
 # ---- several records in a message
 
 
-def test_an_unreadable_record_is_buried_once_however_often_its_neighbour_is_retried() -> (
+def test_an_unreadable_record_is_dead_lettered_once_however_often_its_neighbour_is_retried() -> (
     None
 ):
     """It waits until the message has nothing else left to do."""
@@ -148,7 +133,7 @@ def test_an_unreadable_record_is_buried_once_however_often_its_neighbour_is_retr
         world.clock.advance(1_000)
 
     assert outcomes == [1, 1, 1, 0]
-    assert codes(world) == ["UNREADABLE_EVENT"]
+    assert world.codes == ["UNREADABLE_EVENT"]
     assert len(world.announcer.announced) == 1
 
 
@@ -195,28 +180,27 @@ def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> 
         left = [delivery for delivery in left if delivery.message_id in back]
 
     assert left == []
-    assert codes(world) == ["ABANDONED"]
+    assert world.codes == ["ABANDONED"]
     assert world.dead_letters.letters[0].failure.attempts == 3
-    assert {world.results.ended_as(upload_of(one)) for one in neighbours} == {"DONE"}
+    assert {world.ended_as(upload_of(one)) for one in neighbours} == {"TAGGED"}
 
 
 @pytest.mark.parametrize(
     ("step", "call", "after", "paid", "announced"),
     [
-        ("results.claim", 0, False, 1, 1),
-        ("results.claim", 0, True, 1, 1),
-        ("results.is_superseded", 0, True, 1, 1),
+        ("records.swap", 0, False, 1, 1),
+        ("records.swap", 0, True, 1, 1),
+        ("snapshots.snapshot", 0, True, 1, 1),
         ("objects.read", 0, True, 1, 1),
         ("api_keys.key", 0, True, 1, 1),
         ("tagger.ask", 0, False, 1, 1),
         ("tagger.ask", 0, True, 2, 1),
-        ("results.store_tagged", 0, False, 2, 1),
-        ("results.store_tagged", 0, True, 1, 1),
-        ("results.is_superseded", 1, True, 1, 1),
+        ("results.store", 0, False, 2, 1),
+        ("results.store", 0, True, 1, 1),
         ("announcer.announce", 0, False, 1, 1),
         ("announcer.announce", 0, True, 1, 2),
-        ("results.finish", 0, False, 1, 2),
-        ("results.finish", 0, True, 1, 1),
+        ("records.swap", 1, False, 1, 2),
+        ("records.swap", 1, True, 1, 1),
     ],
 )
 def test_wherever_the_function_is_killed_the_upload_is_tagged(
@@ -238,33 +222,33 @@ def test_wherever_the_function_is_killed_the_upload_is_tagged(
 
     assert world.tag(delivery) == ()
 
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert world.ended_as(upload_of(delivery)) == "TAGGED"
     assert len(world.tagger.answered) == paid
-    calls = world.results.calls_about(upload_of(delivery))
+    calls = world.calls_about(upload_of(delivery))
     unfinished = calls.get(CallReason.UNFINISHED, 0)
-    assert paid - 1 <= unfinished <= world.results.cut_off(upload_of(delivery)) <= 1
+    assert paid - 1 <= unfinished <= world.cut_off(upload_of(delivery)) <= 1
     ids = [one.document["id"] for one in world.announcer.announced]
     assert len(ids) == announced
     assert len(set(ids)) == 1
 
 
 @pytest.mark.parametrize(
-    ("step", "after", "letters"),
+    ("step", "call", "after", "letters"),
     [
-        ("dead_letters.bury", False, 1),
-        ("dead_letters.bury", True, 2),
-        ("results.store_failed", False, 2),
-        ("results.store_failed", True, 1),
+        ("dead_letters.send", 0, False, 1),
+        ("dead_letters.send", 0, True, 2),
+        ("records.swap", 1, False, 2),
+        ("records.swap", 1, True, 1),
     ],
 )
 def test_wherever_the_function_is_killed_what_is_refused_is_buried(
-    step: str, letters: int, *, after: bool
+    step: str, call: int, letters: int, *, after: bool
 ) -> None:
-    """A letter may be there twice, but never a FAILED result without one."""
+    """A letter may be there twice, but never a FAILED upload without one."""
     world = World()
     delivery = replace(world.upload(), sent_at=world.clock.now() - 5)
     world.tagger.fails_with(SidesTooSmall("Too small."))
-    world.kills(step, after=after)
+    world.kills(step, call=call, after=after)
     with pytest.raises(Killed):
         world.tag(delivery)
     world.revives()
@@ -272,8 +256,8 @@ def test_wherever_the_function_is_killed_what_is_refused_is_buried(
 
     assert world.tag(delivery) == ()
 
-    assert world.results.ended_as(upload_of(delivery)) == "FAILED"
-    assert codes(world) == ["807"] * letters
+    assert world.ended_as(upload_of(delivery)) == "FAILED"
+    assert world.codes == ["807"] * letters
 
 
 def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> None:
@@ -308,10 +292,10 @@ def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> Non
             break
 
     assert left == []
-    assert {world.results.ended_as(upload_of(one)) for one in neighbours} == {"DONE"}
-    assert codes(world) == ["ABANDONED"] * len(killers)
+    assert {world.ended_as(upload_of(one)) for one in neighbours} == {"TAGGED"}
+    assert world.codes == ["ABANDONED"] * len(killers)
     assert {letter.failure.attempts for letter in world.dead_letters.letters} == {3}
-    assert all(world.results.cut_off(upload_of(one)) <= 1 for one in neighbours)
+    assert all(world.cut_off(upload_of(one)) <= 1 for one in neighbours)
 
 
 def test_a_worker_that_was_overtaken_hands_its_message_back() -> None:
@@ -329,7 +313,7 @@ def test_a_worker_that_was_overtaken_hands_its_message_back() -> None:
     assert world.tag(delivery) == (delivery.message_id,)
 
     assert len(world.announcer.announced) == 1
-    assert world.results.cut_off(upload_of(delivery)) == 1
+    assert world.cut_off(upload_of(delivery)) == 1
     assert world.tag(delivery) == ()
     assert len(world.tagger.calls) == 2
 
@@ -341,7 +325,7 @@ def test_what_was_paid_for_is_stored_however_long_it_takes() -> None:
     """The table is away for half a minute; there is one call."""
     world = World()
     began = world.clock.now()
-    world.results.fails_with(ResultsUnavailable("away"), at="store_tagged")
+    world.results.fails_with(ResultsUnavailable("away"), at="store")
     healed = began + 30
 
     def sleep(seconds: float) -> None:
@@ -361,7 +345,7 @@ def test_a_table_that_stays_away_costs_one_more_call_with_its_excuse() -> None:
     world = World(max_attempts=3)
     delivery = world.upload()
     began = world.clock.now()
-    world.results.fails_with(ResultsUnavailable("away"), at="store_tagged")
+    world.results.fails_with(ResultsUnavailable("away"), at="store")
 
     assert world.tag(delivery) == (delivery.message_id,)
     spent = world.clock.now() - began
@@ -369,11 +353,9 @@ def test_a_table_that_stays_away_costs_one_more_call_with_its_excuse() -> None:
     assert world.tag(delivery) == ()
 
     assert (
-        LEASE_SECONDS - TIMING.last_aws - 2.5
-        <= spent
-        <= LEASE_SECONDS - TIMING.last_aws
+        LEASE_SECONDS - BUDGET.request - 2.5 <= spent <= LEASE_SECONDS - BUDGET.request
     )
-    assert world.results.calls_about(upload_of(delivery)) == {
+    assert world.calls_about(upload_of(delivery)) == {
         CallReason.FIRST: 1,
         CallReason.UNSTORED: 1,
     }
@@ -386,11 +368,11 @@ def test_a_letter_that_cannot_be_sent_leaves_the_message_on_the_queue() -> None:
     delivery = world.upload(content=b"no image")
 
     assert world.tag(delivery) == (delivery.message_id,)
-    assert world.results.ended_as(upload_of(delivery)) is None
+    assert world.ended_as(upload_of(delivery)) is None
 
     world.dead_letters.recovers()
     assert world.tag(delivery) == ()
-    assert codes(world) == ["UNSUPPORTED_FORMAT"]
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
 
 
 # ---- time
@@ -400,11 +382,11 @@ def test_nothing_is_begun_that_has_too_little_time() -> None:
     """It goes back at once, untouched; with a second more it is tagged."""
     world = World(max_attempts=1)
     delivery = world.upload()
-    world.deadline.seconds = TIMING.reserve + TIMING.least_call - 0.1
+    world.deadline.seconds = BUDGET.attempt - 0.1
     world.objects.fails_with(AssertionError("nothing is read"))
 
     assert world.tag(delivery) == (delivery.message_id,)
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 0}
+    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 1}
 
     world.objects.recovers()
     world.deadline.seconds += 1
@@ -416,11 +398,11 @@ def test_aws_is_given_the_time_of_each_invocation() -> None:
     world = World()
 
     world.tag()
-    assert world.patience.deadline is world.deadline
-    world.patience.deadline = None
-    world.pipeline.try_again(world.invocation())
+    assert world.aws_deadline.deadline is world.deadline
+    world.aws_deadline.deadline = None
+    world.pipeline.reconcile(world.invocation())
 
-    assert world.patience.deadline is world.deadline
+    assert world.aws_deadline.deadline is world.deadline
 
 
 # ---- newest wins
@@ -442,7 +424,11 @@ def announced_versions(world: World) -> list[tuple[str | None, str | None]]:
 
 
 def test_an_object_that_becomes_what_it_was_is_shown_and_announced_again() -> None:
-    """In a bucket without versions; the second time is not paid."""
+    """
+    In a bucket without versions: another version's answer has taken the place of its own.
+
+    There is one result per key, so it is asked once more, and counted with its reason.
+    """
     world = World(versioned=False)
     arrivals = []
     for content in (b"aa", b"bb", b"aa"):
@@ -450,34 +436,50 @@ def test_an_object_that_becomes_what_it_was_is_shown_and_announced_again() -> No
         world.tag(arrivals[-1])
 
     first, _, third = (upload_of(arrival) for arrival in arrivals)
-    shown = world.results.newest(third.uri)
+    shown = world.newest(third.uri)
     assert shown is not None
     assert (shown["image"]["etag"], shown["image"]["sequencer"]) == (
         first.etag,
         third.sequencer,
     )
     assert announced_versions(world)[-1] == (third.etag, third.sequencer)
-    assert len({one.document["id"] for one in world.announcer.announced}) == 3
-    assert len(world.tagger.calls) == 2
+    assert world.calls_about(third) == {CallReason.FIRST: 1, CallReason.OVERTAKEN: 1}
 
 
-def test_a_version_that_a_backfill_found_moves_up_when_its_event_comes() -> None:
-    """An older version's event came in between, and was shown."""
+def test_a_version_that_a_backfill_found_only_moves_up_when_its_event_comes() -> None:
+    """Then an older version's late event does not take its place; nothing is asked again."""
+    world = World()
+    old, new = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
+
+    for delivery in (without(new, "sequencer"), new, old, new, old):
+        assert world.tag(delivery) == ()
+
+    shown = world.newest(upload_of(new).uri)
+    assert shown is not None
+    assert shown["image"]["versionId"] == upload_of(new).version_id
+    assert shown["image"]["sequencer"] == upload_of(new).sequencer
+    assert world.ended_as(upload_of(old)) == "SUPERSEDED"
+    assert len(world.tagger.calls) == len(world.announcer.announced) == 1
+
+
+def test_a_version_that_was_overtaken_before_its_event_came_is_the_newest_again() -> (
+    None
+):
+    """A backfill found it, an older version's event took its place, then its own event came."""
     world = World()
     old, new = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
 
     for delivery in (without(new, "sequencer"), old, new, old, new):
         assert world.tag(delivery) == ()
 
-    shown = world.results.newest(upload_of(new).uri)
+    shown = world.newest(upload_of(new).uri)
     assert shown is not None
     assert shown["image"]["versionId"] == upload_of(new).version_id
-    assert [sequencer for _, sequencer in announced_versions(world)] == [
-        None,
-        upload_of(old).sequencer,
-        upload_of(new).sequencer,
-    ]
-    assert len(world.tagger.calls) == 2
+    assert announced_versions(world)[-1][1] == upload_of(new).sequencer
+    assert world.calls_about(upload_of(new)) == {
+        CallReason.FIRST: 1,
+        CallReason.OVERTAKEN: 1,
+    }
 
 
 def test_an_event_that_tells_nothing_new_is_announced_once() -> None:
@@ -489,7 +491,7 @@ def test_an_event_that_tells_nothing_new_is_announced_once() -> None:
         assert world.tag(told) == ()
 
     assert len(world.announcer.announced) == len(world.tagger.calls) == 1
-    skipped = [skip.reason for skip in world.journal.skips]
+    skipped = world.skips
     assert skipped == [SkipReason.ALREADY_TAGGED] * 2
 
 
@@ -504,7 +506,7 @@ def test_an_event_without_its_version_id_is_about_the_same_version() -> None:
     assert len(world.tagger.calls) == 1
 
 
-def test_an_object_that_nobody_may_look_at_is_buried_with_its_code() -> None:
+def test_an_object_that_nobody_may_look_at_is_dead_lettered_with_its_code() -> None:
     """Its event told no version; handed back for ever, nobody would hear of it."""
     world = World(versioned=False, max_attempts=2)
     delivery = world.upload()
@@ -513,23 +515,21 @@ def test_an_object_that_nobody_may_look_at_is_buried_with_its_code() -> None:
     world.tag(delivery)
     assert world.tag(delivery) == ()
 
-    assert codes(world) == ["OBJECT_FORBIDDEN"]
-    assert world.results.ended_as(upload_of(delivery)) == "FAILED"
+    assert world.codes == ["OBJECT_FORBIDDEN"]
+    assert world.ended_as(upload_of(delivery)) == "FAILED"
 
 
-def test_an_object_that_can_never_be_looked_up_is_buried_with_its_code() -> None:
-    """For some minutes it is nobody's fault; then it is told, long before SQS gives it up."""
+def test_an_object_that_can_never_be_looked_up_is_dead_lettered_with_its_code() -> None:
+    """Each look is an attempt: it is reported long before SQS gives the message up."""
     world = World(versioned=False, max_attempts=2)
     delivery = world.upload()
     world.objects.fails_with(ObjectUnavailable("400"))
 
-    for receives in range(1, 20):
-        if not world.tag(replace(delivery, receives=receives)):
-            break
+    handed_back = [len(world.tag(delivery)) for _ in range(2)]
 
-    assert receives == 12
-    assert codes(world) == ["OBJECT_UNAVAILABLE"]
-    assert world.results.ended_as(upload_of(delivery)) == "FAILED"
+    assert handed_back == [1, 0]
+    assert world.codes == ["OBJECT_UNAVAILABLE"]
+    assert world.ended_as(upload_of(delivery)) == "FAILED"
 
 
 def test_what_was_gone_when_it_was_looked_for_has_ended() -> None:
@@ -543,7 +543,7 @@ def test_what_was_gone_when_it_was_looked_for_has_ended() -> None:
     assert world.tag(without(delivery, "versionId")) == ()
 
     assert world.tagger.calls == []
-    assert [skip.reason for skip in world.journal.skips] == [SkipReason.OBJECT_GONE]
+    assert world.skips == [SkipReason.OBJECT_GONE]
 
 
 def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:
@@ -555,77 +555,53 @@ def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:
 
     assert world.tag(replace(delivery, replays=1)) == ()
 
-    assert world.results.ended_as(upload_of(delivery)) == "OBJECT_GONE"
+    assert world.ended_as(upload_of(delivery)) == "OBJECT_GONE"
 
 
-# ---- attempts nobody made
+# ---- attempts that were cut off, and writes whose responses are lost
 
 
-@pytest.mark.parametrize("max_attempts", [1, 2, 3])
-def test_claims_that_nobody_knew_of_count_no_upload_out(max_attempts: int) -> None:
-    """The table takes claims, and all its answers are lost; so is what would undo them."""
-    world = World(max_attempts=max_attempts)
-    delivery = world.upload()
-    away = ResultsUnavailable("the answer was lost")
-    world.results.fails_with(away, at="the answer to claim", times=5)
-    world.results.fails_with(away, at="taking a claim back", times=5)
-
-    for _ in range(6):
-        handed_back = world.tag(delivery)
-        world.clock.advance(LEASE_SECONDS + 1)
-
-    assert handed_back == ()
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
-    assert len(world.tagger.calls) == 1
-
-
-def test_a_last_attempt_without_time_to_call_abandons_nobody() -> None:
-    """It told that it begins, and went back: that is no attempt that was cut off."""
+def test_a_claim_whose_response_is_lost_is_no_attempt() -> None:
+    """It is repeated, and finds that it arrived."""
     world = World(max_attempts=1)
     delivery = world.upload()
-    away = ResultsUnavailable("the answer was lost")
-    world.results.fails_with(away, at="the answer to claim", times=1)
-    world.results.fails_with(away, at="taking a claim back", times=1)
-    world.tag(delivery)
-    world.clock.advance(LEASE_SECONDS + 1)
-    world.objects.before_reading = lambda: world.clock.advance(LEASE_SECONDS / 2 - 5)
-    world.deadline.seconds = LEASE_SECONDS / 2
+    away = ResultsUnavailable("the response was lost")
+    world.records.fails_with(away, at="the response to claim", times=2)
 
-    slow = world.tag(delivery)
-    world.objects.before_reading = lambda: None
-    world.deadline.seconds = LEASE_SECONDS
-    world.clock.advance(LEASE_SECONDS + 1)
-
-    assert slow == (delivery.message_id,)
     assert world.tag(delivery) == ()
-    assert codes(world) == []
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+
+    assert world.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
+    assert world.cut_off(upload_of(delivery)) == 0
 
 
-@pytest.mark.parametrize("lost", [1, 2, 5])
-def test_claims_that_nobody_knew_of_bring_no_last_attempt_forward(lost: int) -> None:
-    """As many of an upload's failures are retried as of any other's."""
-    world = World(max_attempts=3)
+@pytest.mark.parametrize("step", ["TAGGED", "FAILED", "SKIPPED", "release"])
+def test_a_write_whose_response_is_lost_is_made_once(step: str) -> None:
+    """The record has the `rev` that was just written."""
+    world = World(max_attempts=2)
     delivery = world.upload()
-    away = ResultsUnavailable("the answer was lost")
-    for _ in range(lost):
-        world.results.fails_with(away, at="the answer to claim", times=1)
-        world.results.fails_with(away, at="taking a claim back", times=1)
-        world.tag(delivery)
-        world.clock.advance(LEASE_SECONDS + 1)
-    world.tagger.fails_with(ApiTimeout("slow"))
+    away = ResultsUnavailable("the response was lost")
+    world.records.fails_with(away, at=f"the response to {step}", times=2)
+    if step == "FAILED":
+        world.tagger.fails_with(SidesTooSmall("Too small."))
+    if step == "SKIPPED":
+        world.objects.forget(upload_of(delivery).uri)
+    if step == "release":
+        world.tagger.fails_with(ApiTimeout("slow"), times=1)
+        assert world.tag(delivery) == (delivery.message_id,)
 
-    handed_back = [len(world.tag(delivery)) for _ in range(3)]
+    assert world.tag(delivery) == ()
 
-    assert handed_back == [1, 1, 0]
-    assert codes(world) == ["API_TIMEOUT"]
+    record = world.record_of(upload_of(delivery))
+    assert record is not None
+    assert record.cut_off == 0
+    assert sum(record.calls.values()) == len(world.tagger.calls)
 
 
-@pytest.mark.parametrize("goes_wrong", ["cannot be buried", "is killed burying"])
-def test_what_is_abandoned_is_not_begun_again_when_its_burial_fails(
+@pytest.mark.parametrize("goes_wrong", ["cannot be sent", "is killed sending"])
+def test_an_abandoned_upload_is_not_begun_again_when_its_letter_cannot_be_sent(
     goes_wrong: str,
 ) -> None:
-    """It would kill the function again, and its neighbours with it."""
+    """It would kill the function again."""
     world = World(max_attempts=1)
     delivery = world.upload()
     world.kills("tagger.ask", after=False)
@@ -633,11 +609,11 @@ def test_what_is_abandoned_is_not_begun_again_when_its_burial_fails(
         world.tag(delivery)
     world.revives()
     world.clock.advance(LEASE_SECONDS + 1)
-    if goes_wrong == "cannot be buried":
+    if goes_wrong == "cannot be sent":
         world.dead_letters.fails_with(QueueUnavailable("away"), times=2)
         assert world.tag(delivery) == world.tag(delivery) == (delivery.message_id,)
     else:
-        world.kills("dead_letters.bury", after=False)
+        world.kills("dead_letters.send", after=False)
         with suppress(Killed):
             world.tag(delivery)
         world.revives()
@@ -645,214 +621,89 @@ def test_what_is_abandoned_is_not_begun_again_when_its_burial_fails(
 
     assert world.tag(delivery, world.upload("neighbour.png")) == ()
 
-    assert codes(world) == ["ABANDONED"]
+    assert world.codes == ["ABANDONED"]
     assert len(world.tagger.answered) == 1  # the neighbour's
 
 
-def test_what_was_announced_in_a_last_attempt_is_given_back_in_time() -> None:
-    """The table takes no note of it all the while: it is told again, not abandoned."""
+@pytest.mark.parametrize("step", ["TAGGED", "FAILED"])
+def test_a_last_attempt_whose_end_cannot_be_written_is_released_in_time(
+    step: str,
+) -> None:
+    """If its lease expired instead, it would count as cut off and be abandoned."""
     world = World(max_attempts=1)
     delivery = world.upload()
-    world.results.fails_with(ResultsUnavailable("away"), at="finish")
+    if step == "FAILED":
+        world.tagger.fails_with(SidesTooSmall("Too small."))
+    world.records.fails_with(ResultsUnavailable("away"), at=step)
 
     assert world.tag(delivery) == (delivery.message_id,)
 
-    assert world.deadline.seconds_left() >= TIMING.note
-    world.results.recovers()
+    assert world.deadline.seconds_left() >= BUDGET.write
+    world.records.recovers()
     assert world.tag(delivery) == ()
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
-
-
-def test_a_last_attempt_whose_failure_cannot_be_noted_is_given_back_in_time() -> None:
-    """Left so, it would end as one that was cut off, without the code of what is wrong."""
-    world = World(max_attempts=1)
-    delivery = world.upload()
-    world.tagger.fails_with(SidesTooSmall("Too small."))
-    world.results.fails_with(ResultsUnavailable("away"), at="store_failed")
-
-    assert world.tag(delivery) == (delivery.message_id,)
-
-    assert world.deadline.seconds_left() >= TIMING.note
-    world.results.recovers()
-    world.clock.advance(LEASE_SECONDS + 1)
-    assert world.tag(delivery) == ()
-    assert set(codes(world)) == {SidesTooSmall.code}
+    assert world.ended_as(upload_of(delivery)) == step
+    assert set(world.codes) <= {SidesTooSmall.code}
 
 
 @pytest.mark.parametrize("function_timeout", [5, 10, 60, 900])
-def test_after_the_slowest_note_a_claim_can_still_be_given_back(
+def test_after_the_slowest_write_a_claim_can_still_be_released(
     function_timeout: int,
 ) -> None:
     """A client tries twice, and waits up to a second in between."""
-    timing = Timing.of(function_timeout)
-    slowest = 2 * (timing.aws_connect + timing.aws_read) + 1.0
+    budget = TimeBudget.of(function_timeout)
+    slowest = 2 * (budget.aws_connect + budget.aws_read) + 1.0
 
-    assert timing.note - slowest >= timing.last_aws
+    assert budget.write - slowest >= budget.request
 
 
-def test_a_last_attempt_is_given_back_however_long_that_takes() -> None:
-    """It has told that it begins: left so, that would be the end of the upload."""
+def test_an_announced_upload_never_ends_as_failed_because_the_table_is_away() -> None:
+    """Only its end could not be written: it is announced again, and nothing is called."""
     world = World(max_attempts=1)
     delivery = world.upload()
-    world.tagger.fails_with(KeyRefused("Wrong key."), times=1)
-    away = ResultsUnavailable("away")
-    world.breaker_store.fails_with(away, at="count_failure", times=1)
-    world.results.fails_with(away, at="withdraw", times=8)
-    began = world.clock.now()
-
-    assert world.tag(delivery) == (delivery.message_id,)
-    waited = world.clock.now() - began
-    world.clock.advance(LEASE_SECONDS + 1)
-
-    assert waited > 5
-    assert world.tag(delivery) == ()
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
-
-
-def test_a_claim_that_is_taken_back_is_no_attempt() -> None:
-    """It is the first one that comes through."""
-    world = World()
-    delivery = world.upload()
-    away = ResultsUnavailable("the answer was lost")
-    world.results.fails_with(away, at="the answer to claim", times=2)
-
-    for _ in range(3):
-        world.tag(delivery)
-
-    assert world.results.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
-    assert world.results.cut_off(upload_of(delivery)) == 0
-
-
-def test_a_last_attempt_that_cannot_be_noted_is_not_begun() -> None:
-    """Killed, it would look like one that nobody made, and be made again for ever."""
-    world = World(max_attempts=1)
-    delivery = world.upload()
-    world.results.fails_with(ResultsUnavailable("away"), at="confirm")
-
-    for _ in range(3):
-        assert world.tag(delivery) == (delivery.message_id,)
-        # else the claim could not be given back: it would look like one that was cut off
-        assert world.deadline.seconds_left() > TIMING.reserve
-
-    assert world.tagger.calls == []
-    world.results.recovers()
-    assert world.tag(delivery) == ()
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
-
-
-def test_what_was_announced_never_ends_as_failed() -> None:
-    """Only that could not be noted: it is tried for as long as it takes."""
-    world = World(max_attempts=1)
-    delivery = world.upload()
-    world.results.fails_with(ResultsUnavailable("away"), at="finish")
+    world.records.fails_with(ResultsUnavailable("away"), at="TAGGED")
 
     for _ in range(3):
         assert world.tag(delivery) == (delivery.message_id,)
 
     assert world.dead_letters.letters == []
-    world.results.recovers()
+    world.records.recovers()
     assert world.tag(delivery) == ()
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert world.ended_as(upload_of(delivery)) == "TAGGED"
     assert len(world.tagger.calls) == 1
 
 
-def test_what_was_announced_once_is_never_buried_for_its_new_place() -> None:
-    """A version that moves up: subscribers know its tags, and hear of the place when they can."""
-    world = World(max_attempts=1, versioned=False)
-    for content in (b"aa", b"bb"):
-        world.tag(world.upload(content=PNG + content))
-    moved = world.upload(content=PNG + b"aa")
-    world.announcer.fails_with(AnnouncementFailed("away"))
-
-    for _ in range(3):
-        assert world.tag(moved) == (moved.message_id,)
-
-    assert codes(world) == []
-    world.announcer.recovers()
-    assert world.tag(moved) == ()
-    assert world.results.ended_as(upload_of(moved)) == "DONE"
-    assert announced_versions(world)[-1][1] == upload_of(moved).sequencer
-
-
-def test_whether_there_is_a_newer_one_is_asked_last() -> None:
-    """The question before may take long, and a newer one be announced meanwhile."""
-    world = World()
-    first, second, third = (
-        world.upload(content=PNG + content) for content in (b"1", b"2", b"3")
-    )
-    found = json.loads(second.body)  # by a backfill, which knows no place
-    del found["Records"][0]["s3"]["object"]["sequencer"]
-    world.tag(replace(second, body=json.dumps(found), message_id="backfill"))
-    world.tag(first)
-    other = world.instance(lambda port, _: port)
-    away = ResultsUnavailable("away")
-    world.results.fails_with(away, at="has_passed_another", times=5)
-
-    def overtake(seconds: float) -> None:
-        world.clock.when_sleeping = world.clock.advance
-        world.clock.advance(seconds)
-        world.results.recovers()
-        other.tag([third], world.invocation())
-
-    world.clock.when_sleeping = overtake
-    world.tag(second)
-
-    heard_last, _ = announced_versions(world)[-1]
-    assert heard_last == upload_of(third).etag
-
-
-@pytest.mark.parametrize("step", ["store_tagged", "is_superseded"])
-def test_a_table_that_is_away_buries_no_answer_that_is_stored(step: str) -> None:
-    """It is no attempt: there is nothing wrong with the upload, and nothing left to ask."""
-    world = World(max_attempts=2)
+def test_a_stored_answer_that_cannot_be_read_is_not_paid_again() -> None:
+    """Whether an answer is stored must be known before the API is called again."""
+    world = World(max_attempts=5)
     delivery = world.upload()
     world.announcer.fails_with(AnnouncementFailed("away"), times=1)
     world.tag(delivery)
-    world.results.fails_with(ResultsUnavailable("away"), at=step)
+    world.results.fails_with(ResultsUnavailable("away"), at="read", times=2)
 
-    for _ in range(4):
-        assert world.tag(delivery) == (delivery.message_id,)
+    handed_back = [len(world.tag(delivery)) for _ in range(3)]
 
-    assert codes(world) == []
-    world.results.recovers()
-    assert world.tag(delivery) == ()
+    assert handed_back == [1, 1, 0]
     assert len(world.tagger.calls) == 1
 
 
-@pytest.mark.parametrize("step", ["is_superseded", "finish"])
-def test_a_table_that_is_away_for_a_moment_buries_no_answer(step: str) -> None:
-    """Just after it was stored, in the only attempt there is."""
-    world = World(max_attempts=1)
-    delivery = world.upload()
-    away = ResultsUnavailable("away")
-    world.tagger.before_answering = lambda _: world.results.fails_with(
-        away, at=step, times=2
-    )
-
-    assert world.tag(delivery) == ()
-
-    assert codes(world) == []
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
-    assert len(world.announcer.announced) == 1
-
-
 @pytest.mark.parametrize(
-    ("step", "after"),
+    ("step", "call", "after"),
     [
-        ("results.store_tagged", True),
-        ("announcer.announce", False),
-        ("announcer.announce", True),
-        ("results.finish", False),
+        ("results.store", 0, True),
+        ("announcer.announce", 0, False),
+        ("announcer.announce", 0, True),
     ],
 )
-def test_what_kills_the_function_after_its_answer_is_stored_is_abandoned_too(
-    step: str, *, after: bool
+def test_an_upload_that_kills_the_function_after_it_is_stored_is_abandoned_too(
+    step: str, call: int, *, after: bool
 ) -> None:
-    """Its neighbours must not wait for ever; a replay announces it, unasked."""
+    """Its neighbours must not wait for ever; a replay announces it without a call."""
     world = World(max_attempts=2)
     delivery = world.upload()
-    for _ in range(10):
-        world.kills(step, after=after)
+    for _ in range(20):
+        world.kills(step, call=call, after=after)
+        if world.cut_off(upload_of(delivery)) and step == "results.store":
+            world.kills("announcer.announce", after=False)
         left: tuple[str, ...] = (delivery.message_id,)
         with suppress(Killed):
             left = world.tag(delivery)
@@ -861,17 +712,17 @@ def test_what_kills_the_function_after_its_answer_is_stored_is_abandoned_too(
             break
         world.clock.advance(LEASE_SECONDS + 1)
 
-    assert codes(world) == ["ABANDONED"]
+    assert world.codes == ["ABANDONED"]
     world.clock.advance(1)
     assert world.tag(replace(delivery, replays=1)) == ()
-    assert world.results.ended_as(upload_of(delivery)) == "DONE"
+    assert world.ended_as(upload_of(delivery)) == "TAGGED"
     assert len(world.tagger.calls) == 1
 
 
-def test_a_failed_call_that_finds_no_second_turn_counts() -> None:
-    """Else it would be made again with every delivery, and never be buried."""
+def test_a_first_call_without_a_slot_for_the_second_counts() -> None:
+    """Else it would be made again with every delivery, and never be dead-lettered."""
     world = World(max_attempts=2, requests_per_second=0.02)
-    world.tagger.fails_with(ApiInternalError("busy", retry_after_seconds=1.0))
+    world.tagger.refuses_the_prefix = True
     delivery = world.upload()
 
     for _ in range(4):
@@ -879,12 +730,12 @@ def test_a_failed_call_that_finds_no_second_turn_counts() -> None:
         if not world.tag(delivery):
             break
 
-    assert codes(world) == ["500"]
+    assert world.codes == ["OUT_OF_TIME"]
     assert len(world.tagger.calls) == 2
 
 
-def test_without_versions_the_api_is_sent_no_link() -> None:
-    """It would fetch what has come since, and its tags would be stored as this one's."""
+def test_without_versions_the_api_is_sent_no_url() -> None:
+    """It might fetch a later object, whose tags would be stored as this one's."""
     world = World(versioned=False, image_transport="url")
     delivery = world.upload(content=PNG + b"a")
 
@@ -894,44 +745,25 @@ def test_without_versions_the_api_is_sent_no_link() -> None:
     assert call.request.image.type == "base64"
 
 
-def test_what_was_overtaken_by_one_that_is_gone_is_announced_by_its_next_event() -> (
+def test_an_answer_that_does_not_fit_the_table_explains_the_call_of_its_replay() -> (
     None
 ):
-    """A failed newer one silenced it; by its replay that had been deleted."""
-    world = World()
-    old, new = world.upload(), world.upload(content=b"no image")
-    world.tagger.before_answering = lambda _: world.tag(new)
-    world.tag(old)
-    world.tagger.before_answering = lambda _: None
-    world.objects.forget(upload_of(new).uri)
-    world.tag(replace(new, replays=1))
-    heard = len(world.announcer.announced)
-
-    assert world.tag(copy_of(old, "again"), copy_of(old, "and again")) == ()
-
-    assert heard == 0
-    [announcement] = world.announcer.announced
-    assert announcement.document["data"]["image"]["etag"] == upload_of(old).etag
-    assert len(world.tagger.calls) == 1
-
-
-def test_an_answer_that_no_table_takes_is_the_excuse_of_its_replay() -> None:
-    """It was paid; so is the next one, and it is told apart from a retry."""
+    """It was paid, and so is the next one, which is no retry."""
     world = World()
     world.tagger.answer = an_answer({"note": "x" * 500_000})
     delivery = world.upload()
     world.tag(delivery)
     world.tagger.answer = an_answer()
 
-    assert codes(world) == ["RESULT_TOO_LARGE"]
+    assert world.codes == ["RESULT_TOO_LARGE"]
     assert world.tag(replace(delivery, replays=1)) == ()
-    assert world.results.calls_about(upload_of(delivery)) == {
+    assert world.calls_about(upload_of(delivery)) == {
         CallReason.FIRST: 1,
         CallReason.UNSTORED: 1,
     }
 
 
-def test_calls_about_what_has_gone_meanwhile_are_counted() -> None:
+def test_calls_about_an_object_that_has_gone_meanwhile_are_counted() -> None:
     """The API could not fetch it; then it was deleted."""
     world = World(image_transport="url")
     delivery = world.upload()
@@ -942,19 +774,19 @@ def test_calls_about_what_has_gone_meanwhile_are_counted() -> None:
 
     assert world.tag(delivery) == ()
 
-    assert world.results.ended_as(upload_of(delivery)) == "OBJECT_GONE"
-    assert world.results.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
+    assert world.ended_as(upload_of(delivery)) == "OBJECT_GONE"
+    assert world.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
 
 
 # ---- again
 
 
-def order_for(delivery: Delivery, token: str) -> Delivery:
-    """A backfill's message about the same version: no sequencer, and an order."""
+def request_for(delivery: Delivery, token: str) -> Delivery:
+    """A backfill's message about the same version: no sequencer, and a re-tag token."""
     document = json.loads(delivery.body)
     del document["Records"][0]["s3"]["object"]["sequencer"]
     return replace(
-        copy_of(delivery, token), body=json.dumps(document), again=f"order {token}"
+        copy_of(delivery, token), body=json.dumps(document), retag=f"request {token}"
     )
 
 
@@ -963,13 +795,13 @@ def test_an_order_to_tag_again_is_one_more_call_however_often_it_comes() -> None
     world = World()
     delivery = world.upload()
     world.tag(delivery)
-    ordered = order_for(delivery, "one")
+    ordered = request_for(delivery, "one")
     world.clock.advance(60)
 
     for _ in range(3):
         assert world.tag(ordered, copy_of(ordered, "copy"), delivery) == ()
 
-    assert world.results.calls_about(upload_of(delivery)) == {
+    assert world.calls_about(upload_of(delivery)) == {
         CallReason.FIRST: 1,
         CallReason.AGAIN: 1,
     }
@@ -985,10 +817,10 @@ def test_an_order_without_a_sequencer_does_not_overtake_a_newer_version() -> Non
     world.tag(old)
     world.tag(world.upload())
 
-    assert world.tag(order_for(old, "late")) == ()
+    assert world.tag(request_for(old, "late")) == ()
 
     assert len(world.tagger.calls) == 2
-    assert world.results.ended_as(upload_of(old)) == "DONE"
+    assert world.ended_as(upload_of(old)) == "SUPERSEDED"
 
 
 def test_the_order_is_read_from_the_message() -> None:
@@ -1002,7 +834,7 @@ def test_the_order_is_read_from_the_message() -> None:
     deliveries = read_deliveries(event)
 
     assert deliveries is not None
-    assert [one.again for one in deliveries] == ["order-1", None, None, None]
+    assert [one.retag for one in deliveries] == ["order-1", None, None, None]
 
 
 # ---- replays
@@ -1066,6 +898,6 @@ def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
         replay(box, world.results, LetterFilter(), clock=world.clock, dry_run=False)
         work()
 
-    assert {world.results.ended_as(upload_of(one)) for one in uploads} == {"DONE"}
+    assert {world.ended_as(upload_of(one)) for one in uploads} == {"TAGGED"}
     assert len(world.tagger.answered) == len(world.announcer.announced) == 12
     assert (box.visible, box.hidden) == ([], [])

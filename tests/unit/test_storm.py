@@ -18,12 +18,13 @@ from hangtag.errors import (
     AnnouncementFailed,
     ApiKeyUnavailable,
     ApiTimeout,
+    IntakeUnavailable,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
 )
 from hangtag.events import Delivery, read_body
-from hangtag.ports import CallReason
+from hangtag.lifecycle import CallReason
 from hangtag.uploads import Upload
 from tests.builders import PNG
 from tests.fakes import LEASE_SECONDS, World
@@ -32,11 +33,15 @@ ERRORS: dict[str, type[Exception]] = {
     "objects": ObjectUnavailable,
     "api_keys": ApiKeyUnavailable,
     "tagger": ApiTimeout,
+    "snapshots": ResultsUnavailable,
+    "records": ResultsUnavailable,
     "results": ResultsUnavailable,
     "announcer": AnnouncementFailed,
     "dead_letters": QueueUnavailable,
     "upload_queue": QueueUnavailable,
-    "turns": ResultsUnavailable,
+    "slots": ResultsUnavailable,
+    "breaker_store": ResultsUnavailable,
+    "mapping": IntakeUnavailable,
 }
 
 INSTANCES = 3
@@ -166,10 +171,10 @@ def test_a_storm_blows_over_and_every_promise_was_kept(seed: int) -> None:
     storm.blows_over()
 
     assert storm.queue == {}
-    assert world.journal.mistakes == []
+    assert world.bugs == []
     last = {(upload.uri, upload.version): upload for upload in storm.uploads}
-    ends = {key: world.results.ended_as(upload) for key, upload in last.items()}
-    assert set(ends.values()) <= {"DONE", "FAILED", "SUPERSEDED", "OBJECT_GONE"}
+    ends = {key: world.ended_as(upload) for key, upload in last.items()}
+    assert set(ends.values()) <= {"TAGGED", "FAILED", "SUPERSEDED", "OBJECT_GONE"}
     letters = {letter.image for letter in world.dead_letters.letters}
     assert {uri for (uri, _), end in ends.items() if end == "FAILED"} <= letters
     for uri in {uri for uri, _ in last}:
@@ -180,13 +185,13 @@ def test_a_storm_blows_over_and_every_promise_was_kept(seed: int) -> None:
 
 def newest_wins(storm: Storm, uri: str) -> None:
     """It is shown, and subscribers heard of it (in which order is SNS's)."""
-    results = storm.world.results
+    world = storm.world
     ended = [
         upload
         for upload in storm.uploads
-        if upload.uri == uri and results.ended_as(upload) in ("DONE", "FAILED")
+        if upload.uri == uri and world.ended_as(upload) in ("TAGGED", "FAILED")
     ]
-    shown = results.newest(uri)
+    shown = world.newest(uri)
     if not ended:
         assert shown is None
         return
@@ -205,9 +210,9 @@ def nothing_is_paid_twice(storm: Storm, last: dict[tuple[str, str], Upload]) -> 
     """But with an excuse; there is none where nothing went wrong."""
     paid = Counter(call.request.image.content for call in storm.world.tagger.answered)
     beyond_one = sum(times - 1 for times in paid.values())
-    excuses = sum(
-        storm.world.results.calls_about(upload).get(CallReason.UNSTORED, 0)
-        + storm.world.results.cut_off(upload)
-        for upload in last.values()
-    )
-    assert beyond_one <= (0 if storm.is_calm else excuses)
+    overtaken = excused = 0
+    for upload in last.values():
+        calls = storm.world.calls_about(upload)
+        overtaken += calls.get(CallReason.OVERTAKEN, 0)
+        excused += calls.get(CallReason.UNSTORED, 0) + storm.world.cut_off(upload)
+    assert beyond_one <= overtaken + (0 if storm.is_calm else excused)

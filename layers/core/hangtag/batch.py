@@ -17,6 +17,7 @@ from typing import Any
 from hangtag.dead_letters import RETENTION_SECONDS
 from hangtag.errors import (
     HangtagError,
+    InternalError,
     QueueUnavailable,
     ResultsUnavailable,
     UnreadableEvent,
@@ -154,7 +155,7 @@ class Pipeline:
         error: UnreadableEvent | None = None
         for record in read_document(event, body):
             match record:
-                case Upload() as upload | Skip(upload=Upload() as upload):
+                case (Upload() as upload) | Skip(upload=Upload() as upload):
                     self._ports.upload_queue.send(upload.notification())
                     queued += 1
                 case Skip():
@@ -219,6 +220,10 @@ class Pipeline:
             facts = self._ports.objects.find(upload)
         except HangtagError as error:
             return Arrived(upload, delivery, error=error)
+        # A bug of Hangtag must not fail the other deliveries
+        except Exception as error:  # noqa: BLE001
+            self._ports.telemetry.emit(Unforeseen(upload.uri, error))
+            return Arrived(upload, delivery, error=InternalError(str(error)))
         if facts is None:
             return Arrived(upload, delivery, is_gone=True)
         return Arrived(
@@ -231,16 +236,20 @@ class Pipeline:
     def _context(
         self, copies: Mapping[UploadKey, _Copies], invocation: Invocation
     ) -> BatchContext:
-        try:
-            snapshot = self._ports.snapshots.snapshot(copies)
-        except ResultsUnavailable as error:
-            # The claims find out what they need
-            self._ports.telemetry.emit(Trouble("reading the batch's records", error))
-            snapshot = Snapshot()
+        snapshot = self._snapshot(copies)
         watch = self._ports.breaker.watch(snapshot.breaker)
-        return BatchContext(
-            invocation.request_id, invocation.deadline, watch, snapshot
-        )
+        return BatchContext(invocation.request_id, invocation.deadline, watch, snapshot)
+
+    def _snapshot(self, keys: Iterable[UploadKey]) -> Snapshot:
+        """Without it the claims find out what they need."""
+        try:
+            return self._ports.snapshots.snapshot(keys)
+        except ResultsUnavailable as error:
+            self._ports.telemetry.emit(Trouble("reading the batch's records", error))
+        # One record that cannot be read must not fail the other deliveries
+        except Exception as error:  # noqa: BLE001
+            self._ports.telemetry.emit(Unforeseen("the batch's records", error))
+        return Snapshot()
 
     def _isolated(
         self, copies: Mapping[UploadKey, _Copies], batch: BatchContext
@@ -252,7 +261,8 @@ class Pipeline:
         function cannot take its neighbours with it.
         """
         now = self._ports.clock.now()
-        together, alone = [], []
+        together: list[_Copies] = []
+        alone: list[_Copies] = []
         for key, some in copies.items():
             record = batch.snapshot.records.get(key)
             is_alone = record is not None and record.is_cut_off(now)

@@ -88,9 +88,7 @@ class Claims:
             if not isinstance(new, Record):
                 return new
             new = replace(new, rev=new_rev())
-            found = swap(
-                self._records, key, old, new, clock=self._clock, until=until
-            )
+            found = swap(self._records, key, old, new, clock=self._clock, until=until)
             if found is None:
                 return Claim(key, new, is_first=old is None)
             old = found if found.rev else None

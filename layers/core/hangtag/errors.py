@@ -33,6 +33,7 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     │   ├── AnnouncementFailed    ANNOUNCEMENT_FAILED
     │   ├── QueueUnavailable      QUEUE_UNAVAILABLE
     │   ├── IntakeUnavailable     INTAKE_UNAVAILABLE
+    │   ├── OutOfTime             OUT_OF_TIME
     │   └── InternalError         INTERNAL_ERROR
     ├── AuthError: the key
     │   ├── KeyRefused            609
@@ -308,6 +309,15 @@ class IntakeUnavailable(TransientError):
     source = "aws"
     who = "operator"
     advice = "Check the permission to list and update event source mappings, then do it again."
+
+
+class OutOfTime(TransientError):
+    """The attempt ran out of the function's time before the API was called, or called again."""
+
+    code = "OUT_OF_TIME"
+    source = "internal"
+    who = "operator"
+    advice = "Raise FunctionTimeout or lower BatchSize, deploy, then replay."
 
 
 class InternalError(TransientError):

@@ -66,7 +66,7 @@ class Delivery:
     """How often SQS has handed it out, this time included; hand-backs count, too."""
     sent_at: float | None = None
     """When it was put on the queue, in seconds since 1970; None where SQS did not say."""
-    again: str | None = None
+    retag: str | None = None
     """The order, by its token, to tag also what is tagged already; None where there is none."""
 
 
@@ -109,7 +109,7 @@ def _delivery_of(record: Mapping[str, Any]) -> Delivery:
         replays=read_replays(attributes) + ("ErrorCode" in attributes),
         receives=max(1, _count(str(told.get("ApproximateReceiveCount", "")))),
         sent_at=sent / 1000 if sent else None,
-        again=_again(attributes),
+        retag=_again(attributes),
     )
 
 

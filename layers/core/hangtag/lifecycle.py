@@ -13,7 +13,7 @@ The life of an upload: one record per object version, its statuses, and what eac
     (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
         and counts.
     (2) OPEN for a new re-tag token, or if another version's answer took the place of its own.
-    (3) Done for a copy: a message that was sent before the failure.
+    (3) Done for a copy: a message that was sent before the failure, with no newer sequencer.
 
 The functions are pure. Who calls them writes what they return by compare-and-swap on `rev`: a
 record changes only if it is still the one that was read. So every write may be repeated, and a
@@ -23,7 +23,7 @@ late duplicate of one is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -83,7 +83,7 @@ class CallReason(StrEnum):
     AGAIN = "AGAIN"
     """It is tagged already, and an operator wants a new answer (`hangtag backfill --again`)."""
     OVERTAKEN = "OVERTAKEN"
-    """Another version's answer took the place of its own, and now it is the newest again."""
+    """A newer version's answer was kept instead of its own, and now it is the newest again."""
 
 
 Calls = Mapping[CallReason, int]
@@ -122,7 +122,7 @@ class Record:
     """Attempts that ended, since it arrived or was replayed; one that was cut off is among them."""
     cut_off: int = 0
     """Attempts that were cut off, of all time: each may have been paid without being counted."""
-    calls: Calls = NO_CALLS
+    calls: Calls = field(default_factory=lambda: NO_CALLS)
     """Calls of all attempts that ended."""
     next_call: CallReason | None = None
     """Why the next call is made, where it may be the second that is paid."""
@@ -197,7 +197,8 @@ def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
         return Done(SkipReason.ALREADY_TAGGED, old)
     has_failed = old.status in (Status.FAILED, Status.DISCARDED)
     is_replay = arrival.replays > old.replays
-    is_copy = "" < arrival.sent_at < old.ended_at
+    is_newer = order_of(arrival.sequencer) > old.order
+    is_copy = "" < arrival.sent_at < old.ended_at and not is_newer
     if has_failed and is_copy and not (is_replay or wants_retag):
         return Done(SkipReason.ALREADY_FAILED, old)
     was_cut_off = old.is_cut_off(arrival.now)
@@ -232,8 +233,6 @@ def first_call(mine: Record) -> CallReason:
     return CallReason.RETRY if mine.calls else CallReason.FIRST
 
 
-
-
 def release(
     mine: Record, *, calls: Calls, is_attempt: bool, is_unstored: bool = False
 ) -> Record:
@@ -262,7 +261,10 @@ def skip(
     mine: Record | None, reason: SkipReason, *, at: str, calls: Calls = NO_CALLS
 ) -> Record:
     """Nothing to tag, or nothing to announce. None: it was not even claimed."""
-    return replace(_ended("skip", mine or Record(), calls, at), reason=reason)
+    skipped = replace(_ended("skip", mine or Record(), calls, at), reason=reason)
+    if reason is SkipReason.SUPERSEDED and calls:
+        skipped = replace(skipped, next_call=CallReason.OVERTAKEN)
+    return skipped
 
 
 def fail(

@@ -28,6 +28,7 @@ from hangtag.errors import (
     Failure,
     HangtagError,
     InternalError,
+    OutOfTime,
     ResultsUnavailable,
 )
 from hangtag.events import Delivery, Unreadable
@@ -95,6 +96,9 @@ would move it to the dead-letter queue, without a code.
 
 _HAND_BACK_BASE_SECONDS = 1.0
 _BREAKER_BASE_SECONDS = 15.0
+
+_MORE_TO_ANNOUNCE = 10
+"""Attempts beyond `MaxAttempts` if an answer is stored and not announced."""
 
 _CLAIM_SECONDS = 2.0
 """A claim is repeated for that long; a longer outage is not worth waiting for."""
@@ -211,7 +215,11 @@ class _Stopwatch:
 
     def milliseconds(self) -> Mapping[str, int]:
         """Each part, and all of it until now."""
-        return {**self._parts, "all": round(1000 * (self._clock.now() - self._began))}
+        return {**self._parts, "all": round(1000 * self.seconds())}
+
+    def seconds(self) -> float:
+        """All of it until now."""
+        return self._clock.now() - self._began
 
 
 @dataclass(slots=True)
@@ -231,6 +239,11 @@ class _Attempt:
     def number(self) -> int:
         """From 1."""
         return self.claim.record.attempts + 1
+
+    def began_late(self, lease_seconds: float) -> bool:
+        """Whether the time was short for others' sake: it used less than half, and made no call."""
+        is_short = self.stopwatch.seconds() < lease_seconds / 2
+        return is_short and not self.calling.calls
 
     def work(self) -> Work:
         """What it did so far, for the log."""
@@ -326,9 +339,7 @@ class Tagging:
         found = self._claims.claim(arrived.key, seen, arrival, until=until)
         if isinstance(found, Done) and self._is_overtaken(upload, found):
             arrival = replace(arrival, is_overtaken=True)
-            return self._claims.claim(
-                arrived.key, found.record, arrival, until=until
-            )
+            return self._claims.claim(arrived.key, found.record, arrival, until=until)
         return found
 
     def _is_overtaken(self, upload: Upload, done: Done) -> bool:
@@ -353,6 +364,12 @@ class Tagging:
         except RateLimited as limit:
             self._release(attempt, is_attempt=False)
             return Retry(RATE, str(limit), limit.seconds)
+        except OutOfTime as error:
+            if attempt.began_late(self._policy.lease_seconds):
+                self._release(attempt, is_attempt=False)
+                delay = self._delay(attempt.arrived.delivery)
+                return Retry(DEADLINE, str(error), delay)
+            return self._fail(attempt, error)
         except HangtagError as error:
             return self._fail(attempt, error)
         # A bug of Hangtag ends like any failure: counted, retried, dead-lettered with its code
@@ -365,15 +382,13 @@ class Tagging:
         """From the claim to the end. Raises what goes wrong on the way."""
         upload = attempt.upload
         stored = self._stored(attempt)
-        if stored is not None and self._is_own(attempt, stored):
+        is_own = stored is not None and self._is_own(attempt, stored)
+        self._check_attempts(attempt, is_stored=is_own)
+        if stored is not None and is_own:
             result = stored.document or {}
         else:
             if stored is not None and stored.order > upload.order:
                 return self._skip(attempt, SkipReason.SUPERSEDED)
-            if attempt.claim.record.attempts >= self._policy.max_attempts:
-                raise Abandoned(
-                    f"{attempt.claim.record.attempts} attempts, and the last was cut off"
-                )
             answer = self._answer(attempt)
             if answer is None:
                 return self._skip(attempt, SkipReason.OBJECT_GONE)
@@ -386,15 +401,35 @@ class Tagging:
         attempt.stopwatch.end("announce")
         return self._finish(attempt, result)
 
+    def _check_attempts(self, attempt: _Attempt, *, is_stored: bool) -> None:
+        """
+        Give up an upload whose attempts were all used, the last one cut off.
+
+        Raises:
+            Abandoned: So it is.
+        """
+        attempts = attempt.claim.record.attempts
+        # An answer that was paid for is worth more attempts: only to announce it is left
+        most = self._policy.max_attempts + is_stored * _MORE_TO_ANNOUNCE
+        if attempts >= most:
+            raise Abandoned(f"{attempts} attempts, and the last one was cut off")
+
     def _stored(self, attempt: _Attempt) -> StoredResult | None:
         """
         What is stored as the result of the key.
 
         The snapshot is good enough for a first claim: no attempt before can have stored an answer.
         """
+        upload = attempt.upload
         if attempt.claim.is_first:
-            return attempt.batch.snapshot.results.get(attempt.upload.uri)
-        return self._ports.results.read(attempt.upload.uri)
+            return attempt.batch.snapshot.results.get(upload.uri)
+        stored = self._ports.results.read(upload.uri)
+        if stored is not None and self._is_own(attempt, stored):
+            if stored.order < upload.order:
+                # Stored for an event without a sequencer
+                self._ports.results.move_up(upload)
+                return self._ports.results.read(upload.uri)
+        return stored
 
     def _is_own(self, attempt: _Attempt, stored: StoredResult) -> bool:
         """Whether it is the answer that this attempt is after, left by one before."""
@@ -519,9 +554,7 @@ class Tagging:
             ),
         )
         upload = attempt.upload
-        self._ports.telemetry.emit(
-            Skipped(reason, upload.uri, upload, attempt.work())
-        )
+        self._ports.telemetry.emit(Skipped(reason, upload.uri, upload, attempt.work()))
         return ENDED
 
     # ---- what goes wrong
@@ -556,7 +589,9 @@ class Tagging:
         """Send first, write then: what cannot be dead-lettered stays on the queue."""
         letter = letter_of_upload(
             attempt.upload,
-            self._failure(error, attempts=min(attempt.number, self._policy.max_attempts)),
+            self._failure(
+                error, attempts=min(attempt.number, self._policy.max_attempts)
+            ),
             replays=attempt.arrived.delivery.replays,
             request_id=attempt.batch.request_id,
         )
@@ -579,9 +614,7 @@ class Tagging:
             return Retry(BUSY, "another worker took it over", _HAND_BACK_BASE_SECONDS)
         except HangtagError as trouble:
             return self._retry(attempt, trouble, because=letter)
-        self._ports.telemetry.emit(
-            DeadLettered(letter, attempt.upload, attempt.work())
-        )
+        self._ports.telemetry.emit(DeadLettered(letter, attempt.upload, attempt.work()))
         return ENDED
 
     def _retry(
@@ -597,7 +630,9 @@ class Tagging:
         message = str(error)
         if because is not None:
             message = f"cannot dead-letter {because.failure.code}: {message}"
-        return Retry(error.code, message, self._delay(attempt.arrived.delivery, base=base))
+        return Retry(
+            error.code, message, self._delay(attempt.arrived.delivery, base=base)
+        )
 
     def _release(self, attempt: _Attempt, *, is_attempt: bool) -> None:
         """Release the claim; where that fails, its lease expires."""
@@ -695,6 +730,8 @@ class Tagging:
     def _hand_back(
         self, upload: Upload | None, retry: Retry, work: Work = NO_WORK
     ) -> None:
+        if not retry.is_attempt:
+            work = replace(work, attempt=0)
         self._ports.telemetry.emit(
             HandedBack(
                 upload, retry.code, retry.message, retry.seconds, work, retry.is_attempt

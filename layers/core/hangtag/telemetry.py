@@ -18,7 +18,7 @@ class Work:
 
     attempt: int = 0
     """From 1; 0 where none was begun."""
-    calls: Calls = NO_CALLS
+    calls: Calls = field(default_factory=lambda: NO_CALLS)
     milliseconds: Mapping[str, int] = field(default_factory=dict)
     """By part: `read`, `call`, `store`, `announce`, and `all`."""
 

@@ -9,17 +9,20 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
-from hangtag.adapters.aws_deadline import AwsPatience
+from hangtag.adapters.aws_deadline import BotoDeadline
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
+from hangtag.adapters.dynamodb_slots import DynamoDBSlots
+from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
-from hangtag.adapters.lambda_mapping import LambdaIntake
-from hangtag.adapters.log_journal import LogJournal
+from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
-from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
+from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
@@ -29,16 +32,17 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
-from hangtag.metering import MeteringJournal
 from hangtag.operators.backfill import Order, Sources
 from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.replay import Report, replay
 from hangtag.operators.replay_request import ReplayOrder
 from hangtag.operators.switch import Switch
 from hangtag.ports import Clock, Deadline
+from hangtag.rate_limit import RateLimiter
 from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
-from hangtag.time_budget import Timing
+from hangtag.telemetry import Fanout
+from hangtag.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -59,58 +63,58 @@ def tagging_pipeline(
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
     # Powertools is the function's: the command `hangtag` is installed without it.
-    from hangtag.adapters.emf_meter import EmfMeter  # noqa: PLC0415 - as said
+    from hangtag.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415 - as said
 
     session = session or boto3.Session()
-    timing = Timing.of(settings.function_timeout)
-    patience = AwsPatience(seconds=timing.last_aws)
+    budget = TimeBudget.of(settings.function_timeout)
+    aws_deadline = BotoDeadline(seconds=budget.request)
     config = client_config(
         connections=settings.batch_size,
-        connect_seconds=timing.aws_connect,
-        read_seconds=timing.aws_read,
+        connect_seconds=budget.aws_connect,
+        read_seconds=budget.aws_read,
     )
     clock = SystemClock()
-    journal = MeteringJournal(LogJournal(logger), EmfMeter(str(logger.service)), clock)
-    sqs = patience.watch_over(session.client("sqs", config=config))
-    sns = patience.watch_over(session.client("sns", config=config))
-    dynamodb = patience.watch_over(session.client("dynamodb", config=config))
-    secrets = patience.watch_over(session.client("secretsmanager", config=config))
-    # Presigned URLs are signed the old way else, which KMS does not take
-    s3 = patience.watch_over(
+    telemetry = Fanout(LogTelemetry(logger), EmfMetrics(str(logger.service), clock))
+    table = settings.results_table
+    sqs = aws_deadline.watch_over(session.client("sqs", config=config))
+    sns = aws_deadline.watch_over(session.client("sns", config=config))
+    dynamodb = aws_deadline.watch_over(session.client("dynamodb", config=config))
+    secrets = aws_deadline.watch_over(session.client("secretsmanager", config=config))
+    # Else presigned URLs have the old signature, which KMS does not take
+    s3 = aws_deadline.watch_over(
         session.client("s3", config=config.merge(Config(signature_version="s3v4")))
+    )
+    mapping = LambdaEventSourceMapping(
+        lambda: aws_deadline.watch_over(session.client("lambda", config=config)),
+        function_name=function_name,
+        queue_name=queue_name_of(settings.upload_queue_url),
     )
     return Pipeline(
         Ports(
             objects=S3Objects(
                 s3,
                 max_image_bytes=settings.max_image_bytes,
-                check_patience=patience.check,
+                check_deadline=aws_deadline.check,
             ),
             api_keys=SecretsManagerKey(secrets, settings.api_key_secret_arn, clock),
             tagger=HttpTagger(settings.tagger_api_url, connections=settings.batch_size),
-            results=DynamoDBResults(dynamodb, settings.results_table, clock),
+            snapshots=DynamoDBReader(dynamodb, table, clock),
+            records=DynamoDBRecords(dynamodb, table, clock),
+            results=DynamoDBResults(dynamodb, table, clock),
             announcer=SnsAnnouncer(sns, settings.results_topic_arn),
             dead_letters=SqsDeadLetterQueue(sqs, settings.dead_letter_queue_url),
             upload_queue=SqsUploadQueue(sqs, settings.upload_queue_url),
-            turns=DynamoDBTurns(dynamodb, settings.results_table, clock),
-            breaker=Breaker(
-                DynamoDBBreaker(dynamodb, settings.results_table),
-                LambdaIntake(
-                    lambda: patience.watch_over(
-                        session.client("lambda", config=config)
-                    ),
-                    function_name=function_name,
-                    queue_name=queue_name_of(settings.upload_queue_url),
-                ),
-                SnsAlarm(sns, settings.alarms_topic_arn),
-                journal,
+            rate_limiter=RateLimiter(
+                DynamoDBSlots(dynamodb, table),
                 clock,
-                invocation_seconds=settings.function_timeout,
-                stack_name=settings.stack_name,
+                requests_per_second=settings.max_requests_per_second,
             ),
-            journal=journal,
+            breaker=Breaker(
+                DynamoDBBreaker(dynamodb, table), mapping, telemetry, clock
+            ),
+            telemetry=telemetry,
             clock=clock,
-            patience=patience,
+            aws_deadline=aws_deadline,
         ),
         Policy(
             language=settings.language,
@@ -118,10 +122,9 @@ def tagging_pipeline(
             max_attempts=settings.max_attempts,
             retry_base_seconds=settings.retry_base_seconds,
             lease_seconds=settings.function_timeout,
-            timing=timing,
+            budget=budget,
             width=settings.batch_size,
             image_transport=settings.image_transport,
-            requests_per_second=settings.max_requests_per_second,
         ),
     )
 
@@ -235,7 +238,7 @@ class OperatorAws:
         """What pauses and resumes tagging."""
         return Switch(
             DynamoDBBreaker(self._tables(), table),
-            LambdaIntake(
+            LambdaEventSourceMapping(
                 self._functions,
                 function_name=function_name,
                 queue_name=queue_name_of(upload_queue_url),

@@ -1,4 +1,4 @@
-"""What keeps requests to AWS within the function's time."""
+"""Keeps requests to AWS within the function's time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError
 from hangtag.ports import Deadline
 
 
-class OutOfPatience(BotoCoreError):
+class DeadlineTooClose(BotoCoreError):
     """A request to AWS was not begun, because it could not have ended in time."""
 
     fmt = "no time is left for a request to AWS"
@@ -25,12 +25,12 @@ class _Client(Protocol):
 C = TypeVar("C", bound=_Client)
 
 
-class AwsPatience:
+class BotoDeadline:
     """
-    `Patience` for boto3's clients.
+    `AwsDeadline` for boto3's clients.
 
-    Every try of every request is looked at, botocore's own second ones, too. *seconds* is what
-    one try may take, with the timeouts of the clients and what botocore waits between two.
+    It checks every try of every request, botocore's own retries included. *seconds* is the time
+    that one try may take: the client's timeouts, and botocore's wait between two tries.
     """
 
     def __init__(self, *, seconds: float) -> None:
@@ -41,19 +41,19 @@ class AwsPatience:
         self._deadline = deadline
 
     def watch_over(self, client: C) -> C:
-        """*client*, whose requests are looked at from now on."""
-        client.meta.events.register_first("before-send", self._look)
+        """*client*, whose requests are checked from now on."""
+        client.meta.events.register_first("before-send", self._check_request)
         return client
 
     def check(self) -> None:
         """
-        Look whether there is time, in the middle of a long answer.
+        Check the time, in the middle of a long response.
 
         Raises:
-            OutOfPatience: There is none.
+            DeadlineTooClose: There is none.
         """
         if self._deadline is not None and self._deadline.seconds_left() < self._seconds:
-            raise OutOfPatience
+            raise DeadlineTooClose
 
-    def _look(self, **_: object) -> None:
+    def _check_request(self, **_: object) -> None:
         self.check()

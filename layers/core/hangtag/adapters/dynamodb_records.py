@@ -26,8 +26,8 @@ import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from hangtag.adapters.dynamodb_table import Item, Table, from_attribute, key_of
 from hangtag.adapters.aws_errors import translated
+from hangtag.adapters.dynamodb_table import Item, Table, from_attribute, key_of
 from hangtag.errors import Failure, ResultsUnavailable
 from hangtag.lifecycle import (
     CallReason,
@@ -67,13 +67,14 @@ class DynamoDBRecords:
         # A condition on a record that is gone finds no item: the caller begins anew
         return None if found is None else record_of(found)
 
-
     def oldest_failure(self, *, since: float) -> float | None:
         found: list[str] = []
         with translated(ResultsUnavailable, "looking for the oldest failure"):
             for shard in range(SHARDS):
                 page = self._table.client.query(
-                    **ended_since(self._table.name, f"FAILED#{shard}", to_timestamp(since)),
+                    **ended_since(
+                        self._table.name, f"FAILED#{shard}", to_timestamp(since)
+                    ),
                     ProjectionExpression="endedAt",
                     Limit=1,
                 )

@@ -14,6 +14,7 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hangtag.adapters.dynamodb_table import (
@@ -24,6 +25,7 @@ from hangtag.adapters.dynamodb_table import (
     key_of,
     to_attribute,
 )
+from hangtag.adapters.dynamodb_updates import Refused, update
 from hangtag.errors import ResultTooLarge
 from hangtag.ports import Clock, StoredResult
 from hangtag.results import Document
@@ -41,6 +43,8 @@ class DynamoDBResults:
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
         self._table = Table(client, table, clock)
+        self._client = client
+        self._name = table
 
     def read(self, uri: str) -> StoredResult | None:
         item = self._table.get((uri, RESULT))
@@ -73,18 +77,22 @@ class DynamoDBResults:
 
     def move_up(self, upload: Upload) -> StoredResult | None:
         sequencer: Any = {"S": upload.sequencer} if upload.sequencer else {"NULL": True}
-        item = self._table.update(
-            (upload.uri, RESULT),
-            "SET #order = :order, #result.image.sequencer = :sequencer",
-            "objectVersion = :version AND #order < :order",
-            {
-                ":order": {"S": upload.order},
-                ":sequencer": sequencer,
-                ":version": {"S": upload.version},
-            },
-            names={"#order": "order", "#result": "result"},
-        )
-        return stored_result_of(item) if item else None
+        try:
+            item = update(
+                self._client,
+                self._name,
+                key_of((upload.uri, RESULT)),
+                "SET #order = :order, #result.#image.#sequencer = :sequencer",
+                {
+                    ":order": {"S": upload.order},
+                    ":sequencer": sequencer,
+                    ":version": {"S": upload.version},
+                },
+                condition="#objectVersion = :version AND #order < :order",
+            )
+        except Refused as refusal:
+            item = refusal.item
+        return replace(stored_result_of(item), document=None) if item else None
 
 
 def stored_result_of(item: Item) -> StoredResult:

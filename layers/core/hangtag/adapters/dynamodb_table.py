@@ -77,32 +77,6 @@ class Table:
                 return found
         return None
 
-    def update(
-        self,
-        key: UploadKey,
-        expression: str,
-        condition: str,
-        values: Mapping[str, Any],
-        names: Mapping[str, str] | None = None,
-    ) -> Item:
-        """Change an item if the *condition* holds; the item that is there then, {} for none."""
-        request: Any = _expressions(condition, values, names)
-        with translated(ResultsUnavailable, f"changing {key[0]}"):
-            try:
-                answer = self.client.update_item(
-                    TableName=self.name,
-                    Key=key_of(key),
-                    UpdateExpression=expression,
-                    ReturnValues="ALL_NEW",
-                    **request,
-                )
-            except ClientError as error:
-                found = item_in_the_way(error)
-                if found is None:
-                    raise
-                return found
-        return answer["Attributes"]
-
     def batch_get(
         self,
         keys: Iterable[UploadKey],

@@ -39,11 +39,11 @@ class S3Objects:
         client: S3Client,
         *,
         max_image_bytes: int,
-        check_patience: Callable[[], None] = lambda: None,
+        check_deadline: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._max_image_bytes = max_image_bytes
-        self._check_patience = check_patience
+        self._check_deadline = check_deadline
 
     def find(self, upload: Upload) -> ObjectFacts | None:
         try:
@@ -125,7 +125,7 @@ class S3Objects:
         content[: len(first_bytes)] = first_bytes
         filled = len(first_bytes)
         while filled < size:
-            self._check_patience()  # a trickle keeps every timeout
+            self._check_deadline()  # a trickle keeps every timeout
             chunk = body.read(_CHUNK_BYTES)
             if not chunk:
                 raise ObjectUnavailable(
