@@ -29,11 +29,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from werkzeug.test import Client
 
 from hangtag_sandbox import create_app
-from hangtag_sandbox.eyes import Eyes
-from hangtag_sandbox.judge import Refused
+from hangtag_sandbox.decoding import ImageDecoder
 from hangtag_sandbox.palette import palette
 from hangtag_sandbox.perception import Lab, delta_e_2000, to_lab
 from hangtag_sandbox.sightings import Sighting, look
+from hangtag_sandbox.validation import Refused
 from local.garments import draw_garments
 
 Color = tuple[int, int, int]
@@ -137,7 +137,7 @@ def differences(image: bytes, colors: Iterable[Color]) -> list[float]:
 
 def sightings(image: bytes) -> list[Sighting]:
     """What is seen in an image."""
-    return look(Eyes().look_at(image))
+    return look(ImageDecoder().decode(image))
 
 
 def lab(color: Color) -> Lab:
