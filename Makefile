@@ -1,6 +1,6 @@
-# What one does with this repository; `make` alone lists it.
+# Commands for this repository; `make` lists them.
 #
-# The environments are made on demand, from the lock files. PYTHON chooses the interpreter.
+# `make` creates the environments from the lock files on demand. PYTHON selects the interpreter.
 
 PYTHON ?= python3
 IMAGES ?=
@@ -24,28 +24,28 @@ export SAM_CLI_TELEMETRY := 0
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
-demo: environments ## Show the main job on this machine (IMAGES=folder: with your own pictures)
+demo: environments ## Demonstrate the stack on this machine (IMAGES=folder: with your own images)
 	@$(DEV)/bin/python -m local demo --port $(PORT) --sandbox-port $(SANDBOX_PORT) \
 		$(if $(IMAGES),--images "$$IMAGES")
 
-up: environments ## Start the stack of the demo and leave it running (PORT=, SANDBOX_PORT=)
+up: environments ## Start the demo's stack and leave it running (PORT=, SANDBOX_PORT=)
 	@$(DEV)/bin/python -m local up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
-down: ## End what `make up` started
+down: ## Stop the stack of `make up`
 	@if test -e $(DEV)/ready; then $(DEV)/bin/python -m local down; \
-		else echo >&2 "Nothing is up."; fi
+		else echo >&2 "No stack is up."; fi
 
-test: environments ## Run all tests (ARGS='-k words': some of them)
+test: environments ## Run the tests (ARGS='-k words': some of them)
 	@$(DEV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-# A process for each core; the longest folders first, so that none is left over at the end.
+# One process per core; the slowest folders run first, so that the last process does not run alone.
 SIDE_BY_SIDE := --numprocesses=auto --dist=loadfile --no-loadscope-reorder \
 	tests/stack tests/template tests/contract tests/unit
 
-faults: environments ## Every fault at every step, with a table (ARGS='--only words': some)
+faults: environments ## Test every fault at every step (ARGS='--only words': some of them)
 	@$(DEV)/bin/python -m local faults $(ARGS)
 
-soak: environments ## Many uploads under faults, and a reckoning (N=2000 FAULTS=10%)
+soak: environments ## Test many uploads under faults (N=2000 FAULTS=10%)
 	@$(DEV)/bin/python -m local soak --uploads $(N) --faults $(FAULTS) $(ARGS)
 
 lint: $(DEV)/ready ## Check style, types and the template
@@ -54,7 +54,7 @@ lint: $(DEV)/ready ## Check style, types and the template
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/sam validate --lint --config-env local
 
-bench: $(DEV)/ready ## Measure how the sandbox sees, what an image costs, and a backfill's memory
+bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a backfill's memory
 	@$(DEV)/bin/python -m benchmarks.sandbox
 	@$(DEV)/bin/python -m benchmarks.cost
 	@$(DEV)/bin/python -m benchmarks.backfill
@@ -62,7 +62,7 @@ bench: $(DEV)/ready ## Measure how the sandbox sees, what an image costs, and a 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build
 
-lock: $(LOCK)/ready ## Renew the lock files (ARGS=--upgrade: with the newest versions)
+lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
 	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
 		requirements/dev.in --output-file requirements/dev.txt $(ARGS)
 	@$(COMPILE) --universal --constraints requirements/dev.txt \
@@ -73,8 +73,8 @@ lock: $(LOCK)/ready ## Renew the lock files (ARGS=--upgrade: with the newest ver
 COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-# The local cloud has an environment of its own, because the functions it runs see its
-# packages. Both take their time, most of it waiting for downloads: side by side.
+# The local cloud has a separate environment, because its functions can import its packages.
+# Both are installed in parallel, because downloads take most of the time.
 environments:
 	@$(MAKE) --silent --jobs=2 $(DEV)/ready $(CLOUD)/ready
 
@@ -98,10 +98,10 @@ QUIETLY = --quiet --disable-pip-version-check
 
 define make-environment
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
-	"Hangtag needs Python 3.11 or newer: install it, or name it, as in: make PYTHON=python3.12"; \
+	"Hangtag needs Python 3.11 or newer: install it, or set PYTHON, as in: make PYTHON=python3.12"; \
 	exit 1; }
 @echo >&2 "Installing $(1) into $(@D); the first time, that takes a minute or two ..."
 @$(PYTHON) -m venv $(@D) || { echo >&2 \
-	"$(PYTHON) cannot make virtual environments: on Debian, apt-get install python3-venv"; \
+	"$(PYTHON) cannot create virtual environments: on Debian, apt-get install python3-venv"; \
 	exit 1; }
 endef

@@ -1,1 +1,1 @@
-"""What the documentation says in figures, measured: each prints Markdown tables."""
+"""Measures the figures in the documentation."""

@@ -1,10 +1,10 @@
 """
-What memory a backfill needs, by the number of keys.
+Measures the memory and time of a backfill by the number of keys.
 
     python -m benchmarks.backfill
 
-The real backfill with its real checkpoint, each size in a process of its own: a listing that makes
-its keys as they are asked for, a table that knows none of them, and a queue that takes everything.
+Each size runs in a process of its own, with the real backfill and checkpoint. The listing generates
+its keys, the table is empty and the queue accepts all messages.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1_024
 
 
 class Keys:
-    """`Listing` of so many keys."""
+    """A `Listing` of *number* generated keys."""
 
     def __init__(self, number: int) -> None:
         self._number = number
 
     def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
-        """A thousand at a time, as S3 gives them."""
-        del after  # it begins anew each time
+        """Yield pages of a thousand keys, as S3 does."""
+        del after  # the benchmark never resumes
         for first in range(0, self._number, PAGE):
             keys = [f"photos/{number:09}.jpg" for number in range(first, first + PAGE)]
             yield [
@@ -47,29 +47,29 @@ class Keys:
 
 
 class NoneTagged:
-    """A table that knows none of them."""
+    """An empty results table."""
 
     def tagged(self, uploads: Sequence[Upload]) -> frozenset[tuple[str, str]]:
-        """None."""
+        """Return an empty set."""
         del uploads
         return frozenset()
 
 
 class Drain:
-    """A queue that takes everything and is always empty."""
+    """A queue that accepts all messages and is always empty."""
 
     def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
-        """All are taken."""
+        """Accept all messages."""
         del bodies, again
         return ()
 
     def depth(self) -> int:
-        """Nothing waits."""
+        """Return 0."""
         return 0
 
 
 def run(number: int) -> Mapping[str, float]:
-    """The peak memory in MB, and the seconds, of a backfill of so many keys."""
+    """Run a backfill of *number* keys; returns its peak memory in MB and its seconds."""
     order = Order("hangtag", "uploads", "photos/", None, again=False)
     with TemporaryDirectory() as directory:
         checkpoint = FileCheckpoint(Path(directory) / "checkpoint.json")
@@ -86,7 +86,7 @@ def run(number: int) -> Mapping[str, float]:
             progress=lambda _: None,
         )
         seconds = time.monotonic() - began
-    assert report.enqueued == number  # noqa: S101 - else it measures nothing
+    assert report.enqueued == number  # noqa: S101 - fewer keys would make the figures wrong
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
     return {"MB": peak / BYTES_PER_MEGABYTE, "seconds": seconds}
 

@@ -1,12 +1,11 @@
 """
-What an image costs at AWS, counted in the local cloud.
+Counts the AWS usage of an image in the local cloud.
 
     python -m benchmarks.cost
 
-The real template, function, queue and sandbox. All calls of the function go through a proxy that
-writes them down; its invocations, the lines of its log and the items of the table are counted
-where they are. What SQS and Lambda do by themselves (receive, delete) follows from the number of
-invocations: docs/cost.md says how.
+It runs the real template, function, queue and sandbox. A proxy records the function's AWS calls.
+The invocations and the log size come from the function's log, the item sizes from the table. SQS
+receives and deletes follow from the number of invocations: see docs/cost.md.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ RUNS = {
     "1 a batch": {"BatchSize": "1"},
     "10, rate": {"BatchSize": "10", "MaxRequestsPerSecond": "100"},
 }
-"""The stacks: their parameters, by what is said of them."""
+"""The parameters of each measured stack, by column title."""
 
 SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "lambda")
 AWS_EVENT_BYTES = 26
-"""CloudWatch Logs counts so many for each event, beside its text."""
+"""CloudWatch Logs bills this many bytes per event in addition to its text."""
 
 INVOCATIONS = "Lambda, invocations"
 LOG_BYTES = "log of the function, bytes"
@@ -50,7 +49,7 @@ OWN_SECONDS = "seconds beside the API, median"
 
 
 def picture(number: int) -> bytes:
-    """A garment-like thing, another for every number."""
+    """Draw an image with one garment; each number gives a different image."""
     image = Image.new("RGB", (120, 160), "white")
     image.paste((number * 2 % 256, 80, 160), (30, 40, 90, 130))
     file = BytesIO()
@@ -59,11 +58,13 @@ def picture(number: int) -> bytes:
 
 
 def count(parameters: dict[str, str], directory: Path) -> dict[str, float]:
-    """Per image, what tagging a backlog of them takes in a stack with these parameters."""
-    talk = Console(stderr=True)
+    """Tag a backlog of images in a stack with these parameters; returns the usage per image."""
+    console = Console(stderr=True)
     faults = Faults(directory, port=free_port())
     stack = watch(
-        bring_up(directory, step=steps_on(talk), parameters=parameters, faults=faults),
+        bring_up(
+            directory, step=steps_on(console), parameters=parameters, faults=faults
+        ),
         "cost-subscriber",
     )
     try:
@@ -81,27 +82,27 @@ def count(parameters: dict[str, str], directory: Path) -> dict[str, float]:
 
 
 def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
-    """What is counted, per image."""
+    """Yield the name and the number of each count, per image."""
     calls = Counter(one.operation for one in faults.fired())
     yield from ((name, number / IMAGES) for name, number in sorted(calls.items()))
-    told = [(text, line) for text in stack.log_events() if (line := parsed(text))]
-    lines = [line for _, line in told]
+    events = [(text, line) for text in stack.log_events() if (line := parsed(text))]
+    lines = [line for _, line in events]
     ids = {line["function_request_id"] for line in lines if line.get("uri")}
     yield INVOCATIONS, len(ids) / IMAGES
-    size = sum(len(text.encode()) + AWS_EVENT_BYTES for text, _ in told)
+    size = sum(len(text.encode()) + AWS_EVENT_BYTES for text, _ in events)
     yield LOG_BYTES, size / IMAGES
     items = [item for item in scan(stack) if item["uri"].startswith("s3://")]
-    # Names and values, as DynamoDB counts them, roughly
+    # DynamoDB counts names and values; their JSON is about as long.
     sizes = [len(json.dumps(item, default=str)) for item in items]
     yield ITEM_BYTES, sum(sizes) / len(sizes)
-    heard = [len(json.dumps(one.document)) for one in stack.announcements()]
-    yield ANNOUNCED_BYTES, sum(heard) / len(heard)
+    lengths = [len(json.dumps(one.document)) for one in stack.announcements()]
+    yield ANNOUNCED_BYTES, sum(lengths) / len(lengths)
     laps = [line["milliseconds"] for line in lines if line.get("message") == "tagged"]
     yield OWN_SECONDS, median(lap["all"] - lap["ask"] for lap in laps) / 1000
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """A line of our own; Lambda's are none."""
+    """Parse a JSON line of the function's log; empty for a line of Lambda's own."""
     try:
         line = json.loads(text)
     except ValueError:
@@ -110,7 +111,7 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what each image takes, for batches of ten and of one, without and with a rate."""
+    """Print the usage per image for batches of ten and of one, and with a rate limit."""
     columns = {}
     for name, parameters in RUNS.items():
         with TemporaryDirectory(prefix="hangtag-cost-") as directory:

@@ -1,10 +1,10 @@
 """
-How true the sandbox's colours are, how quick its answers and how heavy its worst images.
+Measures the sandbox: accuracy of colours, speed of answers, and the cost of hostile images.
 
     python -m benchmarks.sandbox
 
-takes some minutes and prints the tables of docs/sandbox.md. Needs Linux. Nothing leaves the
-machine; the hostile images are looked at in processes of their own, one after the other.
+takes some minutes and prints the tables of docs/sandbox.md. It needs Linux and no network. Each
+hostile image is decoded in a process of its own.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from werkzeug.test import Client
 
 from hangtag_sandbox import create_app
-from hangtag_sandbox.eyes import Eyes
-from hangtag_sandbox.judge import Refused
+from hangtag_sandbox.decoding import ImageDecoder
 from hangtag_sandbox.palette import palette
 from hangtag_sandbox.perception import Lab, delta_e_2000, to_lab
 from hangtag_sandbox.sightings import Sighting, look
+from hangtag_sandbox.validation import Refused
 from local.garments import draw_garments
 
 Color = tuple[int, int, int]
@@ -46,7 +46,7 @@ LARGEST = (10_000, 10_000)
 
 
 def main() -> None:
-    """Measure and print everything."""
+    """Run all measurements and print their tables."""
     palette()
     say("### Colours\n")
     table(
@@ -69,9 +69,9 @@ def main() -> None:
 
 
 def colors() -> Iterator[tuple[str, list[float]]]:
-    """For each kind of picture, how far what is seen is from what was painted."""
+    """Yield, for each kind of image, the differences of measured and painted colours."""
     with TemporaryDirectory() as folder:
-        progress("drawing the garments of the demonstration")
+        progress("the drawn garments of the demonstration")
         off = [
             differences(garment.path.read_bytes(), garment.colors)
             for garment in draw_garments(Path(folder))
@@ -94,7 +94,7 @@ def colors() -> Iterator[tuple[str, list[float]]]:
 
 
 def painted(random: np.random.Generator) -> Color:
-    """A colour that a garment may have on a pale background."""
+    """Pick a random colour that differs clearly from the pale background."""
     while True:
         red, green, blue = (int(level) for level in random.integers(20, 236, 3))
         if float(delta_e_2000(lab((red, green, blue)), lab(PAPER))) > 15:
@@ -107,7 +107,7 @@ PAPER: Color = (232, 230, 226)
 def shirt(
     color: Color, random: np.random.Generator, *, light: float, grain: float
 ) -> Image.Image:
-    """A shirt of 600 x 800 pixels with soft folds, as dark as *light* says at most."""
+    """Draw a shirt of 600 x 800 pixels; *light* is the depth of its folds, *grain* its noise."""
     outline = [
         *((210, 150), (270, 130), (330, 130), (390, 150), (500, 290), (440, 340)),
         *((405, 290), (410, 680), (190, 680), (195, 290), (160, 340), (100, 290)),
@@ -129,24 +129,24 @@ def shirt(
 
 
 def differences(image: bytes, colors: Iterable[Color]) -> list[float]:
-    """For each of the painted colours, how far the nearest one is that was seen, in ΔE2000."""
+    """Return the ΔE2000 of each painted colour to the nearest measured one."""
     codes = [seen.code for one in sightings(image) for seen in one.colors]
     found = np.array([list(bytes.fromhex(code[1:])) for code in codes], dtype=np.uint8)
     return [float(delta_e_2000(to_lab(found), lab(color)).min()) for color in colors]
 
 
 def sightings(image: bytes) -> list[Sighting]:
-    """What is seen in an image."""
-    return look(Eyes().look_at(image))
+    """Find the garments in an image."""
+    return look(ImageDecoder().decode(image))
 
 
 def lab(color: Color) -> Lab:
-    """The colour in CIELAB."""
+    """Convert a colour to CIELAB."""
     return to_lab(np.array(color, dtype=np.uint8))
 
 
 def speed() -> Iterator[tuple[str, int, float, float, float]]:
-    """For each format: bytes, then seconds of the median call, the slowest, and of its CPU."""
+    """Yield each format with its bytes, and the median, worst and median CPU seconds of a call."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     random = np.random.default_rng(7)
     photograph = shirt((46, 92, 150), random, light=0.35, grain=3.0).resize(PHOTOGRAPH)
@@ -155,12 +155,12 @@ def speed() -> Iterator[tuple[str, int, float, float, float]]:
         progress(f"a photograph as {kind}")
         image = encoded(photograph, kind)
         content = f"data:image/png;base64,{b64encode(image).decode()}"
-        asked = {"image": {"type": "base64", "content": content}}
+        body = {"image": {"type": "base64", "content": content}}
         whole, cpu = [], []
         for _ in range(REPETITIONS):
             began, cpu_began = time.perf_counter(), time.process_time()
             response = client.post(
-                "/tagger/v2.12/tags", json=asked, headers={"x-api-key": "key"}
+                "/tagger/v2.12/tags", json=body, headers={"x-api-key": "key"}
             )
             whole.append(time.perf_counter() - began)
             cpu.append(time.process_time() - cpu_began)
@@ -176,7 +176,7 @@ def speed() -> Iterator[tuple[str, int, float, float, float]]:
 
 
 def hostile() -> Iterator[tuple[str, int, str, str, str]]:
-    """What becomes of images that were made to fill the memory or to take for ever."""
+    """Measure images that are made to use much memory or time."""
     makers: dict[str, Callable[[], bytes]] = {
         "PNG, 10,000 x 10,000": partial(giant, "RGB", "PNG"),
         "PNG with alpha": partial(giant, "RGBA", "PNG"),
@@ -191,30 +191,30 @@ def hostile() -> Iterator[tuple[str, int, str, str, str]]:
         "PNG with a gigabyte of text": zipped_text,
         "noise, 1000 x 1333": noise,
     }
-    # A process for each step: what one took, the next has not.
+    # A new process for each step keeps the measured memory of the steps apart.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as process:
         for name, make in makers.items():
             progress(name)
             image = process.apply(make)
-            answer, cpu, memory = process.apply(looked_at, (image,))
+            answer, cpu, memory = process.apply(measure, (image,))
             yield name, len(image) // 1024, answer, f"{cpu:.1f} s", f"{memory} MiB"
 
 
-def looked_at(image: bytes) -> tuple[str, float, int]:
-    """The answer, the seconds of CPU and the MiB of memory that an image takes."""
+def measure(image: bytes) -> tuple[str, float, int]:
+    """Return the answer for an image, with its CPU seconds and MiB of memory."""
     palette()
-    before = most_memory(forget=True)
+    before = peak_memory(reset=True)
     began = time.process_time()
     try:
         answer = f"{len(sightings(image))} garments"
     except Refused as refused:
         answer = str(refused.code)
-    return answer, time.process_time() - began, most_memory() - before
+    return answer, time.process_time() - began, peak_memory() - before
 
 
-def most_memory(*, forget: bool = False) -> int:
-    """The most that this process has ever taken, in MiB; or what it takes now, to begin anew."""
-    if forget:
+def peak_memory(*, reset: bool = False) -> int:
+    """Return the peak memory of this process in MiB; *reset* sets it to the current use first."""
+    if reset:
         Path("/proc/self/clear_refs").write_text("5")
     status = Path("/proc/self/status").read_text()
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
@@ -222,12 +222,12 @@ def most_memory(*, forget: bool = False) -> int:
 
 
 def giant(mode: str, kind: str, **options: object) -> bytes:
-    """The largest image that is taken, in the fewest bytes."""
+    """Make the largest allowed image as a small file."""
     return encoded(Image.new(mode, LARGEST), kind, **options)
 
 
 def many_scans(count: int) -> bytes:
-    """A progressive JPEG that goes over its pixels so often."""
+    """Make a progressive JPEG with *count* scans."""
     image = giant("RGB", "JPEG", progressive=True)
     last = image[image.rindex(SCAN) : -2]
     more = max(0, count - image.count(SCAN))
@@ -238,7 +238,7 @@ SCAN = b"\xff\xda"
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims these sides."""
+    """Make a PNG that declares these sides and has no pixels."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return SIGNATURE + head + chunk(b"IDAT", b"")
 
@@ -247,14 +247,14 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def zipped_text() -> bytes:
-    """A small PNG with a megabyte of text that unpacks to a thousand."""
+    """Make a small PNG with 1 MB of compressed text that expands to 1 GB."""
     image = encoded(Image.new("RGB", (60, 80)), "PNG")
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1024**3), 9))
     return image[:33] + text + image[33:]
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A part of a PNG."""
+    """Encode a chunk of a PNG."""
     checksum = zlib.crc32(kind + content)
     return (
         struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
@@ -262,7 +262,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def noise() -> bytes:
-    """Nothing that looks like anything."""
+    """Make an image of random pixels."""
     random = np.random.default_rng(3)
     width, height = PHOTOGRAPH
     pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -270,14 +270,14 @@ def noise() -> bytes:
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    """The picture as a file of this kind."""
+    """Encode an image as a file of this format."""
     buffer = BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:
-    """The median, the 95th percentile and the highest."""
+    """Return the median, the 95th percentile and the maximum."""
     return (
         statistics.median(values),
         float(np.percentile(values, 95)),
@@ -286,12 +286,12 @@ def spread(values: list[float]) -> tuple[float, float, float]:
 
 
 def ms(seconds: float) -> str:
-    """Milliseconds, for people."""
+    """Format seconds as milliseconds."""
     return f"{1000 * seconds:.0f} ms"
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table, row by row as they come."""
+    """Print a Markdown table row by row."""
     heads = list(heads)
     say(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for row in rows:
@@ -299,13 +299,13 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 def say(text: str) -> None:
-    """Print data."""
+    """Print a line of data on stdout."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def progress(text: str) -> None:
-    """Tell what is being measured."""
+    """Print the current step on stderr."""
     sys.stderr.write(f"... {text}\n")
 
 

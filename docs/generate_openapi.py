@@ -16,7 +16,7 @@ HEAD = "# Made by docs/generate_openapi.py; do not edit.\n"
 
 
 class _Plain(yaml.SafeDumper):
-    """What is said twice is written twice."""
+    """Writes repeated values in full, because YAML aliases are hard to read."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  PyYAML's signature
         return True
@@ -31,7 +31,7 @@ _Plain.add_representer(str, _text)
 
 
 def openapi_yaml() -> str:
-    """The document."""
+    """Return the OpenAPI document as YAML."""
     document = yaml.dump(
         openapi(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
     )

@@ -1,8 +1,8 @@
 """
-A Tagger API for laptops and tests, to the letter of its published contract.
+A Tagger API for laptops and tests that follows the published contract.
 
-`judge` says what is refused and why, `sightings` what is seen, `answers` what is said; `app` is
-the HTTP edge and `server` runs it.
+`validation` rejects bad requests, `sightings` finds the garments in an image and `answers` writes
+the response. `app` handles HTTP and `server` runs it.
 """
 
 from hangtag_sandbox.app import create_app

@@ -1,4 +1,4 @@
-"""`python -m hangtag_sandbox`: the sandbox without the command `hangtag`."""
+"""`python -m hangtag_sandbox`: runs the sandbox without the command `hangtag`."""
 
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from pathlib import Path
@@ -19,11 +19,16 @@ if __name__ == "__main__":
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on")
-    parser.add_argument("--port", default=DEFAULT_PORT, type=int, help="0: a free one")
-    parser.add_argument("--key", default=DEFAULT_KEY, help="the API key it admits")
     parser.add_argument(
-        "--fetch", default=DEFAULT_REACH, choices=REACHES, help="reach for image URLs"
+        "--port", default=DEFAULT_PORT, type=int, help="0: any free port"
     )
-    parser.add_argument("--ca-file", type=Path, help="certificates it believes then")
-    parser.add_argument("--quota", type=int, help="pictures it tags before 823")
+    parser.add_argument("--key", default=DEFAULT_KEY, help="the API key it accepts")
+    parser.add_argument(
+        "--fetch",
+        default=DEFAULT_REACH,
+        choices=REACHES,
+        help="where image URLs may lead",
+    )
+    parser.add_argument("--ca-file", type=Path, help="certificates to trust for them")
+    parser.add_argument("--quota", type=int, help="images to tag before error 823")
     main(**vars(parser.parse_args()))

@@ -1,9 +1,9 @@
 """
-The sandbox's answers, in the contract's own models.
+Builds the sandbox's answers from the contract's models.
 
-What pixels tell (where a garment is, its colours, its print) comes from the pixels. The rest is
-invented from the image's digest: the same for the same image always, consistent in itself, and
-named in `Tagging.synthetic`.
+Position, colours and print of a garment come from the pixels. The other fields are invented from
+the image's digest: the same image always gets the same values, and `Tagging.synthetic` names the
+invented fields.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOST_COLORS = 3
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """A successful answer and the names of the fields in it that are invented."""
+    """A successful answer, with the names of its invented fields."""
 
     body: AnswerBody
     synthetic: tuple[str, ...]
@@ -54,19 +54,19 @@ def answer(
     detection: Collection[Detection],
 ) -> Tagging:
     """
-    What the API says about an image with these *sightings* and this SHA-256 *digest* (hex).
+    Build the API's answer for an image with these *sightings* and this SHA-256 *digest* (hex).
 
-    Without *detection*, all clothing is tagged; shoes must be asked for. With it, only what was
-    asked for is in `objects`, and all else in `notMatchedObject`. Where there is nothing at all,
-    that is the answer in either case.
+    Without *detection*, the answer tags all clothing but no shoes. With *detection*, `objects`
+    holds the requested types and `notMatchedObject` the remaining ones. An image without any
+    garment gets one `NODETC` object in either case.
     """
     invention = _Invention(digest)
     found = []
     for number, sighting in enumerate(sightings):
-        category, own = _what_it_is(sighting, number, invention)
+        category, own = _pick_category(sighting, number, invention)
         found.append((category, _tag(sighting, category, own, language)))
-    asked_for = [one for one in found if _is_asked_for(one[0], detection)]
-    if not found or not (asked_for or detection):
+    requested = [one for one in found if _is_requested(one[0], detection)]
+    if not found or not (requested or detection):
         nothing = DetectedObject(type=NOTHING_DETECTED, tags=())
         return Tagging(_success({"imageInfo": (), "objects": (nothing,)}), ())
 
@@ -74,14 +74,14 @@ def answer(
     fields: dict[str, object] = {
         "imageInfo": (_named(IMAGE_KINDS["nonFashion"], language),),
         "genderInfo": _named(gender, language),
-        "objects": _objects(asked_for),
+        "objects": _objects(requested),
     }
-    told = asked_for
+    tagged = requested
     if detection:
-        others = [one for one in found if not _is_asked_for(one[0], detection)]
+        others = [one for one in found if not _is_requested(one[0], detection)]
         fields["notMatchedObject"] = _objects(others)
-        told = found
-    invented = {name for _, tag in told for name in tag.model_fields_set - _SEEN}
+        tagged = found
+    invented = {name for _, tag in tagged for name in tag.model_fields_set - _SEEN}
     return Tagging(
         _success(fields),
         ("genderInfo", "imageInfo", *sorted(invented)),
@@ -89,7 +89,7 @@ def answer(
 
 
 def refusal(code: int, message: str) -> AnswerBody:
-    """The answer that carries an error code."""
+    """Build the answer that carries an error code."""
     return AnswerBody(
         status="fail",
         data=AnswerData.model_validate({}),
@@ -98,7 +98,7 @@ def refusal(code: int, message: str) -> AnswerBody:
 
 
 def to_json(body: AnswerBody) -> bytes:
-    """The answer as it is sent: what was set, in the order of the contract."""
+    """Encode an answer as JSON: only the fields that are set, in the contract's sequence."""
     document = body.model_dump(exclude_unset=True)
     return json.dumps(document, ensure_ascii=False, default=float).encode()
 
@@ -111,10 +111,10 @@ def _success(data: dict[str, object]) -> AnswerBody:
     return AnswerBody(status="ok", data=AnswerData.model_validate(data), error=None)
 
 
-def _what_it_is(
+def _pick_category(
     sighting: Sighting, number: int, invention: _Invention
 ) -> tuple[Category, _Invention]:
-    """A category, and the invention that goes on with it: the same for the two of a pair."""
+    """Pick a category, with the invention for its other fields; both shoes of a pair share it."""
     if sighting.pair is not None:
         own = invention.of(f"pair {sighting.pair}")
         return own.pick("category", SHOES), own
@@ -122,7 +122,7 @@ def _what_it_is(
     return own.pick("category", CLOTHING), own
 
 
-def _is_asked_for(category: Category, detection: Collection[Detection]) -> bool:
+def _is_requested(category: Category, detection: Collection[Detection]) -> bool:
     if detection:
         return category.detection in detection
     return category.detection != "SHOES"
@@ -164,12 +164,12 @@ def _tag(
 
 
 def _fine_name(seen: SeenColor, language: Language) -> str:
-    """The palette is English; in other languages, the shade of one of the 18 is the finest."""
+    """Name a colour as finely as the language allows; only English has the large palette."""
     return seen.fine if language == "en" else seen.shade.of(seen.color, language)
 
 
 def _colors(seen: list[SeenColor], language: Language) -> tuple[Attribute, ...]:
-    """The names of the colours; how sure is how many of the garment's pixels have it."""
+    """Name the main colours; `confidence` is the share of the garment's pixels."""
     shares: dict[str, float] = {}
     words = {}
     for one in seen:
@@ -196,25 +196,25 @@ def _number(value: float) -> Decimal:
 @dataclass(frozen=True, slots=True)
 class _Invention:
     """
-    Choices and numbers made from a seed, each from its field's name.
+    Derives choices and numbers from a seed and a field's name.
 
-    A field added later therefore changes no other one.
+    Each field is independent: a new field does not change the values of the existing ones.
     """
 
     seed: str
 
     def of(self, part: str) -> _Invention:
-        """The same for a part of the image."""
+        """Derive the invention for one part of the image."""
         return _Invention(f"{self.seed} {part}")
 
     def pick(self, field: str, choices: Sequence[_T]) -> _T:
-        """One of the choices."""
+        """Pick one of the choices."""
         return choices[self._draw(f"{field} choice") % len(choices)]
 
     def attribute(
         self, field: str, words: tuple[Word, ...], language: Language
     ) -> Attribute:
-        """One of the words, with a confidence of 0.5 to 1."""
+        """Pick one of the words, with a confidence of 0.5 to 1."""
         share = self._draw(f"{field} confidence") % 2**32 / 2**32
         return _attribute(self.pick(field, words), 0.5 + share / 2, language)
 

@@ -1,22 +1,22 @@
 """
-The sandbox's HTTP edge.
+The sandbox's HTTP endpoints.
 
-    POST   /tagger/v2.12/tags         the Tagger API; what it refuses, and in which order: `judge`
-    GET    /                          a page with a form to try a picture
-    POST   /                          the same page, with what was seen
-    GET    /openapi.json              all of this as an OpenAPI 3.1 document
+    POST   /tagger/v2.12/tags         the Tagger API; `validation` lists its checks in sequence
+    GET    /                          a page with a form to try an image
+    POST   /                          the same page with the answer for that image
+    GET    /openapi.json              an OpenAPI 3.1 document of all endpoints
     GET    /healthz                   {"status": "ok"}
-    GET    /sandbox/calls             the tag calls, the oldest first; with ?since=, later ones
-    DELETE /sandbox/calls             forget them
-    GET    /sandbox/faults            the faults in force
-    POST   /sandbox/faults            put one in force: `faults.Fault`
-    DELETE /sandbox/faults            take all back
-    DELETE /sandbox/faults/<sha256>   take that of one image back
-    GET    /sandbox/quota             {"left": null}: the successful answers that are left
-    PUT    /sandbox/quota             set them
-    PUT    /sandbox/keys              {"keys": ["..."]}: admit whoever sends one of them
+    GET    /sandbox/calls             the tag calls, oldest first; ?since= leaves out older ones
+    DELETE /sandbox/calls             clear the list of calls
+    GET    /sandbox/faults            the active faults
+    POST   /sandbox/faults            add a fault: `faults.Fault`
+    DELETE /sandbox/faults            remove all faults
+    DELETE /sandbox/faults/<sha256>   remove the fault of one image
+    GET    /sandbox/quota             {"left": null}: how many successful answers are left
+    PUT    /sandbox/quota             set that number
+    PUT    /sandbox/keys              {"keys": ["..."]}: accept these API keys only
 
-Everything else is an unknown resource to the Tagger API: 623.
+Any other path or method gets the Tagger API's error 623.
 """
 
 from __future__ import annotations
@@ -38,22 +38,12 @@ from werkzeug.wrappers import Request, Response
 from hangtag.tagger_api import Detection, Language
 from hangtag_sandbox.answers import Tagging, answer, refusal, to_json
 from hangtag_sandbox.calls import Call, Calls
-from hangtag_sandbox.eyes import Eyes
+from hangtag_sandbox.control import InvalidRequest, KeysDocument, parse_control
+from hangtag_sandbox.decoding import ImageDecoder
 from hangtag_sandbox.faults import Fault, Faults, Step, read_digest
 from hangtag_sandbox.fetching import Fetcher
-from hangtag_sandbox.judge import (
-    Refused,
-    http_status,
-    judge_detection,
-    judge_key,
-    judge_language,
-    read_document,
-    read_image,
-    read_request,
-)
 from hangtag_sandbox.limits import MOST_BODY_BYTES
 from hangtag_sandbox.openapi import openapi
-from hangtag_sandbox.orders import BadOrder, KeysOrder, read_order
 from hangtag_sandbox.page import (
     PAGE_HEADERS,
     page_to_try,
@@ -62,8 +52,18 @@ from hangtag_sandbox.page import (
 )
 from hangtag_sandbox.paths import CUT_HEADER, SYNTHETIC_HEADER, TAGS_PATH
 from hangtag_sandbox.pixels import Pixels
-from hangtag_sandbox.quota import Quota, QuotaOrder
+from hangtag_sandbox.quota import Quota, QuotaDocument
 from hangtag_sandbox.sightings import look
+from hangtag_sandbox.validation import (
+    Refused,
+    http_status,
+    read_document,
+    read_image,
+    read_request,
+    validate_detection,
+    validate_key,
+    validate_language,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -79,13 +79,13 @@ def create_app(
     wait: Callable[[float], None] = time.sleep,
 ) -> WSGIApplication:
     """
-    A sandbox that admits whoever sends one of *keys*, with no faults and no calls yet.
+    Create a sandbox without faults and without recorded calls.
 
     Args:
-        keys: The API keys.
-        fetcher: Fetches images from their URLs; by default from this machine alone.
-        quota: So many pictures are tagged before the answer is 823; None: any number.
-        wait: Takes the seconds of a fault's delay.
+        keys: The accepted API keys.
+        fetcher: Fetches images from their URLs; by default only from this machine.
+        quota: How many images to tag before the answer is 823; None: no limit.
+        wait: Sleeps for a fault's delay, in seconds.
     """
     return _Sandbox(keys, fetcher or Fetcher(), Quota(quota), wait)
 
@@ -95,44 +95,43 @@ class _Request(Request):
 
     def body(self) -> bytes:
         """
-        The body, however often it is asked for.
+        Read the body; repeated calls return the same bytes or raise the same error.
 
         Raises:
-            Refused: It is too long (809), or does not come whole (824).
+            Refused: The body is too long (809) or incomplete (824).
         """
-        if self._trouble is not None:
-            raise self._trouble
+        if self._body_error is not None:
+            raise self._body_error
         try:
-            _judge_length(self.headers.get("Content-Length", "0").strip())
+            _validate_length(self.headers.get("Content-Length", "0").strip())
             body = self.get_data()
-            # Of a body in chunks that is too long, werkzeug gives the beginning; asked for more,
-            # it says so.
+            # werkzeug truncates a chunked body that is too long, and only the next read raises.
             self.stream.read(1)
         except RequestEntityTooLarge as error:
-            self._trouble = Refused(
+            self._body_error = Refused(
                 809, f"The body is longer than {MOST_BODY_BYTES} bytes."
             )
-            raise self._trouble from error
-        except BadRequest as error:  # the client went away, or is too slow
-            self._trouble = Refused(
-                824, f"The body does not come whole: {error.description}"
+            raise self._body_error from error
+        except BadRequest as error:  # the client disconnected or is too slow
+            self._body_error = Refused(
+                824, f"The body is incomplete: {error.description}"
             )
-            raise self._trouble from error
+            raise self._body_error from error
         return body
 
     def is_read(self) -> bool:
-        """Take in the body, if nobody has: whether the next request begins behind it."""
+        """Read the rest of the body; True if the connection is ready for the next request."""
         with suppress(Refused):
             self.body()
-        return self._trouble is None
+        return self._body_error is None
 
-    _trouble: Refused | None = None
+    _body_error: Refused | None = None
 
 
-def _judge_length(length: str) -> None:
-    # werkzeug takes 0 for it; the body would then be the next request.
+def _validate_length(length: str) -> None:
+    # werkzeug treats an invalid length as 0 and would read the body as the next request.
     if not (length.isascii() and length.isdigit()):
-        raise BadRequest(f"Content-Length is no number: {length[:40]!r}.")
+        raise BadRequest(f"Content-Length is not a number: {length[:40]!r}.")
 
 
 class _Sandbox:
@@ -149,7 +148,7 @@ class _Sandbox:
         self._wait = wait
         self._faults = Faults()
         self._calls = Calls()
-        self._eyes = Eyes()
+        self._decoder = ImageDecoder()
         self._routes = Map(
             [
                 Rule(path, methods=[method], endpoint=endpoint)
@@ -188,18 +187,18 @@ class _Sandbox:
             endpoint, values = self._unknown, {}
         try:
             response: Response = endpoint(request, **values)
-        except BadOrder as error:
-            response = _told(400, {"error": str(error)})
+        except InvalidRequest as error:
+            response = _json_response(400, {"error": str(error)})
         except Refused as refused:
             status = 413 if refused.code == 809 else 400
-            response = _told(status, {"error": str(refused)})
+            response = _json_response(status, {"error": str(refused)})
         except HTTPException as error:
-            response = _told(error.code or 400, {"error": error.description})
+            response = _json_response(error.code or 400, {"error": error.description})
         except Exception:
-            # A mistake of ours must look like one of the API's, and be seen.
+            # Clients must get an API error even for a defect of the sandbox.
             log.exception("The sandbox failed on %s %s", request.method, request.path)
             response = _refused(Refused(500, "The sandbox itself failed; see its log."))
-        # A kept connection would take the rest of a body for the next request.
+        # On a kept-alive connection, unread bytes would be parsed as the next request.
         if not request.is_read():
             response.headers["Connection"] = "close"
         return response
@@ -209,46 +208,48 @@ class _Sandbox:
     def _tags(self, request: _Request) -> Response:
         with self._calls.one() as call:
             try:
-                asked = self._read(request, call)
+                tag_request = self._read(request, call)
             except Refused as refused:
                 response = _refuse(refused, call)
             else:
-                response = self._do_as_told(asked, call)
+                response = self._apply_fault(tag_request, call)
             call.status = response.status_code
             if response.headers.get(CUT_HEADER) in ("closed", "reset"):
                 call.status = None
             return response
 
-    def _read(self, request: _Request, call: Call) -> _Asked:
-        judge_key(request.headers.get("x-api-key"), self._keys)
-        call.language = language = judge_language(
+    def _read(self, request: _Request, call: Call) -> _TagRequest:
+        validate_key(request.headers.get("x-api-key"), self._keys)
+        call.language = language = validate_language(
             request.headers.get("accept-language")
         )
         document = read_document(request.body())
         call.context = document.get("context")
-        asked = read_request(document)
-        content = read_image(asked.image, self._fetcher.fetch)
+        parsed = read_request(document)
+        content = read_image(parsed.image, self._fetcher.fetch)
         call.sha256 = digest = sha256(content).hexdigest()
-        detection = (asked.context and asked.context.detection) or ()
-        return _Asked(content, digest, language, detection)
+        detection = (parsed.context and parsed.context.detection) or ()
+        return _TagRequest(content, digest, language, detection)
 
-    def _do_as_told(self, asked: _Asked, call: Call) -> Response:
-        step = self._faults.take(asked.digest)
+    def _apply_fault(self, tag_request: _TagRequest, call: Call) -> Response:
+        step = self._faults.next_step(tag_request.digest)
         if step is None:
-            return self._answer(asked, call)
-        call.fault = step.in_short()
+            return self._answer(tag_request, call)
+        call.fault = step.summary()
         self._wait(step.delay_seconds)
-        response = _faulty(step, call) if step.answers else self._answer(asked, call)
+        response = (
+            _faulty(step, call) if step.answers else self._answer(tag_request, call)
+        )
         if step.retry_after is not None:
             response.headers["Retry-After"] = str(step.retry_after)
         if step.cut is not None:
             response.headers[CUT_HEADER] = step.cut
         return response
 
-    def _answer(self, asked: _Asked, call: Call) -> Response:
+    def _answer(self, tag_request: _TagRequest, call: Call) -> Response:
         try:
             with self._quota.one():
-                tagging = asked.tagging(self._eyes.look_at(asked.content))
+                tagging = tag_request.tagging(self._decoder.decode(tag_request.content))
         except Refused as refused:
             return _refuse(refused, call)
         response = Response(
@@ -269,27 +270,29 @@ class _Sandbox:
         return _page(page_to_try())
 
     def _try_picture(self, request: _Request) -> Response:
-        """A try is no call: it needs no key, costs no quota and meets no fault."""
+        """Tag an image from the form, without key, quota, faults or an entry in the calls."""
         try:
             request.body()
             file = request.files.get("picture")
             content = file.read() if file else b""
-            language = judge_language(request.form.get("language"))
-            detection = judge_detection(request.form.getlist("detection"))
-            pixels = self._eyes.look_at(content)
+            language = validate_language(request.form.get("language"))
+            detection = validate_detection(request.form.getlist("detection"))
+            pixels = self._decoder.decode(content)
         except Refused as refused:
             body = refusal(refused.code, str(refused))
             return _page(page_with_refusal(body))
-        asked = _Asked(content, sha256(content).hexdigest(), language, detection)
-        return _page(page_with_answer(asked.tagging(pixels), pixels))
+        tag_request = _TagRequest(
+            content, sha256(content).hexdigest(), language, detection
+        )
+        return _page(page_with_answer(tag_request.tagging(pixels), pixels))
 
-    # The sandbox's own
+    # The control endpoints
 
     def _describe(self, _: _Request) -> Response:
-        return _told(200, openapi())
+        return _json_response(200, openapi())
 
     def _health(self, _: _Request) -> Response:
-        return _told(200, {"status": "ok"})
+        return _json_response(200, {"status": "ok"})
 
     def _list_calls(self, request: _Request) -> Response:
         since = _read_time(request.args.get("since", "0"))
@@ -300,12 +303,14 @@ class _Sandbox:
         return Response(status=204)
 
     def _list_faults(self, _: _Request) -> Response:
-        return _told(200, [fault.document() for fault in self._faults.listing()])
+        return _json_response(
+            200, [fault.document() for fault in self._faults.listing()]
+        )
 
     def _set_fault(self, request: _Request) -> Response:
-        fault = read_order(Fault, request.body())
+        fault = parse_control(Fault, request.body())
         self._faults.set(fault)
-        return _told(201, fault.document())
+        return _json_response(201, fault.document())
 
     def _clear_faults(self, _: _Request) -> Response:
         self._faults.clear()
@@ -316,21 +321,21 @@ class _Sandbox:
         return Response(status=204)
 
     def _show_quota(self, _: _Request) -> Response:
-        return _told(200, {"left": self._quota.left})
+        return _json_response(200, {"left": self._quota.left})
 
     def _set_quota(self, request: _Request) -> Response:
-        self._quota.set(read_order(QuotaOrder, request.body()).left)
+        self._quota.set(parse_control(QuotaDocument, request.body()).left)
         return self._show_quota(request)
 
     def _set_keys(self, request: _Request) -> Response:
-        order = read_order(KeysOrder, request.body())
-        self._keys = frozenset(order.keys)
-        return _told(200, {"keys": len(order.keys)})
+        document = parse_control(KeysDocument, request.body())
+        self._keys = frozenset(document.keys)
+        return _json_response(200, {"keys": len(document.keys)})
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A good request, up to the image in it."""
+class _TagRequest:
+    """A valid tagging request with its image."""
 
     content: bytes
     digest: str
@@ -349,11 +354,11 @@ def _read_time(text: str) -> float:
     except ValueError:
         time_ = math.nan
     if not math.isfinite(time_):
-        raise BadOrder(f"since: {text[:100]!r} is no time in seconds")
+        raise InvalidRequest(f"since: {text[:100]!r} is not a time in seconds")
     return time_
 
 
-def _told(status: int, document: object) -> Response:
+def _json_response(status: int, document: object) -> Response:
     return Response(
         json.dumps(document, ensure_ascii=False),
         status,
@@ -381,6 +386,6 @@ def _refused(refused: Refused, status: int | None = None) -> Response:
 def _faulty(step: Step, call: Call) -> Response:
     call.code = step.code
     if step.code is not None:
-        message = step.message or f"The sandbox was told to answer {step.code}."
+        message = step.message or f"A fault of the sandbox answers {step.code}."
         return _refused(Refused(step.code, message), step.http_status)
     return Response(step.body, step.http_status)

@@ -1,4 +1,4 @@
-"""The tag calls that the sandbox has seen."""
+"""Records the tag calls to the sandbox."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from hangtag_sandbox.limits import (
 
 @dataclass(slots=True)
 class Call:
-    """What is known of a call; None where it was refused before that was read."""
+    """One tag call; a field is None if the call was refused before that part was read."""
 
     at: float
-    """When it arrived, before its body: seconds since 1970. No two calls have the same."""
+    """When it arrived, before its body: seconds since 1970. Unique to each call."""
     seconds: float | None = None
-    """From then to its answer, or to what came in place of one; None: it is still under way."""
+    """Duration until the answer or the cut of the connection; None: still in progress."""
     sha256: str | None = None
-    """Of the image's bytes, hex."""
+    """SHA-256 of the image's bytes, hex."""
     status: int | None = None
-    """The HTTP status of the answer; None: it has none, or none yet."""
+    """The HTTP status of the answer; None: no answer, or not yet."""
     code: int | None = None
     """The error code of the answer."""
     fault: dict[str, Any] | None = None
-    """How it was told to go wrong; None: it was not."""
+    """The step of a fault that was applied; None: no fault."""
     language: str | None = None
     context: object = None
-    """As it came, unless it is too long to be remembered."""
+    """As received; None if it is too long to be recorded."""
 
 
 class Calls:
     """
-    The newest calls, as many as `limits` allows, those under way among them. Threads may share it.
+    The newest calls, finished or in progress, up to the limits in `limits`. Thread-safe.
 
-    Those that have ended are kept as JSON, so that what they take is known.
+    Finished calls are kept as JSON, so that their size in memory is known.
     """
 
     def __init__(
@@ -65,17 +65,18 @@ class Calls:
     @contextmanager
     def one(self) -> Iterator[Call]:
         """
-        Remember a call from now on, and what became of it when the context ends.
+        Record a call, and its outcome when the context ends.
 
-        One that is forgotten before stays forgotten. Beyond the limits, the oldest are.
+        Beyond the limits, the oldest calls are dropped. A call that was dropped or cleared while
+        in progress does not come back.
         """
         began = time.monotonic()
         with self._lock:
-            # The clock may be set back: the order of the calls is not.
-            self._latest = round(max(self._clock(), self._latest + _MOMENT), 6)
+            # The clock may be set back, but the sequence of the calls must not change.
+            self._latest = round(max(self._clock(), self._latest + _TICK), 6)
             call = Call(self._latest)
             self._calls[call.at] = call
-            self._forget_oldest()
+            self._drop_oldest()
         try:
             yield call
         except BaseException:
@@ -88,28 +89,28 @@ class Calls:
                 if call.at in self._calls:
                     self._calls[call.at] = line
                     self._bytes += len(line)
-                    self._forget_oldest()
+                    self._drop_oldest()
 
     def clear(self) -> None:
-        """Forget all calls, those under way too."""
+        """Drop all calls, including calls in progress."""
         with self._lock:
             self._calls.clear()
             self._bytes = 0
 
     def to_json(self, since: float = 0.0) -> bytes:
-        """A JSON list of the calls that arrived after *since* (as `Call.at`), the oldest first."""
+        """List the calls that arrived after *since* (as `Call.at`) as JSON, oldest first."""
         with self._lock:
             calls = [call for at, call in self._calls.items() if at > since]
         lines = (call if isinstance(call, bytes) else _to_json(call) for call in calls)
         return b"[" + b",".join(lines) + b"]"
 
-    def _forget_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         while len(self._calls) > self._most or self._bytes > self._most_bytes:
             _, call = self._calls.popitem(last=False)
             self._bytes -= len(call) if isinstance(call, bytes) else 0
 
 
-_MOMENT = 1e-6  # seconds; floats tell them apart until the year 2100
+_TICK = 1e-6  # seconds; floats can tell two such times apart until the year 2100
 
 
 def _to_json(call: Call) -> bytes:
@@ -123,14 +124,14 @@ def _to_json(call: Call) -> bytes:
         "fault": call.fault,
         "language": call.language,
     }
-    told = json.dumps(document, ensure_ascii=False)
-    known = context if len(context) <= MOST_CONTEXT_CHARACTERS else "null"
-    return f'{told[:-1]}, "context": {known}}}'.encode(errors="replace")
+    fields = json.dumps(document, ensure_ascii=False)
+    shown = context if len(context) <= MOST_CONTEXT_CHARACTERS else "null"
+    return f'{fields[:-1]}, "context": {shown}}}'.encode(errors="replace")
 
 
 def _number(value: object) -> float | str:
-    """The fractions in a context; JSON of ours has none that is too large for a float."""
+    """Encode a fraction of a context; one that is too large for a float becomes text."""
     if not isinstance(value, Decimal):
-        raise TypeError(f"{value!r} did not come as JSON")
+        raise TypeError(f"{value!r} is not a JSON value")
     number = float(value)
     return number if math.isfinite(number) else str(value)

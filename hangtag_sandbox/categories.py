@@ -1,4 +1,4 @@
-"""The categories the sandbox knows, and which of the words go together in each."""
+"""The sandbox's categories, each with the words that its tags may use."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hangtag_sandbox.vocabulary import Word
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category and what a garment of it can be."""
+    """A category with the possible values of its garments' fields."""
 
     word: Word
     detection: Detection
-    """The word of `context.detection` that asks for it."""
+    """The word of `context.detection` that requests it."""
     object_type: str
     choices: Mapping[str, tuple[Word, ...]]
-    """The words to choose from for each of a tag's fields; a field it lacks is left out."""
+    """The words to choose from, by field of a tag; other fields are left out."""
 
 
 def _category(
     name: str, detection: Detection, *, object_type: str = "CLOTHING", **choices: str
 ) -> Category:
-    """A category whose choices are English words, with blanks between them."""
+    """Build a category from choices given as English words with blanks between them."""
     return Category(
         word=vocabulary.CATEGORIES[name],
         detection=detection,

@@ -1,4 +1,4 @@
-"""The colours of a garment, and their names."""
+"""Finds the colours of a garment and names them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hangtag_sandbox.vocabulary import COLORS, SHADES, Shade, Word
 
 MOST_SHADES = 6
 SAMPLES = 4_000
-"""Pixels of a garment that its shades are found in."""
+"""How many of a garment's pixels are clustered."""
 
 LEAST_SHARE = 0.03
-"""Shades with less of the garment's pixels are not told."""
+"""Colours with a smaller share of the garment's pixels are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,22 @@ class SeenColor:
     """A colour of a garment."""
 
     code: str
-    """`#rrggbb`, as seen."""
+    """The measured colour as `#rrggbb`."""
     fine: str
     """The palette's name for it, in English."""
     color: Word
-    """The nearest of the 18."""
+    """The nearest of the 18 named colours."""
     shade: Shade
-    """How it differs from it."""
+    """Light, plain or dark, compared with `color`."""
     share: float
-    """Of the garment's pixels, 0 to 1."""
+    """Share of the garment's pixels, 0 to 1."""
 
 
 def seen_colors(pixels: Pixels, lab: Lab, mask: Mask) -> list[SeenColor]:
-    """The colours of the pixels in *mask*, the largest share first; at least one."""
+    """Find the colours of the pixels in *mask*, largest share first; at least one."""
     own, own_pixels = lab[mask], pixels[mask]
     even = own[_even(lab)[mask]]
-    # What is patterned all over is uneven everywhere.
+    # A garment with a dense pattern has too few even pixels to cluster.
     centres = _shades(even if len(even) > _ENOUGH_EVEN * len(own) else own)
     own = own[:: max(1, len(own) // SAMPLES)]
     own_pixels = own_pixels[:: max(1, len(own_pixels) // SAMPLES)]
@@ -61,7 +61,7 @@ def seen_colors(pixels: Pixels, lab: Lab, mask: Mask) -> list[SeenColor]:
 
 
 def name_color(rgb: NDArray[np.uint8]) -> tuple[Word, Shade]:
-    """The nearest of the 18 colours, and whether *rgb* is lighter or darker than it."""
+    """Find the nearest of the 18 colours, and whether *rgb* is lighter or darker."""
     names, examples, typical = _named_examples()
     lab = to_lab(rgb)
     name = names[distance(examples, lab).argmin()]
@@ -77,13 +77,15 @@ _CLEARLY_LIGHTER = 9.0
 _SHADOWS_MATTER_LESS = np.array([0.6, 1.0, 1.0], dtype=np.float32)
 _SAME_SHADE = 13.0
 _CUBE = 8.0
-_EVEN = 5.0  # CIELAB units to the next pixel: more is an edge, where two colours mix
+_EVEN = (
+    5.0  # CIELAB units to the next pixel; a larger step is an edge between two colours
+)
 _ENOUGH_EVEN = 0.25
 _ABOUT_THE_SAME = 6.0  # CIELAB units
 
 
 def _even(lab: Lab) -> Mask:
-    """Which pixels look like the next ones on all sides."""
+    """Mark the pixels that look like their neighbours on all sides."""
     even = np.ones(lab.shape[:2], dtype=np.bool_)
     down = distance(lab[1:], lab[:-1]) < _EVEN
     even[1:] &= down
@@ -95,11 +97,11 @@ def _even(lab: Lab) -> Mask:
 
 
 def _most_common(lab: Lab, pixels: Pixels) -> NDArray[np.uint8]:
-    """What most of the pixels look like; shadows and shine pull an average aside."""
+    """Find the typical colour; unlike a mean, it ignores shadows and highlights."""
     centre = np.median(lab, axis=0)
     for _ in range(8):
         distances = distance(lab, centre)
-        # Where colours are spread widely, nothing may be near their median.
+        # Widely spread colours may have no pixel near their median.
         near = distances <= max(_ABOUT_THE_SAME, float(distances.min()))
         centre = lab[near].mean(axis=0)
     typical: NDArray[np.uint8] = np.round(pixels[near].mean(axis=0)).astype(np.uint8)
@@ -107,7 +109,7 @@ def _most_common(lab: Lab, pixels: Pixels) -> NDArray[np.uint8]:
 
 
 def _shades(lab: Lab) -> Lab:
-    """The centres of the clusters: k-means from the fullest corners of colour space."""
+    """Find the cluster centres by k-means, seeded with the fullest cubes of colour space."""
     points = lab[:: max(1, len(lab) // SAMPLES)] * _SHADOWS_MATTER_LESS
     centres = _fullest_cubes(points)
     for _ in range(10):
@@ -138,7 +140,7 @@ def _fullest_cubes(points: Lab) -> Lab:
 
 
 def _merged(centres: Lab, sizes: NDArray[np.intp]) -> Lab:
-    """The centres, without the smaller one of any two that are the same shade."""
+    """Drop the smaller one of any two centres that are the same shade."""
     kept: list[Lab] = []
     for centre in centres[np.argsort(-sizes, kind="stable")]:
         if all(distance(centre, other) >= _SAME_SHADE for other in kept):
@@ -148,7 +150,7 @@ def _merged(centres: Lab, sizes: NDArray[np.intp]) -> Lab:
 
 @cache
 def _named_examples() -> tuple[list[str], Lab, dict[str, float]]:
-    """The name and the CIELAB of each example, and the lightness of a name's first one."""
+    """Return each example's name and CIELAB, and the lightness of each name's first example."""
     names = [name for name, codes in _EXAMPLES.items() for _ in codes.split()]
     codes = " ".join(_EXAMPLES.values()).split()
     examples = to_lab(
@@ -160,7 +162,7 @@ def _named_examples() -> tuple[list[str], Lab, dict[str, float]]:
     return names, examples, typical
 
 
-# What each name looks like on garments, its typical example first.
+# Examples of each name on garments, the typical one first.
 _EXAMPLES = {
     "black": "141416 000000 242426",
     "white": "fafafa ffffff ededeb e4e4e2",

@@ -1,10 +1,10 @@
 """
-Images that are given by their URL.
+Fetches images from their URLs, and only from allowed addresses.
 
-A service that fetches what strangers name can be made to reach into its own network. How far the
-sandbox reaches is therefore a choice, `Reach`, and this machine alone by default. The address
-that was judged is the one that is connected to, so a name that changes its mind changes nothing;
-redirects are judged anew. Proxies are not asked.
+A service that fetches any URL can be abused to reach its own network (SSRF). `Reach` therefore
+limits the addresses, by default to this machine. The sandbox resolves a host once and connects to
+the address it has checked, which defeats DNS rebinding. It checks each redirect again and uses no
+proxy.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ from hangtag_sandbox.limits import (
 )
 
 Reach = Literal["none", "loopback", "public", "any"]
-"""Nothing; this machine; this machine and the internet; private networks, too."""
+"""No address; this machine; this machine and the internet; any address, also private ones."""
 
 REACHES: tuple[Reach, ...] = get_args(Reach)
 
 
 class NotFetched(Exception):
-    """The image did not come; says why."""
+    """The image could not be fetched; the message gives the reason."""
 
 
 @cache
-def trusting(ca_file: Path | None = None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     """
-    A belief in the certificates of this machine, and in those in *ca_file* (or folder).
+    Create a TLS context that trusts this machine's certificates and *ca_file* (file or folder).
 
-    The machine's are OpenSSL's: the environment variable SSL_CERT_FILE can name others.
+    This machine's certificates are OpenSSL's; the environment variable SSL_CERT_FILE replaces
+    them.
 
     Raises:
-        OSError: *ca_file* cannot be read, or holds no certificates.
+        OSError: *ca_file* cannot be read or has no certificates.
     """
     context = ssl.create_default_context()
     if ca_file is not None and ca_file.is_dir():
@@ -60,20 +61,21 @@ def trusting(ca_file: Path | None = None) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Fetches images over http and https, as far as *reach* allows."""
+    """Fetches images over http and https from the addresses that *reach* allows."""
 
     reach: Reach = "loopback"
-    trust: ssl.SSLContext = field(default_factory=trusting)
-    """Which certificates are believed."""
+    tls: ssl.SSLContext = field(default_factory=tls_context)
+    """The trusted certificates."""
     seconds: float = FETCH_SECONDS
-    """All that a fetch may take, but for the name's resolution."""
+    """The deadline of a whole fetch, name resolution excluded."""
 
     def fetch(self, url: str) -> bytes:
         """
-        What is at *url*, after redirects.
+        Return the body at *url*, after redirects.
 
         Raises:
-            NotFetched: It is out of reach, answers with no 2xx, takes too long or is too large.
+            NotFetched: The host is not allowed, the status is not 2xx, the deadline has passed
+                or the body is too large.
         """
         until = time.monotonic() + self.seconds
         for _ in range(MOST_REDIRECTS + 1):
@@ -91,7 +93,7 @@ class Fetcher:
         host = url.hostname or ""
         try:
             plain = self._connected(host, url.port or _PORTS[url.scheme], until)
-            with plain, _ended_at(until, plain) as late:
+            with plain, _deadline(until, plain) as late:
                 try:
                     answer = self._ask(url, plain)
                 except (OSError, http.client.HTTPException, NotFetched):
@@ -104,29 +106,29 @@ class Fetcher:
             raise NotFetched(f"{host} does not answer: {error}") from error
 
     def _connected(self, host: str, port: int, until: float) -> socket.socket:
-        trouble: OSError | None = None
-        for address in self._within_reach(host, port):
+        last_error: OSError | None = None
+        for address in self._allowed_addresses(host, port):
             left = max(0.1, until - time.monotonic())
             try:
                 connection = socket.create_connection((address, port), left)
             except OSError as error:  # the next address may answer
-                trouble = error
+                last_error = error
             else:
-                connection.settimeout(None)  # from here on it is ended, see `_ended_at`
+                connection.settimeout(None)  # `_deadline` takes over
                 return connection
-        raise trouble or OSError("it has no address")
+        raise last_error or OSError("it has no address")
 
-    def _within_reach(self, host: str, port: int) -> list[str]:
+    def _allowed_addresses(self, host: str, port: int) -> list[str]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except UnicodeError as error:
-            raise NotFetched(f"{host[:80]!r} is no name of a host") from error
+            raise NotFetched(f"{host[:80]!r} is not a host name") from error
         addresses = [str(info[4][0]) for info in found]
         allowed = [each for each in addresses if _is_allowed(each, self.reach)]
         if addresses and not allowed:
             raise NotFetched(
-                f"{host} is at {addresses[0]}, and this sandbox may reach: {self.reach} "
-                f"(of {', '.join(REACHES)}; the option --fetch)"
+                f"{host} is at {addresses[0]}, which --fetch {self.reach} does not allow "
+                f"(choices: {', '.join(REACHES)})"
             )
         return allowed
 
@@ -136,16 +138,16 @@ class Fetcher:
         host = url.hostname or ""
         connection = http.client.HTTPConnection(host)
         connection.sock = (
-            self.trust.wrap_socket(plain, server_hostname=host)
+            self.tls.wrap_socket(plain, server_hostname=host)
             if url.scheme == "https"
             else plain
         )
-        target = quote(f"{url.path or '/'}{url.query and '?'}{url.query}", _AS_GIVEN)
+        target = quote(f"{url.path or '/'}{url.query and '?'}{url.query}", _RESERVED)
         with connection.sock:
             connection.request(
                 "GET",
                 target,
-                # A presigned URL's signature covers the host as it is written there.
+                # A presigned URL's signature covers the host exactly as written.
                 headers={"Host": url.netloc.rpartition("@")[2], "Accept": "image/*"},
             )
             with connection.getresponse() as response:
@@ -158,7 +160,7 @@ class Fetcher:
 
 
 _PORTS = {"http": 80, "https": 443}
-_AS_GIVEN = "!#$%&'()*+,/:;=?@[]~"  # what may stand in a URL stands there for a reason
+_RESERVED = "!#$%&'()*+,/:;=?@[]~"  # quoting these again would change the URL
 
 
 def _read_url(url: str) -> SplitResult:
@@ -166,11 +168,11 @@ def _read_url(url: str) -> SplitResult:
         raise NotFetched(f"the URL has more than {MOST_URL_CHARACTERS} characters")
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  it is read here to know that it can be
+        parts.port  # noqa: B018  reading it raises if the port is invalid
     except ValueError as error:
-        raise NotFetched(f"{url[:200]!r} is no URL: {error}") from error
+        raise NotFetched(f"{url[:200]!r} is not a URL: {error}") from error
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise NotFetched(f"{url[:200]!r} is no http or https URL")
+        raise NotFetched(f"{url[:200]!r} is not an http or https URL")
     return parts
 
 
@@ -186,18 +188,18 @@ def _is_allowed(address: str, reach: Reach) -> bool:
 
 
 @contextmanager
-def _ended_at(until: float, connection: socket.socket) -> Iterator[Event]:
+def _deadline(until: float, connection: socket.socket) -> Iterator[Event]:
     """
-    Ends the connection then, and sets the event.
+    Shut the connection down at the time *until* (monotonic) and set the event.
 
-    A timeout of the socket would begin anew with every byte that drips in.
+    A socket timeout is no deadline: it starts again with every byte that arrives.
     """
     late = Event()
-    same = connection.dup()  # TLS takes the first one over
+    same = connection.dup()  # wrapping in TLS detaches the original
 
     def end() -> None:
         late.set()
-        with suppress(OSError):  # it has ended by itself
+        with suppress(OSError):  # the peer has closed it already
             same.shutdown(socket.SHUT_RDWR)
 
     timer = Timer(max(0.0, until - time.monotonic()), end)

@@ -1,8 +1,7 @@
 """
-The limits the sandbox assumes.
+The limits of the sandbox.
 
-That there are limits on ratio, sides and bytes is published, the numbers are not: these are ours,
-and this is the one place that holds them.
+The vendor publishes that ratio, sides and bytes are limited, but not the numbers: these are ours.
 """
 
 from __future__ import annotations
@@ -11,57 +10,57 @@ LONGEST_RATIO = 10
 """The longer side is at most this many times the shorter one."""
 
 SHORTEST_SIDE = 16
-"""Pixels."""
+"""The shortest allowed side, in pixels."""
 
 LONGEST_SIDE = 10_000
-"""Pixels."""
+"""The longest allowed side, in pixels."""
 
 MOST_IMAGE_BYTES = 20 * 1024 * 1024
-"""Of the decoded image."""
+"""Size limit of an image file, after base64 decoding."""
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
-"""Of a request; what is longer is not read."""
+"""Size limit of a request's body; a longer one is not read."""
 
 REQUEST_SECONDS = 120.0
-"""For a request to come whole, the wait for its first byte included."""
+"""Deadline for receiving a whole request, including the wait for its first byte."""
 
 MOST_CALLS = 100_000
-"""Calls that are remembered, the newest ones."""
+"""How many calls are recorded, the newest ones."""
 
 MOST_CALLS_BYTES = 64 * 1024 * 1024
-"""Of all remembered calls together, as JSON: a context may be long."""
+"""Size limit of all recorded calls together, as JSON: a context may be long."""
 
 MOST_CONTEXT_CHARACTERS = 16_384
-"""Of a context that is remembered with its call, as JSON."""
+"""Size limit of the context that is recorded with a call, as JSON."""
 
 MOST_DELAY_SECONDS = 300.0
-"""The longest delay a fault may ask for."""
+"""The longest delay of a fault."""
 
 MOST_FAULTS = 10_000
-"""In force at once."""
+"""How many faults may be active at once."""
 
 MOST_STEPS = 1_000
-"""In the sequence of one fault."""
+"""How many steps the sequence of a fault may have."""
 
 FETCH_SECONDS = 10.0
-"""For an image to come from its URL, all in all."""
+"""Deadline for fetching an image from its URL, redirects included."""
 
 MOST_URL_CHARACTERS = 8_192
 
 MOST_REDIRECTS = 3
-"""From one URL to the next."""
+"""How many redirects a fetch follows."""
 
 GIANT_PIXELS = 25_000_000
-"""Of images with more than these, one is looked at at a time: each takes up to 1.6 gigabytes."""
+"""Larger images are decoded one at a time: each needs up to 1.6 GB of memory."""
 
 MOST_SCANS = 32
-"""Of a JPEG image: a progressive one has a dozen, a hostile one a million."""
+"""Scans in a JPEG: a normal progressive one has a dozen, a hostile one a million."""
 
 MOST_VALUES = 10_000
-"""In a request's JSON, counted by its commas and brackets: an image has one."""
+"""Values in a request's JSON, estimated from its commas and brackets."""
 
 MOST_DIGITS = 4_300
-"""Of a number, written out: as Python has it for whole ones."""
+"""Digits of a number when printed: Python's own limit for integers."""
 
 LONGEST_TILE = 16_384
-"""Pixels along a side of a TIFF's tile: a small image may claim one that fills the memory."""
+"""Side of a TIFF tile in pixels: a small file may declare a tile that fills the memory."""

@@ -1,7 +1,7 @@
 """
-The Tagger API and the sandbox's own endpoints as an OpenAPI 3.1 document.
+Builds the OpenAPI 3.1 document of the Tagger API and the sandbox's own endpoints.
 
-The shapes are those of the contract's models; `docs/tagger-api.openapi.yaml` is this document.
+The schemas come from the contract's models; `docs/tagger-api.openapi.yaml` is this document.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from hangtag_sandbox.answers import answer, refusal, to_json
 from hangtag_sandbox.calls import Call
 from hangtag_sandbox.colors import SeenColor
 from hangtag_sandbox.faults import Fault
-from hangtag_sandbox.judge import http_status
 from hangtag_sandbox.paths import SYNTHETIC_HEADER, TAGS_PATH
 from hangtag_sandbox.prints import SeenPrint
-from hangtag_sandbox.quota import QuotaOrder
+from hangtag_sandbox.quota import QuotaDocument
 from hangtag_sandbox.sightings import Sighting
+from hangtag_sandbox.validation import http_status
 
 Json = dict[str, Any]
 
 _ABOUT = """\
-The OMNIOUS Tagger API 2.12 as Hangtag reads it, with the sandbox's own endpoints beside it.
+The OMNIOUS Tagger API 2.12 as Hangtag reads it, with the sandbox's own endpoints.
 
-The vendor publishes no HTTP statuses for failures: those here are the sandbox's. Clients judge an
-answer by its body first. Fields may be missing or null, and unknown ones may appear.
+The vendor does not publish the HTTP statuses of errors: the sandbox's are used here. Clients read
+the body of an answer first. Fields may be missing or null, and unknown fields may appear.
 """
 
 
 @cache
 def openapi() -> Json:
-    """The whole document, as JSON has it."""
+    """Return the whole document as JSON values."""
     schemas = _schemas()
     return {
         "openapi": "3.1.0",
@@ -58,10 +58,10 @@ def openapi() -> Json:
         },
         "servers": [{"url": "/", "description": "The sandbox"}],
         "tags": [
-            {"name": "Tagger API", "description": "What the vendor publishes."},
+            {"name": "Tagger API", "description": "The vendor's published API."},
             {
                 "name": "Sandbox",
-                "description": "Seeing what was called, and making it fail.",
+                "description": "List the calls, inject faults, set quota and keys.",
             },
         ],
         "paths": {TAGS_PATH: {"post": _tagging()}, **_own_paths()},
@@ -75,13 +75,13 @@ def openapi() -> Json:
 
 
 def published_errors() -> list[type[HangtagError]]:
-    """The errors of the product's tree that the API's page prints, by their numbers."""
+    """List the product's error classes with a published API code, sorted by code."""
     errors = [leaf for leaf in leaves() if leaf.code.isdigit()]
     return sorted(errors, key=lambda leaf: int(leaf.code))
 
 
 class _Shapes(GenerateJsonSchema):
-    """The models' shapes as short as JSON Schema can say them."""
+    """Writes shorter JSON Schemas than pydantic's default."""
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:  # noqa: ARG002  pydantic's signature
         return {"type": "number"}
@@ -105,7 +105,7 @@ class _Shapes(GenerateJsonSchema):
 def _schemas() -> Json:
     models: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
         (model.__name__, "validation", TypeAdapter(model))
-        for model in (TaggingRequest, AnswerBody, Fault, QuotaOrder, Call)
+        for model in (TaggingRequest, AnswerBody, Fault, QuotaDocument, Call)
     ]
     _, whole = TypeAdapter.json_schemas(
         models,
@@ -125,7 +125,7 @@ def _tagging() -> Json:
     return {
         "tags": ["Tagger API"],
         "operationId": "tag",
-        "summary": "Tag the garments in a picture",
+        "summary": "Tag the garments in an image",
         "security": [{"key": []}],
         "parameters": [
             {
@@ -141,11 +141,11 @@ def _tagging() -> Json:
         },
         "responses": {
             "201": {
-                "description": "What was found",
+                "description": "The tags",
                 "headers": {
                     SYNTHETIC_HEADER: {
-                        "description": "The fields that the sandbox invented, with commas "
-                        "between them; missing where it invented none",
+                        "description": "The fields that the sandbox invented, separated by "
+                        "commas; missing if it invented no field",
                         "schema": {"type": "string"},
                     }
                 },
@@ -204,7 +204,7 @@ def _answers() -> Json:
     ]
     seen = {
         "One garment": ([shirt], ()),
-        "A garment, and shoes that were not asked for": (
+        "A garment, and shoes that were not requested": (
             [shirt, *shoes],
             _ALL_CLOTHING,
         ),
@@ -249,23 +249,23 @@ def _own_paths() -> Json:
     done = {"204": {"description": "Done"}}
     wrong = {
         "400": {
-            "description": "The order makes no sense; `error` says why",
+            "description": "The request is invalid; `error` gives the reason",
             "content": _json(_object({"error": {"type": "string"}})),
         }
     }
-    fault, quota = _shape("Fault"), _shape("QuotaOrder")
+    fault, quota = _shape("Fault"), _shape("QuotaDocument")
     return {
         "/sandbox/faults": {
             "get": _own(
-                "The faults in force, with what is left of them",
+                "List the active faults, with their remaining calls",
                 {"200": _shown(_list(fault))},
             ),
             "post": _own(
-                "Make calls fail: those with one image, or all",
+                "Add a fault for one image or for all calls",
                 {"201": _shown(fault), **wrong},
                 body=_json(fault, {"examples": _FAULTS}),
             ),
-            "delete": _own("Take all faults back", done),
+            "delete": _own("Remove all faults", done),
         },
         "/sandbox/faults/{sha256}": {
             "parameters": [
@@ -273,38 +273,40 @@ def _own_paths() -> Json:
                     "name": "sha256",
                     "in": "path",
                     "required": True,
-                    "description": "Of the image's bytes, hex",
+                    "description": "SHA-256 of the image's bytes, hex",
                     "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
                 }
             ],
-            "delete": _own("Take the fault of one image back", {**done, **wrong}),
+            "delete": _own("Remove the fault of one image", {**done, **wrong}),
         },
         "/sandbox/calls": {
             "get": _own(
-                "The tag calls so far, the oldest first",
+                "List the tag calls, oldest first",
                 {"200": _shown(_list(_shape("Call"))), **wrong},
                 parameters=[_SINCE],
             ),
-            "delete": _own("Forget the calls", done),
+            "delete": _own("Clear the list of calls", done),
         },
         "/sandbox/quota": {
-            "get": _own("The successful answers that are left", {"200": _shown(quota)}),
+            "get": _own(
+                "Show how many successful answers are left", {"200": _shown(quota)}
+            ),
             "put": _own(
-                "Set the successful answers that are left; then 823",
+                "Set how many successful answers are left before error 823",
                 {"200": _shown(quota), **wrong},
                 body=_json(quota, {"example": {"left": 100}}),
             ),
         },
         "/sandbox/keys": {
             "put": _own(
-                "Admit these API keys and no others",
+                "Accept these API keys only",
                 {"200": _shown(_object({"keys": {"type": "integer"}})), **wrong},
-                body=_json(_shape("KeysOrder"), {"example": {"keys": ["new-key"]}}),
+                body=_json(_shape("KeysDocument"), {"example": {"keys": ["new-key"]}}),
             ),
         },
         "/healthz": {
             "get": _own(
-                "Whether it runs",
+                "Check that the sandbox runs",
                 {"200": _shown(_object({"status": {"const": "ok"}}))},
             )
         },
@@ -333,7 +335,7 @@ _FAULTS = {
 _SINCE = {
     "name": "since",
     "in": "query",
-    "description": "Seconds since 1970: calls that arrived later, as their `at` tells",
+    "description": "List only calls that arrived later: seconds since 1970, as in `at`",
     "schema": {"type": "number", "default": 0},
 }
 
@@ -354,7 +356,7 @@ def _own(
 
 
 def _shown(schema: Json) -> Json:
-    return {"description": "As it is now", "content": _json(schema)}
+    return {"description": "The current state", "content": _json(schema)}
 
 
 def _answer(status: str, error: Json) -> Json:

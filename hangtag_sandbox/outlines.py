@@ -1,4 +1,4 @@
-"""Where the garments of a picture are."""
+"""Finds the outlines of the garments in an image."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hangtag_sandbox.perception import Lab, distance
 from hangtag_sandbox.pixels import Mask
 
 LEAST_PART = 0.005
-"""Of the picture: what is smaller is no garment."""
+"""The smallest garment, as a share of the image."""
 
 LEAST_BESIDE = 0.02
-"""Of the largest garment: what is smaller beside it is a crumb."""
+"""The smallest garment, as a share of the largest one."""
 
 MOST_GARMENTS = 10
-"""In one picture, the largest ones."""
+"""How many garments an image has at most; the smallest ones are dropped."""
 
-_NOTICEABLE = 8.0  # CIELAB units that a garment differs from its background at least
-_CELLS = 100  # along the longer side, when connected pieces are looked for
-_BRIDGED = 3  # cells on either side of a gap that is bridged
+_NOTICEABLE = 8.0  # smallest difference between garment and background, in CIELAB units
+_CELLS = 100  # cells along the longer side in the search for connected pieces
+_BRIDGED = 3  # cells by which pieces grow to close a gap
 _AROUND = 4  # pixels
 _SAME_CLOTH = 12.0  # CIELAB units between the typical colours of two pieces
 
@@ -50,23 +50,23 @@ class Box:
 
 @dataclass(
     frozen=True, eq=False
-)  # each is itself alone: arrays do not compare to a truth
+)  # compared by identity: == on arrays does not give a bool
 class Outline:
-    """Where a garment is."""
+    """The pixels of a garment."""
 
     cloth: Mask
-    """The pixels that show it."""
+    """The pixels that differ from the background."""
     extent: Mask
-    """Those and what lies between them: pale stripes on a pale background are not seen."""
+    """The cloth and its gaps, such as pale stripes on a pale background."""
 
     @cached_property
     def box(self) -> Box:
-        """Around the cloth."""
+        """The bounding box of the cloth."""
         return _box_around(self.cloth)
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """The rows and columns to look at: those of its extent and a few around it."""
+        """The rows and columns of the extent, with a small margin."""
         box = _box_around(self.extent)
         return (
             slice(max(0, box.top - _AROUND), box.bottom + _AROUND),
@@ -75,12 +75,12 @@ class Outline:
 
     @cached_property
     def size(self) -> int:
-        """Pixels of cloth."""
+        """The number of cloth pixels."""
         return int(np.count_nonzero(self.cloth))
 
     @property
     def centre(self) -> tuple[float, float]:
-        """The middle (x, y) of the box, each 0 to 1 of the picture's sides."""
+        """The centre (x, y) of the box, each 0 to 1 of the image's sides."""
         height, width = self.cloth.shape
         return (
             (self.box.left + self.box.right) / (2 * width),
@@ -88,16 +88,16 @@ class Outline:
         )
 
     def joined(self, other: Outline) -> Outline:
-        """Both as one garment."""
+        """Return the union of both outlines."""
         return Outline(self.cloth | other.cloth, self.extent | other.extent)
 
 
 def find_garments(lab: Lab) -> list[Outline]:
     """
-    The garments in the picture, the largest first.
+    Find the garments in an image, largest first; an empty list if there is no garment.
 
-    The background is what the picture's border shows, as one colour or a gradient; a garment is
-    a connected piece that stands out from it. A picture without any gives an empty list.
+    The border of the image gives the background, as one colour or a gradient. A garment is a
+    connected piece that differs from it.
     """
     stands_out = _smooth(_stands_out(lab))
     cell = max(1, max(stands_out.shape) // _CELLS)
@@ -118,12 +118,12 @@ def find_garments(lab: Lab) -> list[Outline]:
 
 
 def are_alike(lab: Lab, one: Outline, other: Outline) -> bool:
-    """Whether two garments have about the same colour."""
+    """Compare the typical colours of two garments."""
     return _same_cloth(_typical(lab, one.cloth), _typical(lab, other.cloth))
 
 
 def shrunk(mask: Mask, pixels: int = 2) -> Mask:
-    """*mask* without its outermost pixels, as far as something is left of it."""
+    """Remove the outermost pixels of *mask*, unless that removes all of it."""
     for _ in range(pixels):
         inner = ~_grown(~mask)
         if not inner.any():
@@ -134,10 +134,10 @@ def shrunk(mask: Mask, pixels: int = 2) -> Mask:
 
 def _garments_of(shown: Mask, color_of: Callable[[Mask], Lab]) -> list[Mask]:
     """
-    Where each garment is among the cells that show any, the largest first.
+    Group the *shown* cells into garments, largest first.
 
-    What lies close together is one garment: a stripe may look like the background. Unless it is
-    large enough to stand alone, and of another colour.
+    Pieces that lie close together are one garment, because a stripe may look like the background.
+    Large pieces of different colours stay separate.
     """
     parts = _pieces(shown)
     part_sizes = np.bincount(parts[shown], minlength=2)
@@ -164,7 +164,7 @@ def _garments_of(shown: Mask, color_of: Callable[[Mask], Lab]) -> list[Mask]:
 
 
 def _grouped(parts: list[Mask], color_of: Callable[[Mask], Lab]) -> list[Mask]:
-    """The parts, those joined that are of the same cloth or grow into each other."""
+    """Join the parts that have the same colour or overlap."""
     groups: list[tuple[Mask, Lab]] = []
     for part in parts:
         joined, color = part, color_of(part)
@@ -198,7 +198,7 @@ def _same_cloth(one: Lab, other: Lab) -> bool:
 
 
 def _entangled(one: Mask, other: Mask) -> bool:
-    """Whether one reaches into the rectangle around the other: two-coloured stripes do."""
+    """Whether the bounding boxes overlap clearly, as those of two-coloured stripes do."""
     rows = one.any(axis=1) & other.any(axis=1)
     columns = one.any(axis=0) & other.any(axis=0)
     common = np.count_nonzero(rows) * np.count_nonzero(columns)
@@ -213,7 +213,7 @@ def _stands_out(lab: Lab) -> Mask:
     border = _border(height, width)
     seen = lab[border]
     off = distance(seen, np.median(seen, axis=0))
-    # A garment may touch the border: what is far off is left out, and the rest asked again.
+    # A garment may touch the border: the fit is repeated without the outliers.
     for _ in range(4):
         likely = off <= max(_NOTICEABLE, 2 * float(np.median(off)))
         plane = np.linalg.lstsq(terms[border][likely], seen[likely], rcond=None)[0]
@@ -230,7 +230,7 @@ def _border(height: int, width: int) -> Mask:
 
 
 def _smooth(mask: Mask) -> Mask:
-    """Each pixel as most of its 3 x 3 neighbourhood is."""
+    """Apply a 3 x 3 majority filter."""
     padded = np.pad(mask, 1, mode="edge").astype(np.uint8)
     height, width = mask.shape
     votes = sum(
@@ -240,7 +240,7 @@ def _smooth(mask: Mask) -> Mask:
 
 
 def _grown(mask: Mask) -> Mask:
-    """*mask* and the pixels above, below, left and right of it."""
+    """Dilate *mask* by one pixel up, down, left and right."""
     grown = mask.copy()
     grown[1:] |= mask[:-1]
     grown[:-1] |= mask[1:]
@@ -250,7 +250,7 @@ def _grown(mask: Mask) -> Mask:
 
 
 def _bridged(cells: Mask) -> Mask:
-    """*cells* with narrow gaps closed."""
+    """Close the narrow gaps between *cells*."""
     beyond = np.pad(cells, _BRIDGED)
     for _ in range(_BRIDGED):
         beyond = _grown(beyond)
@@ -260,7 +260,7 @@ def _bridged(cells: Mask) -> Mask:
 
 
 def _in_cells(mask: Mask, cell: int) -> NDArray[np.float64]:
-    """How much of each square of *cell* x *cell* pixels is in *mask*, 0 to 1."""
+    """Return the share of each square of *cell* x *cell* pixels in *mask*, 0 to 1."""
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % cell), (0, -width % cell)), mode="edge")
     rows, columns = padded.shape
@@ -279,7 +279,7 @@ def _reached_from_border(free: Mask) -> Mask:
 
 
 def _pieces(mask: Mask) -> NDArray[np.intp]:
-    """A number from 1 for each cell, the same for cells that touch; 0 outside *mask*."""
+    """Label the connected pieces of *mask* from 1; the label outside *mask* is 0."""
     numbers = np.zeros(mask.shape, dtype=np.intp)
     same_as = [0]
 

@@ -1,4 +1,4 @@
-"""The sandbox's page: a form to try a picture, and what was seen in it."""
+"""Renders the sandbox's web page: a form to try an image, and the answer for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hangtag_sandbox.answers import Tagging, to_json
 from hangtag_sandbox.pixels import Pixels
 
 PAGE_HEADERS = {
-    # Nothing from elsewhere, and nothing that runs
+    # The page shows a user's file: it may load no other content and run no script.
     "Content-Security-Policy": (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; "
         "frame-ancestors 'none'"
@@ -35,12 +35,12 @@ PAGE_HEADERS = {
 
 
 def page_to_try() -> str:
-    """The form alone."""
+    """Render the form without a result."""
     return _page(Markup())
 
 
 def page_with_refusal(body: AnswerBody) -> str:
-    """The form, under the error that the API would answer with."""
+    """Render the form below the API's error."""
     error = body.error
     return _page(
         Markup(
@@ -50,27 +50,27 @@ def page_with_refusal(body: AnswerBody) -> str:
 
 
 def page_with_answer(tagging: Tagging, pixels: Pixels) -> str:
-    """The form, under the picture and what the API would say of it."""
+    """Render the form below the image and the API's answer for it."""
     data = tagging.body.data
-    asked_for = _tags(data.objects)
+    requested = _tags(data.objects)
     others = _tags(data.notMatchedObject or ())
     marks, articles = Markup(), Markup()
-    for number, (kind, tag) in enumerate([*asked_for, *others], start=1):
-        aside = number > len(asked_for)
+    for number, (kind, tag) in enumerate([*requested, *others], start=1):
+        aside = number > len(requested)
         mark = Markup('class="mark{}"').format(" aside" if aside else "")
         if tag.position is not None:
             marks += Markup(
                 '<span {} style="left: {:.2%}; top: {:.2%}">{}</span>'
             ).format(mark, tag.position.x, tag.position.y, number)
-        note = f"{kind}, not asked for" if aside else kind
+        note = f"{kind}, not requested" if aside else kind
         articles += Markup(
             '<article><header><span {}>{}</span><h2 class="invented">{}</h2>'
             '<span class="kind">{}</span></header><dl>{}</dl></article>'
         ).format(mark, number, _title(tag), note, _rows(tag, tagging.synthetic))
     if not articles:
-        articles = Markup("<p>Nothing was found that is tagged.</p>")
+        articles = Markup("<p>No garment was tagged.</p>")
     picture = Markup(
-        '<div class="picture"><img alt="The picture" src="{}">{}</div>'
+        '<div class="picture"><img alt="The image" src="{}">{}</div>'
     ).format(_data_uri(pixels), marks)
     return _page(
         Markup('<section class="card"><div class="seen">{}<div>{}</div></div>{}</section>')
@@ -146,7 +146,7 @@ def _whole(body: AnswerBody) -> Markup:
 
 
 def _data_uri(pixels: Pixels) -> str:
-    """The picture as every browser shows it, whatever format it had."""
+    """Encode the image as PNG, which every browser can show."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"

@@ -1,8 +1,8 @@
 """
-The fine palette: some ten thousand names of colours, for `colorDetails`.
+Names about 11,000 colours in English, for `colorDetails`.
 
-The package colourmapper brings them; they are English. Of all that people have ever called a
-colour, those are taken that say which one it is: `old-rose`, not `city-of-angels`.
+The names come from the package colourmapper. Only names that describe their colour are used:
+`old-rose`, not `city-of-angels`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from hangtag_sandbox.perception import Lab, delta_e_2000, distance, to_lab
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Named colours."""
+    """Colours with their names."""
 
     names: tuple[str, ...]
     """In lower case with hyphens, for example `gray-sand`."""
     colors: Lab
-    """A row for each name."""
+    """One row for each name."""
 
     def nearest(self, color: Lab) -> str:
-        """The name of the colour that looks most like *color*."""
-        # Cheap distances choose the few that are worth the right ones.
+        """Return the name of the colour that looks most like *color*."""
+        # CIEDE2000 is slow: the plain distance selects the candidates for it.
         near = np.argpartition(distance(self.colors, color), _CLOSE)[:_CLOSE]
         best = delta_e_2000(self.colors[near], color).argmin()
         return self.names[int(near[best])]
@@ -39,7 +39,7 @@ _CLOSE = 50
 
 @cache
 def palette() -> Palette:
-    """The palette, read once; that takes a fraction of a second."""
+    """Load the palette once; that takes a fraction of a second."""
     names = {
         code: name.replace(" ", "-")
         for code, name in sorted(ColourMapper().hex_to_name.items())
@@ -60,5 +60,5 @@ _A_COLOR = re.compile(
     r"terracotta|turquoise|umber|vanilla|vermilion|violet|white|wine|yellow)\b"
 )
 
-# A survey among strangers is among the sources, a shop window among the uses.
+# The names come in part from an open survey; these do not suit a shop.
 _UNFIT = re.compile(r"\b(barf|bile|booger|crap|piss|poop?|puke|shit|snot|vomit)\b")

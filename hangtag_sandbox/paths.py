@@ -1,14 +1,14 @@
-"""Where the sandbox is asked, and the headers of its own."""
+"""The path of the Tagger API and the sandbox's own response headers."""
 
 from __future__ import annotations
 
 TAGS_PATH = "/tagger/v2.12/tags"
 
 SYNTHETIC_HEADER = "x-sandbox-synthetic"
-"""Of an answer: the names of the fields that are invented, with commas between them."""
+"""Names the invented fields of an answer, separated by commas."""
 
 CUT_HEADER = "x-sandbox-cut"
 """
-How the server is to end the connection: a `faults.Cut`. WSGI has no other word for it; the server
-obeys the header and does not send it.
+Asks the server to cut the connection: a `faults.Cut`. WSGI has no other way to request this; the
+server removes the header from the response.
 """

@@ -1,4 +1,4 @@
-"""Colours as people see them: CIELAB, and how different two colours look."""
+"""Converts colours to CIELAB and measures how different two colours look."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from hangtag_sandbox.pixels import Pixels
 
 Lab = NDArray[np.floating[Any]]
-"""Anything x lightness 0 to 100, green to red, blue to yellow."""
+"""Any shape x (lightness 0 to 100, green to red, blue to yellow)."""
 
 
 def to_lab(pixels: Pixels) -> Lab:
-    """CIELAB of sRGB pixels, for the white point D65."""
+    """Convert sRGB pixels to CIELAB, for the white point D65."""
     levels = _LINEAR[pixels] @ _SRGB_TO_XYZ.T
     steps = np.where(
         levels > 216 / 24389, np.cbrt(levels), (24389 / 27 * levels + 16) / 116
@@ -27,7 +27,7 @@ _LEVELS = np.arange(256) / 255
 _LINEAR = np.where(
     _LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4
 ).astype(np.float32)
-# Each row divided by its sum: white becomes (1, 1, 1).
+# Dividing each row by its sum maps white to (1, 1, 1).
 _SRGB_TO_XYZ = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -42,9 +42,9 @@ _SRGB_TO_XYZ = (_SRGB_TO_XYZ / _SRGB_TO_XYZ.sum(axis=1, keepdims=True)).astype(
 
 def distance(ones: Lab, others: Lab) -> NDArray[np.floating[Any]]:
     """
-    How far colours lie apart in CIELAB: quick, and right enough for what is close together.
+    Euclidean distance in CIELAB: fast, and accurate enough for similar colours.
 
-    The shapes broadcast against each other, but for the last axis.
+    The shapes broadcast against each other, except for the last axis.
     """
     apart = ones - others
     return np.asarray(np.sqrt(np.einsum("...i,...i->...", apart, apart)))
@@ -52,28 +52,28 @@ def distance(ones: Lab, others: Lab) -> NDArray[np.floating[Any]]:
 
 def delta_e_2000(ones: Lab, others: Lab) -> NDArray[np.float64]:
     """
-    How different colours look, by CIEDE2000: people notice differences from about 1 on.
+    CIEDE2000 difference of colours: people notice differences from about 1.
 
-    The shapes broadcast against each other, but for the last axis.
+    The shapes broadcast against each other, except for the last axis.
     """
     light_1, a_1, b_1 = np.moveaxis(np.asarray(ones, dtype=np.float64), -1, 0)
     light_2, a_2, b_2 = np.moveaxis(np.asarray(others, dtype=np.float64), -1, 0)
 
-    # Greys lie too close together in CIELAB: their a is stretched.
+    # CIELAB understates differences between greys, so CIEDE2000 stretches their a axis.
     stretch = 1.5 - 0.5 * _saturated((np.hypot(a_1, b_1) + np.hypot(a_2, b_2)) / 2)
     chroma_1, hue_1 = _polar(a_1 * stretch, b_1)
     chroma_2, hue_2 = _polar(a_2 * stretch, b_2)
 
-    turn = (hue_2 - hue_1 + 180) % 360 - 180
-    turn = np.where(chroma_1 * chroma_2 == 0, 0, turn)
+    hue_step = (hue_2 - hue_1 + 180) % 360 - 180
+    hue_step = np.where(chroma_1 * chroma_2 == 0, 0, hue_step)
     lighter = light_2 - light_1
     stronger = chroma_2 - chroma_1
-    other_hue = 2 * np.sqrt(chroma_1 * chroma_2) * np.sin(np.radians(turn / 2))
+    other_hue = 2 * np.sqrt(chroma_1 * chroma_2) * np.sin(np.radians(hue_step / 2))
 
     light = (light_1 + light_2) / 2
     chroma = (chroma_1 + chroma_2) / 2
-    # A hue that means nothing is 0, and the mean is then the other one.
-    hue = np.where(chroma_1 * chroma_2 == 0, hue_1 + hue_2, hue_1 + turn / 2) % 360
+    # A grey has hue 0, so the sum is the other colour's hue.
+    hue = np.where(chroma_1 * chroma_2 == 0, hue_1 + hue_2, hue_1 + hue_step / 2) % 360
 
     hues = (
         1

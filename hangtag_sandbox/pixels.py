@@ -1,4 +1,4 @@
-"""An image as the sandbox looks at it: upright, small, over white, red-green-blue."""
+"""Converts an image to upright, small RGB pixels on white."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Pixels = NDArray[np.uint8]
 """Rows x columns x red, green, blue."""
 
 Mask = NDArray[np.bool_]
-"""Rows x columns: which pixels are meant."""
+"""Rows x columns: True for each selected pixel."""
 
 LOOK_SIDE = 400
-"""The longer side that is looked at, in pixels: enough for stripes, and quick."""
+"""The longer side after reduction, in pixels: enough to see stripes, and fast."""
 
 BAND_PIXELS = 2_000_000
-"""Of a large image that are converted at a time."""
+"""How many pixels of a large image are converted at a time."""
 
 
 def read_pixels(image: ImageFile) -> Pixels:
     """
-    The pixels of an image's first frame, its longer side at most `LOOK_SIDE`.
+    Read the first frame of an image, with its longer side at most `LOOK_SIDE`.
 
-    Turned as its EXIF orientation says; what is transparent is laid over white.
+    Applies the EXIF orientation; transparent pixels are drawn on white.
 
     Raises:
-        Exception: Whatever Pillow meets in an image that does not decode.
+        Exception: The image does not decode; Pillow raises errors of many types.
     """
-    image.draft("RGB", (LOOK_SIDE, LOOK_SIDE))  # a JPEG is decoded smaller, others not
+    image.draft("RGB", (LOOK_SIDE, LOOK_SIDE))  # lets a JPEG decode at a smaller size
     image.load()
     orientation = _orientation(image)
     small = _small(image)
@@ -42,15 +42,15 @@ def read_pixels(image: ImageFile) -> Pixels:
 
 def _small(image: Image.Image) -> Image.Image:
     """
-    The image in red, green and blue, its longer side at least `LOOK_SIDE`, if it was, and not
-    much more.
+    Convert an image to RGB, and reduce a large one to a longer side of little more than
+    `LOOK_SIDE`.
     """
     if image.mode.startswith(("I", "F")):
         return _from_deep_grey(image)
     factor = max(image.size) // (2 * LOOK_SIDE)
     if factor <= 1:
         return _opaque(image)
-    # The largest image allowed takes 400 megabytes: it is converted band by band, not copied.
+    # A copy of the largest allowed image would take another 400 MB, so it is converted in bands.
     width, height = image.size
     small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     rows = factor * max(1, BAND_PIXELS // (width * factor))
@@ -70,7 +70,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Greys of 16 and 32 bits: the darkest becomes black and the brightest white."""
+    """Convert greys of 16 or 32 bits: the darkest becomes black, the brightest white."""
     step = max(1, max(image.size) // (2 * LOOK_SIDE))
     few = image.resize(
         (-(-image.width // step), -(-image.height // step)), Image.Resampling.NEAREST
@@ -84,7 +84,7 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> object:
     try:
         return image.getexif().get(Exif.Orientation)
-    except Exception:  # noqa: BLE001  broken EXIF of any kind: the picture itself stands
+    except Exception:  # noqa: BLE001  broken EXIF raises errors of many types, and the image is still good
         return None
 
 

@@ -1,4 +1,4 @@
-"""Plain, striped or checked, as far as pixels tell."""
+"""Recognises whether a garment is plain, striped or checked."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from hangtag_sandbox.perception import Lab
 from hangtag_sandbox.pixels import Mask
 from hangtag_sandbox.vocabulary import PRINTS, Word
 
-_PARTS = 4  # of the garment's width and height: a fold or a sleeve turns a pattern
+_PARTS = 4  # parts per side: folds and sleeves turn a pattern, so each part is measured alone
 _EDGE = 5.0  # CIELAB units from pixel to pixel
-_BUSY = 0.1  # of a part's pixels are on edges; a seam alone has fewer
-_MOST_PARTS = 0.6  # of a patterned garment are busy; seams and collars are in a few
+_BUSY = 0.1  # share of edge pixels in a part with a pattern; a seam has fewer
+_MOST_PARTS = (
+    0.6  # share of busy parts in a patterned garment; seams are in fewer parts
+)
 _ONE_WAY = 0.6
 _TWO_WAYS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPrint:
-    """A garment's print and how sure it is, 0 to 1."""
+    """A garment's print, with a confidence of 0 to 1."""
 
     print: Word
     confidence: float
@@ -28,11 +30,11 @@ class SeenPrint:
 
 def seen_print(lab: Lab, mask: Mask) -> SeenPrint:
     """
-    The print of the pixels in *mask*.
+    Recognise the print of the pixels in *mask*.
 
-    A pattern has edges all over the garment, one back for each one there. Where they run one way
-    it is striped, where they run two ways at right angles it is checked; every other pattern
-    counts as solid.
+    A pattern has edges all over the garment, in pairs: from one colour to another and back. If
+    they run in one direction, the garment is striped; in two directions at right angles, it is
+    checked. Any other pattern counts as solid.
     """
     parts = _parts(lab, mask)
     busy = [part for part in parts if part.edges >= _BUSY]
@@ -50,21 +52,21 @@ def seen_print(lab: Lab, mask: Mask) -> SeenPrint:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """How colour changes in a part of the garment."""
+    """The edges in one part of the garment."""
 
     edges: float
-    """The share of its pixels that are on edges which come in pairs, there and back."""
+    """The share of its pixels on edges that come in pairs, from one colour to another and back."""
     one_way: float
-    """Whether the edges run all ways (0) or one way (1)."""
+    """0: the edges run in all directions; 1: in one direction."""
     two_ways: float
-    """The same for one way or at right angles to it."""
+    """0: the edges run in all directions; 1: in one direction or at right angles to it."""
 
 
 def _parts(lab: Lab, mask: Mask) -> list[_Part]:
     down, across = np.gradient(_soft(lab), axis=(0, 1))
     slopes = np.concatenate([down, across], axis=2)
     steepness = np.sqrt(np.einsum("...i,...i->...", slopes, slopes))
-    # Twice an angle makes opposite directions equal, four times makes right angles so.
+    # Doubled angles make opposite directions equal, quadrupled angles also right angles.
     twice = np.arctan2(
         2 * (across * down).sum(axis=2), (across**2 - down**2).sum(axis=2)
     )
@@ -75,7 +77,7 @@ def _parts(lab: Lab, mask: Mask) -> list[_Part]:
         for part_columns in np.array_split(columns, _PARTS):
             part = np.ix_(part_rows, part_columns)
             own = mask[part]
-            if own.sum() * _PARTS**3 > mask.sum():  # what has less tells nothing
+            if own.sum() * _PARTS**3 > mask.sum():  # a smaller part is too noisy
                 steep = own & (steepness[part] >= _EDGE)
                 parts.append(
                     _part(int(own.sum()), slopes[part][steep], twice[part][steep])
@@ -84,7 +86,7 @@ def _parts(lab: Lab, mask: Mask) -> list[_Part]:
 
 
 def _soft(lab: Lab) -> Lab:
-    """The means of 3 x 3 pixels: a slanted edge is made of steps, which have their own ways."""
+    """Blur with a 3 x 3 mean, because the pixel steps of a slanted edge have other directions."""
     ends = np.pad(lab, ((1, 1), (1, 1), (0, 0)), mode="edge")
     rows = ends[:-2] + ends[1:-1] + ends[2:]
     return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9

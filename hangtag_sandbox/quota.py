@@ -1,4 +1,4 @@
-"""How many pictures may still be tagged."""
+"""The sandbox's quota: how many images it still tags."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from threading import Lock
 
 from pydantic import Field
 
-from hangtag_sandbox.judge import Refused
-from hangtag_sandbox.orders import Order
+from hangtag_sandbox.control import ControlDocument
+from hangtag_sandbox.validation import Refused
 
 
-class QuotaOrder(Order):
-    """How many pictures may still be tagged."""
+class QuotaDocument(ControlDocument):
+    """How many images the sandbox still tags."""
 
-    left: int | None = Field(ge=0, description="Successful answers; null: any number")
+    left: int | None = Field(ge=0, description="Successful answers; null: no limit")
 
 
 class Quota:
-    """
-    The successful answers that are left; None: as many as are asked for.
-
-    Threads may share it.
-    """
+    """Counts the successful answers that are left; None: no limit. Thread-safe."""
 
     def __init__(self, left: int | None = None) -> None:
         self._left = left
@@ -31,22 +27,22 @@ class Quota:
 
     @property
     def left(self) -> int | None:
-        """Successful answers."""
+        """How many successful answers are left; None: no limit."""
         with self._lock:
             return self._left
 
     def set(self, left: int | None) -> None:
-        """Begin anew with so many."""
+        """Set how many successful answers are left; None: no limit."""
         with self._lock:
             self._left = left
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """
-        Take one; where no answer comes of it, it is given back.
+        Use one answer of the quota; an error inside the context returns it.
 
         Raises:
-            Refused: None is left (823).
+            Refused: The quota is used up (823).
         """
         with self._lock:
             if self._left == 0:

@@ -1,4 +1,4 @@
-"""The sandbox as a server."""
+"""Runs the sandbox as an HTTP server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response
 
 from hangtag_sandbox.answers import refusal, to_json
 from hangtag_sandbox.app import create_app
-from hangtag_sandbox.fetching import Fetcher, Reach, trusting
+from hangtag_sandbox.fetching import Fetcher, Reach, tls_context
 from hangtag_sandbox.limits import REQUEST_SECONDS
 from hangtag_sandbox.palette import palette
 from hangtag_sandbox.paths import CUT_HEADER, TAGS_PATH
@@ -38,10 +38,10 @@ DEFAULT_KEY = "sandbox-key"
 DEFAULT_REACH: Reach = "loopback"
 
 IDLE_SECONDS = 60
-"""A connection on which nothing comes for so long is closed."""
+"""The server closes a connection that is idle for this long."""
 
 DISCARD_SECONDS = 2.0
-"""For so long a body that nobody wants is taken in, so that its sender comes to read why."""
+"""How long the rest of a refused body is read, so that the client can receive the answer."""
 
 
 @contextmanager
@@ -55,16 +55,16 @@ def serve(
     request_seconds: float = REQUEST_SECONDS,
 ) -> Iterator[str]:
     """
-    A sandbox that runs while the context lasts; gives its base URL, without a slash at the end.
+    Run a sandbox while the context lasts; yields its base URL without a trailing slash.
 
-    Port 0 is a free one; *fetcher* and *quota* are those of `create_app`; a request that does not
-    come whole in *request_seconds* is given up.
+    Port 0 means any free port. `create_app` describes *fetcher* and *quota*. A request that takes
+    longer than *request_seconds* to arrive is dropped.
 
     Raises:
-        SystemExit: It cannot listen there; stderr says why.
+        SystemExit: The sandbox cannot listen on this address; stderr gives the reason.
     """
     app = create_app([key], fetcher=fetcher, quota=quota)
-    palette()  # read now, so that the first answer is as quick as the others
+    palette()  # loaded now, or the first answer would be slow
     handler = type("_Handler", (_Handler,), {"request_seconds": request_seconds})
     server = make_server(host, port, app, threaded=True, request_handler=handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -90,30 +90,30 @@ def main(
 
     Args:
         host: The address to listen on.
-        port: The port; 0: a free one.
-        key: The API key it admits.
-        fetch: How far it reaches for images that are given by their URL.
-        ca_file: Certificates that it believes then, beside those of this machine.
-        quota: So many pictures are tagged before the answer is 823; None: any number.
+        port: The port; 0: any free port.
+        key: The accepted API key.
+        fetch: The addresses that it may fetch images from.
+        ca_file: Certificates to trust for that, besides those of this machine.
+        quota: How many images to tag before the answer is 823; None: no limit.
 
     Raises:
-        OSError: *ca_file* cannot be read, or holds no certificates.
+        OSError: *ca_file* cannot be read or has no certificates.
     """
-    fetcher = Fetcher(fetch, trusting(ca_file))
-    # Pillow's doubts about large images are no news to whoever has limits of their own.
+    fetcher = Fetcher(fetch, tls_context(ca_file))
+    # The sandbox has its own limits on large images.
     warnings.simplefilter("ignore", DecompressionBombWarning)
-    # Nor are its remarks on a broken image, thousands for some: the answer tells.
+    # Pillow logs thousands of warnings for some broken images; the answer gives the reason.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     ends = {signal.SIGINT, signal.SIGTERM}
-    # Before the server's threads are made: they inherit it, and leave the signals to this one.
+    # The server's threads inherit the mask, so that only this thread receives the signals.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
         with serve(host, port, key, fetcher=fetcher, quota=quota) as url:
-            print(url, flush=True)  # noqa: T201  the data
-            print(  # noqa: T201  the talk
-                f"A sandbox of the Tagger API listens: POST {url}{TAGS_PATH} with the header "
-                f"x-api-key: {key}. Open {url}/ to try a picture. Ctrl-C ends it.",
+            print(url, flush=True)  # noqa: T201  the command's output
+            print(  # noqa: T201  a message for people
+                f"The sandbox is running: POST {url}{TAGS_PATH} with the header "
+                f"x-api-key: {key}. Open {url}/ to try an image. Press Ctrl-C to stop.",
                 file=sys.stderr,
                 flush=True,
             )
@@ -124,10 +124,10 @@ def main(
 
 class _Handler(WSGIRequestHandler):
     """
-    Werkzeug's handler, with connections that are kept alive.
+    Werkzeug's request handler, with keep-alive connections.
 
-    Werkzeug closes each connection, because it does not know whether an application has read the
-    whole request. Ours has, or it says `Connection: close`.
+    Werkzeug closes each connection, because an application may leave a request half read. The
+    sandbox reads the whole request or sends `Connection: close`.
     """
 
     protocol_version = "HTTP/1.1"
@@ -137,11 +137,11 @@ class _Handler(WSGIRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._patience = _Patience(self.connection, self.request_seconds)
-        self.rfile = BufferedReader(self._patience)
+        self._input = _TimedInput(self.connection, self.request_seconds)
+        self.rfile = BufferedReader(self._input)
 
     def handle_one_request(self) -> None:
-        self._patience.begin()
+        self._input.begin()
         super().handle_one_request()
 
     def send_error(
@@ -150,9 +150,9 @@ class _Handler(WSGIRequestHandler):
         message: str | None = None,
         explain: str | None = None,  # noqa: ARG002  the signature of http.server
     ) -> None:
-        """Answer what is no HTTP in the words of the API."""
-        trouble = message or HTTPStatus(code).phrase
-        body = to_json(refusal(623, f"The request is not understood: {trouble}."))
+        """Answer a malformed HTTP request with an error of the API."""
+        reason = message or HTTPStatus(code).phrase
+        body = to_json(refusal(623, f"The request is not valid HTTP: {reason}."))
         self.close_connection = True
         self.send_response(code)
         self.send_header("Content-Type", "application/json; charset=utf-8")
@@ -180,28 +180,28 @@ class _Handler(WSGIRequestHandler):
             self._discard()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing: GET /sandbox/calls tells, and thousands of lines tell less."""
+        """Log no requests: GET /sandbox/calls lists them."""
 
     def _reset(self) -> None:
-        """End the connection without a farewell, as a crash does."""
+        """Reset the TCP connection, as a crash does."""
         at_once = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
         os.close(self.connection.detach())
 
     def _discard(self) -> None:
         until = time.monotonic() + DISCARD_SECONDS
-        with suppress(OSError):  # whoever has gone wants no explanation
+        with suppress(OSError):  # the client has disconnected
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(DISCARD_SECONDS)
             while time.monotonic() < until and self.connection.recv(1024 * 1024):
                 pass
 
 
-class _Patience(RawIOBase):
+class _TimedInput(RawIOBase):
     """
-    What comes over a connection, as long as a request comes in its time.
+    Reads from a connection until the deadline of the current request.
 
-    A timeout of the socket alone would begin anew with every byte that drips in.
+    A socket timeout is no deadline: it starts again with every byte that arrives.
     """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
@@ -211,7 +211,7 @@ class _Patience(RawIOBase):
         self.begin()
 
     def begin(self) -> None:
-        """The next request's time begins."""
+        """Start the deadline of the next request."""
         self._until = time.monotonic() + self._seconds
 
     def readable(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the pixels of a picture honestly tell."""
+"""Finds garments and shoes in the pixels of an image, with their colours and prints."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from hangtag_sandbox.prints import SeenPrint, seen_print
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A garment or a shoe that was seen."""
+    """A garment or a shoe in an image."""
 
     x: float
-    """The centre of its bounding box, 0 to 1 of the picture's width."""
+    """The centre of its bounding box, 0 to 1 of the image's width."""
     y: float
-    """The same of its height."""
+    """The centre of its bounding box, 0 to 1 of the image's height."""
     colors: list[SeenColor]
     print: SeenPrint
     pair: int | None = None
-    """A shoe: the same number for the two of a pair, from 0. Else None."""
+    """The number of a shoe's pair, from 0; None: not a shoe."""
 
 
 def look(pixels: Pixels) -> list[Sighting]:
     """
-    The garments in a picture, the largest first; none where nothing stands out.
+    Find the garments in an image, largest first; an empty list if there is no garment.
 
-    Connected pieces are garments. Where there are only two, alike and one above the other, they
-    are a two-piece. Two that are alike side by side are shoes where they are low, as seen from
-    the side, or stand at the foot of something larger.
+    Each connected piece is a garment. If there are only two, alike and one above the other, they
+    are a two-piece and count as one. Two alike pieces side by side are shoes if they are wider
+    than high, or if they are at the bottom of a larger garment.
     """
     lab = to_lab(pixels)
     outlines = _two_piece_as_one(lab, find_garments(lab))
@@ -48,7 +48,7 @@ def look(pixels: Pixels) -> list[Sighting]:
     for outline in outlines:
         x, y = outline.centre
         window = outline.window
-        # The outermost pixels are mixed with the background.
+        # The colours of the outermost pixels are mixed with the background.
         cloth, extent = shrunk(outline.cloth[window]), shrunk(outline.extent[window])
         colors = seen_colors(pixels[window], lab[window], cloth)
         print_ = seen_print(lab[window], extent)
@@ -56,8 +56,8 @@ def look(pixels: Pixels) -> list[Sighting]:
     return sightings
 
 
-_ALIKE = 0.7  # of the larger measure: what is about the same has at least so much
-_LOW = 1.3  # times as wide as high
+_ALIKE = 0.7  # smallest ratio of two lengths that count as equal
+_LOW = 1.3  # smallest ratio of width to height of a shoe seen from the side
 
 
 def _two_piece_as_one(lab: Lab, outlines: list[Outline]) -> list[Outline]:
@@ -68,7 +68,7 @@ def _two_piece_as_one(lab: Lab, outlines: list[Outline]) -> list[Outline]:
 
 
 def _pairs_of_shoes(lab: Lab, outlines: list[Outline]) -> Iterator[tuple[Outline, int]]:
-    """Each shoe, with the number of its pair."""
+    """Yield each shoe with the number of its pair."""
     paired: set[Outline] = set()
     for one, other in combinations(outlines, 2):
         if (

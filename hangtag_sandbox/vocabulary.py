@@ -1,8 +1,8 @@
 """
-The words the sandbox tags with, in four languages.
+The words that the sandbox tags with, in four languages.
 
-Ids that the vendor's page prints are used for the words it prints them for. All others are
-unknown to us: theirs begin with SANDBOX, so that nobody takes them for real ones.
+Words with an id on the vendor's page have that id. The ids of the other words are not published:
+they begin with SANDBOX, so that they are not mistaken for real ids.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PUBLISHED_IDS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A thing that is tagged, and its name in each language."""
+    """A value of a tag, with its id and its name in each language."""
 
     id: str
     names: Mapping[Language, str]
@@ -45,12 +45,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """What is put around a colour's name in each language, for example `light-{}`."""
+    """A pattern for a colour's name in each language, for example `light-{}`."""
 
     patterns: Mapping[Language, str]
 
     def of(self, color: Word, language: Language) -> str:
-        """The name of this shade of *color*."""
+        """Return the name of this shade of *color*."""
         return self.patterns[language].format(color.names[language].replace(" ", "-"))
 
 

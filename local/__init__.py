@@ -1,10 +1,18 @@
 """
-The whole stack on one machine: no Docker, no AWS account, no API key.
+Runs the whole stack on one machine, without Docker, an AWS account or an API key.
 
-`processes` (programs in the background), `cloud` (the local cloud), `sandbox` (the Tagger
-API), `stack` (the real template, built and deployed into both, and the hands to use it),
-`watch` (what comes out of it, and the patience to wait for it), `garments` (pictures, drawn),
-`demo` (the main job, shown); `faults` (a proxy that makes AWS's calls go wrong), `workers` (the
-function's processes, and their end), `ledger` (what became of every upload), `fault_matrix` and
-`soak` (the proofs of docs/reliability.md). Run as `python -m local`, which is what `make` does.
+    processes      background programs
+    cloud          the local cloud
+    sandbox        the sandbox Tagger API
+    stack          builds, deploys and uses the real template
+    watch          waits for the stack's results and announcements
+    garments       draws sample images
+    demo           the demonstration of `make demo`
+    faults         a proxy that injects faults into AWS calls
+    workers        the function's processes
+    ledger         the outcome of every upload
+    fault_matrix   the test of every fault at every step
+    soak           the test of many uploads under faults
+
+`make` runs it as `python -m local`.
 """

@@ -1,4 +1,4 @@
-"""`python -m local`: what `make demo`, `make up`, `make down` and `make build` run."""
+"""`python -m local`: the commands behind `make demo`, `make up`, `make faults` and others."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ RUN = LOCAL / "run"
 USAGE = """\
 The stack is up, with the sandbox Tagger API at {sandbox}.
 
-  source .local/run/env      # leads this shell, and no other, to the local cloud
+  source .local/run/env      # points this shell to the local cloud
   python -m local put photo.jpg --metadata tagger-brand=Acme
-  aws s3 cp photo.jpg {photo} --metadata tagger-brand=Acme    # the same with AWS's command
+  aws s3 cp photo.jpg {photo} --metadata tagger-brand=Acme    # the same with the AWS CLI
   hangtag results show {photo}
   hangtag status
-  hangtag tag photo.jpg      # asks the sandbox, past the stack
-  make down                  # ends it, with all it holds"""
+  hangtag tag photo.jpg      # calls the sandbox directly, without the stack
+  make down                  # stops the stack and deletes its data"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
-    # Ended by a closed terminal or by `kill`, it stops what it started, as on Ctrl-C.
+    """Run one command and return its exit status."""
+    # A closed terminal or `kill` must stop the background programs, as Ctrl-C does.
     for number in (signal.SIGHUP, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     options = parser().parse_args(arguments)
     try:
@@ -58,29 +58,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
+    """Build the parser of the commands and their options."""
     top = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     up_command = commands.add_parser("up", help="start the stack and leave it running")
     up_command.set_defaults(run=up)
-    demo_command = commands.add_parser("demo", help="show the main job")
+    demo_command = commands.add_parser("demo", help="demonstrate the stack")
     demo_command.set_defaults(run=show_demo)
     demo_command.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="your own pictures"
+        "--images", type=Path, metavar="FOLDER", help="upload the images in this folder"
     )
     for command in (up_command, demo_command):
         command.add_argument(
-            "--port", type=port, default=0, help="of the local cloud (a free one)"
+            "--port",
+            type=port,
+            default=0,
+            help="port of the local cloud (default: any free port)",
         )
         command.add_argument(
-            "--sandbox-port", type=port, default=0, help="of the sandbox (a free one)"
+            "--sandbox-port",
+            type=port,
+            default=0,
+            help="port of the sandbox (default: any free port)",
         )
 
-    down_command = commands.add_parser("down", help="end what `up` has started")
+    down_command = commands.add_parser("down", help="stop the stack of `up`")
     down_command.set_defaults(run=down)
 
-    put_command = commands.add_parser("put", help="upload files to what `up` started")
+    put_command = commands.add_parser("put", help="upload files to the stack of `up`")
     put_command.set_defaults(run=put)
     put_command.add_argument("files", type=Path, nargs="+", metavar="FILE")
     put_command.add_argument(
@@ -89,20 +95,25 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="context of the images, such as tagger-brand=Acme; may be repeated",
+        help="context of the images, such as tagger-brand=Acme; repeatable",
     )
 
-    faults_command = commands.add_parser("faults", help="every fault at every step")
+    faults_command = commands.add_parser(
+        "faults", help="test every fault at every step"
+    )
     faults_command.set_defaults(run=show_faults)
     faults_command.add_argument(
-        "--only", default="", metavar="WORDS", help="cells whose names hold these words"
+        "--only",
+        default="",
+        metavar="WORDS",
+        help="run only the cells whose names contain WORDS",
     )
     faults_command.add_argument(
         "--max-attempts",
         type=int,
         default=3,
         metavar="N",
-        help="the stack's MaxAttempts (3); with 1 what counts wrongly shows at once",
+        help="the stack's MaxAttempts (3); with 1, a miscounted attempt fails a cell",
     )
     faults_command.add_argument(
         "--transport",
@@ -111,20 +122,28 @@ def parser() -> argparse.ArgumentParser:
         help="the stack's ImageTransport (base64)",
     )
 
-    soak_command = commands.add_parser("soak", help="many uploads under faults")
+    soak_command = commands.add_parser("soak", help="test many uploads under faults")
     soak_command.set_defaults(run=show_soak)
     soak_command.add_argument(
-        "--uploads", type=uploads, default=2_000, metavar="N", help="object versions"
+        "--uploads",
+        type=uploads,
+        default=2_000,
+        metavar="N",
+        help="number of object versions",
     )
     soak_command.add_argument(
-        "--faults", type=share, default=0.1, metavar="RATE", help="such as 10%% or 0.1"
+        "--faults",
+        type=share,
+        default=0.1,
+        metavar="RATE",
+        help="share of failing calls, such as 10%% or 0.1",
     )
     soak_command.add_argument(
         "--skip",
         action="append",
         default=[],
         choices=["kill", "outage", "rotation", "breaker"],
-        help="leave this part out; may be repeated",
+        help="leave this part out; repeatable",
     )
 
     build_command = commands.add_parser("build", help="build for this machine's Python")
@@ -133,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def port(text: str) -> int:
-    """A port number from the command line; 0 for a free one."""
+    """Parse a port number; 0 means any free port."""
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
@@ -141,7 +160,7 @@ def port(text: str) -> int:
 
 
 def uploads(text: str) -> int:
-    """A number of uploads from the command line."""
+    """Parse a number of uploads."""
     number = int(text)
     if not FEWEST <= number <= MOST:
         raise argparse.ArgumentTypeError(f"{text} is not from {FEWEST} to {MOST}")
@@ -149,7 +168,7 @@ def uploads(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """A share from the command line: 10% or 0.1."""
+    """Parse a share such as 10% or 0.1."""
     number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     if not 0 <= number <= 0.5:
         raise argparse.ArgumentTypeError(f"{text} is not from 0% to 50%")
@@ -157,7 +176,7 @@ def share(text: str) -> float:
 
 
 def assignment(text: str) -> tuple[str, str]:
-    """KEY=VALUE from the command line."""
+    """Parse KEY=VALUE."""
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -166,22 +185,24 @@ def assignment(text: str) -> tuple[str, str]:
             f"{text!r} names several keys: repeat --metadata for each"
         )
     if not value.isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r} has characters no header can have")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has characters that a header cannot contain"
+        )
     return key, value
 
 
 def up(options: argparse.Namespace) -> int:
-    """Start the stack in .local/run, unless it is there already."""
-    talk = Console(stderr=True)
+    """Start the stack in .local/run, unless it is running."""
+    console = Console(stderr=True)
     with one_at_a_time():
         stack = running_stack(RUN)
         if stack:
-            talk.print("It is already up.", highlight=False)
+            console.print("The stack is already up.", highlight=False)
         else:
-            take_down(RUN)  # the rest of one that was killed
+            take_down(RUN)  # clean up after a stack that was killed
             stack = bring_up(
                 RUN,
-                step=steps_on(talk),
+                step=steps_on(console),
                 cloud_port=options.port,
                 sandbox_port=options.sandbox_port,
             )
@@ -192,16 +213,16 @@ def up(options: argparse.Namespace) -> int:
 
 
 def down(_options: argparse.Namespace) -> int:
-    """End what `up` has started."""
+    """Stop the stack of `up`."""
     with one_at_a_time():
         ran = take_down(RUN)
         (RUN / "env").unlink(missing_ok=True)
-    print("It is down." if ran else "Nothing is up.", file=sys.stderr)
+    print("The stack is down." if ran else "No stack is up.", file=sys.stderr)
     return 0
 
 
 def put(options: argparse.Namespace) -> int:
-    """Upload files under their own names, and print their uris."""
+    """Upload files under their own names and print their uris."""
     with one_at_a_time():
         stack = running_stack(RUN)
     if stack is None:
@@ -217,7 +238,7 @@ def put(options: argparse.Namespace) -> int:
 
 
 def build_only(_options: argparse.Namespace) -> int:
-    """Build what `up` would deploy, to where sam looks for it."""
+    """Build the stack into .aws-sam, where sam looks for it."""
     with steps_on(Console(stderr=True))("Building the stack (sam build)"):
         template = build(ROOT / ".aws-sam")
     print(template.relative_to(ROOT))
@@ -225,8 +246,8 @@ def build_only(_options: argparse.Namespace) -> int:
 
 
 def show_demo(options: argparse.Namespace) -> int:
-    """Show the main job in a folder of its own, which is removed in the end."""
-    with own_directory("demo-") as directory:
+    """Run the demonstration in a temporary folder."""
+    with temporary_directory("demo-") as directory:
         demo(
             directory,
             images=options.images,
@@ -237,32 +258,32 @@ def show_demo(options: argparse.Namespace) -> int:
 
 
 def show_faults(options: argparse.Namespace) -> int:
-    """Run the matrix of faults; 0 only if every cell is well."""
-    with own_directory("faults-") as directory:
-        is_well = show_matrix(
+    """Run the fault matrix; 0 only if every cell passes."""
+    with temporary_directory("faults-") as directory:
+        passed = show_matrix(
             directory,
             only=options.only,
             max_attempts=options.max_attempts,
             transport=options.transport,
         )
-    return 0 if is_well else 1
+    return 0 if passed else 1
 
 
 def show_soak(options: argparse.Namespace) -> int:
-    """Upload much under faults; 0 only if nothing is lost and every call has its reason."""
-    with own_directory("soak-") as directory:
-        well = soak(
+    """Run the soak test; 0 only if no upload is lost and every extra call has a reason."""
+    with temporary_directory("soak-") as directory:
+        passed = soak(
             directory,
             number=options.uploads,
             rate=options.faults,
             skip=frozenset(options.skip),
         )
-    return 0 if well else 1
+    return 0 if passed else 1
 
 
 @contextmanager
-def own_directory(prefix: str) -> Iterator[Path]:
-    """A folder of its own in .local, which is removed in the end."""
+def temporary_directory(prefix: str) -> Iterator[Path]:
+    """Create a folder in .local, and remove it when the context ends."""
     LOCAL.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=LOCAL))
     try:
@@ -272,8 +293,8 @@ def own_directory(prefix: str) -> Iterator[Path]:
 
 
 def write_environment(stack: Stack) -> None:
-    """Write what a shell sources to reach the stack."""
-    # Whatever else would lead elsewhere, such as AWS_ENDPOINT_URL_S3
+    """Write .local/run/env, which a shell sources to use the stack."""
+    # Variables such as AWS_ENDPOINT_URL_S3 would override the stack's endpoint.
     lines = [
         "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
         "unset HANGTAG_STACK $(env | sed -n 's/^\\(AWS_ENDPOINT_URL_[A-Z0-9_]*\\)=.*/\\1/p')",
@@ -293,10 +314,10 @@ def write_environment(stack: Stack) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Commands that start or end the stack of .local/run take turns."""
+    """Hold the lock of .local/run, so that only one command starts or stops its stack."""
     RUN.mkdir(parents=True, exist_ok=True)
-    with (RUN / "lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with (RUN / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

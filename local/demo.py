@@ -1,4 +1,4 @@
-"""The main job, shown on one machine and checked while it is shown."""
+"""The demonstration: uploads images, shows each step and checks that it worked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WIDTH_WITHOUT_TERMINAL = 120
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture to upload, with the context that goes along."""
+    """An image to upload, with its context."""
 
     path: Path
     key: str
@@ -46,16 +46,16 @@ def demo(
     sandbox_port: int = 0,
 ) -> None:
     """
-    Show the main job with the pictures in the folder `images`, or with drawn ones.
+    Run the demonstration with the images in the folder `images`, or with drawn ones.
 
-    Everything is kept in `directory`; nothing is left running.
+    It keeps its files in `directory` and stops all programs at the end.
 
     Raises:
-        LocalError: something that should have happened did not.
+        LocalError: A step did not have the expected result.
     """
-    talk = Console(stderr=True)
-    step = steps_on(talk)
-    own = None if images is None else own_pictures(images, talk)
+    console = Console(stderr=True)
+    step = steps_on(console)
+    own = None if images is None else own_pictures(images, console)
     with step("Drawing garments"):
         *drawn, refused = drawn_pictures(directory / "garments")
     not_an_image = Picture(directory / "price-list.jpg", "demo/price-list.jpg")
@@ -65,55 +65,55 @@ def demo(
         directory, step=step, cloud_port=cloud_port, sandbox_port=sandbox_port
     )
     try:
-        show = Show(watch(stack, "demo-subscriber"), talk)
+        show = Show(watch(stack, "demo-subscriber"), console)
         show.upload([*pictures, refused, not_an_image], to_refuse=refused)
-        show.what_was_tagged(pictures if own is None else [])
+        show.results(pictures if own is None else [])
         show.announcement()
         show.dead_letters(refused, not_an_image)
         show.replay(refused)
-        show.what_is_left(not_an_image)
+        show.final_status(not_an_image)
     finally:
         with step("Stopping the local cloud"):
             take_down(directory)
 
 
 class Show:
-    """The parts of the demo, in their order; each raises LocalError where it misses."""
+    """The steps of the demonstration, in sequence; each raises LocalError if it fails."""
 
-    def __init__(self, stack: WatchedStack, talk: Console) -> None:
+    def __init__(self, stack: WatchedStack, progress: Console) -> None:
         self._stack = stack
-        self._talk = talk
+        self._progress = progress
         at_terminal = sys.stdout.isatty()
         self._stage = Console(width=None if at_terminal else WIDTH_WITHOUT_TERMINAL)
 
     def upload(self, pictures: Sequence[Picture], *, to_refuse: Picture) -> None:
-        """Upload everything, and wait until each upload has ended one way or the other."""
+        """Upload all images and wait until each is announced or dead-lettered."""
         self._stack.fail_image(
             fingerprint(to_refuse), code=int(REFUSAL_CODE), message=REFUSAL_MESSAGE
         )
         total = len(pictures)
-        with counting(self._talk, "Uploading", total=total) as tell:
+        with counting(self._progress, "Uploading", total=total) as advance:
             for number, picture in enumerate(pictures, start=1):
                 body = picture.path.read_bytes()
                 self._stack.upload(picture.key, body, picture.context)
-                tell(number)
+                advance(number)
 
-        with counting(self._talk, "Tagging", total=total) as tell:
+        with counting(self._progress, "Tagging", total=total) as advance:
 
             def all_ended() -> bool | None:
-                buried = {
+                dead_lettered = {
                     letter.attributes.get("Image")
                     for letter in self._stack.dead_letters()
                 }
-                ended = len(self._announced()) + len(buried)
-                tell(ended)
+                ended = len(self._announced()) + len(dead_lettered)
+                advance(ended)
                 return True if ended >= total else None
 
-            everything = f"all {total} uploads to be announced or buried"
+            everything = f"all {total} uploads to be announced or dead-lettered"
             self._stack.wait_for(all_ended, everything, seconds=60 + 2 * total)
 
-    def what_was_tagged(self, expected: Sequence[Picture]) -> None:
-        """A table of all that was tagged, which `expected` must have been."""
+    def results(self, expected: Sequence[Picture]) -> None:
+        """Show a table of the tagged images; all `expected` images must be in it."""
         announced = self._announced()
         table = Table()
         for heading in ("picture", "category", "item", "colours", "position"):
@@ -121,23 +121,23 @@ class Show:
         for key, announcement in sorted(announced.items()):
             for number, row in enumerate(rows(announcement.document["data"])):
                 table.add_row(*map(Text, ("" if number else key, *row)))
-        self._title("What was tagged")
+        self._title("The results")
         self._stage.print(table)
         self._say(
-            "The sandbox sees where garments are and their colours; "
-            "what pixels cannot tell, such as the category, it invents."
+            "The sandbox finds the garments and their colours in the pixels. "
+            "It invents the other tags, such as the category."
         )
-        self._require(announced, "nothing was tagged")
+        self._require(announced, "no image was tagged")
         missing = [picture.key for picture in expected if picture.key not in announced]
         self._require(not missing, f"not tagged: {', '.join(missing)}")
         stored = json.loads(self._ask("status"))["results"]
         self._require(
             stored["TAGGED"] == len(announced),
-            f"{len(announced)} were announced, but {stored} stored",
+            f"{len(announced)} results were announced, but the table has {stored}",
         )
 
     def announcement(self) -> None:
-        """One announcement as a subscriber received it, best one with context."""
+        """Show the announcement with the most context, as a subscriber received it."""
         announced = list(self._announced().values())
         announcement = max(
             announced, key=lambda it: len(it.document["data"]["context"])
@@ -153,11 +153,11 @@ class Show:
         )
 
     def dead_letters(self, refused: Picture, not_an_image: Picture) -> None:
-        """The dead letters with their codes, as the operator's command shows them."""
+        """Show the dead letters with their codes, as operators list them."""
         self._title("The dead letters")
-        self._say(f"{not_an_image.key} is a price list with the name of a picture.")
+        self._say(f"{not_an_image.key} is a price list with the name of an image.")
         self._say(
-            f"{refused.key} is refused: the sandbox was told to, with {REFUSAL_CODE}."
+            f"The sandbox refuses {refused.key} with {REFUSAL_CODE}, by an injected fault."
         )
         self._run("failures", "list")
         codes = self._failures()
@@ -165,48 +165,48 @@ class Show:
         self._require_code(codes, not_an_image, "UNSUPPORTED_FORMAT")
 
     def replay(self, refused: Picture) -> None:
-        """The cause is removed, the refused picture replayed, and its result shown."""
-        self._title("A replay, after the cause was removed")
+        """Remove the fault, replay the refused image and show its result."""
+        self._title("A replay after the fault is fixed")
         self._stack.heal_image(fingerprint(refused))
         self._say(f"The sandbox no longer refuses {refused.key}.")
-        order = ("failures", "replay", "--code", REFUSAL_CODE)
-        self._run(*order)
+        replay = ("failures", "replay", "--code", REFUSAL_CODE)
+        self._run(*replay)
         self._require_code(self._failures(), refused, REFUSAL_CODE)
-        self._run(*order, "--yes")
+        self._run(*replay, "--yes")
         self._stack.wait_for_announcement(refused.key)
         self._run("results", "show", self._stack.uri(refused.key))
 
-    def what_is_left(self, not_an_image: Picture) -> None:
-        """What no replay can help stays where it is."""
-        self._title("What is left")
+    def final_status(self, not_an_image: Picture) -> None:
+        """Show the status; the upload that is not an image is still in the dead-letter queue."""
+        self._title("The final status")
         self._run("status")
         self._require_code(self._failures(), not_an_image, "UNSUPPORTED_FORMAT")
         self._say(
-            "\nAll of it happened. `make up` leaves the same stack running, to try it yourself."
+            "\nThe demo has passed. `make up` starts the same stack and leaves it running."
         )
 
     def _announced(self) -> dict[str, Announcement]:
-        """By key: an announcement may arrive more than once."""
+        """Return the announcements by key, because SNS may repeat an announcement."""
         return {
             announcement.document["subject"]: announcement
             for announcement in self._stack.announcements()
         }
 
     def _failures(self) -> dict[str, str]:
-        """Codes by uri, as `hangtag failures list` tells them."""
+        """Return the codes by uri from `hangtag failures list`."""
         failures = map(json.loads, self._ask("failures", "list").splitlines())
         return {failure["image"]: failure["code"] for failure in failures}
 
     def _require_code(
         self, codes: dict[str, str], picture: Picture, expected: str
     ) -> None:
-        code = codes.get(self._stack.uri(picture.key), "no code, it is not there")
+        code = codes.get(self._stack.uri(picture.key), "no dead letter")
         self._require(
             code == expected, f"{picture.key}: expected {expected}, got {code}"
         )
 
     def _run(self, *arguments: str) -> None:
-        """Run a command of `hangtag` for everyone to see."""
+        """Run a `hangtag` command and show its output."""
         command = shlex.join(["hangtag", *arguments])
         self._stage.print(Text(f"\n$ {command}", "bold"), soft_wrap=True)
         sys.stdout.flush()
@@ -214,14 +214,14 @@ class Show:
         self._require(status == 0, f"{command} ended with {status}")
 
     def _ask(self, *arguments: str) -> str:
-        """What a command of `hangtag` prints with --json."""
+        """Return the output of a `hangtag` command with --json."""
         done = self._stack.hangtag("--json", *arguments)
         self._require(done.returncode == 0, f"hangtag {arguments[0]}: {done.stderr}")
         return done.stdout
 
-    def _require(self, condition: object, missed: str) -> None:
+    def _require(self, condition: object, problem: str) -> None:
         if not condition:
-            raise LocalError(self._stack.with_log(f"the demo missed: {missed}"))
+            raise LocalError(self._stack.with_log(f"the demo failed: {problem}"))
 
     def _say(self, sentence: str) -> None:
         self._stage.print(sentence, markup=False, highlight=False)
@@ -235,7 +235,7 @@ class Show:
 
 
 def drawn_pictures(folder: Path) -> list[Picture]:
-    """The garments that `local.garments` draws, into `folder`."""
+    """Draw the garments of `local.garments` into `folder`."""
     folder.mkdir(parents=True)
     return [
         Picture(garment.path, f"demo/{garment.path.name}", garment.context)
@@ -243,12 +243,12 @@ def drawn_pictures(folder: Path) -> list[Picture]:
     ]
 
 
-def own_pictures(folder: Path, talk: Console) -> list[Picture]:
+def own_pictures(folder: Path, console: Console) -> list[Picture]:
     """
-    The pictures in `folder` and below, by their names' endings; the first 200 of them.
+    Find the images in `folder` and below by file extension; at most the first 200.
 
     Raises:
-        LocalError: there is no such folder, or no picture in it.
+        LocalError: The folder does not exist or has no image.
     """
     if not folder.is_dir():
         raise LocalError(f"IMAGES={folder} is not a folder")
@@ -259,10 +259,10 @@ def own_pictures(folder: Path, talk: Console) -> list[Picture]:
     )
     if not paths:
         endings = " ".join(sorted(FORMATS))
-        raise LocalError(f"IMAGES={folder} holds no picture ({endings})")
+        raise LocalError(f"IMAGES={folder} holds no image ({endings})")
     if len(paths) > MOST_PICTURES:
-        talk.print(
-            f"{folder} holds {len(paths)} pictures; "
+        console.print(
+            f"{folder} holds {len(paths)} images; "
             f"the demo takes the first {MOST_PICTURES}",
             markup=False,
         )
@@ -273,12 +273,12 @@ def own_pictures(folder: Path, talk: Console) -> list[Picture]:
 
 
 def fingerprint(picture: Picture) -> str:
-    """How the sandbox knows a picture: the SHA-256 of its bytes, in hex."""
+    """Return the SHA-256 of an image's bytes in hex, by which faults select it."""
     return hashlib.sha256(picture.path.read_bytes()).hexdigest()
 
 
 def rows(result: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Category, item, colours and position of every garment in a result."""
+    """Yield category, item, colours and position of every garment in a result."""
     tags = [tag for found in result["objects"] for tag in found["tags"]]
     for tag in tags:
         colours = ", ".join(name(colour) for colour in tag.get("colors") or [])
@@ -295,5 +295,5 @@ def rows(result: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def name(attribute: dict[str, Any] | None) -> str:
-    """The name of an attribute of a tag; nothing where the API left it out."""
+    """Return the name of a tag's attribute; empty if the API left it out."""
     return str((attribute or {}).get("name") or "")

@@ -1,9 +1,9 @@
 """
-Garments, drawn: the pictures that the demonstration uploads.
+Draws the sample garments that the demonstration uploads.
 
-Each is cut from outlines, as a tailor would: parts of cloth with a colour, a weave or a print,
-laid over one another, with folds, seams and a soft light from the upper left. The same Pillow
-and NumPy draw the same bytes every time.
+Each garment consists of outlined parts of cloth, one over the other, with a colour, weave or
+print, folds, seams and a soft light from the upper left. The same versions of Pillow and NumPy
+always draw the same bytes.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 Plane = NDArray[np.floating[Any]]
-"""Numbers for each pixel of the drawing or of a part; a cover is 0 to 1."""
+"""A number for each pixel of the drawing or of a part; a cover (opacity) is 0 to 1."""
 
 Color = tuple[int, int, int]
 Points = list[tuple[float, float]]
 
 WIDTH, HEIGHT = 600, 800
-_FINE = 2  # drawn this many times larger, for smooth edges
+_FINE = 2  # scale of the drawing before reduction, for smooth edges
 
 
 @dataclass(frozen=True)
 class Garment:
-    """A drawn picture and what its upload says about it."""
+    """A drawn image with the context for its upload."""
 
     path: Path
     title: str
     context: dict[str, str]
-    """S3 user metadata without `x-amz-meta-`; not all of it is ASCII."""
+    """S3 user metadata without `x-amz-meta-`; some values are not ASCII."""
     colors: tuple[Color, ...]
-    """Red, green, blue of its cloths before light falls on them, the largest first."""
+    """RGB of its cloths without light and shadow, largest first."""
 
 
 def draw_garments(folder: Path, *, count: int = 8) -> list[Garment]:
     """
-    Eight pictures in six formats, or the first *count*, drawn into *folder*, which must exist.
+    Draw eight images in six formats, or the first *count*, into *folder*, which must exist.
 
-    Takes about a second for each.
+    Each image takes about a second.
     """
     return [
         Garment(
@@ -643,7 +643,7 @@ def _striped(
     wide: float,
     first: float,
 ) -> Plane:
-    """Stripes across the direction *along*, from *first* on."""
+    """Draw stripes across the direction *along*, starting at *first*."""
     place = (along - first) % every
     cover = np.clip(np.minimum(place, wide - place) * _FINE + 0.5, 0, 1)
     return _mixed(_plain(ground), stripe, cover * (along >= first))
@@ -652,7 +652,7 @@ def _striped(
 def _checked(
     across: Plane, down: Plane, ground: Color, *, dark: Color, bright: Color
 ) -> Plane:
-    """Broad dark bands both ways, a bright line between them."""
+    """Draw broad dark bands in both directions, with a bright line between them."""
     cloth = _plain(ground)
     for along in (across, down):
         cloth = _mixed(cloth, dark, 0.62 * _band(along, wide=20))
@@ -667,19 +667,19 @@ def _band(along: Plane, *, wide: float, every: float = 74) -> Plane:
 
 
 def _cable(across: Plane, down: Plane) -> Plane:
-    """The light on a cable: two strands that twist around each other between furrows."""
-    turn = down * (2 * np.pi / 58)
+    """Compute the light on a cable: two strands twisted around each other between furrows."""
+    angle = down * (2 * np.pi / 58)
     strands = np.zeros_like(across)
     for phase in (0.0, np.pi):
-        away = across - 9 * np.sin(turn + phase)
-        above = 0.75 + 0.25 * np.cos(turn + phase)
+        away = across - 9 * np.sin(angle + phase)
+        above = 0.75 + 0.25 * np.cos(angle + phase)
         strands = np.maximum(strands, above * np.exp(-((away / 6.5) ** 2)))
     inside = np.exp(-((across / 21) ** 6))
     return np.asarray(1 + inside * (0.34 * strands - 0.2))
 
 
 def _ribs(across: Plane, *, every: float) -> Plane:
-    """The light on ribs."""
+    """Compute the light on ribs."""
     return np.asarray(0.97 + 0.10 * np.cos(across * (2 * np.pi / every)))
 
 
@@ -695,7 +695,7 @@ def _mixed(cloth: Plane, color: Color, cover: Plane) -> Plane:
 
 
 class _Drawing:
-    """A background, and the garment that is laid on it part by part."""
+    """A background with a garment that is drawn on it part by part."""
 
     def __init__(self, above: Color, below: Color, *, grain: float, seed: int) -> None:
         self._random = np.random.default_rng(seed)
@@ -706,7 +706,7 @@ class _Drawing:
         self._garment = np.zeros_like(share)
 
     def noise(self, strength: float, *, soft: float = 0.6) -> Plane:
-        """Grain of this standard deviation, *soft* pixels wide."""
+        """Make noise with the standard deviation *strength*, blurred by *soft* pixels."""
         raw = self._random.standard_normal(self._shape, dtype=np.float32)
         grain = _blurred(0.5 + raw / 8, soft)
         return np.asarray((grain - grain.mean()) * (strength / grain.std()))
@@ -721,7 +721,7 @@ class _Drawing:
         folds: Sequence[tuple[str, float, float]] = (),
     ) -> None:
         """
-        Lay a part over what is there.
+        Draw a part over the existing ones.
 
         *relief* is the light on the weave; *folds* are lines with their width and depth.
         """
@@ -736,7 +736,7 @@ class _Drawing:
     def trim(
         self, line: Points, width: float, color: Color, *, ribbed: bool = False
     ) -> None:
-        """Lay a band along a line."""
+        """Draw a band along a line."""
         box = _box_around(line)
         cover = _stroked([line], width, box)
         light = _light(cover, 0.12, width / 4)
@@ -754,7 +754,7 @@ class _Drawing:
         width: float = 1.4,
         show: float = 0.4,
     ) -> None:
-        """Draw a line on the garment, so far opaque as *show* says."""
+        """Draw a line on the garment with the opacity *show*."""
         box = _box_around(line)
         self._put(_plain(color), show * _stroked([line], width, box), box)
 
@@ -764,7 +764,7 @@ class _Drawing:
         self._put(_plain(color), 0.85 * _stroked(_dashes(line), 1.5, box), box)
 
     def button(self, x: float, y: float, radius: float, color: Color) -> None:
-        """Lay a button with a rim and four holes."""
+        """Draw a button with a rim and four holes."""
         self.lay(_circle(x, y, radius), color, roundness=0.15)
         self.seam(_circle(x, y, radius * 0.75), width=radius / 7, show=0.25)
         for right, down in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
@@ -772,7 +772,7 @@ class _Drawing:
             self.seam(_circle(*at, radius / 20), width=radius / 7, show=0.65)
 
     def finished(self, right: float = 0, down: float = 0) -> Image.Image:
-        """The picture, the garment moved so far, with its shadow on the background."""
+        """Return the image with the garment moved by these pixels, and with its shadow."""
         pixels = _shifted(self._pixels, right, down)
         garment = _shifted(self._garment, right, down)
         shadow = 0.10 * _shifted(_blurred(garment, 12), 6, 12)
@@ -780,7 +780,7 @@ class _Drawing:
         return _image(behind + (pixels - behind) * garment[..., None])
 
     def cut_out(self) -> Image.Image:
-        """The garment alone; around it the picture is transparent."""
+        """Return the garment on a transparent background."""
         cut = _image(self._pixels)
         cut.putalpha(_image(self._garment * 255))
         return cut
@@ -810,7 +810,7 @@ class _Drawing:
 
 
 class _Box(NamedTuple):
-    """A part of the drawing, in its fine pixels; all work is done where it shows."""
+    """A rectangle of the enlarged drawing; drawing only inside it saves time."""
 
     left: int
     top: int
@@ -818,7 +818,7 @@ class _Box(NamedTuple):
     height: int
 
     def of(self, plane: Plane) -> Plane:
-        """A view of the part of *plane* that is in the box; all of it where it is one pixel."""
+        """Return a view of *plane* inside the box; a plane of one pixel is returned whole."""
         if plane.shape[:2] == (1, 1):
             return plane
         return plane[
@@ -826,7 +826,7 @@ class _Box(NamedTuple):
         ]
 
     def place(self, points: Points, scale: int) -> Points:
-        """The points as they lie in the box, drawn *scale* times larger."""
+        """Convert the points to coordinates of the box, *scale* times larger."""
         return [
             ((x * _FINE - self.left) * scale, (y * _FINE - self.top) * scale)
             for x, y in points
@@ -834,7 +834,7 @@ class _Box(NamedTuple):
 
 
 def _box_around(points: Points) -> _Box:
-    """The box around *points*, with room for blurs."""
+    """Return the box around *points*, with a margin for blurs."""
     across, down = np.array(points).T
     left, right = _span(across, WIDTH)
     top, bottom = _span(down, HEIGHT)
@@ -847,7 +847,7 @@ def _span(along: NDArray[np.float64], length: int, room: int = 24) -> tuple[int,
 
 
 def _light(cover: Plane, roundness: float, soft: float) -> Plane:
-    """Darker towards the edges, and more so on the lower right."""
+    """Compute the light on a part: darker towards the edges, most at the lower right."""
     depth = np.clip(_blurred(cover, soft) * 2 - 1, 0, 1)
     body = _blurred(cover, soft * 0.6)
     slope = _shifted(body, soft * 0.4, soft * 0.4)
@@ -856,7 +856,7 @@ def _light(cover: Plane, roundness: float, soft: float) -> Plane:
 
 
 def _fold(line: Points, width: float, box: _Box) -> Plane:
-    """The shadow of a fold and, less than nothing, the shine beside it."""
+    """Compute a fold: positive values for its shadow, negative ones for the shine beside it."""
     crease = _blurred(_stroked([line], width, box), width * 0.8)
     return crease - 0.55 * _shifted(crease, -width, -width * 0.6)
 
@@ -868,15 +868,15 @@ def _image(plane: Plane) -> Image.Image:
 
 @cache
 def _grid() -> tuple[Plane, Plane]:
-    """How far right and how far down each pixel is."""
+    """Return the x and y coordinates of each pixel."""
     down, across = np.mgrid[0 : HEIGHT * _FINE, 0 : WIDTH * _FINE].astype(np.float32)
     return across / _FINE, down / _FINE
 
 
 def _blurred(plane: Plane, radius: float) -> Plane:
-    """A plane of 0 to 1, blurred as bytes, which is fine enough for light and shadow."""
+    """Blur a plane of 0 to 1, rounded to bytes: precise enough for light and shadow."""
     image = Image.fromarray(np.clip(plane * 255, 0, 255).astype(np.uint8))
-    coarse = 4 if radius >= 8 else 1  # a wide blur leaves no detail, and takes long
+    coarse = 4 if radius >= 8 else 1  # a wide blur is slow, and leaves no detail
     small = image.reduce(coarse)
     blurred = small.filter(ImageFilter.GaussianBlur(radius * _FINE / coarse))
     whole = blurred.resize(image.size, Image.Resampling.BICUBIC)
@@ -903,7 +903,7 @@ def _stroked(lines: Sequence[Points], width: float, box: _Box) -> Plane:
 
 
 def _softened(twice: Image.Image) -> Plane:
-    """A cover from one that is drawn at twice the size, because Pillow draws hard edges."""
+    """Reduce a cover drawn at twice the size, because Pillow draws hard edges."""
     return np.asarray(twice.reduce(2), dtype=np.float32) / 255
 
 
@@ -911,7 +911,7 @@ def _softened(twice: Image.Image) -> Plane:
 
 
 def _path(text: str) -> Points:
-    """Points along an outline that is written as in SVG: absolute M, L, Q and C."""
+    """Return points along an SVG path with absolute M, L, Q and C."""
     points: Points = []
     words = iter(text.split())
     for command in words:
@@ -922,7 +922,7 @@ def _path(text: str) -> Points:
 
 
 def _curve(controls: Points, steps: int = 24) -> Points:
-    """Points of a Bezier curve, without its first."""
+    """Return points of a Bezier curve, without the first one."""
     points = []
     for step in range(1, steps + 1):
         share = step / steps
@@ -937,19 +937,19 @@ def _curve(controls: Points, steps: int = 24) -> Points:
 
 
 def _both(text: str) -> Points:
-    """An outline whose right half is written, from the middle down to the middle."""
+    """Complete a symmetric outline from its right half, given from top middle to bottom middle."""
     right = _path(text)
     return right + _mirrored(right)[::-1]
 
 
 def _both_line(text: str) -> Points:
-    """A line whose right half is written, from the middle outwards."""
+    """Complete a symmetric line from its right half, given from the middle outwards."""
     right = _path(text)
     return _mirrored(right)[::-1] + right
 
 
 def _both_sides(text: str) -> tuple[Points, Points]:
-    """A line or an outline on the right side, and the same on the left."""
+    """Return a line or an outline of the right side, and its mirror image."""
     right = _path(text)
     return right, _mirrored(right)
 
@@ -966,7 +966,7 @@ def _circle(x: float, y: float, radius: float) -> Points:
 
 
 def _dashes(line: Points, *, long: float = 7, gap: float = 4) -> list[Points]:
-    """The line in dashes, with gaps between them."""
+    """Split a line into dashes."""
     x, y = np.array(line).T
     walked = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     return [

@@ -1,8 +1,8 @@
 """
-What runs between the functions and the local cloud, in place of the `microburst` command.
+Starts the fault proxy between the functions and the local cloud, instead of `microburst`.
 
-It starts the same proxy, with TLS on both sides and five functions of it put right; there are
-no settings for that. Arguments: the port, the cloud's address, its certificate and its key.
+It runs the same proxy with TLS on both sides and patches five of its functions, which have no
+settings. Arguments: the port, the cloud's address, its certificate and its key.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ port_of_caller: ContextVar[int | None] = ContextVar("port_of_caller", default=No
 def headers_as_signed(
     upstream: forward.Upstream, request: web.Request
 ) -> dict[str, str]:
-    """The headers for the cloud: with the caller's own `Host`, which is in its signature."""
+    """Build the headers for the cloud with the caller's `Host`, which the signature covers."""
     headers: dict[str, str] = outbound_headers(upstream, request)
-    headers.pop("content-length", None)  # aiohttp sets it for what it really sends
+    headers.pop("content-length", None)  # aiohttp sets it from the body that it sends
     return {**headers, "host": request.headers["Host"]}
 
 
@@ -43,7 +43,7 @@ def detect_with_key(
     query: Mapping[str, str],
     body: bytes | None,
 ) -> RequestContext:
-    """What is asked for; of S3 the bucket with the key, so that a rule can name an object."""
+    """Parse the AWS request; for S3, add the key, so that a rule can name an object."""
     context = detect(headers, method, path, query, body)
     if context.service == "s3":
         context.resource = path
@@ -51,7 +51,7 @@ def detect_with_key(
 
 
 def emit_with_caller(proxy: pipeline.Microburst, event: FiredEvent) -> None:
-    """Tell of a fault with the caller's port: it leads to the process that was struck."""
+    """Record a fault with the caller's port, which identifies the process."""
     event.note = str(port_of_caller.get())
     emit_fired(proxy, event)
 
@@ -61,20 +61,20 @@ async def remember_caller(
     request: web.Request,
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
-    """Keep the caller's port for `emit_with_caller`."""
+    """Store the caller's port for `emit_with_caller`."""
     peer = request.transport.get_extra_info("peername") if request.transport else None
     port_of_caller.set(peer[1] if peer else None)
     return await handler(request)
 
 
 def main(port: str, upstream: str, certificate: str, key: str) -> None:
-    """Serve on 127.0.0.1 until it is told to stop."""
+    """Serve on 127.0.0.1 until a signal stops the process."""
     trusted = ssl.create_default_context(cafile=certificate)
     own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     own.load_cert_chain(certificate, key)
 
     async def start_trusting(client: forward.Upstream) -> None:
-        """Connect to the cloud, which proves itself by its certificate."""
+        """Connect to the cloud over TLS and check its certificate."""
         await start_upstream(client)
         if client.session is not None:
             await client.session.close()
@@ -86,7 +86,7 @@ def main(port: str, upstream: str, certificate: str, key: str) -> None:
 
     forward.Upstream.start = start_trusting
     forward.Upstream._outbound_headers = headers_as_signed  # noqa: SLF001
-    # Its own list would take the length from every answer, and boto3 reads it
+    # The proxy would remove Content-Length from every answer, and boto3 needs it.
     forward.HOP_BY_HOP = forward.HOP_BY_HOP - {"content-length"}
     pipeline.detect = detect_with_key
     pipeline.emit_fired = emit_with_caller

@@ -1,4 +1,4 @@
-"""Programs in the background, which a later command can find and end."""
+"""Runs background programs that a later command can find and stop."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-STOP_SECONDS = 3.0  # the local cloud waits for everyone who holds a connection
+STOP_SECONDS = 3.0  # the local cloud waits for its open connections
 
-# By pid file: whoever starts a process has to take note of its end, and it may be another
-# `Process` of the same name that is told to stop it.
+# By pid file: a child must be reaped by its parent, also if another `Process` object stops it.
 _children: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 class LocalError(Exception):
-    """Something of the local stack did not work; the message says what, and the way out."""
+    """The local stack failed; the message gives the reason and, if there is one, the remedy."""
 
 
 def wait_for(
     check: Callable[[], T | None], *, seconds: float, otherwise: Callable[[], str]
 ) -> T:
     """
-    What `check` answers, as soon as that is not None.
+    Call `check` until it returns a value, and return that value.
 
     Raises:
-        LocalError: with the words of `otherwise`, when `seconds` have passed without it.
+        LocalError: `check` returned None for `seconds`; `otherwise` makes the message.
     """
     deadline = time.monotonic() + seconds
     pause = 0.05
@@ -45,10 +44,10 @@ def wait_for(
 
 class Process:
     """
-    A program in the background: `directory` holds its pid, its output and its log.
+    A background program, with its pid file, output and log in `directory`.
 
-    The program keeps its pid file locked for as long as it lives, so what is found here
-    later is this program or nothing. A pid alone could, after a reboot, be a stranger's.
+    The program holds a lock on its pid file while it runs. After a reboot the pid may belong to
+    another program, and the missing lock shows it.
     """
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -59,10 +58,10 @@ class Process:
 
     def start(self, command: Sequence[str | Path], *, env: Mapping[str, str]) -> None:
         """
-        Start `command`, apart from this terminal: Ctrl-C does not reach it.
+        Start `command` in a session of its own, so that Ctrl-C does not stop it.
 
         Raises:
-            LocalError: it runs already, or its program is not there.
+            LocalError: The program is running already, or its executable is missing.
         """
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -74,7 +73,7 @@ class Process:
                 fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise LocalError(
-                    f"{self.name} runs already; `make down` ends it"
+                    f"{self.name} is running already; `make down` stops it"
                 ) from None
             try:
                 child = subprocess.Popen(
@@ -88,8 +87,8 @@ class Process:
                 )
             except FileNotFoundError as error:
                 raise LocalError(
-                    f"{self.name} cannot start: {error.filename} is not there; "
-                    "`make up` and `make test` install what they need"
+                    f"{self.name} cannot start: {error.filename} is missing; "
+                    "`make up` and `make test` install their programs"
                 ) from error
             pid_file.truncate(0)
             pid_file.write(str(child.pid))
@@ -97,17 +96,15 @@ class Process:
 
     def wait_until_ready(self, ready: Callable[[], T | None], *, seconds: float) -> T:
         """
-        What `ready` answers, as soon as that is not None.
+        Call `ready` until it returns a value, and return that value.
 
         Raises:
-            LocalError: the program ended, or `seconds` passed; with the end of its log.
+            LocalError: The program ended or `seconds` passed; the message has the end of its log.
         """
 
         def check() -> T | None:
             if self.pid() is None:
-                raise LocalError(
-                    f"{self.name} ended while it was starting:\n{self.tail()}"
-                )
+                raise LocalError(f"{self.name} ended during its start:\n{self.tail()}")
             return ready()
 
         return wait_for(
@@ -119,7 +116,7 @@ class Process:
         )
 
     def pid(self) -> int | None:
-        """The pid of the running program, None when it does not run."""
+        """Return the pid of the program; None if it is not running."""
         try:
             with self._pid_file.open() as pid_file:
                 try:
@@ -133,21 +130,21 @@ class Process:
         return None
 
     def output(self) -> str:
-        """What the program has printed so far."""
+        """Return the program's output so far."""
         return self._output.read_text()
 
     def tail(self, lines: int = 20) -> str:
-        """The end of what the program has printed and logged."""
-        said = [
+        """Return the last lines of the program's output and log."""
+        printed = [
             line
             for file in (self._output, self._log)
             if file.exists()
             for line in file.read_text(errors="replace").splitlines()
         ]
-        return "\n".join(said[-lines:]) or "(it has not said anything)"
+        return "\n".join(printed[-lines:]) or "(no output)"
 
     def stop(self) -> bool:
-        """End the program, if need be by force; False when it did not run."""
+        """Stop the program with SIGTERM, then SIGKILL; False if it was not running."""
         pid = self.pid()
         if pid is None:
             return False
@@ -158,12 +155,11 @@ class Process:
         return True
 
     def _end(self, pid: int, signal_number: int) -> None:
-        # It leads a process group of its own, in which is what it has started: the local
-        # cloud, for one, waits for the functions it runs, which nobody else would end.
+        # The signal goes to the process group, because the program's children must end, too.
         with suppress(ProcessLookupError):
             os.killpg(pid, signal_number)
         wait_for(
             lambda: True if self.pid() is None else None,
             seconds=STOP_SECONDS,
-            otherwise=lambda: f"{self.name} (pid {pid}) does not end",
+            otherwise=lambda: f"{self.name} (pid {pid}) does not stop",
         )

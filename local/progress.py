@@ -1,4 +1,4 @@
-"""What is being done, said while it is done: a spinner on a terminal, lines elsewhere."""
+"""Shows progress: a spinner or a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 Step = Callable[[str], AbstractContextManager[None]]
-"""Announces a piece of work that takes a while, and says when it is done."""
+"""Shows a description of the work while the context lasts, and the duration at its end."""
 
 
 def steps_on(console: Console) -> Step:
-    """Steps told on `console`."""
+    """Return a `Step` that prints on `console`."""
 
     @contextmanager
     def step(work: str) -> Iterator[None]:
@@ -35,17 +35,17 @@ def steps_on(console: Console) -> Step:
 def counting(
     console: Console, work: str, *, total: int
 ) -> Iterator[Callable[[int], None]]:
-    """Work on `total` things: call what this gives with the number of those done."""
+    """Show progress on `total` items; yields a function to call with the number done."""
     if not console.is_terminal:
-        told = 0
+        printed = 0
 
-        def tell(done: int) -> None:
-            nonlocal told
-            if done >= told + total / 10 or told < done == total:
+        def advance(done: int) -> None:
+            nonlocal printed
+            if done >= printed + total / 10 or printed < done == total:
                 console.print(f"{work}: {done} of {total}", highlight=False)
-                told = done
+                printed = done
 
-        yield tell
+        yield advance
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console) as progress:

@@ -1,4 +1,4 @@
-"""The sandbox Tagger API, run in the background and told how to behave."""
+"""Runs the sandbox Tagger API in the background and controls its behaviour."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from local.cloud import PROGRAMS, own_environment
 from local.processes import LocalError, Process
 
 READY_SECONDS = 30.0
-_direct = build_opener(
-    ProxyHandler({})
-)  # a developer's proxy does not know our loopback
+_direct = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's loopback
 
 
 class Sandbox:
-    """A sandbox that keeps its log in `directory`."""
+    """A background sandbox with its log in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._process = Process("sandbox", directory)
 
     def start(self, *, key: str, certificate: str, port: int = 0) -> None:
         """
-        Start it on `port` (0: a free one); it admits whoever sends `key`.
+        Start the sandbox on `port` (0: any free port), with `key` as its API key.
 
-        It fetches images from servers that prove themselves by `certificate`, a file.
+        It trusts the certificates in the file `certificate` when it fetches images.
 
         Raises:
-            LocalError: it did not start; nothing of it is left running.
+            LocalError: The sandbox did not start; no process is left running.
         """
         hangtag = str(PROGRAMS / "hangtag")
         options = {
@@ -47,18 +45,18 @@ class Sandbox:
         )
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
-        except BaseException:  # Ctrl-C too: what was started is stopped again
+        except BaseException:  # Ctrl-C, too, must leave no process running
             self.stop()
             raise
 
     @property
     def url(self) -> str:
-        """Its base URL, which is the line it prints."""
+        """The base URL, which the sandbox prints."""
         return self._process.output().strip()
 
     @property
     def tagger_api_url(self) -> str:
-        """Where it takes tagging requests."""
+        """The URL for tagging requests."""
         return f"{self.url}/tagger/v2.12/tags"
 
     def fail_image(
@@ -70,7 +68,7 @@ class Sandbox:
         status: int = 201,
         times: int | None = None,
     ) -> None:
-        """Refuse the image with these bytes, so many `times`, or until `heal_image`."""
+        """Refuse the image with this digest `times` times, or until `heal_image`."""
         fault = {
             "sha256": sha256,
             "code": code,
@@ -81,40 +79,40 @@ class Sandbox:
         self._ask("POST", "/sandbox/faults", fault)
 
     def fail(self, fault: Mapping[str, Any]) -> None:
-        """Go wrong as docs/sandbox.md says, for the image `sha256` names or for every call."""
+        """Add a fault; docs/sandbox.md lists the fields."""
         self._ask("POST", "/sandbox/faults", dict(fault))
 
     def heal(self) -> None:
-        """Go wrong no longer."""
+        """Remove all faults."""
         self._ask("DELETE", "/sandbox/faults")
 
     def set_quota(self, left: int | None) -> None:
-        """Let so many more images be tagged; None: any number."""
+        """Set how many more images the sandbox tags; None: no limit."""
         self._ask("PUT", "/sandbox/quota", {"left": left})
 
     def set_key(self, key: str) -> None:
-        """Admit whoever sends `key`, and nobody else."""
+        """Accept only the API key `key`."""
         self._ask("PUT", "/sandbox/keys", {"keys": [key]})
 
     def heal_image(self, sha256: str) -> None:
-        """Refuse the image with these bytes no longer."""
+        """Remove the fault of the image with this digest."""
         self._ask("DELETE", f"/sandbox/faults/{sha256}")
 
     def calls(self) -> list[dict[str, Any]]:
-        """All tag calls so far, each `{"sha256", "status", "code"}`."""
+        """List all tag calls so far; docs/sandbox.md lists their fields."""
         calls: list[dict[str, Any]] = json.loads(self._ask("GET", "/sandbox/calls"))
         return calls
 
     def runs(self) -> bool:
-        """Whether it runs, whoever started it."""
+        """Whether the sandbox is running, also if another command started it."""
         return self._process.pid() is not None
 
     def stop(self) -> bool:
-        """End it; False when it did not run."""
+        """Stop the sandbox; False if it was not running."""
         return self._process.stop()
 
     def tail(self) -> str:
-        """The end of its log."""
+        """Return the last lines of its log."""
         return self._process.tail()
 
     def _answers(self) -> bool | None:
@@ -138,9 +136,9 @@ class Sandbox:
                 content: bytes = answer.read()
                 return content
         except HTTPError as error:
-            said = error.read().decode(errors="replace")
+            reason = error.read().decode(errors="replace")
             raise LocalError(
-                f"the sandbox answered {method} {path} with {error.code}: {said}"
+                f"the sandbox answered {method} {path} with {error.code}: {reason}"
             ) from error
         except OSError as error:
             raise LocalError(

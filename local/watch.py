@@ -1,4 +1,4 @@
-"""What comes out of a running stack, and the patience to wait for it."""
+"""Waits for the results, announcements and dead letters of a running stack."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from local.processes import wait_for
 from local.stack import Letter, Stack, text_attributes
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """An announcement as a subscriber received it."""
+    """An announcement as received by a subscriber."""
 
     document: dict[str, Any]
     attributes: dict[str, str | list[str]]
 
 
 class Subscriber:
-    """A queue that is subscribed to a topic of the stack."""
+    """A queue with a subscription to a topic of the stack."""
 
     def __init__(
         self, stack: Stack, name: str, *, topic: str = "ResultsTopicArn"
     ) -> None:
-        """Subscribe to the topic in this output; what was announced before is not received."""
+        """Subscribe to the topic in the output *topic*; earlier messages are not received."""
         topic = stack.outputs[topic]
         self._sqs = stack.access.client("sqs")
         self._received: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ class Subscriber:
         )
 
     def announcements(self) -> list[Announcement]:
-        """All announcements received so far, in the order of their arrival."""
+        """List all announcements received so far, in the sequence of their arrival."""
         self._receive()
         return [
             Announcement(
@@ -70,7 +70,7 @@ class Subscriber:
         ]
 
     def texts(self) -> list[str]:
-        """The bodies of all messages received so far, in the order of their arrival."""
+        """List the bodies of all messages received so far, in the sequence of their arrival."""
         self._receive()
         return [message["Body"] for message in self._received]
 
@@ -88,16 +88,15 @@ class Subscriber:
 @dataclass(frozen=True, slots=True)
 class WatchedStack(Stack):
     """
-    A running stack with a subscriber to its topic.
+    A running stack with a subscriber to its results topic.
 
-    Whoever waits in vain gets a LocalError that says for what, with the end of the
-    function's log.
+    A wait that times out raises LocalError with the end of the function's log.
     """
 
     subscriber: Subscriber
 
     def announcements(self, key: str | None = None) -> list[Announcement]:
-        """All announcements received so far, in their order, or those of one key."""
+        """List all announcements received so far, or the announcements of one key."""
         received = self.subscriber.announcements()
         return [one for one in received if key in (None, one.document["subject"])]
 
@@ -106,58 +105,60 @@ class WatchedStack(Stack):
         check: Callable[[], T | None],
         what: str,
         *,
-        seconds: float = PATIENCE_SECONDS,
+        seconds: float = WAIT_SECONDS,
     ) -> T:
-        """What `check` answers, as soon as that is not None; `what` names it."""
+        """Call `check` until it returns a value, and return that value; `what` describes it."""
         return wait_for(
             check,
             seconds=seconds,
-            otherwise=lambda: self.with_log(f"waited {seconds:g} s in vain for {what}"),
+            otherwise=lambda: self.with_log(
+                f"timed out after {seconds:g} s waiting for {what}"
+            ),
         )
 
-    def with_log(self, trouble: str) -> str:
-        """A trouble, with the end of the function's log, which may tell its cause."""
-        return f"{trouble}\n\nThe end of the function's log:\n{self.function_log()}"
+    def with_log(self, problem: str) -> str:
+        """Append the end of the function's log, which may show the cause, to a message."""
+        return f"{problem}\n\nThe end of the function's log:\n{self.function_log()}"
 
     def wait_for_result(
         self, uri: str, *, version: str | None = None, status: str | None = None
     ) -> dict[str, Any]:
-        """The result of an upload, or that of one version or with one status."""
+        """Wait for the result of an upload, optionally of one version or with one status."""
 
         def check() -> dict[str, Any] | None:
             result = self.result(uri)
             if result is None:
                 return None
-            as_asked = version in (None, result["image"]["versionId"]) and status in (
+            matches = version in (None, result["image"]["versionId"]) and status in (
                 None,
                 result["status"],
             )
-            return result if as_asked else None
+            return result if matches else None
 
         return self.wait_for(check, f"a result of {uri}")
 
     def wait_for_announcement(self, key: str) -> Announcement:
-        """The first announcement of a key."""
+        """Wait for the first announcement of a key."""
         return self.wait_for(
             lambda: next(iter(self.announcements(key)), None),
             f"an announcement of {key}",
         )
 
     def wait_for_dead_letter(self, uri: str) -> Letter:
-        """The first dead letter of an upload."""
+        """Wait for the first dead letter of an upload."""
         return self.wait_for(
             lambda: next(iter(self.dead_letters(uri)), None), f"a dead letter of {uri}"
         )
 
 
 def watch(stack: Stack, subscriber_name: str) -> WatchedStack:
-    """The same stack with a subscriber of this name, who hears what comes from now on."""
+    """Add a new subscriber of this name to a stack; it receives messages from now on."""
     subscriber = Subscriber(stack, subscriber_name)
     return WatchedStack(stack.access, stack.sandbox, stack.outputs, subscriber)
 
 
 def announced_attributes(attributes: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """The message attributes of SNS: a String.Array is JSON in SQS."""
+    """Parse the message attributes of an announcement; SQS has a String.Array as JSON."""
     return {
         name: json.loads(text)
         if attributes[name]["DataType"] == "String.Array"

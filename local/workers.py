@@ -1,4 +1,4 @@
-"""The processes in which a local cloud runs the function, and their sudden end."""
+"""Finds and kills the processes in which a local cloud runs the function."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LOOPBACK = "0100007F"  # 127.0.0.1 as /proc/net/tcp writes it
 
 
 def workers_of(cloud: int) -> list[int]:
-    """The pids of the functions' processes of the local cloud with this pid."""
+    """List the pids of the function processes of the local cloud with the pid *cloud*."""
     children = []
     for status in PROC.glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended in the meantime
-            # Behind the name, which may hold anything: the state, the parent
+        with suppress(OSError):  # the process has ended in the meantime
+            # The name may contain blanks and parentheses; state and parent follow it.
             parent = status.read_text().rpartition(")")[2].split()[1]
             if int(parent) == cloud:
                 children.append(int(status.parent.name))
@@ -24,7 +24,7 @@ def workers_of(cloud: int) -> list[int]:
 
 
 def worker_at(port: int | None, *, cloud: int) -> int | None:
-    """The worker that makes a call from this port of 127.0.0.1; None where there is none."""
+    """Find the worker that calls from this port of 127.0.0.1; None if there is no such worker."""
     inode = None if port is None else inode_of(port)
     if inode is None:
         return None
@@ -38,17 +38,17 @@ def worker_at(port: int | None, *, cloud: int) -> int | None:
 
 
 def inode_of(port: int) -> str | None:
-    """The inode of the connection that comes from this port of 127.0.0.1."""
+    """Find the inode of the connection from this port of 127.0.0.1."""
     local = f"{LOOPBACK}:{port:04X}"
     for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        # The same port may be on the way out, of another connection, and be nobody's then
+        # A closed connection may still occupy the port; its inode is 0.
         if fields[1] == local and fields[9] != "0":
             return fields[9]
     return None
 
 
 def kill(worker: int) -> None:
-    """End a worker as the kernel does when memory runs out: at once and unasked."""
+    """Kill a worker with SIGKILL, as the kernel does when memory runs out."""
     with suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)

@@ -600,7 +600,7 @@ def test_the_command_serves_until_it_is_ended(program: tuple[str, ...]) -> None:
         rest, talk = process.communicate(timeout=30)
 
     assert (health, quota) == ({"status": "ok"}, {"left": 5})
-    assert "may reach: none" in unfetched["error"]["message"]
+    assert "--fetch none does not allow" in unfetched["error"]["message"]
     assert (process.returncode, rest) == (0, "")
     assert f"x-api-key: {KEY}" in talk
 

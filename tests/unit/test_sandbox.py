@@ -17,9 +17,9 @@ from werkzeug.test import Client, TestResponse
 from hangtag.tagger_api import DETECTIONS, LANGUAGES
 from hangtag_sandbox import create_app
 from hangtag_sandbox.calls import Calls
+from hangtag_sandbox.control import InvalidRequest
 from hangtag_sandbox.faults import Fault, Faults
 from hangtag_sandbox.limits import MOST_CONTEXT_CHARACTERS, MOST_FAULTS
-from hangtag_sandbox.orders import BadOrder
 
 KEY = "test-key"
 
@@ -292,7 +292,7 @@ def test_there_are_not_more_faults_than_fit() -> None:
     for _ in range(MOST_FAULTS):
         faults.set(Fault.model_validate({"code": 500}))
 
-    with pytest.raises(BadOrder, match="take some back"):
+    with pytest.raises(InvalidRequest, match="active; remove some"):
         faults.set(Fault.model_validate({"code": 500}))
 
 
@@ -375,7 +375,7 @@ def test_the_page_sets_apart_what_was_not_asked_for() -> None:
     """As `notMatchedObject` does."""
     html = Page().try_out(png(), language="en", detection=["SHOES", "BAG"])
 
-    assert "CLOTHING, not asked for" in html
+    assert "CLOTHING, not requested" in html
 
 
 def test_the_page_says_why_a_picture_is_refused() -> None:
@@ -413,14 +413,14 @@ DIGEST = "0" * 64
     [
         (b"{", "fault: Invalid JSON"),
         ([], "fault: "),
-        ({}, "say how calls go wrong"),
-        ({"rate": 0.5, "times": 3}, "say how calls go wrong"),
+        ({}, "the fault changes nothing"),
+        ({"rate": 0.5, "times": 3}, "the fault changes nothing"),
         ({"rate": 0, "code": 500}, "rate: .*greater than 0.*'0'"),
         ({"rate": 1.5, "code": 500}, "rate: .*less than or equal to 1"),
         ({"after": 0, "code": 500}, "after: .*greater than or equal to 1"),
         ({"cut": "slowly"}, "cut: .*'closed', 'reset' or 'half'.*'slowly'"),
         ({"code": 429, "retryAfter": -1}, "retryAfter is less than 0"),
-        ({"code": 429, "retryAfter": "1\r\nx: y"}, "no text for a header"),
+        ({"code": 429, "retryAfter": "1\r\nx: y"}, "not valid in a header"),
         ({"sequence": []}, "sequence: .*at least 1"),
         ({"sequence": [{"codes": 500}]}, "sequence.0.codes: Extra inputs"),
         ({"sequence": [{}], "code": 500}, "leave out code"),
@@ -452,7 +452,7 @@ def test_a_digest_in_a_path_must_be_one(sandbox: Sandbox) -> None:
     response = sandbox.ask("DELETE", "/sandbox/faults/abc")
 
     assert response.status_code == 400
-    assert "'abc' is no SHA-256" in response.get_json()["error"]
+    assert "'abc' is not a SHA-256" in response.get_json()["error"]
 
 
 def test_calls_are_remembered(sandbox: Sandbox) -> None:
@@ -529,7 +529,7 @@ def test_a_time_that_is_none_is_refused(sandbox: Sandbox, since: str) -> None:
     response = sandbox.ask("GET", f"/sandbox/calls?since={since}")
 
     assert response.status_code == 400
-    assert "no time in seconds" in response.get_json()["error"]
+    assert "not a time in seconds" in response.get_json()["error"]
 
 
 def test_a_call_is_listed_while_it_is_under_way() -> None:

@@ -9,8 +9,8 @@ from hangtag_sandbox import limits
 from hangtag_sandbox.calls import Call
 from hangtag_sandbox.faults import Fault
 from hangtag_sandbox.fetching import REACHES
-from hangtag_sandbox.judge import http_status
 from hangtag_sandbox.openapi import openapi, published_errors
+from hangtag_sandbox.validation import http_status
 from tests.builders import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "sandbox.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from docs.generate_openapi import openapi_yaml
 from hangtag.tagger_api import LANGUAGES, Context, TaggingRequest, read_answer
 from hangtag.tagger_api.answer import Tag
 from hangtag_sandbox import create_app
-from hangtag_sandbox.judge import http_status
 from hangtag_sandbox.openapi import openapi
+from hangtag_sandbox.validation import http_status
 from tests.builders import REPOSITORY
 
 TAGGING: dict[str, Any] = openapi()["paths"]["/tagger/v2.12/tags"]["post"]

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from hangtag_sandbox.judge import Refused, look_at, open_image
+from hangtag_sandbox.validation import Refused, decode_image, open_image
 
 RED, GREEN, BLUE, WHITE = (200, 30, 40), (30, 140, 60), (40, 60, 190), (255, 255, 255)
 
@@ -24,7 +24,7 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:  # noqa: 
 
 def seen(image: bytes) -> NDArray[np.uint8]:
     """The pixels the sandbox looks at."""
-    return look_at(open_image(image))
+    return decode_image(open_image(image))
 
 
 def four_corners() -> Image.Image:

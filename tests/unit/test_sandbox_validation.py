@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hangtag_sandbox.fetching import NotFetched
-from hangtag_sandbox.judge import (
+from hangtag_sandbox.limits import MOST_IMAGE_BYTES, MOST_SCANS
+from hangtag_sandbox.validation import (
     Refused,
-    judge_key,
-    judge_language,
-    look_at,
+    decode_image,
     open_image,
     read_document,
     read_image,
     read_request,
+    validate_key,
+    validate_language,
 )
-from hangtag_sandbox.limits import MOST_IMAGE_BYTES, MOST_SCANS
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 50)) -> bytes:
@@ -150,7 +150,7 @@ def test_a_damaged_image_is_read_or_refused(kind: str, data: st.DataObject) -> N
         image[place] = value
     end = data.draw(st.none() | places)
 
-    code = refused_with(lambda: look_at(open_image(bytes(image[:end]))))
+    code = refused_with(lambda: decode_image(open_image(bytes(image[:end]))))
 
     assert code in {None, 805, 806, 807, 808}
 
@@ -161,7 +161,7 @@ def test_a_damaged_image_is_read_or_refused(kind: str, data: st.DataObject) -> N
 def test_a_missing_and_a_wrong_key_are_told_apart(key: str | None, code: int) -> None:
     """Whoever looks at the code knows whether a key was sent."""
     with pytest.raises(Refused) as refusal:
-        judge_key(key, {"key"})
+        validate_key(key, {"key"})
 
     assert code == refusal.value.code
 
@@ -170,14 +170,14 @@ def test_a_missing_and_a_wrong_key_are_told_apart(key: str | None, code: int) ->
 def test_only_the_four_languages_are_taken(header: str) -> None:
     """The contract names four words and no list of preferences."""
     with pytest.raises(Refused) as refusal:
-        judge_language(header)
+        validate_language(header)
 
     assert refusal.value.code == 826
 
 
 def test_without_a_header_the_language_is_english() -> None:
     """The contract's default."""
-    assert judge_language(None) == "en"
+    assert validate_language(None) == "en"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_price_that_nobody_could_write_out_is_refused_at_once(price: str) -> N
 
 def test_the_code_825_names_the_word_and_the_nine_allowed() -> None:
     """An error names the value and the way out."""
-    with pytest.raises(Refused, match=r"'SOCKS' cannot be detected.*ACCESSORY"):
+    with pytest.raises(Refused, match=r"'SOCKS' is not allowed.*ACCESSORY"):
         read_request(request("x", detection=["TOP", "SOCKS"]))
 
 

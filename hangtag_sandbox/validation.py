@@ -1,31 +1,32 @@
 """
-What the sandbox refuses, and with which error code.
+Validates requests and images, and refuses the bad ones with the API's error codes.
 
-A request is judged in this order; the first fault found is the answer:
+The checks run in this sequence, and the first failed one gives the answer:
 
     1. the path and the method                            623
     2. the header x-api-key: missing, wrong               612, 609
     3. the header accept-language                         826
-    4. the body: too long, not whole, not JSON            809, 824
+    4. the body: too long, incomplete, not JSON           809, 824
     5. image.type: neither url nor base64                 804
-    6. context.detection: a word that is none             825
+    6. context.detection: an unknown word                 825
     7. any other field of a wrong type                    824
     8. image.content: a URL that cannot be fetched        803
        missing, or no prefix data:image/…;base64,         801
        not base64                                         802
-    9. what the sandbox was told to do                    as told
+    9. an active fault                                    its own code
    10. the account's quota                                823
    11. the image: too many bytes                          809
-       none of the six formats, or it does not open       805
-       longer and narrower than 1:10                      806
+       unsupported format, or it does not open            805
+       an aspect ratio above 1:10                         806
        a side too short, too long                         807, 808
        it does not decode                                 805
 
-The numbers behind "too" are in `limits`. No source tells the HTTP status of a failure, so those
-in `http_status` are ours.
+`limits` holds the numbers. The vendor does not publish the HTTP statuses of its errors; those in
+`http_status` are ours.
 
-Base64 is read strictly: line breaks and blanks, the URL-safe alphabet and missing padding are
-refused. Whether the Tagger API takes them is not documented; what passes here passes there.
+Base64 is parsed strictly: line breaks, blanks, the URL-safe alphabet and missing padding are
+errors. The vendor does not document whether its API accepts them, and a request that passes here
+must pass there.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ from hangtag_sandbox.pixels import Pixels, read_pixels
 
 
 class Refused(Exception):
-    """The request is answered with this error code."""
+    """The sandbox refuses the request with this error code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -83,23 +84,23 @@ class Refused(Exception):
 
 
 def http_status(code: int) -> int:
-    """The HTTP status that goes with an error code."""
+    """Return the HTTP status of an error code."""
     return _HTTP_STATUS.get(code, 400)
 
 
 _HTTP_STATUS = {500: 500, 609: 401, 612: 401, 623: 404, 823: 429}
 
 
-def judge_key(key: str | None, keys: Collection[str]) -> None:
-    """Refuses a missing or empty key (612) and one that is not among *keys* (609)."""
+def validate_key(key: str | None, keys: Collection[str]) -> None:
+    """Refuse a missing or empty key (612) and a key that is not in *keys* (609)."""
     if not key:
         raise Refused(612, "The header x-api-key is missing.")
     if key not in keys:
         raise Refused(609, "The key in x-api-key is wrong or has no permission.")
 
 
-def judge_language(header: str | None) -> Language:
-    """The language asked for, English without the header; refuses all but the four (826)."""
+def validate_language(header: str | None) -> Language:
+    """Return the requested language, by default English; refuse an unknown one (826)."""
     if header is None:
         return DEFAULT_LANGUAGE
     try:
@@ -108,8 +109,8 @@ def judge_language(header: str | None) -> Language:
         raise Refused(826, f"accept-language: {error}.") from error
 
 
-def judge_detection(words: Sequence[str]) -> tuple[Detection, ...]:
-    """The words of `context.detection`; refuses all but the nine (825)."""
+def validate_detection(words: Sequence[str]) -> tuple[Detection, ...]:
+    """Return the words of `context.detection`; refuse an unknown one (825)."""
     known: dict[str, Detection] = {word: word for word in DETECTIONS}
     for word in words:
         if word not in known:
@@ -118,8 +119,8 @@ def judge_detection(words: Sequence[str]) -> tuple[Detection, ...]:
 
 
 def read_document(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; refuses all else (824)."""
-    # Sixty megabytes of `[],[],` would become gigabytes.
+    """Parse the body; refuse any body but a JSON object (824)."""
+    # Parsing 60 MB of `[],[],` would take gigabytes of memory.
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise Refused(824, f"The body has more than {MOST_VALUES} values.")
     try:
@@ -134,16 +135,16 @@ def read_document(body: bytes) -> dict[str, Any]:
 
 
 def read_request(document: dict[str, Any]) -> TaggingRequest:
-    """The request; refuses what the contract does not take (804, 825, 824, 801 or 803)."""
-    _judge_price(document.get("context"))
+    """Parse the request; refuse one that breaks the contract (804, 825, 824, 801 or 803)."""
+    _validate_price(document.get("context"))
     try:
         return TaggingRequest.model_validate(document)
     except ValidationError as error:
         raise _refusal(error, document) from error
 
 
-def _judge_price(context: object) -> None:
-    """Refuses a price that would take for ever to write out, such as 1e999999999 (824)."""
+def _validate_price(context: object) -> None:
+    """Refuse a price that is too slow to print, such as 1e999999999 (824)."""
     price = context.get("price") if isinstance(context, dict) else None
     if isinstance(price, Decimal) and abs(price.adjusted()) > MOST_DIGITS:
         raise Refused(
@@ -153,9 +154,9 @@ def _judge_price(context: object) -> None:
 
 def read_image(image: Image, fetch: Callable[[str], bytes]) -> bytes:
     """
-    The bytes of the image, from its URL by *fetch*.
+    Return the bytes of the image; *fetch* downloads an image that is given by its URL.
 
-    Refuses a URL from which nothing comes (803), a bad prefix (801) and bad base64 (802).
+    Refuses a URL that cannot be fetched (803), a bad prefix (801) and bad base64 (802).
     """
     if image.type == "url":
         try:
@@ -181,29 +182,30 @@ _PREFIX = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
 def open_image(content: bytes) -> ImageFile:
     """
-    The image, its header read and nothing decoded; refuses by bytes (809), format (805),
-    ratio (806) and sides (807, 808).
+    Open an image without decoding its pixels.
+
+    Refuses too many bytes (809), other formats (805), a bad ratio (806) and sides (807, 808).
     """
     if len(content) > MOST_IMAGE_BYTES:
         raise Refused(
-            809, f"The image has {len(content)} bytes; {MOST_IMAGE_BYTES} are taken."
+            809, f"The image has {len(content)} bytes; the limit is {MOST_IMAGE_BYTES}."
         )
     kind = media_type(content[:SIGNATURE_BYTES])
     if kind is None:
-        raise Refused(805, "The image is none of BMP, GIF, JPEG, PNG, TIFF, WEBP.")
+        raise Refused(805, "The image is not a BMP, GIF, JPEG, PNG, TIFF or WEBP.")
     try:
         image = _READERS[kind](BytesIO(content))
     except DecompressionBombError as error:
-        # Pillow asks this of a WEBP before it tells the sides; so many pixels fit no allowed ones.
+        # Pillow raises this for a WEBP before its sides are known; they exceed the limit anyway.
         raise Refused(808, f"The image is too large: {error}") from error
-    except Exception as error:  # Pillow does not say what its readers may raise
+    except Exception as error:  # Pillow does not document the errors of its readers
         raise Refused(805, f"The {kind} image does not open: {error}") from error
-    _judge_sides(*image.size)
-    _judge_effort(image, content)
+    _validate_sides(*image.size)
+    _validate_effort(image, content)
     return image
 
 
-# Not PIL.Image.open: it judges the number of pixels before anybody can judge ratio and sides.
+# PIL.Image.open would check the number of pixels before the sandbox can check ratio and sides.
 _READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
     "image/bmp": BmpImageFile,
     "image/gif": GifImageFile,
@@ -214,15 +216,15 @@ _READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
 }
 
 
-def look_at(image: ImageFile) -> Pixels:
-    """The image's pixels, upright and small; refuses an image that does not decode (805)."""
+def decode_image(image: ImageFile) -> Pixels:
+    """Decode an image to upright, small pixels; refuse one that does not decode (805)."""
     try:
         return read_pixels(image)
-    except Exception as error:  # nor does it say what its decoders may raise
+    except Exception as error:  # Pillow does not document the errors of its decoders
         raise Refused(805, f"The image does not decode: {error}") from error
 
 
-def _judge_sides(width: int, height: int) -> None:
+def _validate_sides(width: int, height: int) -> None:
     sides = f"{width} x {height} pixels"
     if max(width, height) > LONGEST_RATIO * min(width, height):
         raise Refused(
@@ -236,9 +238,9 @@ def _judge_sides(width: int, height: int) -> None:
         raise Refused(808, f"The image has {sides}; a side has at most {LONGEST_SIDE}.")
 
 
-def _judge_effort(image: ImageFile, content: bytes) -> None:
-    """Refuses what would take far more time or memory than its sides tell (805)."""
-    # Each scan goes over all of the picture; the bytes of a picture never look like a marker.
+def _validate_effort(image: ImageFile, content: bytes) -> None:
+    """Refuse an image that needs far more time or memory than its sides suggest (805)."""
+    # Each scan decodes the whole image; JPEG escapes its data, so a marker is always a scan.
     if isinstance(image, JpegImageFile) and content.count(b"\xff\xda") > MOST_SCANS:
         raise Refused(805, f"The JPEG image has more than {MOST_SCANS} scans.")
     if isinstance(image, TiffImageFile):
@@ -248,23 +250,23 @@ def _judge_effort(image: ImageFile, content: bytes) -> None:
 
 
 def _refusal(error: ValidationError, document: dict[str, Any]) -> Refused:
-    troubles = {
-        ".".join(str(step) for step in trouble["loc"]): trouble
-        for trouble in error.errors(include_url=False)
+    problems = {
+        ".".join(str(step) for step in problem["loc"]): problem
+        for problem in error.errors(include_url=False)
     }
     for field in ("image", "image.type"):
-        if field in troubles:
+        if field in problems:
             return Refused(804, "image.type is neither url nor base64.")
-    for field, trouble in troubles.items():
+    for field, problem in problems.items():
         if field.startswith("context.detection"):
-            return Refused(825, _not_detected(field, trouble["input"]))
-    for field, trouble in troubles.items():
+            return Refused(825, _not_detected(field, problem["input"]))
+    for field, problem in problems.items():
         if field != "image.content":
-            return Refused(824, f"{field}: {trouble['msg']}.")
+            return Refused(824, f"{field}: {problem['msg']}.")
     code = 801 if document["image"]["type"] == "base64" else 803
-    return Refused(code, f"image.content: {troubles['image.content']['msg']}.")
+    return Refused(code, f"image.content: {problems['image.content']['msg']}.")
 
 
 def _not_detected(field: str, word: object) -> str:
     allowed = ", ".join(DETECTIONS)
-    return f"{field}: {word!r} cannot be detected; allowed are {allowed}."
+    return f"{field}: {word!r} is not allowed; use {allowed}."
