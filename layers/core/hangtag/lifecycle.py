@@ -8,12 +8,12 @@ The life of an upload: one record per object version, its statuses, and what eac
     FAILED     OPEN (3)                                       FAILED   REPLAYED  DISCARDED
     REPLAYED   OPEN
     DISCARDED  OPEN (3)                                                                     FAILED
-    SKIPPED    OPEN
+    SKIPPED    OPEN (3)
 
     (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
         and counts.
     (2) OPEN for a new re-tag token, or if another version's answer took the place of its own.
-    (3) Done for a copy: a message that was sent before the failure, with no newer sequencer.
+    (3) Done for a copy: a message that was sent before the end, with no newer sequencer.
 
 The functions are pure. Who calls them writes what they return by compare-and-swap on `rev`: a
 record changes only if it is still the one that was read. So every write may be repeated, and a
@@ -195,12 +195,12 @@ def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
         return Busy(old.lease_until - arrival.now)
     if old.status is Status.TAGGED and not (wants_retag or arrival.is_overtaken):
         return Done(SkipReason.ALREADY_TAGGED, old)
-    has_failed = old.status in (Status.FAILED, Status.DISCARDED)
+    has_ended = old.status in (Status.FAILED, Status.DISCARDED, Status.SKIPPED)
     is_replay = arrival.replays > old.replays
     is_newer = order_of(arrival.sequencer) > old.order
     is_copy = "" < arrival.sent_at < old.ended_at and not is_newer
-    if has_failed and is_copy and not (is_replay or wants_retag):
-        return Done(SkipReason.ALREADY_FAILED, old)
+    if has_ended and is_copy and not (is_replay or wants_retag):
+        return Done(old.reason or SkipReason.ALREADY_FAILED, old)
     was_cut_off = old.is_cut_off(arrival.now)
     is_new_round = old.status is not Status.OPEN or is_replay or wants_retag
     next_call = old.next_call
