@@ -954,7 +954,7 @@ def order_for(delivery: Delivery, token: str) -> Delivery:
     document = json.loads(delivery.body)
     del document["Records"][0]["s3"]["object"]["sequencer"]
     return replace(
-        copy_of(delivery, token), body=json.dumps(document), again=f"order {token}"
+        copy_of(delivery, token), body=json.dumps(document), retag=f"order {token}"
     )
 
 
@@ -1002,7 +1002,7 @@ def test_the_order_is_read_from_the_message() -> None:
     deliveries = read_deliveries(event)
 
     assert deliveries is not None
-    assert [one.again for one in deliveries] == ["order-1", None, None, None]
+    assert [one.retag for one in deliveries] == ["order-1", None, None, None]
 
 
 # ---- replays

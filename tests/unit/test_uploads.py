@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hangtag.events import (
-    TRY_AGAIN,
+    RECONCILE,
     Delivery,
-    Entry,
+    ParsedRecord,
     Unreadable,
-    entry_of_object,
     read_body,
     read_deliveries,
     read_document,
     read_replays,
+    record_of_object,
 )
 from hangtag.uploads import Skip, SkipReason, Upload
 from tests.builders import (
@@ -56,7 +56,7 @@ HOSTILE_KEYS = [
 ]
 
 
-def only(body: str) -> Entry:
+def only(body: str) -> ParsedRecord:
     """The one entry of a body."""
     (entry,) = read_body(body)
     return entry
@@ -153,17 +153,17 @@ def test_a_replayed_delivery_says_how_often() -> None:
 
 
 def test_an_order_to_tag_again_is_what_a_backfill_sends() -> None:
-    """Its token, and the upload as `entry_of_object` makes it."""
+    """Its token, and the upload as `record_of_object` makes it."""
     event = sample_event("sqs-backfill-again")
     deliveries = read_deliveries(event)
 
     assert deliveries is not None
     [delivery] = deliveries
     upload = only_upload(delivery.body)
-    assert delivery.again == UUID(delivery.again).hex
+    assert delivery.retag == UUID(delivery.retag).hex
     assert set(event["Records"][0]["messageAttributes"]) == {"Again"}
     assert upload.notification() == delivery.body
-    assert upload == entry_of_object(
+    assert upload == record_of_object(
         bucket=upload.bucket,
         key=upload.key,
         version_id=upload.version_id,
@@ -175,7 +175,7 @@ def test_an_order_to_tag_again_is_what_a_backfill_sends() -> None:
 
 def test_the_schedules_event_is_the_sample() -> None:
     """The template's is compared with it, too."""
-    assert sample_event("try-again") == TRY_AGAIN
+    assert sample_event("try-again") == RECONCILE
 
 
 # ---- deliveries
@@ -637,7 +637,7 @@ def test_a_notification_always_fits_into_a_message_and_into_the_table(
 
 def test_a_turn_of_the_schedule_that_failed_is_nothing_to_replay() -> None:
     """Lambda buries it like any event; the next turn has come since."""
-    failed = {"requestContext": {}, "requestPayload": TRY_AGAIN}
+    failed = {"requestContext": {}, "requestPayload": RECONCILE}
 
     assert only(json.dumps(failed)) == Skip(SkipReason.NOT_AN_UPLOAD, None)
 

@@ -21,7 +21,7 @@ from hangtag.errors import (
     ResultsUnavailable,
     UnreadableEvent,
 )
-from hangtag.events import Delivery, Entry, Unreadable, read_body, read_document
+from hangtag.events import Delivery, ParsedRecord, Unreadable, read_body, read_document
 from hangtag.ports import Deadline
 from hangtag.rate_limit import Pace, Pacing, Unpaced
 from hangtag.tagging import Batch, Policy, Ports, Suspect, Tagging
@@ -41,7 +41,7 @@ class _Work:
     """An entry of a delivery."""
 
     delivery: Delivery
-    entry: Entry
+    entry: ParsedRecord
 
     @property
     def identity(self) -> object:
@@ -227,7 +227,7 @@ class Pipeline:
             breaker=self._ports.breaker.watch(),
         )
 
-    def _entries_of(self, delivery: Delivery) -> tuple[Entry, ...]:
+    def _entries_of(self, delivery: Delivery) -> tuple[ParsedRecord, ...]:
         try:
             return read_body(delivery.body)
         # A mistake of ours in reading must not fail the other deliveries: it is buried alone.

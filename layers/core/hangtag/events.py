@@ -34,11 +34,11 @@ class Unreadable:
     """What a dead letter carries: the body byte for byte, or a notification of the one record."""
 
 
-TRY_AGAIN = {"hangtag": "try again"}
+RECONCILE = {"hangtag": "try again"}
 """What the stack's schedule sends to the function, for the breaker."""
 
 
-AGAIN = "Again"
+RETAG_ATTRIBUTE = "Again"
 """
 The message attribute of an order to tag also what is tagged already: a token of the order.
 
@@ -49,7 +49,7 @@ An upload is asked about once for each token, however often the message comes.
 TOKEN_LENGTH = 100
 
 
-Entry = Upload | Skip | Unreadable
+ParsedRecord = Upload | Skip | Unreadable
 """What a message holds, record by record."""
 
 
@@ -66,7 +66,7 @@ class Delivery:
     """How often SQS has handed it out, this time included; hand-backs count, too."""
     sent_at: float | None = None
     """When it was put on the queue, in seconds since 1970; None where SQS did not say."""
-    again: str | None = None
+    retag: str | None = None
     """The order, by its token, to tag also what is tagged already; None where there is none."""
 
 
@@ -109,12 +109,12 @@ def _delivery_of(record: Mapping[str, Any]) -> Delivery:
         replays=read_replays(attributes) + ("ErrorCode" in attributes),
         receives=max(1, _count(str(told.get("ApproximateReceiveCount", "")))),
         sent_at=sent / 1000 if sent else None,
-        again=_again(attributes),
+        retag=_retag(attributes),
     )
 
 
-def _again(attributes: Mapping[str, Any]) -> str | None:
-    attribute = attributes.get(AGAIN) or {}
+def _retag(attributes: Mapping[str, Any]) -> str | None:
+    attribute = attributes.get(RETAG_ATTRIBUTE) or {}
     token = attribute.get("stringValue")
     return token if is_text(token) and len(token) <= TOKEN_LENGTH else None
 
@@ -135,7 +135,7 @@ def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-def read_body(body: str) -> tuple[Entry, ...]:
+def read_body(body: str) -> tuple[ParsedRecord, ...]:
     """What a message holds. One bad record does not hide its neighbours."""
     try:
         document = _parsed(body)
@@ -157,7 +157,7 @@ def _number(text: str) -> int | str:
     return int(text) if len(text) <= _LONGEST_NUMBER else text
 
 
-def read_document(document: object, body: str) -> tuple[Entry, ...]:
+def read_document(document: object, body: str) -> tuple[ParsedRecord, ...]:
     """Like `read_body`, for a body that is parsed already."""
     if not isinstance(document, Mapping):
         kind = type(document).__name__
@@ -169,7 +169,7 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
     ):
         return (_read_eventbridge(document, body),)
     undelivered = _undelivered_event(document)
-    if undelivered == TRY_AGAIN:
+    if undelivered == RECONCILE:
         # The schedule's, while the function could not run at all: it has come again since
         return (Skip(SkipReason.NOT_AN_UPLOAD, None),)
     if undelivered is not None:
@@ -185,13 +185,13 @@ def read_document(document: object, body: str) -> tuple[Entry, ...]:
     return _read_records(records, body)
 
 
-def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
+def _read_records(records: list[object], body: str) -> tuple[ParsedRecord, ...]:
     """
     What nobody can read is one entry, the last: one letter, not thousands of what came together.
 
     If that is all of them, it is the body, byte for byte.
     """
-    entries: list[Entry] = []
+    entries: list[ParsedRecord] = []
     unreadable: list[object] = []
     first_trouble = ""
     is_writable = True
@@ -310,7 +310,7 @@ def _upload_of_record(record: object) -> Upload | Skip:
     )
 
 
-def entry_of_object(
+def record_of_object(
     *,
     bucket: str,
     key: str,
@@ -318,7 +318,7 @@ def entry_of_object(
     etag: str | None,
     size: int | None,
     at: str,
-) -> Entry:
+) -> ParsedRecord:
     """
     An object that was there before anybody heard of it, as an upload; *at* is ISO 8601, UTC.
 
@@ -339,7 +339,7 @@ def entry_of_object(
         return _unreadable(str(error), notification_of([record]))
 
 
-def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:
+def _read_eventbridge(event: Mapping[str, Any], body: str) -> ParsedRecord:
     try:
         if _is_deeper_than(_LEVELS, event):
             raise _TooDeep

@@ -268,7 +268,7 @@ class Tagging:
                 replays=delivery.replays,
                 sent_at=delivery.sent_at,
                 lease_seconds=self._policy.lease_seconds,
-                again=delivery.again,
+                again=delivery.retag,
             )
         except TurnRefused as refusal:
             return self._hand_back(upload, RATE, str(refusal), refusal.seconds)
