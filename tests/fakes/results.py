@@ -276,7 +276,6 @@ class FakeResultStore(CanFail):
             item.notification = upload.notification()
             kept = to_json([item.result, item.notification, result])
             if len(kept.encode()) > _ITEM_BYTES:
-                item.notification = upload.notification(longest=0)
                 unstored = True
                 item.result = item.announced = None
             item.letter_id, item.request_id = letter_id, request_id

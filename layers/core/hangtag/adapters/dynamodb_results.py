@@ -65,7 +65,7 @@ from hangtag.ports import (
 )
 from hangtag.results import Document
 from hangtag.text import to_timestamp
-from hangtag.uploads import LONGEST_NOTIFICATION, SkipReason, Upload, order_of
+from hangtag.uploads import SkipReason, Upload, order_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -401,13 +401,13 @@ class DynamoDBResults:
         letter_id: str = "",
         request_id: str = "",
     ) -> None:
-        def change_with(*, longest: int, unstored: bool) -> _Change:
+        def change_with(*, unstored: bool) -> _Change:
             change = _Change()
             change.set("#state", "FAILED")
             change.set("letterId", letter_id)
             change.set("requestId", request_id)
             change.set("failed", result)
-            change.set("notification", upload.notification(longest=longest))
+            change.set("notification", upload.notification())
             change.set("#order", upload.order)
             change.place(upload)
             change.set("statusShard", status_shard("FAILED", upload))
@@ -419,13 +419,13 @@ class DynamoDBResults:
 
         doing = "storing the failure of"
         try:
-            change = change_with(longest=LONGEST_NOTIFICATION, unstored=unstored)
+            change = change_with(unstored=unstored)
             self._end(upload, claim, change, doing=doing)
         except ResultsUnavailable as error:
             if not _is_invalid(error):
                 raise
             # It does not fit beside a result that nobody could announce for its size.
-            change = change_with(longest=0, unstored=True)
+            change = change_with(unstored=True)
             change.remove("#result", "announced")
             self._end(upload, claim, change, doing=doing)
 
