@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from hangtag.batch import Invocation, Pipeline
-from hangtag.events import TRY_AGAIN, read_deliveries
+from hangtag.events import RECONCILE, read_deliveries
 from hangtag.settings import read_tagging_settings
 from hangtag.wiring import tagging_pipeline
 
@@ -48,7 +48,7 @@ class LambdaDeadline:
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry point."""
     invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
-    if event == TRY_AGAIN:
+    if event == RECONCILE:
         return {"breaker": pipeline().try_again(invocation)}
     deliveries = read_deliveries(event)
     if deliveries is None:

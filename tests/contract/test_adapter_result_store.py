@@ -534,15 +534,17 @@ def test_a_result_too_large_to_be_announced_makes_room_for_its_failure(
 ) -> None:
     """Else it would be buried with every delivery, and never be known as FAILED."""
     upload = version(1)
-    wordy = replace(upload, record={**upload.record, "more": "x" * 200_000})
+    wordy = replace(upload, record={**upload.record, "more": "x" * 15_000})
     first = held(store, wordy)
-    large = {**a_result(upload), "more": "x" * 390_000}
+    # moto measures an item before it removes anything from it
+    is_moto = isinstance(store, DynamoDBResults)
+    large = {**a_result(upload), "more": "x" * (300_000 if is_moto else 395_000)}
     store.store_tagged(wordy, first, large, calls=ONE_CALL)
     store.release(wordy, first, calls=ONE_CALL, unstored=False)
     failed = a_failed_result(upload, "RESULT_TOO_LARGE")
 
     second = held(store, wordy)
-    if isinstance(store, DynamoDBResults):  # moto lets an item grow without end
+    if is_moto:
         client: DynamoDBClient = request.getfixturevalue("client")
         refuse_once(client, "ValidationException")
     store.store_failed(wordy, second, failed, calls={}, unstored=False)

@@ -55,6 +55,7 @@ PURE = ROOMS[: ROOMS.index("ports")]
 WITHOUT_ADAPTERS = ROOMS[: ROOMS.index("adapters")]
 
 FOREIGN = {
+    "events": {"pydantic_core"},
     "tagger_api": {"pydantic"},
     "operators": {"pydantic"},
     "settings": {"pydantic"},

@@ -14,7 +14,7 @@ from itertools import count, pairwise
 import pytest
 
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
-from hangtag.events import entry_of_object, read_body
+from hangtag.events import read_body, record_of_object
 from hangtag.operators.backfill import (
     LOOK_EVERY,
     MAX_TRIES,
@@ -91,7 +91,7 @@ class Backfilling:
 
     def tag(self, key: str) -> None:
         """A result of this key's version."""
-        upload = entry_of_object(
+        upload = record_of_object(
             bucket=BUCKET, key=key, version_id="version-1", etag=None, size=1, at=NOON
         )
         assert isinstance(upload, Upload)

@@ -66,6 +66,17 @@ def test_an_unreadable_bodys_letter_is_the_body() -> None:
     assert "Image" not in letter.attributes()
 
 
+def test_the_letter_of_an_unreadable_record_does_not_name_the_upload_beside_it() -> (
+    None
+):
+    """Its body has both records, but only one of them has failed."""
+    body = notification(record(), {"eventSource": "who knows"})
+
+    letter = read_letter(body, {}, sent_at=NOON)
+
+    assert letter.image is None
+
+
 def test_a_letter_reads_back_as_it_was_buried() -> None:
     """Operators see what the function knew."""
     letter = a_dead_letter(code="803", message="Fail to prove image.", replays=3)

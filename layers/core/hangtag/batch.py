@@ -24,7 +24,7 @@ from hangtag.errors import (
 )
 from hangtag.events import (
     Delivery,
-    Entry,
+    ParsedRecord,
     Unreadable,
     read_body,
     read_document,
@@ -58,7 +58,7 @@ class _Parsed:
     """A record of a delivery."""
 
     delivery: Delivery
-    record: Entry
+    record: ParsedRecord
 
 
 _Copies = list[Arrived]
@@ -200,7 +200,7 @@ class Pipeline:
         age = 0.0 if failed_at is None else max(0.0, now - failed_at)
         self._ports.telemetry.emit(OldestFailure(age))
 
-    def _read(self, delivery: Delivery) -> tuple[Entry, ...]:
+    def _read(self, delivery: Delivery) -> tuple[ParsedRecord, ...]:
         try:
             return read_body(delivery.body)
         # A bug in reading must not fail the other deliveries: it is dead-lettered alone

@@ -129,7 +129,8 @@ def _timestamp(text: str) -> str:
 
 
 def _image_in(body: str) -> str | None:
-    for entry in read_body(body):
-        if isinstance(entry, Upload):
-            return entry.uri
-    return None
+    """The uri of the first upload; None for a letter about an unreadable record."""
+    records = read_body(body)
+    if isinstance(records[-1], Unreadable):
+        return None
+    return next((one.uri for one in records if isinstance(one, Upload)), None)

@@ -1,73 +1,72 @@
-"""SQS messages in, uploads out: what a Lambda event holds, record by record."""
+"""
+Reads Lambda events: the SQS messages in them, and the uploads in the messages.
+
+S3 notifications have URL-encoded keys, EventBridge events raw ones; an upload has the raw key.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote_plus
+from typing import Any, TypeGuard
+from urllib.parse import quote_plus, unquote_plus
+
+from pydantic_core import from_json
 
 from hangtag.errors import UnreadableEvent
 from hangtag.uploads import (
-    BUCKET_BYTES,
-    KEY_BYTES,
-    PUT,
     SEQUENCER_DIGITS,
-    VERSION_BYTES,
     Skip,
     SkipReason,
     Upload,
-    is_text,
-    notification_of,
-    notification_record,
+    to_notification,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A record, or a whole body, that is no upload event."""
+    """A message with at least one record that is no event of S3."""
 
     error: UnreadableEvent
     body: str
-    """What a dead letter carries: the body byte for byte, or a notification of the one record."""
+    """The whole body, byte for byte."""
 
 
-TRY_AGAIN = {"hangtag": "try again"}
-"""What the stack's schedule sends to the function, for the breaker."""
+ParsedRecord = Upload | Skip | Unreadable
+"""One record of a message; an `Unreadable` stands for all unreadable records of the message."""
 
 
-AGAIN = "Again"
+RECONCILE = {"hangtag": "try again"}
+"""The payload that the stack's schedule sends to the function."""
+
+
+RETAG_ATTRIBUTE = "Again"
 """
-The message attribute of an order to tag also what is tagged already: a token of the order.
+The message attribute of a request to tag an upload that is tagged already; its value is a token.
 
-An upload is asked about once for each token, however often the message comes.
+The function tags each upload once per token, however often SQS delivers the message.
 """
 
 
-TOKEN_LENGTH = 100
-
-
-Entry = Upload | Skip | Unreadable
-"""What a message holds, record by record."""
+_LONGEST_TOKEN = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One SQS message as it was handed to us."""
+    """One SQS message as handed to the function."""
 
     message_id: str
     receipt_handle: str
     body: str
     replays: int
-    """How often an operator has replayed it."""
+    """How often an operator has replayed the upload."""
     receives: int = 1
-    """How often SQS has handed it out, this time included; hand-backs count, too."""
+    """How often SQS has delivered the message, this time included."""
     sent_at: float | None = None
-    """When it was put on the queue, in seconds since 1970; None where SQS did not say."""
+    """When the message was sent, in seconds since 1970; None if unknown."""
     retag: str | None = None
-    """The order, by its token, to tag also what is tagged already; None where there is none."""
+    """The token of a request to tag also what is tagged; None where there is none."""
 
 
 def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
@@ -75,349 +74,170 @@ def read_deliveries(event: object) -> tuple[Delivery, ...] | None:
     The deliveries of a Lambda event, or None for an event that did not come through SQS.
 
     Raises:
-        UnreadableEvent: It says that it came through SQS, but lacks what SQS always tells. To
-            answer with a message id that is none would bring back the whole batch, for ever.
+        UnreadableEvent: The event claims to come from SQS, but a record lacks its message id,
+            its receipt handle or its body. Lambda would redeliver the whole batch for ever if
+            the function answered with a wrong message id.
     """
-    records = event.get("Records") if isinstance(event, Mapping) else None
+    records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, list) or not records:
         return None
     if not all(
-        isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs"
+        isinstance(record, dict) and record.get("eventSource") == "aws:sqs"
         for record in records
     ):
         return None
-    return tuple(_delivery_of(record) for record in records)
+    return tuple(_read_delivery(record) for record in records)
 
 
-def _delivery_of(record: Mapping[str, Any]) -> Delivery:
+def _read_delivery(record: Mapping[str, Any]) -> Delivery:
     for name in ("messageId", "receiptHandle", "body"):
-        if not isinstance(record.get(name), str) or not (
-            record[name] or name == "body"
-        ):
+        if not _is_text(record.get(name)):
             raise UnreadableEvent(
                 f"a record of eventSource aws:sqs has no {name}: this is no event of SQS; "
                 "to invoke the function by hand, send the S3 notification itself"
             )
     attributes = record.get("messageAttributes") or {}
-    told = record.get("attributes") or {}
-    sent = _count(str(told.get("SentTimestamp", "")))
+    system_attributes = record.get("attributes") or {}
+    sent = _to_count(str(system_attributes.get("SentTimestamp", "")))
+    receives = _to_count(str(system_attributes.get("ApproximateReceiveCount", "")))
+    token = (attributes.get(RETAG_ATTRIBUTE) or {}).get("stringValue")
     return Delivery(
         message_id=record["messageId"],
         receipt_handle=record["receiptHandle"],
         body=record["body"],
-        # A letter that AWS's own redrive moved back still has its code; that is a replay, too.
+        # A dead letter that AWS moved back still has its code: that is a replay, too.
         replays=read_replays(attributes) + ("ErrorCode" in attributes),
-        receives=max(1, _count(str(told.get("ApproximateReceiveCount", "")))),
+        receives=max(1, receives),
         sent_at=sent / 1000 if sent else None,
-        retag=_again(attributes),
+        retag=token if _is_text(token) and len(token) <= _LONGEST_TOKEN else None,
     )
 
 
-def _again(attributes: Mapping[str, Any]) -> str | None:
-    attribute = attributes.get(AGAIN) or {}
-    token = attribute.get("stringValue")
-    return token if is_text(token) and len(token) <= TOKEN_LENGTH else None
-
-
 def read_replays(attributes: Mapping[str, Any]) -> int:
-    """The number in the message attribute `Replays`; 0 where there is none to be read."""
+    """The number in the message attribute `Replays`; 0 without a valid number."""
     return read_count(attributes, "Replays")
 
 
 def read_count(attributes: Mapping[str, Any], name: str) -> int:
-    """The number in the message attribute *name*; 0 where there is none to be read."""
+    """The number in the message attribute *name*; 0 without a valid number."""
     attribute = attributes.get(name) or {}
-    text = attribute.get("stringValue") or attribute.get("StringValue") or ""
-    return _count(text)
+    return _to_count(attribute.get("stringValue") or attribute.get("StringValue") or "")
 
 
-def _count(text: str) -> int:
+def _to_count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-def read_body(body: str) -> tuple[Entry, ...]:
-    """What a message holds. One bad record does not hide its neighbours."""
+def read_body(body: str) -> tuple[ParsedRecord, ...]:
+    """
+    The records of a message's body, at least one.
+
+    All unreadable records of a body are one `Unreadable`, the last element. Any text can be
+    read: what is no event is unreadable.
+    """
     try:
-        document = _parsed(body)
+        # This parser has limits of depth and digits, and refuses what UTF-8 cannot encode.
+        document = from_json(body.encode())
     except ValueError as error:
         return (_unreadable(f"the body is not JSON: {error}", body),)
     return read_document(document, body)
 
 
-def _parsed(body: str) -> object:
-    """Raises ValueError. What is nested more deeply than the parser can go is cut off there."""
-    try:
-        return json.loads(body, parse_int=_number)
-    except RecursionError:
-        return json.loads(_pruned(body), parse_int=_number)
-
-
-def _number(text: str) -> int | str:
-    """A whole number; as its text, if it has more digits than Python makes numbers of."""
-    return int(text) if len(text) <= _LONGEST_NUMBER else text
-
-
-def read_document(document: object, body: str) -> tuple[Entry, ...]:
+def read_document(document: object, body: str) -> tuple[ParsedRecord, ...]:
     """Like `read_body`, for a body that is parsed already."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         kind = type(document).__name__
         return (_unreadable(f"the body is a JSON {kind}, not an object", body),)
     if document.get("Event") == "s3:TestEvent":
         return (Skip(SkipReason.TEST_EVENT, None),)
-    if document.get("source") == "aws.s3" and isinstance(
-        document.get("detail"), Mapping
-    ):
-        return (_read_eventbridge(document, body),)
-    undelivered = _undelivered_event(document)
-    if undelivered == TRY_AGAIN:
-        # The schedule's, while the function could not run at all: it has come again since
+    if document == RECONCILE:
         return (Skip(SkipReason.NOT_AN_UPLOAD, None),)
-    if undelivered is not None:
-        return read_document(undelivered, body)
+    if "requestContext" in document and "requestPayload" in document:
+        # Lambda's destination record of an asynchronous event that failed
+        return read_document(document["requestPayload"], body)
     records = document.get("Records")
+    if document.get("source") == "aws.s3":
+        records = [document]
     if not isinstance(records, list) or not records:
-        return (
-            _unreadable(
-                "the body is neither an S3 notification nor an EventBridge event of S3",
-                body,
-            ),
+        message = (
+            "the body is neither an S3 notification nor an EventBridge event of S3"
         )
+        return (_unreadable(message, body),)
     return _read_records(records, body)
 
 
-def _read_records(records: list[object], body: str) -> tuple[Entry, ...]:
-    """
-    What nobody can read is one entry, the last: one letter, not thousands of what came together.
-
-    If that is all of them, it is the body, byte for byte.
-    """
-    entries: list[Entry] = []
-    unreadable: list[object] = []
-    first_trouble = ""
-    is_writable = True
-    for record in records:
+def _read_records(records: Sequence[object], body: str) -> tuple[ParsedRecord, ...]:
+    parsed: list[ParsedRecord] = []
+    troubles: list[str] = []
+    # Serializing a record takes longer than parsing it: only a large body may have a large one.
+    is_large = len(body.encode()) > RECORD_BYTES
+    for number, record in enumerate(records, start=1):
         try:
-            entries.append(_upload_of_record(record))
-        except _NoUpload as error:
-            first_trouble = first_trouble or str(error)
-            unreadable.append(record)
-            is_writable = is_writable and not isinstance(error, _TooDeep)
-    if not unreadable:
-        return tuple(entries)
-    message = first_trouble
-    if len(records) > 1:
-        message = (
-            f"{len(unreadable):,} of {len(records):,} records are no upload events; "
-            f"the first: {first_trouble}"
-        )
-    if entries and is_writable:
-        # Written anew, numbers may be longer than they came: as long as nobody can send
-        rewritten = notification_of(unreadable)
-        body = rewritten if len(rewritten) <= len(body) else body
-    return (*entries, _unreadable(message, body))
-
-
-_LONGEST_NUMBER = 4_000  # Python's own limit is 4,300 digits
-
-
-_LEVELS = 32
-"""
-Of nesting in a record; S3's have four. What can just be read may be too deep to be written again,
-and a record is written again on its dead letter.
-"""
-
-
-_BRACKETS_AND_TEXTS = re.compile(r'[\[{]|[\]}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-
-
-def _pruned(text: str) -> str:
-    """JSON with a 0 for what is nested so deeply that its record is unreadable anyway."""
-    kept: list[str] = []
-    depth = begin = 0
-    deepest = 2 * _LEVELS
-    for found in _BRACKETS_AND_TEXTS.finditer(text):
-        if found[0] in "[{":
-            if depth == deepest:
-                kept += text[begin : found.start()], "0"
-                begin = len(text)  # until it ends
-            depth += 1
-        elif found[0] in "]}":
-            depth -= 1
-            if depth == deepest:
-                begin = found.end()
-    return "".join(kept) + text[begin:]
-
-
-def _is_deeper_than(levels: int, value: object) -> bool:
-    children: Iterable[object] = ()
-    if isinstance(value, Mapping):
-        children = value.values()
-    elif isinstance(value, list):
-        children = value
-    return levels == 0 or any(_is_deeper_than(levels - 1, child) for child in children)
-
-
-def _undelivered_event(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """
-    The event inside a Lambda destination record.
-
-    Lambda writes one to the dead-letter queue when a bare event could not be put on the upload
-    queue; replayed, it is read like the event itself.
-    """
-    payload = document.get("requestPayload")
-    if "requestContext" in document and isinstance(payload, Mapping):
-        return payload if "requestPayload" not in payload else None
-    return None
+            if is_large and len(to_notification(record)) > RECORD_BYTES:
+                raise _InvalidRecord("larger than 16 KB")
+            parsed.append(_read_record(record))
+        except ValueError as error:
+            troubles.append(f"record {number}: {error}")
+    if troubles:
+        message = f"{len(troubles)} of {len(records)} records unreadable; {troubles[0]}"
+        parsed.append(_unreadable(message, body))
+    return tuple(parsed)
 
 
 def _unreadable(message: str, body: str) -> Unreadable:
     return Unreadable(UnreadableEvent(message), body)
 
 
-class _NoUpload(ValueError):
-    """A record lacks what an upload needs."""
+class _InvalidRecord(ValueError):
+    """A record is no event of S3."""
 
 
-class _TooDeep(_NoUpload):
-    """It may be too deep to be written again."""
+RECORD_BYTES = 16 * 1_024
+"""The largest record that Hangtag reads. S3's own have about 1 KB."""
 
-    def __init__(self) -> None:
-        super().__init__("the record is nested too deeply for an event")
+# The limits of S3; buckets made before 2018 in us-east-1 may have names of 255 bytes.
+_BUCKET_BYTES = 255
+_KEY_BYTES = 1_024
+_TEXT_BYTES = 1_024  # of an eTag or a version id
+
+_SEQUENCER = re.compile(f"[0-9A-Fa-f]{{1,{SEQUENCER_DIGITS}}}")
 
 
-def _upload_of_record(record: object) -> Upload | Skip:
-    if _is_deeper_than(_LEVELS, record):
-        raise _TooDeep
-    if not isinstance(record, Mapping) or record.get("eventSource") != "aws:s3":
-        raise _NoUpload("the record is not of eventSource aws:s3")
-    name = _text(record, "eventName")
-    bucket = _text(_mapping(record, "s3", "bucket"), "name")
-    found = _mapping(record, "s3", "object")
-    try:
-        key = unquote_plus(_text(found, "key"), errors="strict")
-    except UnicodeDecodeError as error:
-        raise _NoUpload(f"s3.object.key is not UTF-8: {error}") from error
-    # Direct notifications say "ObjectCreated:Put", topics' configurations "s3:ObjectCreated:Put"
-    if not name.removeprefix("s3:").startswith("ObjectCreated:"):
+def _read_record(record: object) -> Upload | Skip:
+    """
+    The upload of a record of an S3 notification, or of an EventBridge event of S3.
+
+    Raises:
+        ValueError: The record lacks something, or has what S3 does not allow.
+    """
+    if not isinstance(record, dict):
+        raise _InvalidRecord("not a JSON object")
+    if record.get("source") == "aws.s3":
+        record = _record_of_eventbridge(record)
+    if record.get("eventSource") != "aws:s3":
+        raise _InvalidRecord("not of eventSource aws:s3")
+    event_name = _text(record, "eventName")
+    s3 = _object(record, "s3")
+    bucket = _text(_object(s3, "bucket"), "name", longest=_BUCKET_BYTES)
+    found = _object(s3, "object")
+    key = unquote_plus(_text(found, "key", longest=3 * _KEY_BYTES), errors="strict")
+    if len(key.encode()) > _KEY_BYTES:
+        raise _InvalidRecord(f"key is longer than {_KEY_BYTES:,} bytes")
+    # Bucket notifications have "ObjectCreated:Put", configurations "s3:ObjectCreated:Put".
+    if not event_name.removeprefix("s3:").startswith("ObjectCreated:"):
         return Skip(SkipReason.NOT_AN_UPLOAD, f"s3://{bucket}/{key}")
-    return _upload_or_marker(
-        bucket=bucket,
-        key=key,
-        found=found,
-        etag=found.get("eTag"),
-        version_id=found.get("versionId"),
-        record=record,
-    )
-
-
-def entry_of_object(
-    *,
-    bucket: str,
-    key: str,
-    version_id: str | None,
-    etag: str | None,
-    size: int | None,
-    at: str,
-) -> Entry:
-    """
-    An object that was there before anybody heard of it, as an upload; *at* is ISO 8601, UTC.
-
-    Its record is S3's, but for the sequencer: what is not known to be newer than another version
-    never counts as newer.
-    """
-    record = notification_record(
-        bucket=bucket,
-        key=key,
-        size=size,
-        etag=etag,
-        version_id=version_id,
-        at=at,
-    )
-    try:
-        return _upload_of_record(record)
-    except _NoUpload as error:
-        return _unreadable(str(error), notification_of([record]))
-
-
-def _read_eventbridge(event: Mapping[str, Any], body: str) -> Entry:
-    try:
-        if _is_deeper_than(_LEVELS, event):
-            raise _TooDeep
-        detail = event["detail"]
-        bucket = _text(_mapping(detail, "bucket"), "name")
-        found = _mapping(detail, "object")
-        key = _text(found, "key")
-        if event.get("detail-type") != "Object Created":
-            return Skip(SkipReason.NOT_AN_UPLOAD, f"s3://{bucket}/{key}")
-        return _upload_or_marker(
-            bucket=bucket,
-            key=key,
-            found=found,
-            etag=found.get("etag"),
-            version_id=found.get("version-id"),
-            record=_as_notification_record(event, bucket, key, found),
-        )
-    except _NoUpload as error:
-        return _unreadable(f"EventBridge event: {error}", body)
-
-
-_EVENT_NAMES = {
-    "PutObject": "ObjectCreated:Put",
-    "POST Object": "ObjectCreated:Post",
-    "CopyObject": "ObjectCreated:Copy",
-    "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
-}
-
-
-def _as_notification_record(
-    event: Mapping[str, Any], bucket: str, key: str, found: Mapping[str, Any]
-) -> dict[str, Any]:
-    """An EventBridge event as the record that S3 would have sent to a queue."""
-    reason = event["detail"].get("reason")
-    return notification_record(
-        bucket=bucket,
-        arn=_bucket_arn(event, bucket),
-        key=key,
-        size=found.get("size"),
-        etag=found.get("etag"),
-        version_id=found.get("version-id"),
-        sequencer=found.get("sequencer"),
-        at=event.get("time"),
-        name=_EVENT_NAMES.get(str(reason), PUT),
-        region=event.get("region"),
-    )
-
-
-def _bucket_arn(event: Mapping[str, Any], bucket: str) -> str:
-    resources = event.get("resources")
-    if isinstance(resources, list) and resources and is_text(resources[0]):
-        return resources[0]
-    return f"arn:aws:s3:::{bucket}"
-
-
-def _upload_or_marker(
-    *,
-    bucket: str,
-    key: str,
-    found: Mapping[str, Any],
-    etag: object,
-    version_id: object,
-    record: Mapping[str, Any],
-) -> Upload | Skip:
-    if len(key.encode()) > KEY_BYTES or len(bucket.encode()) > BUCKET_BYTES:
-        raise _NoUpload("the bucket's name or the key is longer than S3 allows")
-    for name, value in (("eTag", etag), ("versionId", version_id)):
-        if is_text(value) and len(value.encode()) > VERSION_BYTES:
-            raise _NoUpload(f"the {name} is longer than S3 allows")
+    version_id = _optional_text(found, "versionId")
+    etag = _optional_text(found, "eTag") or ""
     size = found.get("size")
+    sequencer = found.get("sequencer")
+    is_valid = isinstance(sequencer, str) and _SEQUENCER.fullmatch(sequencer)
     upload = Upload(
         bucket=bucket,
         key=key,
-        # "null" is what S3 calls the version of an object that has none
-        version_id=version_id if version_id != "null" and is_text(version_id) else None,
-        etag=(etag.strip('"') or None) if is_text(etag) else None,
-        size=size if isinstance(size, int) and not isinstance(size, bool) else None,
-        sequencer=_sequencer(found.get("sequencer")),
+        version_id=None if version_id == "null" else version_id,
+        etag=etag.strip('"') or None,
+        size=size if type(size) is int else None,
+        sequencer=sequencer if is_valid else None,
         record=record,
     )
     if key.endswith("/") and upload.size == 0:
@@ -425,30 +245,117 @@ def _upload_or_marker(
     return upload
 
 
-_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+_PUT = "ObjectCreated:Put"
+_EVENT_NAMES = {
+    "POST Object": "ObjectCreated:Post",
+    "CopyObject": "ObjectCreated:Copy",
+    "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
+}
+"""The event names of S3 notifications by EventBridge's reasons."""
 
 
-def _sequencer(value: object) -> str | None:
-    if (
-        is_text(value)
-        and len(value) <= SEQUENCER_DIGITS
-        and _HEX_DIGITS.issuperset(value)
-    ):
-        return value
-    return None
+def _record_of_eventbridge(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that S3 would send to a queue for the same upload."""
+    detail = _object(event, "detail")
+    found = _object(detail, "object")
+    name = event.get("detail-type")
+    if name == "Object Created":
+        name = _EVENT_NAMES.get(str(detail.get("reason")), _PUT)
+    resources = event.get("resources")
+    return _notification_record(
+        bucket=_text(_object(detail, "bucket"), "name"),
+        arn=resources[0] if isinstance(resources, list) and resources else None,
+        key=_text(found, "key"),
+        event={
+            "awsRegion": event.get("region"),
+            "eventTime": event.get("time"),
+            "eventName": name,
+        },
+        found={
+            "size": found.get("size"),
+            "eTag": found.get("etag"),
+            "versionId": found.get("version-id"),
+            "sequencer": found.get("sequencer"),
+        },
+    )
 
 
-def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    value: Any = parent
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    if not isinstance(value, Mapping):
-        raise _NoUpload(f"{'.'.join(path)} is missing")
-    return value
+def record_of_object(
+    *,
+    bucket: str,
+    key: str,
+    version_id: str | None,
+    etag: str | None,
+    size: int | None,
+    at: str,
+) -> ParsedRecord:
+    """
+    An object of a bucket, as if S3 had reported it; *at* is ISO 8601, in UTC.
+
+    It has no sequencer: it never counts as newer than a version that has one.
+    """
+    record = _notification_record(
+        bucket=bucket,
+        key=key,
+        event={"eventTime": at, "eventName": _PUT},
+        found={"size": size, "eTag": etag, "versionId": version_id},
+    )
+    try:
+        return _read_record(record)
+    except ValueError as error:
+        return _unreadable(str(error), to_notification(record))
 
 
-def _text(parent: Mapping[str, Any], name: str) -> str:
+def _notification_record(
+    *,
+    bucket: str,
+    key: str,
+    event: Mapping[str, object],
+    found: Mapping[str, object],
+    arn: object = None,
+) -> dict[str, Any]:
+    """A record as S3 writes it; values that are None are left out."""
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        **_known(event),
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": arn or f"arn:aws:s3:::{bucket}"},
+            "object": {"key": quote_plus(key, safe="/"), **_known(found)},
+        },
+    }
+
+
+def _known(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = parent.get(name)
-    if not is_text(value):
-        raise _NoUpload(f"{name} is missing")
+    if isinstance(value, dict):
+        return value
+    raise _InvalidRecord(f"{name} is missing")
+
+
+def _text(parent: Mapping[str, Any], name: str, *, longest: int = _TEXT_BYTES) -> str:
+    text = _optional_text(parent, name, longest=longest)
+    if text is None:
+        raise _InvalidRecord(f"{name} is missing")
+    return text
+
+
+def _optional_text(
+    parent: Mapping[str, Any], name: str, *, longest: int = _TEXT_BYTES
+) -> str | None:
+    """The text, or None if it is missing, empty or no text."""
+    value = parent.get(name)
+    if not _is_text(value):
+        return None
+    if len(value.encode()) > longest:
+        raise _InvalidRecord(f"{name} is longer than {longest:,} bytes")
     return value
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value != ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.errors import QueueUnavailable
-from hangtag.events import AGAIN
+from hangtag.events import RETAG_ATTRIBUTE
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -24,7 +24,7 @@ class SqsUploadFeed:
     def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
         attributes: dict[str, MessageAttributeValueTypeDef] = {}
         if again is not None:
-            attributes[AGAIN] = {"DataType": "String", "StringValue": again}
+            attributes[RETAG_ATTRIBUTE] = {"DataType": "String", "StringValue": again}
         with translated(QueueUnavailable, "sending to the upload queue"):
             answer = self._client.send_message_batch(
                 QueueUrl=self._queue_url,

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeGuard
 
 from hangtag.errors import QueueUnavailable
-from hangtag.events import Entry, Unreadable, entry_of_object
+from hangtag.events import ParsedRecord, Unreadable, record_of_object
 from hangtag.operators.ports import (
     Checkpoint,
     ListedObject,
@@ -318,8 +318,8 @@ class _Run:
         is_too_large = largest is not None and found.size > largest
         return Passed.TOO_LARGE if is_too_large else None
 
-    def _entry(self, found: ListedObject) -> Entry:
-        return entry_of_object(
+    def _entry(self, found: ListedObject) -> ParsedRecord:
+        return record_of_object(
             bucket=self._order.bucket,
             key=found.key,
             version_id=found.version_id,
@@ -328,7 +328,9 @@ class _Run:
             at=self._at,
         )
 
-    def _tagged(self, entries: Sequence[Entry | None]) -> AbstractSet[tuple[str, str]]:
+    def _tagged(
+        self, entries: Sequence[ParsedRecord | None]
+    ) -> AbstractSet[tuple[str, str]]:
         uploads = [entry for entry in entries if isinstance(entry, Upload)]
         if self._order.again or not uploads:
             return frozenset()

@@ -1,0 +1,687 @@
+from __future__ import annotations
+
+import json
+from hashlib import md5
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hangtag.events import (
+    RECONCILE,
+    RECORD_BYTES,
+    Delivery,
+    ParsedRecord,
+    Unreadable,
+    read_body,
+    read_deliveries,
+    read_document,
+    read_replays,
+    record_of_object,
+)
+from hangtag.uploads import Skip, SkipReason, Upload
+from tests.builders import (
+    BUCKET,
+    EVENTS,
+    KEY,
+    URI,
+    eventbridge_event,
+    notification,
+    record,
+    sample_event,
+    sqs_event,
+)
+
+LONGEST_KEY = "가" * 341 + "x"
+"""1,024 bytes of UTF-8."""
+
+HOSTILE_KEYS = [
+    "plain.png",
+    "a b/c  d.png",
+    "1+1=2.png",
+    "100%.png",
+    "100%25.png",
+    "%2F.png",
+    "봄/자켓 🧥.png",
+    "?#&;=@:,!$'()*[]{}|^~`\"<>\\.png",
+    "../../etc/passwd",
+    "//double//slash//",
+    "tab\there\nnewline\r\x7f.png",
+    " leading and trailing ",
+    LONGEST_KEY,
+]
+
+
+def only(body: str) -> ParsedRecord:
+    """The one record of a body."""
+    (parsed,) = read_body(body)
+    return parsed
+
+
+def only_upload(body: str) -> Upload:
+    """The upload that is the one record of a body."""
+    upload = only(body)
+    assert isinstance(upload, Upload)
+    return upload
+
+
+def only_unreadable(body: str) -> Unreadable:
+    """A body without a readable record."""
+    unreadable = only(body)
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.body == body
+    assert unreadable.error.code == "UNREADABLE_EVENT"
+    return unreadable
+
+
+def outcomes(event: dict[str, Any]) -> list[str]:
+    """For each record of an event its key, its reason to skip, or UNREADABLE."""
+    deliveries = read_deliveries(event)
+    bodies = [json.dumps(event)] if deliveries is None else [d.body for d in deliveries]
+    found: list[str] = []
+    for body in bodies:
+        for parsed in read_body(body):
+            match parsed:
+                case Upload():
+                    found.append(parsed.key)
+                case Skip():
+                    found.append(parsed.reason)
+                case Unreadable():
+                    found.append("UNREADABLE")
+    return found
+
+
+SAMPLE_EVENTS = {
+    "sqs-s3-put": ["lookbook/spring jacket.jpg"],
+    "sqs-two-records": ["lookbook/spring jacket.jpg", "lookbook/wide-jeans.png"],
+    "sqs-batch": [
+        "lookbook/spring jacket.jpg",
+        "lookbook/wide-jeans.png",
+        "lookbook/봄 자켓.webp",
+    ],
+    "sqs-eventbridge": ["lookbook/봄 자켓 100%+cotton.webp"],
+    "s3-put": ["lookbook/spring jacket.jpg"],
+    "eventbridge-object-created": ["lookbook/봄 자켓 100%+cotton.webp"],
+    "sqs-hostile-key": ['lookbook/100% cotton + "silk"/봄 #1?&v=2 \\ ..//자켓.png'],
+    "sqs-replayed": ["lookbook/spring jacket.jpg"],
+    "sqs-backfill-again": ["lookbook/spring jacket.jpg"],
+    "sqs-undelivered-event": ["lookbook/spring jacket.jpg"],
+    "sqs-s3-test-event": ["TEST_EVENT"],
+    "sqs-folder-marker": ["FOLDER_MARKER"],
+    "sqs-deletion": ["NOT_AN_UPLOAD"],
+    "sqs-half-an-event": ["lookbook/spring jacket.jpg", "UNREADABLE"],
+    "sqs-unreadable": ["UNREADABLE"],
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), SAMPLE_EVENTS.items())
+def test_each_sample_event_reads_as_its_readme_says(
+    name: str, expected: list[str]
+) -> None:
+    """People send the samples by hand."""
+    event = sample_event(name)
+
+    found = outcomes(event)
+
+    assert expected == found
+
+
+def test_every_sample_event_is_tested_and_described() -> None:
+    """Each file has a test here and a line in the README."""
+    names = {path.stem for path in EVENTS.glob("*.json")}
+    readme = (EVENTS / "README.md").read_text(encoding="utf-8")
+
+    undescribed = {name for name in names if f"`{name}.json`" not in readme}
+
+    assert {*SAMPLE_EVENTS, "try-again"} == names
+    assert set() == undescribed
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLE_EVENTS if "sqs-" in name])
+def test_a_sample_has_the_digest_that_sqs_gives_it(name: str) -> None:
+    """A change of a body by hand must change its digest, too."""
+    for message in sample_event(name)["Records"]:
+        digest = md5(message["body"].encode(), usedforsecurity=False)
+        assert message["md5OfBody"] == digest.hexdigest()
+
+
+def test_a_replayed_message_is_the_dead_letter_and_its_count_of_replays() -> None:
+    """No other attribute travels along."""
+    event = sample_event("sqs-replayed")
+    deliveries = read_deliveries(event)
+
+    assert deliveries is not None
+    [delivery] = deliveries
+    assert delivery.replays == 1
+    assert delivery.body == only_upload(delivery.body).notification()
+    assert set(event["Records"][0]["messageAttributes"]) == {"Replays"}
+
+
+def test_a_request_to_tag_again_is_what_a_backfill_sends() -> None:
+    """A message with a token, and the record that `record_of_object` makes."""
+    event = sample_event("sqs-backfill-again")
+    deliveries = read_deliveries(event)
+
+    assert deliveries is not None
+    [delivery] = deliveries
+    upload = only_upload(delivery.body)
+    assert delivery.retag == UUID(delivery.retag).hex
+    assert set(event["Records"][0]["messageAttributes"]) == {"Again"}
+    assert upload.notification() == delivery.body
+    assert upload == record_of_object(
+        bucket=upload.bucket,
+        key=upload.key,
+        version_id=upload.version_id,
+        etag=upload.etag,
+        size=upload.size,
+        at=upload.record["eventTime"],
+    )
+
+
+def test_the_payload_of_the_schedule_is_the_sample() -> None:
+    """A test of the template compares the sample with the schedule."""
+    assert sample_event("try-again") == RECONCILE
+
+
+# ---- deliveries
+
+
+def test_a_delivery_has_id_handle_and_body_of_its_message() -> None:
+    """As SQS sent them."""
+    event = sqs_event("first", "second")
+
+    deliveries = read_deliveries(event)
+
+    assert deliveries == (
+        Delivery("message-1", "handle of message-1", "first", 0),
+        Delivery("message-2", "handle of message-2", "second", 0),
+    )
+
+
+def test_a_delivery_has_what_sqs_counts_and_what_operators_ask_for() -> None:
+    """A dead letter that SQS's own redrive sent counts as one more replay."""
+    event = sqs_event("body")
+    event["Records"][0]["attributes"] = {
+        "ApproximateReceiveCount": "7",
+        "SentTimestamp": "1795339801250",
+    }
+    event["Records"][0]["messageAttributes"] = {
+        "Replays": {"stringValue": "2"},
+        "ErrorCode": {"stringValue": "803"},
+        "Again": {"stringValue": "token"},
+    }
+
+    assert read_deliveries(event) == (
+        Delivery(
+            "message-1",
+            "handle of message-1",
+            "body",
+            replays=3,
+            receives=7,
+            sent_at=1_795_339_801.25,
+            retag="token",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [{}, {"stringValue": ""}, {"stringValue": "x" * 101}, {"binaryValue": "eA=="}],
+)
+def test_an_invalid_token_requests_nothing(attribute: dict[str, str]) -> None:
+    """Anybody may put attributes on a message."""
+    event = sqs_event("body")
+    event["Records"][0]["messageAttributes"] = {"Again": attribute}
+
+    deliveries = read_deliveries(event)
+
+    assert deliveries is not None
+    assert deliveries[0].retag is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"Records": []},
+        {"Records": "text"},
+        {"Records": [{"eventSource": "aws:s3"}]},
+        {"Records": [{"eventSource": "aws:sqs"}, {"eventSource": "aws:s3"}]},
+        {"Records": [1]},
+        [],
+        None,
+        "text",
+    ],
+)
+def test_an_event_that_did_not_come_through_sqs_has_no_deliveries(
+    event: object,
+) -> None:
+    """A bare event must not look like an empty batch: it would be lost."""
+    deliveries = read_deliveries(event)
+
+    assert deliveries is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, 0),
+        ({"Replays": {"stringValue": "2", "dataType": "String"}}, 2),
+        ({"Replays": {"StringValue": "2"}}, 2),
+        ({"Replays": {"stringValue": "-1"}}, 0),
+        ({"Replays": {"stringValue": "two"}}, 0),
+        ({"Replays": {"stringValue": "²"}}, 0),
+        ({"Replays": {"stringValue": "9" * 5_000}}, 0),
+        ({"Replays": {"binaryValue": "Mg==", "dataType": "Binary"}}, 0),
+    ],
+)
+def test_the_count_of_replays_is_never_an_error(
+    attributes: dict[str, Any], expected: int
+) -> None:
+    """Anybody may put attributes on a message; a bad one counts as none."""
+    replays = read_replays(attributes)
+
+    assert expected == replays
+
+
+# ---- keys
+
+
+@pytest.mark.parametrize("key", HOSTILE_KEYS)
+def test_a_notifications_key_is_decoded(key: str) -> None:
+    """S3 notifications have URL-encoded keys; an upload has the raw key."""
+    upload = only_upload(notification(record(key, size=1)))
+
+    assert (key, f"s3://{BUCKET}/{key}") == (upload.key, upload.uri)
+
+
+@pytest.mark.parametrize("key", HOSTILE_KEYS)
+def test_the_key_of_an_eventbridge_event_is_not_decoded(key: str) -> None:
+    """EventBridge's keys are raw: decoding one would turn "100%25" into "100%"."""
+    upload = only_upload(json.dumps(eventbridge_event(key)))
+
+    assert key == upload.key
+
+
+@pytest.mark.parametrize("key", HOSTILE_KEYS)
+def test_an_eventbridge_event_replays_as_the_same_upload(key: str) -> None:
+    """Its dead letter is an S3 notification, so its key is encoded there."""
+    upload = only_upload(json.dumps(eventbridge_event(key)))
+
+    replayed = only_upload(upload.notification())
+
+    assert upload == replayed
+
+
+def test_the_longest_key_is_as_long_as_s3_allows() -> None:
+    """It has 1,024 bytes."""
+    assert len(LONGEST_KEY.encode()) == 1_024
+
+
+def test_a_key_longer_than_s3_allows_is_unreadable() -> None:
+    """S3 cannot have sent it, and it does not fit into the table's key."""
+    only_unreadable(notification(record(LONGEST_KEY + "x")))
+    only_unreadable(json.dumps(eventbridge_event(LONGEST_KEY + "x")))
+
+
+def test_a_bucket_name_too_long_for_the_tables_key_is_unreadable() -> None:
+    """DynamoDB's partition key takes 2,048 bytes, not characters."""
+    only_unreadable(notification(record(bucket="가" * 255)))
+
+
+@pytest.mark.parametrize("name", ["eTag", "versionId"])
+def test_a_version_longer_than_s3_allows_is_unreadable(name: str) -> None:
+    """It does not fit into an item of the table."""
+    changed = record("a.png")
+    changed["s3"]["object"][name] = "가" * 342
+
+    unreadable = only_unreadable(notification(changed))
+
+    assert name in str(unreadable.error)
+
+
+@pytest.mark.parametrize("encoded", ["%FF.png", "%ED%A0%80.png"])
+def test_a_key_that_is_not_utf_8_is_unreadable(encoded: str) -> None:
+    """S3's keys are UTF-8; another encoding would find another object."""
+    changed = record()
+    changed["s3"]["object"]["key"] = encoded
+
+    only_unreadable(notification(changed))
+
+
+# ---- the facts of an event
+
+
+def test_an_upload_is_the_version_that_the_event_names() -> None:
+    """Version, etag, size and sequencer come with the event."""
+    upload = only_upload(notification(record()))
+
+    assert (
+        upload.bucket,
+        upload.key,
+        upload.version_id,
+        upload.etag,
+        upload.size,
+        upload.sequencer,
+    ) == (
+        BUCKET,
+        KEY,
+        "version-1",
+        "0123456789abcdef",
+        72,
+        "0065A3F1C2D4E5B607",
+    )
+
+
+def test_both_kinds_of_event_give_the_same_upload() -> None:
+    """The way that S3 reported it makes no difference."""
+    by_notification = only_upload(notification(record()))
+
+    by_eventbridge = only_upload(json.dumps(eventbridge_event()))
+
+    assert by_notification.image() == by_eventbridge.image()
+    assert by_notification.version == by_eventbridge.version
+    assert by_notification.order == by_eventbridge.order
+    assert by_notification.bucket_arn == by_eventbridge.bucket_arn
+    assert by_notification.happened_at == by_eventbridge.happened_at
+
+
+def test_an_etag_is_kept_without_quotes() -> None:
+    """With or without them it is the same version."""
+    assert only_upload(notification(record(etag='"abc"'))).etag == "abc"
+
+
+@pytest.mark.parametrize("sequencer", ["", "xyz", "12 34", "0" * 65, 12, None, ["1"]])
+def test_an_invalid_sequencer_counts_as_none(sequencer: object) -> None:
+    """Only hexadecimal numbers of at most 64 digits sort."""
+    changed = record()
+    changed["s3"]["object"]["sequencer"] = sequencer
+
+    assert only_upload(notification(changed)).sequencer is None
+
+
+@pytest.mark.parametrize("size", [True, "72", 7.5, None])
+def test_an_invalid_size_counts_as_unknown(size: object) -> None:
+    """The function takes the size from the object before it calls the API."""
+    changed = record()
+    changed["s3"]["object"]["size"] = size
+
+    assert only_upload(notification(changed)).size is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("PutObject", "ObjectCreated:Put"),
+        ("POST Object", "ObjectCreated:Post"),
+        ("CopyObject", "ObjectCreated:Copy"),
+        ("CompleteMultipartUpload", "ObjectCreated:CompleteMultipartUpload"),
+        ("something new", "ObjectCreated:Put"),
+        (None, "ObjectCreated:Put"),
+        (["PutObject"], "ObjectCreated:Put"),
+    ],
+)
+def test_an_eventbridge_reason_becomes_an_event_name(
+    reason: object, expected: str
+) -> None:
+    """The dead letter of such an event is a notification that S3 could have sent."""
+    upload = only_upload(json.dumps(eventbridge_event(reason=reason)))
+
+    assert expected == upload.record["eventName"]
+
+
+# ---- skipped records
+
+
+def test_a_folder_marker_is_skipped() -> None:
+    """Consoles create empty objects whose keys end in a slash."""
+    skip = only(notification(record("lookbook/", size=0)))
+
+    assert isinstance(skip, Skip)
+    assert (skip.reason, skip.uri) == (
+        SkipReason.FOLDER_MARKER,
+        f"s3://{BUCKET}/lookbook/",
+    )
+    assert skip.upload is not None
+    assert skip.upload.key == "lookbook/"
+
+
+@pytest.mark.parametrize("size", [1, None, False])
+def test_a_key_that_ends_in_a_slash_may_be_a_picture(size: int | None) -> None:
+    """S3 allows it: only an object that is known to be empty is a marker."""
+    upload = only_upload(notification(record("lookbook/", size=size)))
+
+    assert upload.key == "lookbook/"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ObjectCreated:Put",
+        "ObjectCreated:Copy",
+        "s3:ObjectCreated:Put",
+        "ObjectCreated:CompleteMultipartUpload",
+    ],
+)
+def test_every_event_that_creates_an_object_is_an_upload(name: str) -> None:
+    """With the prefix `s3:`, too."""
+    assert isinstance(only(notification(record(event_name=name))), Upload)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ObjectRemoved:Delete",
+        "s3:ObjectRemoved:DeleteMarkerCreated",
+        "ObjectRestore:Completed",
+        "ObjectTagging:Put",
+        "ReducedRedundancyLostObject",
+    ],
+)
+def test_every_other_event_is_skipped(name: str) -> None:
+    """A bucket may be set to report more than uploads."""
+    skip = only(notification(record(event_name=name)))
+
+    assert skip == Skip(SkipReason.NOT_AN_UPLOAD, URI)
+
+
+def test_another_event_of_eventbridge_is_skipped() -> None:
+    """A rule may match more than uploads."""
+    event = eventbridge_event() | {"detail-type": "Object Deleted"}
+
+    assert only(json.dumps(event)) == Skip(SkipReason.NOT_AN_UPLOAD, URI)
+
+
+def test_a_failed_invocation_of_the_schedule_is_skipped() -> None:
+    """Lambda sends it to the dead-letter queue; the schedule has sent the next one since."""
+    failed = {"requestContext": {}, "requestPayload": RECONCILE}
+
+    assert only(json.dumps(failed)) == Skip(SkipReason.NOT_AN_UPLOAD, None)
+
+
+# ---- unreadable records
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no JSON",
+        "{",
+        "null",
+        "[]",
+        "17",
+        '"text"',
+        "{}",
+        '{"Records": []}',
+        '{"Records": {}}',
+        '{"source": "aws.s3"}',
+        '{"source": "aws.s3", "detail": {}}',
+        '{"source": "aws.ec2", "detail": {}}',
+        '{"Records": [{"eventSource": "aws:sns"}]}',
+        '{"requestContext": {}, "requestPayload": {"requestPayload": {}}}',
+        '"\ud800"',
+        "[" * 100_000,
+        '{"Records": [' + "[" * 100_000,
+        "1" * 10_000,
+    ],
+)
+def test_a_body_that_is_no_event_is_unreadable_and_stays_byte_for_byte(
+    body: str,
+) -> None:
+    """An operator has to see exactly what was sent."""
+    only_unreadable(body)
+
+
+@pytest.mark.parametrize("missing", ["eventSource", "eventName", "s3"])
+def test_the_error_names_what_a_record_lacks(missing: str) -> None:
+    """The sender can correct it."""
+    changed = record()
+    del changed[missing]
+
+    unreadable = only_unreadable(notification(changed))
+
+    assert missing in str(unreadable.error)
+
+
+def test_an_unreadable_record_does_not_hide_its_neighbours() -> None:
+    """The function works on the good records; the dead letter is the whole body."""
+    bad = {"eventSource": "aws:s3"}
+    body = notification(record("a"), bad, record("c"), "bad, too")
+
+    *good, last = read_body(body)
+
+    assert [one.key for one in good if isinstance(one, Upload)] == ["a", "c"]
+    assert isinstance(last, Unreadable)
+    assert last.body == body
+    assert "2 of 4 records" in str(last.error)
+    assert "record 2: eventName is missing" in str(last.error)
+
+
+@pytest.mark.parametrize("good", [0, 1])
+def test_all_unreadable_records_of_a_message_are_one(good: int) -> None:
+    """A message becomes at most one dead letter."""
+    bad = [{"number": number} for number in range(500)]
+    body = notification(*[record("a")] * good, *bad)
+
+    *others, last = read_body(body)
+
+    assert len(others) == good
+    assert isinstance(last, Unreadable)
+    assert last.body == body
+    assert f"500 of {500 + good} records" in str(last.error)
+
+
+def test_a_record_larger_than_16_kb_is_unreadable() -> None:
+    """It would not fit into messages and items; a record of S3 has about 1 KB."""
+    room = RECORD_BYTES - len(only_upload(notification(record("a"))).notification())
+    largest = record("a") | {"more": "x" * (room - len(',"more":""'))}
+    larger = record("b") | {"more": "x" * (room + 1 - len(',"more":""'))}
+
+    upload, last = read_body(notification(largest, larger))
+
+    assert isinstance(upload, Upload)
+    assert upload.record == largest
+    assert isinstance(last, Unreadable)
+    assert "record 2: larger than 16 KB" in str(last.error)
+    only_unreadable(json.dumps(eventbridge_event() | {"more": "x" * 16_384}))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["1" * 5_000, "[" * 5_000 + "]" * 5_000, '"half a character: \\ud800"'],
+    ids=["digits", "nesting", "lone surrogate"],
+)
+def test_json_that_the_parser_refuses_is_unreadable_as_a_whole(hostile: str) -> None:
+    """S3 and EventBridge send no such JSON."""
+    body = notification(record("a"))[:-2] + ',{"hostile":' + hostile + "}]}"
+
+    only_unreadable(body)
+
+
+# ---- any input
+
+_texts = st.text(st.characters())
+"""Lone surrogates included."""
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _texts,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+_names = st.sampled_from(
+    ["key", "size", "eTag", "etag", "versionId", "version-id", "sequencer", "name"]
+)
+_objects = st.dictionaries(_names, json_values | _texts, max_size=6)
+records = st.fixed_dictionaries(
+    {},
+    optional={
+        "eventSource": st.just("aws:s3") | json_values,
+        "eventName": st.sampled_from(["ObjectCreated:Put", "x"]) | json_values,
+        "s3": st.fixed_dictionaries(
+            {}, optional={"bucket": _objects | json_values, "object": _objects}
+        )
+        | json_values,
+    },
+)
+events = st.fixed_dictionaries(
+    {},
+    optional={
+        "Records": st.lists(records | json_values, max_size=3) | json_values,
+        "Event": st.just("s3:TestEvent") | json_values,
+        "source": st.just("aws.s3") | json_values,
+        "detail-type": st.just("Object Created") | json_values,
+        "detail": st.fixed_dictionaries(
+            {},
+            optional={
+                "bucket": _objects | json_values,
+                "object": _objects | json_values,
+                "reason": json_values,
+            },
+        )
+        | json_values,
+        "resources": json_values,
+        "requestContext": json_values,
+        "requestPayload": json_values,
+    },
+)
+
+
+@given(_texts)
+def test_any_text_can_be_read(body: str) -> None:
+    """An exception would stop the other messages of the batch."""
+    assert len(read_body(body)) > 0
+
+
+@given(events | json_values)
+def test_any_json_can_be_read(document: object) -> None:
+    """Every upload in it can be replayed; every unreadable record keeps the body."""
+    body = json.dumps(document)
+
+    parsed = read_body(body)
+
+    assert len(read_document(document, body)) > 0
+    assert len(parsed) > 0
+    assert not any(isinstance(one, Unreadable) for one in parsed[:-1])
+    for one in parsed:
+        if isinstance(one, Upload):
+            assert only_upload(one.notification()).image() == one.image()
+            assert len(one.order) <= 64
+        if isinstance(one, Unreadable):
+            assert one.body == body
+
+
+@given(
+    st.text(min_size=1).filter(lambda key: len(key.encode("utf-8", "replace")) <= 1024)
+)
+def test_every_key_of_s3_can_be_read(key: str) -> None:
+    """The function finds each object under its name."""
+    (upload,) = read_document(json.loads(notification(record(key, size=1))), "")
+
+    assert isinstance(upload, Upload)
+    assert key == upload.key
