@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from hangtag.adapters.emf_meter import EmfMeter
+
 from hangtag.errors import ApiTimeout, KeyRefused, ResultsUnavailable, SidesTooSmall
 from hangtag.metrics import Metric
 from hangtag.ports import Meter
