@@ -1,10 +1,10 @@
 """
-What memory a backfill needs, by the number of keys.
+The memory that a backfill needs, by the number of keys.
 
     python -m benchmarks.backfill
 
-The real backfill with its real checkpoint, each size in a process of its own: a listing that makes
-its keys as they are asked for, a table that knows none of them, and a queue that takes everything.
+The real backfill with its real checkpoint, each size in its own process: a listing that makes its
+keys on demand, an empty table, and a queue that accepts everything.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.operators.backfill import Limits, Order, Sources, backfill, start_of
-from hangtag.operators.ports import ListedObject
+from hangtag.operators.backfill import BackfillLimits, BackfillSources, backfill
+from hangtag.operators.backfill_ports import ListedObject
+from hangtag.operators.backfill_start import BackfillRequest, start_of
 from hangtag.uploads import Upload
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -47,7 +48,7 @@ class Keys:
 
 
 class NoneTagged:
-    """A table that knows none of them."""
+    """A table without results."""
 
     def tagged(self, uploads: Sequence[Upload]) -> frozenset[tuple[str, str]]:
         """None."""
@@ -56,10 +57,10 @@ class NoneTagged:
 
 
 class Drain:
-    """A queue that takes everything and is always empty."""
+    """A queue that accepts everything and is always empty."""
 
     def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
-        """All are taken."""
+        """Accept all."""
         del bodies, again
         return ()
 
@@ -70,18 +71,18 @@ class Drain:
 
 def run(number: int) -> Mapping[str, float]:
     """The peak memory in MB, and the seconds, of a backfill of so many keys."""
-    order = Order("hangtag", "uploads", "photos/", None, again=False)
+    request = BackfillRequest("hangtag", "uploads", "photos/", None, again=False)
     with TemporaryDirectory() as directory:
         checkpoint = FileCheckpoint(Path(directory) / "checkpoint.json")
-        sources = Sources(
+        sources = BackfillSources(
             Keys(number), NoneTagged(), Drain(), checkpoint, SystemClock()
         )
         began = time.monotonic()
         report = backfill(
-            order,
+            request,
             sources,
-            Limits(None, 10_000, None),
-            start_of(order, checkpoint, token="benchmark"),  # noqa: S106 - no secret
+            BackfillLimits(None, 10_000, None),
+            start_of(request, checkpoint, token="benchmark"),  # noqa: S106 - no secret
             dry_run=False,
             progress=lambda _: None,
         )

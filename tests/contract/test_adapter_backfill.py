@@ -23,7 +23,7 @@ from hangtag.errors import (
     QueueUnavailable,
     ResultsUnavailable,
 )
-from hangtag.operators.ports import (
+from hangtag.operators.backfill_ports import (
     Checkpoint,
     ListedObject,
     Listing,
@@ -347,7 +347,7 @@ def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:
         ({"sourceBucket": "other"}, "of the bucket other, not of"),
         ({"files": None}, "no manifest"),
         ({"files": [{"key": "data/none.csv.gz"}]}, "there is no"),
-        ({"schema": "Bucket, Size"}, "no Bucket and Key"),
+        ({"schema": "Bucket, Size"}, "no columns Bucket and Key"),
         ({"files": [{"key": "data/\ud800.csv.gz"}]}, "no manifest"),
         ({"destinationBucket": "arn:aws:s3:::\ud800"}, "no manifest"),
     ],

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hangtag.operators.ports import ListedObject
+from hangtag.operators.backfill_ports import ListedObject
 from tests.builders import PNG
 from tests.fakes.failing import CanFail
 

@@ -145,7 +145,7 @@ def test_while_it_is_paused_nothing_is_tried() -> None:
         ),
         (
             Standing(BreakerState(paused_at=NOON), is_running=True),
-            "uploads are still taken; `hangtag pause` again stops that",
+            "uploads are still taken; run `hangtag pause` again to stop that",
         ),
         (
             Standing(BreakerState(), is_running=False),
