@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.operators.backfill import Limits, Order, Sources, backfill, start_of
-from hangtag.operators.ports import ListedObject
+from hangtag.operators.backfill import BackfillLimits, BackfillSources, backfill
+from hangtag.operators.backfill_ports import ListedObject
+from hangtag.operators.backfill_start import BackfillRequest, start_of
 from hangtag.uploads import Upload
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -70,18 +71,18 @@ class Drain:
 
 def run(number: int) -> Mapping[str, float]:
     """Run a backfill of *number* keys; returns its peak memory in MB and its seconds."""
-    order = Order("hangtag", "uploads", "photos/", None, again=False)
+    request = BackfillRequest("hangtag", "uploads", "photos/", None, again=False)
     with TemporaryDirectory() as directory:
         checkpoint = FileCheckpoint(Path(directory) / "checkpoint.json")
-        sources = Sources(
+        sources = BackfillSources(
             Keys(number), NoneTagged(), Drain(), checkpoint, SystemClock()
         )
         began = time.monotonic()
         report = backfill(
-            order,
+            request,
             sources,
-            Limits(None, 10_000, None),
-            start_of(order, checkpoint, token="benchmark"),  # noqa: S106 - no secret
+            BackfillLimits(None, 10_000, None),
+            start_of(request, checkpoint, token="benchmark"),  # noqa: S106 - no secret
             dry_run=False,
             progress=lambda _: None,
         )

@@ -1,11 +1,11 @@
 """
-The operator's command `hangtag`: a thin edge, like the function's handler.
+The operator's command `hangtag`: a thin edge, like the functions' handlers.
 
-`main` holds the global options; `results`, `failures`, `status`, `tag`, `key` and `sandbox` are
-the commands; `stack` is what they need of AWS. stdout is data, stderr is talk; a command exits
-with 0 when it is done, 1 when it is not (nothing found, something left), 2 when it is used
-wrongly.
+`main` has the global options; `tag`, `results`, `failures`, `backfill`, `status`, `switching`,
+`key` and `sandbox` are the commands; `stack` is the deployed stack, on the clients of `aws`. Data
+goes to stdout, messages to stderr. A command exits with 0 when it is done, 1 when it is not
+(nothing found, something left), 2 for wrong usage, 130 after Ctrl-C.
 
-Command modules import what is slow to import (boto3, requests, rich, pydantic) where it is used,
-so that `--help` does not wait for it.
+The modules import slow packages (boto3, requests, rich, pydantic) in the functions that use them,
+so that `--help` does not wait for them. Imports have no cycles.
 """

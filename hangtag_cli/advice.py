@@ -1,4 +1,4 @@
-"""Who acts on a failure, and what they do: from the error tree."""
+"""Who acts on a failure, and what to do, from the error tree."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Advice:
 _LISTED = {leaf.code: Advice(leaf.who, leaf.advice) for leaf in leaves()}
 _UNCODED = Advice(
     "operator",
-    "Look at its body and into the function's log: SQS itself moved it after too many "
-    "receives, or somebody put it there. Then replay.",
+    "Look at its body and at the function's log: SQS moved it after too many receives, or "
+    "it was put there by hand. Then replay.",
 )
 _UNKNOWN = Advice(
-    "operator", "Go by the message; this version of Hangtag does not know the code."
+    "operator", "Follow the message; this version of Hangtag does not know the code."
 )
 
 
 def advice_on(code: str) -> Advice:
-    """The advice on an error code."""
+    """The advice for an error code."""
     if code in _LISTED:
         return _LISTED[code]
     if code == UNCODED:

@@ -1,4 +1,4 @@
-"""What all commands share: the global options, their shape, and how they say no."""
+"""What all commands share: the global options, and their classes for click."""
 
 from __future__ import annotations
 
@@ -12,22 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hangtag.errors import HangtagError
-from hangtag.text import printable
 
 from . import output
+from .exits import INTERRUPTED, NotDone
 
 if TYPE_CHECKING:
     from .stack import Stack
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C: 128 and the number of SIGINT."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(slots=True)
 class App:
-    """The global options."""
+    """The global options of one invocation."""
 
     stack_name: str
     region: str | None
@@ -37,38 +34,29 @@ class App:
 
     def stack(self) -> Stack:
         """
-        The deployed stack that is meant.
+        The deployed stack.
 
         Raises:
-            NotDone: There is no such AWS profile, or no such region.
+            NotDone: There is no such AWS profile, or no region is set.
         """
-        from .stack import open_stack
+        from .aws import Aws
+        from .stack import Stack
 
-        return open_stack(
-            self.stack_name, region=self.region, endpoint_url=self.endpoint_url
-        )
+        aws = Aws(region=self.region, endpoint_url=self.endpoint_url)
+        return Stack(self.stack_name, aws)
 
 
 pass_app = click.make_pass_decorator(App)
 
 
-class NotDone(click.ClickException):
-    """What was asked for is not done; the message is for people and says the way out."""
-
-    exit_code = 1
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
-
-
 class Command(click.Command):
-    """A command whose help ends with examples to copy."""
+    """A command whose help ends with examples."""
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401 - click's own, handed on
+        *args: Any,  # noqa: ANN401 - passed on to click
         examples: Sequence[str] = (),
-        **kwargs: Any,  # noqa: ANN401 - click's own, handed on
+        **kwargs: Any,  # noqa: ANN401 - passed on to click
     ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
@@ -78,49 +66,49 @@ class Command(click.Command):
         ctx: click.Context,  # noqa: ARG002 - click's signature
         formatter: click.HelpFormatter,
     ) -> None:
-        """The examples, each on a line of its own however long it is."""
+        """Write the examples, each on one line, however long."""
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
 class Group(click.Group):
-    """A group of such commands."""
+    """A group of commands."""
 
     command_class = Command
 
 
 class Root(Group):
-    """The whole program: whatever still goes wrong ends here, in one sentence."""
+    """The whole program. It turns errors that no command handles into one sentence."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run the program; also what cannot be written is said, as far as it can be."""
+        """Run the program; an output that cannot be written is reported on stderr, if possible."""
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
             with suppress(OSError):
-                output.talk(f"Error: this machine does not do it: {error}")
+                output.talk(f"Error: {error}")
             if sys.stdout is sys.__stdout__:
-                # What is still in its buffer would fail once more when the program ends
+                # Python would fail again when it flushes the buffer at exit
                 with suppress(OSError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command; errors become an exit status and a line on stderr."""
+        """Run the command; an error becomes an exit status and a line on stderr."""
         try:
             return super().invoke(ctx)
         except HangtagError as error:
-            from .troubles import told
+            from .aws_errors import explain
 
-            raise NotDone(told(error)) from error
+            raise NotDone(explain(error)) from error
         except (KeyboardInterrupt, click.Abort):
             output.talk("Interrupted.")
             ctx.exit(INTERRUPTED)
 
 
 def json_option(function: _Function) -> _Function:
-    """Take `--json` behind the command, too: people type it there."""
+    """Accept `--json` after the command too."""
     return click.option(
         "--json",
         is_flag=True,

@@ -1,4 +1,4 @@
-"""What the commands take, checked at the door."""
+"""Types of the commands' arguments and options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 def read_image_uri(text: str) -> str:
     """
-    An image's uri with its raw key: `%`, `?` and `#` belong to the key.
+    An image's uri with the raw key: `%`, `?` and `#` belong to the key.
 
     Raises:
         ValueError: It is not of the form s3://bucket/key.
@@ -29,15 +29,15 @@ def read_image_uri(text: str) -> str:
         raise ValueError(f"{text!r} is not UTF-8, as every key in S3 is") from error
     if not _URI.fullmatch(text):
         raise ValueError(
-            f"{text!r} must be of the form s3://bucket/key, with the key as it is "
-            "(not percent-encoded)"
+            f"{text!r} must be of the form s3://bucket/key, with the key "
+            "not percent-encoded"
         )
     return text
 
 
 def read_prefix_uri(text: str) -> tuple[str, str]:
     """
-    A bucket's name and the beginning of keys in it, as they are; the latter may be empty.
+    A bucket's name and a prefix of keys, not percent-encoded; the prefix may be empty.
 
     Raises:
         ValueError: It is not of the form s3://bucket or s3://bucket/prefix.
@@ -50,8 +50,8 @@ def read_prefix_uri(text: str) -> tuple[str, str]:
         raise ValueError(f"{text!r} is not UTF-8, as every key in S3 is") from error
     if scheme != "s3" or not bucket:
         raise ValueError(
-            f"{text!r} must be of the form s3://bucket/prefix, with the prefix as it is "
-            "(not percent-encoded), or s3://bucket"
+            f"{text!r} must be of the form s3://bucket/prefix, with the prefix "
+            "not percent-encoded, or s3://bucket"
         )
     return bucket, prefix
 
@@ -61,23 +61,23 @@ def read_amount(text: str) -> float:
     A finite number that is not negative.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not.
     """
     try:
         amount = float(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no number") from error
+        raise ValueError(f"{text!r} is not a number") from error
     if not 0 <= amount < math.inf:
-        raise ValueError(f"{text!r} must be a finite number, and not negative")
+        raise ValueError(f"{text!r} must be a finite number and not negative")
     return amount
 
 
 def read_rate(text: str) -> float:
     """
-    So many per second.
+    A number per second.
 
     Raises:
-        ValueError: It is no number above 0 and up to 1,000,000.
+        ValueError: It is not from 0.0001 to 1,000,000.
     """
     rate = read_amount(text)
     if not 0.0001 <= rate <= 1_000_000:
@@ -87,7 +87,7 @@ def read_rate(text: str) -> float:
 
 def read_letter_name(text: str) -> str:
     """
-    What a dead letter is called: the uri of its image, or its id.
+    The name of a dead letter: the uri of its image, or its id.
 
     Raises:
         ValueError: It is neither.
@@ -104,23 +104,25 @@ def read_letter_name(text: str) -> str:
 
 def read_word(text: str) -> str:
     """
-    What something is filtered by: not empty, in UTF-8.
+    A text to filter by.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is empty or not UTF-8.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{text!r} is not UTF-8: nothing could match it") from error
+        raise ValueError(
+            f"{text!r} is not UTF-8, so that nothing can match it"
+        ) from error
     if not text:
-        raise ValueError(f"{text!r} is empty: leave it out to mean all")
+        raise ValueError(f"{text!r} is empty: leave it out to match all")
     return text
 
 
 def read_since(text: str, *, now: datetime) -> datetime:
     """
-    A moment: so long ago (`90m`, `24h`, `7d`, `2w`), or an ISO time, in UTC if it has no zone.
+    A time: so long ago (`90m`, `24h`, `7d`, `2w`), or an ISO time, in UTC if it has no zone.
 
     Raises:
         ValueError: It is neither, or too long ago to be written as a date.
@@ -133,24 +135,24 @@ def read_since(text: str, *, now: datetime) -> datetime:
         return zoned.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{text!r} is no time; write it like 24h, 7d, 2026-01-31 or 2026-01-31T12:00Z"
+            f"{text!r} is not a time; write it like 24h, 7d, 2026-01-31 or 2026-01-31T12:00Z"
         ) from error
 
 
 def read_endpoint_url(text: str) -> str:
     """
-    Where AWS is spoken.
+    The URL of an AWS endpoint.
 
     Raises:
-        ValueError: It is no address of a web server.
+        ValueError: It is not an HTTP URL.
     """
     try:
         parts = urlsplit(text)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname)
-        known = known and parts.port != 0  # reading the port checks it
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_valid = is_valid and parts.port != 0  # reading the port checks it
     except ValueError:
-        known = False
-    if not known:
+        is_valid = False
+    if not is_valid:
         raise ValueError(f"{text!r} must be like http://127.0.0.1:4566")
     return text
 
@@ -179,7 +181,7 @@ _QUEUE = re.compile(r"(arn:aws[\w-]*:sqs:[\w-]+:\d+:)?[\w-]{1,80}(\.fifo)?", re.
 
 
 class Checked(click.ParamType):
-    """What a function reads; its ValueError is wrong usage."""
+    """A type that a function reads. Its ValueError is wrong usage."""
 
     def __init__(self, name: str, read: Callable[[str], object]) -> None:
         self.name = name
@@ -191,7 +193,7 @@ class Checked(click.ParamType):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> object:
-        """What was read."""
+        """The value that was read."""
         if not isinstance(value, str):
             return value
         try:

@@ -1,4 +1,4 @@
-"""What `hangtag tag` does: local files to the Tagger API, the way the function does it."""
+"""Calls of the Tagger API for local files, made as the function makes them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from hangtag.tagger_api import (
 )
 from hangtag.time_budget import Timing
 
-PATIENCE_SECONDS = 120.0
-"""For one file, with the wait that a busy API may ask for."""
+FILE_SECONDS = 120.0
+"""The deadline for one file, including a wait that a busy API asks for."""
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
-"""As a stack with default parameters."""
+"""The default of the parameter MaxImageBytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the API is asked about every file."""
+    """What is the same in the calls for all files."""
 
     tagger: Tagger
     language: Language
@@ -38,29 +38,29 @@ class Question:
 
     def ask(self, file: Path) -> Answer:
         """
-        The answer about one file.
+        The answer for one file.
 
         Raises:
-            HangtagError: The file is not to be sent, or the API did not answer it.
+            HangtagError: The file is no image that can be sent, or the call failed.
             OSError: The file cannot be read.
         """
         asker = Asker(
             self.tagger,
             _OneKey(self.api_key),
             SystemClock(),
-            Timing.of(PATIENCE_SECONDS),
+            Timing.of(FILE_SECONDS),
         )
         return asker.ask_about(
             read_image(file),
             self.context,
             language=self.language,
-            asking=Asking(_Patience(), Unpaced(), CallReason.FIRST),
+            asking=Asking(_FileDeadline(), Unpaced(), CallReason.FIRST),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _OneKey:
-    """`ApiKeys` with the one key a person gave."""
+    """`ApiKeys` with one key, which does not change."""
 
     api_key: str
 
@@ -71,11 +71,11 @@ class _OneKey:
         return self.api_key
 
 
-class _Patience:
-    """`Deadline` of a person who waits for one file."""
+class _FileDeadline:
+    """`Deadline` for one file."""
 
     def __init__(self) -> None:
-        self._ends = time.monotonic() + PATIENCE_SECONDS
+        self._ends = time.monotonic() + FILE_SECONDS
 
     def seconds_left(self) -> float:
         return self._ends - time.monotonic()
@@ -83,12 +83,10 @@ class _Patience:
 
 def read_image(file: Path) -> StoredImage:
     """
-    A local image that the API takes.
-
-    No more than the first bytes are read of what is no image.
+    Read a local image. Of a file that is no image, it reads only the first bytes.
 
     Raises:
-        EmptyImage, ImageTooLarge, UnsupportedFormat: It is not to be sent.
+        EmptyImage, ImageTooLarge, UnsupportedFormat: The API does not accept it.
         OSError: It cannot be read.
     """
     with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""`hangtag backfill`: objects that were there already, put on the upload queue."""
+"""`hangtag backfill`: send objects that are in the bucket already to the upload queue."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ from hangtag.errors import HangtagError
 from hangtag.text import printable
 
 from . import output
-from .app import INTERRUPTED, App, Command, NotDone, json_option, pass_app
+from .app import App, Command, json_option, pass_app
 from .arguments import AMOUNT, IMAGE_URI, PREFIX_URI, RATE
+from .exits import INTERRUPTED, NotDone
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hangtag.operators.backfill import Limits, Order, Report, Sources, Speed, Start
+    from hangtag.operators.backfill import (
+        BackfillLimits,
+        BackfillReport,
+        BackfillSources,
+    )
+    from hangtag.operators.backfill_estimate import TaggingSpeed
+    from hangtag.operators.backfill_start import BackfillRequest, BackfillStart
 
     from .stack import Stack
 
@@ -37,12 +44,14 @@ if TYPE_CHECKING:
     ),
 )
 @json_option
-@click.option("--yes", is_flag=True, help="Do it; else it is only said what would be.")
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it, only show what would be done."
+)
 @click.option(
     "--rate",
     type=RATE,
     metavar="N",
-    help="Send so many messages per second, evenly; else as fast as it goes.",
+    help="Send N messages per second, evenly spaced; the default is as fast as possible.",
 )
 @click.option(
     "--max-queued",
@@ -50,31 +59,31 @@ if TYPE_CHECKING:
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Wait while the upload queue holds so many, so that new uploads need not.",
+    help="Wait while the upload queue holds N messages, so that new uploads do not have to wait.",
 )
 @click.option(
     "--again",
     is_flag=True,
-    help="Tag also what is tagged already: one more paid call for each.",
+    help="Send tagged images too: one more paid call for each.",
 )
 @click.option(
     "--from-inventory",
     "inventory",
     type=IMAGE_URI,
     metavar="URI",
-    help="Read an S3 Inventory (CSV), by its manifest.json, instead of listing.",
+    help="Read an S3 Inventory (CSV), given by its manifest.json, instead of listing the bucket.",
 )
 @click.option(
     "--price",
     type=AMOUNT,
     metavar="N",
-    help="What one call of the Tagger API costs, in any currency, for the estimate.",
+    help="The price of one call of the Tagger API, in any currency, for the estimate.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to note how far it is; else a file in this directory, named after stack, "
+    help="The file for the progress; the default is a file in this directory, named after stack, "
     "bucket and prefix.",
 )
 @click.argument("uri", type=PREFIX_URI, required=False, metavar="[URI]")
@@ -94,18 +103,18 @@ def backfill(
     yes: bool,
 ) -> None:
     """
-    Put objects that are in the bucket already on the upload queue.
+    Send objects that are in the bucket already to the upload queue.
 
-    URI is s3://bucket/prefix, with the prefix as it is, or s3://bucket; the bucket must be the
-    stack's. It may be left out with --from-inventory. Nothing is sent without --yes. The newest
-    version of each key is sent, unless it is tagged already, has no bytes, is larger than
-    MaxImageBytes, or is a folder marker. What has failed is sent, too,
-    and tried again.
+    URI is s3://bucket/prefix, not percent-encoded, or s3://bucket. The bucket must be the stack's.
+    With --from-inventory, URI is optional. Without --yes, nothing is sent. The command sends the
+    newest version of each key, unless it is tagged already, empty, larger than MaxImageBytes, or a
+    folder marker. It sends failed images too, which are tried again.
 
-    After Ctrl-C or a crash the same command goes on where it was. A few may then be sent twice;
-    they are paid for once. Exits with 1 where nothing was found, or something is left.
+    After Ctrl-C or a crash, the same command continues. It may send a few images twice, which are
+    paid once. Exits with 1 if it found nothing, or if something is left.
     """
-    from hangtag.operators.backfill import Limits, Order
+    from hangtag.operators.backfill import BackfillLimits
+    from hangtag.operators.backfill_start import BackfillRequest
 
     if uri is None and inventory is None:
         raise click.UsageError("Name what to backfill: s3://bucket/prefix.", ctx=ctx)
@@ -114,17 +123,17 @@ def backfill(
     named, prefix = uri or (bucket, "")
     if named != bucket:
         raise click.UsageError(
-            f"The bucket {printable(named)!r} is not the stack's: its function can read no other "
-            f"than {bucket!r}. Give s3://{bucket}/{printable(prefix)}, or another --stack.",
+            f"The bucket {printable(named)!r} is not the stack's: its function can only read "
+            f"{bucket!r}. Give s3://{bucket}/{printable(prefix)}, or another --stack.",
             ctx=ctx,
         )
-    order = Order(app.stack_name, bucket, prefix, inventory, again)
-    path = checkpoint or Path(checkpoint_name(order))
+    request = BackfillRequest(app.stack_name, bucket, prefix, inventory, again)
+    path = checkpoint or Path(checkpoint_name(request))
     largest = _number(stack, "MaxImageBytes")
     run = _Run(
-        order,
-        stack.backfill_sources(order, checkpoint=path),
-        Limits(rate, max_queued, int(largest) if largest else None),
+        request,
+        stack.backfill_sources(request, checkpoint=path),
+        BackfillLimits(rate, max_queued, int(largest) if largest else None),
         path,
     )
     report = run.to_the_end(ctx, dry_run=not yes)
@@ -140,43 +149,44 @@ def backfill(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run of a backfill, and what is said of it."""
+    """One run of a backfill, with its messages."""
 
-    order: Order
-    sources: Sources
-    limits: Limits
+    request: BackfillRequest
+    sources: BackfillSources
+    limits: BackfillLimits
     path: Path
     """The checkpoint's."""
 
-    def to_the_end(self, ctx: click.Context, *, dry_run: bool) -> Report:
+    def to_the_end(self, ctx: click.Context, *, dry_run: bool) -> BackfillReport:
         """
         Run it.
 
         Raises:
             NotDone: The checkpoint or the inventory cannot be used.
-            HangtagError: AWS refused or failed; it is said how to go on.
+            HangtagError: AWS refused or failed; the user is shown how to continue.
             Exit: After Ctrl-C.
         """
-        from hangtag.operators.backfill import Report, backfill, start_of
-        from hangtag.operators.ports import UnusableCheckpoint, UnusableListing
+        from hangtag.operators.backfill import BackfillReport, backfill
+        from hangtag.operators.backfill_ports import UnusableCheckpoint, UnusableListing
+        from hangtag.operators.backfill_start import start_of
 
-        report = Report(dry_run=dry_run)
+        report = BackfillReport(dry_run=dry_run)
         try:
             start = start_of(
-                self.order, self.sources.checkpoint, token=uuid.uuid4().hex
+                self.request, self.sources.checkpoint, token=uuid.uuid4().hex
             )
             if not start.is_new:
                 count = _objects(start.counts["listed"])
-                output.talk(f"Goes on after the first {count}, as {self.path} says.")
-            with _shown(self.sources, start, dry_run=dry_run) as show:
+                output.talk(f"Continues after the first {count}, as {self.path} says.")
+            with _progress(self.sources, start, dry_run=dry_run) as show:
 
-                def follow(so_far: Report) -> None:
+                def follow(so_far: BackfillReport) -> None:
                     nonlocal report
                     report = so_far
                     show(report)
 
                 return backfill(
-                    self.order,
+                    self.request,
                     self.sources,
                     self.limits,
                     start,
@@ -184,45 +194,45 @@ class _Run:
                     progress=follow,
                 )
         except KeyboardInterrupt:
-            output.talk(f"Interrupted. {_cut_off(report, self.path)}")
+            output.talk(f"Interrupted. {_how_to_continue(report, self.path)}")
             ctx.exit(INTERRUPTED)
         except UnusableCheckpoint as error:
             raise NotDone(
-                f"The checkpoint {self.path} cannot be used: {error}. Name another with "
-                "--checkpoint, or remove it to begin anew"
+                f"The checkpoint {self.path} cannot be used: {error}. Name another one with "
+                "--checkpoint, or remove it to start from the beginning"
             ) from error
         except UnusableListing as error:
             raise NotDone(str(error)) from error
         except HangtagError:
-            output.talk(_cut_off(report, self.path))
+            output.talk(_how_to_continue(report, self.path))
             raise
 
 
-def checkpoint_name(order: Order) -> str:
-    """A file's name made from stack, bucket and prefix; another one for every other three."""
-    told = f"{order.stack}-{order.bucket}-{order.prefix}"
-    short = re.sub(r"[^A-Za-z0-9._-]+", "-", told)[:100].strip("-.")
-    exactly = f"{order.stack}/{order.bucket}/{order.prefix}"
-    digest = hashlib.sha256(exactly.encode()).hexdigest()[:8]
+def checkpoint_name(request: BackfillRequest) -> str:
+    """The name of a file, different for each stack, bucket and prefix."""
+    readable = f"{request.stack}-{request.bucket}-{request.prefix}"
+    short = re.sub(r"[^A-Za-z0-9._-]+", "-", readable)[:100].strip("-.")
+    exact = f"{request.stack}/{request.bucket}/{request.prefix}"
+    digest = hashlib.sha256(exact.encode()).hexdigest()[:8]
     return f"hangtag-backfill-{short}-{digest}.json"
 
 
 @contextmanager
-def _shown(
-    sources: Sources, start: Start, *, dry_run: bool
-) -> Iterator[Callable[[Report], None]]:
+def _progress(
+    sources: BackfillSources, start: BackfillStart, *, dry_run: bool
+) -> Iterator[Callable[[BackfillReport], None]]:
     """
-    Show how far a backfill is, on a terminal: a bar, the rate and the time left.
+    Show the progress of a backfill on a terminal: a bar, the rate and the time left.
 
-    The objects are counted first, so that there is an end to it. Elsewhere it is only said, once,
-    that the queue is too deep.
+    It counts the objects first, which the bar needs. Without a terminal, it only says once that
+    the queue is too deep.
     """
     if dry_run:
-        with output.working("Looking at the objects ...") as say:
-            yield lambda report: say(f"Looking at {_objects(report.listed)} ...")
+        with output.working("Listing the objects ...") as say:
+            yield lambda report: say(f"Listing: {_objects(report.listed)} ...")
         return
     if not click.get_text_stream("stderr").isatty():
-        yield _waits_told()
+        yield _say_once_if_it_waits()
         return
     with output.working("Counting the objects ...") as say:
         total = 0
@@ -234,15 +244,15 @@ def _shown(
     with output.bar("Enqueueing", lambda: listed + total) as show:
         show(listed, 0, "Enqueueing")
 
-        def follow(report: Report) -> None:
+        def follow(report: BackfillReport) -> None:
             seconds = sources.clock.now() - began
-            show(report.listed, report.listed, doing_told(report, sent, seconds))
+            show(report.listed, report.listed, progress_text(report, sent, seconds))
 
         yield follow
 
 
-def doing_told(report: Report, sent_before: int, seconds: float) -> str:
-    """What a backfill is at, and the rate of this run, which has lasted so many *seconds*."""
+def progress_text(report: BackfillReport, sent_before: int, seconds: float) -> str:
+    """What a backfill does now, and the rate of this run in its *seconds* so far."""
     doing = "Enqueueing"
     if report.waits_at is not None:
         doing = f"Waiting: {report.waits_at:,} on the queue"
@@ -250,81 +260,81 @@ def doing_told(report: Report, sent_before: int, seconds: float) -> str:
     return f"{doing}, {rate:.1f} sent/s"
 
 
-def _waits_told() -> Callable[[Report], None]:
-    told = False
+def _say_once_if_it_waits() -> Callable[[BackfillReport], None]:
+    is_said = False
 
-    def follow(report: Report) -> None:
-        nonlocal told
-        if report.waits_at is not None and not told:
-            told = True
+    def follow(report: BackfillReport) -> None:
+        nonlocal is_said
+        if report.waits_at is not None and not is_said:
+            is_said = True
             output.talk(
-                f"The upload queue holds {report.waits_at:,}; more are sent when --max-queued "
-                "leaves room for the next batch. Is tagging paused (`hangtag status`)?"
+                f"The upload queue holds {report.waits_at:,} messages; the backfill waits until "
+                "--max-queued leaves room for the next batch. Is tagging paused (`hangtag status`)?"
             )
 
     return follow
 
 
 def _page(
-    report: Report, price: float | None, speed: Speed | None
+    report: BackfillReport, price: float | None, speed: TaggingSpeed | None
 ) -> Iterator[RenderableType]:
-    """What a backfill did, or would do."""
+    """What a backfill did, or would do, as a table."""
     from .tables import facts
 
     pairs: list[tuple[str, object]] = [
         ("listed", f"{report.listed:,}"),
         *(
             (f"skipped: {reason}", f"{count:,}")
-            for reason, count in report.passed.most_common()
+            for reason, count in report.not_sent.most_common()
         ),
     ]
     if not report.dry_run:
         pairs.append(("enqueued", f"{report.enqueued:,}"))
     else:
-        left = report.meant - report.enqueued
+        left = report.to_send - report.enqueued
         pairs += [
             ("to enqueue", f"{left:,}"),
             ("bytes", f"{report.bytes:,}"),
-            ("calls", f"{left:,}, and those that fail once more"),
+            ("calls", f"{left:,}, plus retries"),
         ]
         if price is not None:
             pairs.append(("cost", f"{left:,} x {price:g} = {_amount(left * price)}"))
-        pairs.append(("time", _time_told(left, speed)))
+        pairs.append(("time", _duration(left, speed)))
     yield facts(pairs)
 
 
-def _summary(report: Report, price: float | None, speed: Speed | None) -> str:
-    """The same in a sentence."""
+def _summary(
+    report: BackfillReport, price: float | None, speed: TaggingSpeed | None
+) -> str:
+    """What a backfill did, or would do, in a sentence."""
     if not report.listed:
         return "There is nothing: no object has such a key. Nothing is enqueued."
     if not report.dry_run:
         return (
             f"{report.enqueued:,} of {_objects(report.listed)} enqueued, {report.skipped:,} "
-            "skipped. `hangtag status` tells what becomes of them."
+            "skipped. Follow them with `hangtag status`."
         )
-    left = report.meant - report.enqueued
+    left = report.to_send - report.enqueued
     cost = "" if price is None else f", {_amount(left * price)} at {price:g} a call"
-    time = _time_told(left, speed)
     return (
-        f"{left:,} of {_objects(report.listed)} would be enqueued: {left:,} calls{cost}; {time}. "
-        "Nothing is changed: add --yes to do it."
+        f"{left:,} of {_objects(report.listed)} would be enqueued: {left:,} calls{cost}; "
+        f"{_duration(left, speed)}. Nothing is changed: add --yes to do it."
     )
 
 
-def _cut_off(report: Report, path: Path) -> str:
-    """Where a backfill stands that did not come to its end, and how to go on."""
+def _how_to_continue(report: BackfillReport, path: Path) -> str:
     if report.dry_run:
         return "Nothing was changed."
     if not path.exists():
-        return "Nothing was noted as sent yet: the same command begins anew."
+        return "No progress was saved: the same command starts from the beginning."
     return (
-        f"{report.enqueued:,} enqueued, {report.skipped:,} skipped so far. The same command goes "
-        f"on from there: {path} says how far it was."
+        f"{report.enqueued:,} enqueued, {report.skipped:,} skipped so far. The same command "
+        f"continues from there, with {path}."
     )
 
 
-def _speed(stack: Stack, rate: float | None) -> Speed | None:
-    from hangtag.operators.backfill import expected_speed
+def _speed(stack: Stack, rate: float | None) -> TaggingSpeed | None:
+    from hangtag.operators.backfill_estimate import expected_speed
 
     width = _number(stack, "MaxConcurrency") * _number(stack, "BatchSize")
     return expected_speed(
@@ -335,21 +345,21 @@ def _speed(stack: Stack, rate: float | None) -> Speed | None:
 
 
 def _number(stack: Stack, parameter: str) -> float:
-    """A parameter of the stack; 0 where it is not told."""
+    """A parameter of the stack; 0 if it is unknown."""
     try:
         return float(stack.parameter(parameter) or 0)
     except ValueError:
         return 0.0
 
 
-def _time_told(count: int, speed: Speed | None) -> str:
+def _duration(count: int, speed: TaggingSpeed | None) -> str:
     if speed is None:
-        return "how long it takes is unknown: the stack does not tell its parameters"
+        return "the time is unknown, because the stack's parameters are"
     return f"at least {_span(count / speed.per_second)} (by {speed.because})"
 
 
 def _span(seconds: float) -> str:
-    """A time as people say it, to the second, the minute or the hour."""
+    """A duration in the unit that suits it."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

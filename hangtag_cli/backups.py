@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import output
-from .app import NotDone
+from .exits import NotDone
 
 if TYPE_CHECKING:
     from hangtag.dead_letters import DeadLetter

@@ -15,8 +15,9 @@ import click
 from hangtag.errors import Kind, QueueUnavailable, ResultsUnavailable
 
 from . import output
-from .app import INTERRUPTED, App, Group, NotDone, json_option, pass_app
+from .app import App, Group, json_option, pass_app
 from .arguments import LETTER_NAME, QUEUE, RATE, SINCE, WORD
+from .exits import INTERRUPTED, NotDone
 from .interrupts import held_back, listen
 
 if TYPE_CHECKING:

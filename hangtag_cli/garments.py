@@ -1,7 +1,7 @@
 """
 Results as tables for people.
 
-Any value in a result may be missing or of another type than documented: it is shown as it came.
+Any value in a result may be missing or of an undocumented type; it is shown as it is.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def result_page(result: Document) -> Iterator[RenderableType]:
 
 
 def failure_facts(code: str, kind: str, message: str) -> list[tuple[str, object]]:
-    """What went wrong, who acts on it and how."""
+    """The failure, who acts on it, and what to do."""
     advice = advice_on(code)
     return [
         ("code", text(code, "bold")),
@@ -63,7 +63,7 @@ def failure_facts(code: str, kind: str, message: str) -> list[tuple[str, object]
 
 
 def version_facts(image: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """Which version of the object it is, as far as that is known."""
+    """The object version, as far as it is known."""
     named = [
         ("version", image.get("versionId")),
         ("etag", image.get("etag")),
@@ -74,7 +74,7 @@ def version_facts(image: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def answer_page(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The four parts of an answer: a table, garment by garment, and what else was seen."""
+    """The four parts of an answer: a table of the garments, and the rest below."""
     yield ""
     garments = table(
         "type", "category", "item", "colours", "prints", "looks", "position"
@@ -113,7 +113,7 @@ def _add_object(garments: Any, found: object) -> None:  # noqa: ANN401 - rich's 
 
 
 def _names(value: object, *, with_confidence: bool = False) -> str:
-    """The name (or the id) of an attribute, or of each in a list."""
+    """The name (or id) of an attribute, or of each attribute in a list."""
     if isinstance(value, list):
         return ", ".join(
             _names(part, with_confidence=with_confidence) for part in value
@@ -142,7 +142,7 @@ def _types(found: object) -> str:
 
 
 def _share(value: object) -> str:
-    """A number from 0 to 1 with two decimals; all digits are in the JSON."""
+    """A number from 0 to 1 with two decimals; `--json` prints all digits."""
     return f"{value:.2f}" if isinstance(value, int | Decimal) else _plain(value)
 
 

@@ -9,7 +9,8 @@ import click
 from hangtag.errors import HangtagError
 
 from . import output
-from .app import App, Group, NotDone, json_option, pass_app
+from .app import App, Group, json_option, pass_app
+from .exits import NotDone
 from .switching import replay_command
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _LONGEST_SECRET = 65_536  # bytes; Secrets Manager's limit
 
 @click.group(cls=Group)
 def key() -> None:
-    """Look after the API key."""
+    """Set or check the API key."""
 
 
 @key.command(
@@ -34,26 +35,26 @@ def set_(ctx: click.Context, app: App) -> None:
     """
     Store the API key in the stack's secret.
 
-    The key is read from stdin, or asked for without showing it. It may be the bare key or
-    {"apiKey": "..."}. The function takes a new one up within five minutes.
+    The key is read from stdin, or from a prompt that does not show it. It may be the bare key or
+    {"apiKey": "..."}. The function uses a new key within five minutes.
     """
     if ctx.args:
-        # Not click's own message, which would repeat the key.
+        # click's own message would repeat the key
         raise click.UsageError(
-            "the key is no argument, because it would stay in the shell's history: "
-            "run `hangtag key set` alone and type it, or pipe it in"
+            "the key cannot be an argument, because it would stay in the shell's history: "
+            "run `hangtag key set` without it and type it, or pipe it in"
         )
     secret = ask_for_key()
     stack = app.stack()
     arn = stack.store_api_key(secret)
     output.talk(
-        f"The API key is stored in {arn}. The function takes it up within five minutes."
+        f"The API key is stored in {arn}. The function uses it within five minutes."
     )
     code = _fault(stack)
     if code is not None:
         output.talk(
-            f"Tagging has stopped because of {code}: `hangtag resume` makes it go on at once, "
-            f"`{replay_command(code)}` brings back what was buried."
+            f"Tagging has stopped because of {code}: `hangtag resume` starts it at once, "
+            f"`{replay_command(code)}` replays the dead letters."
         )
 
 
@@ -66,24 +67,24 @@ def set_(ctx: click.Context, app: App) -> None:
     "--stdin",
     "from_stdin",
     is_flag=True,
-    help="Check the key on stdin, or one that is typed, and not the stack's own.",
+    help="Check a key from stdin, or one that is typed, instead of the stack's.",
 )
 @pass_app
 def check(app: App, *, from_stdin: bool) -> None:
     """
-    Ask the Tagger API what it thinks of the stack's key. It costs nothing.
+    Check whether the Tagger API accepts the stack's key. It costs nothing.
 
-    The API is asked something that is wrong in itself: a good key is told so, a bad one is
-    refused. Exits with 1 where the key is not good, or where that cannot be told.
+    It sends an invalid request: with a good key the API finds fault with the request, with a bad
+    one it refuses the key. Exits with 1 if the key is bad, or if that is unknown.
     """
+    from hangtag.adapters.http_tagger import HttpTagger
     from hangtag.operators.key_check import check_key
-    from hangtag.wiring import single_tagger
 
     stack = app.stack()
     url = stack.tagger_api_url()
     api_key = _bare(ask_for_key() if from_stdin else stack.api_key())
     with output.working(f"Asking {url} ..."):
-        verdict = check_key(single_tagger(url), api_key)
+        verdict = check_key(HttpTagger(url, connections=1), api_key)
     word = {True: "good", False: "bad", None: "unknown"}[verdict.is_good]
     if app.json:
         output.data({"key": word, "code": verdict.code, "message": verdict.message})
@@ -100,9 +101,9 @@ def check(app: App, *, from_stdin: bool) -> None:
 
 
 _ADVICE = {
-    "good": "The key is good: the API found fault with the question alone ({said}).",
+    "good": "The key is good: the API only refused the request itself ({said}).",
     "bad": "The API refuses the key: {said}. Store another one with `hangtag key set`.",
-    "unknown": "It cannot be told whether the key is good: {said}.",
+    "unknown": "Whether the key is good is unknown: {said}.",
 }
 
 
@@ -111,7 +112,7 @@ def _bare(secret: str) -> str:
     The key in a secret's value.
 
     Raises:
-        NotDone: There is none.
+        NotDone: It holds no key.
     """
     from hangtag.adapters.secrets_manager_key import read_key
     from hangtag.errors import ApiKeyMissing
@@ -126,18 +127,18 @@ def _bare(secret: str) -> str:
 
 
 def _fault(stack: Stack) -> str | None:
-    """The code that tagging has stopped for, None where it has not."""
+    """The error code that opened the breaker; None if it is closed, or cannot be read."""
     from hangtag.breaker import fault_of
 
     try:
         return fault_of(stack.switch().state())
     except (HangtagError, NotDone):
-        return None  # Who may set the key need not be allowed to see the rest.
+        return None  # permission to set the key does not include the rest
 
 
 def ask_for_key() -> str:
     """
-    A secret's value from stdin or, at a terminal, from a prompt that does not echo.
+    The value of a secret, from stdin or, on a terminal, from a prompt that does not show it.
 
     Raises:
         UsageError: It is empty or cannot be a key. The message does not repeat it.
@@ -156,10 +157,10 @@ def ask_for_key() -> str:
 
 def read_secret(text: str) -> str:
     """
-    *text* without the space around it, if there is a key in it.
+    *text* without white space around it.
 
     Raises:
-        UsageError: There is none, or one that cannot be sent. The message does not repeat it.
+        UsageError: It is empty, or cannot be sent. The message does not repeat it.
     """
     from hangtag.adapters.secrets_manager_key import read_key
     from hangtag.errors import ApiKeyMissing
@@ -168,7 +169,7 @@ def read_secret(text: str) -> str:
         usable = read_key(text) is not None
     except ApiKeyMissing:
         raise click.UsageError(
-            "this is no API key: it holds characters that no key has, or is JSON other "
+            "this is no API key: it contains characters that no key has, or is JSON other "
             'than {"apiKey": "..."}'
         ) from None
     if not usable:

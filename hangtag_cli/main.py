@@ -1,4 +1,4 @@
-"""The entry point: the global options and the list of commands."""
+"""The entry point: the global options and the commands."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .tag import tag
     "--region",
     envvar="AWS_REGION",
     metavar="REGION",
-    help="The stack's AWS region; else the one of your AWS configuration.",
+    help="The stack's AWS region; the default is that of your AWS configuration.",
 )
 @click.option(
     "--endpoint-url",
     type=ENDPOINT_URL,
     metavar="URL",
-    help="Where AWS is spoken, for emulators; else AWS itself.",
+    help="The URL of an AWS emulator; the default is AWS itself.",
 )
 @click.option("--json", is_flag=True, help="Print JSON, for other programs.")
 @click.version_option(package_name="hangtag", message="hangtag %(version)s")
@@ -46,9 +46,9 @@ def cli(
     stack: str,
     region: str | None,
     endpoint_url: str | None,
-    json: bool,  # noqa: FBT001 - click hands it over by name
+    json: bool,  # noqa: FBT001 - click passes it by name
 ) -> None:
-    """Hangtag tags every image that is uploaded to its bucket; this command looks after it."""
+    """Hangtag tags every image that is uploaded to its bucket. This command operates it."""
     ctx.obj = App(stack_name=stack, region=region, endpoint_url=endpoint_url, json=json)
 
 

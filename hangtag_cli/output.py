@@ -1,4 +1,4 @@
-"""Data on stdout, talk on stderr."""
+"""Data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WIDTH_OF_PIPES = 120
 
 
 def data(document: Mapping[str, object]) -> None:
-    """One line of JSON, in UTF-8 whatever the terminal's encoding is."""
+    """Print one line of JSON, in UTF-8 whatever the terminal's encoding is."""
     click.echo(json_line(document))
 
 
@@ -26,16 +26,16 @@ def json_line(document: Mapping[str, object]) -> bytes:
     """
     *document* as JSON in UTF-8, without the end of the line.
 
-    What a terminal would obey, or has no UTF-8, JSON spells with a backslash.
+    Control characters, and characters that UTF-8 does not have, are escaped.
     """
     from hangtag.text import to_json
 
-    told = UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", to_json(document))
-    return told.encode()
+    text = UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", to_json(document))
+    return text.encode()
 
 
 def page(parts: Iterable[RenderableType]) -> None:
-    """Tables and texts for people. The terminal itself breaks long texts: they can be copied."""
+    """Print tables and texts. The terminal wraps long texts, so that they can be copied whole."""
     from rich.text import Text
 
     console = _console()
@@ -44,16 +44,16 @@ def page(parts: Iterable[RenderableType]) -> None:
 
 
 def talk(message: str) -> None:
-    """A line that is no data."""
+    """Print a message on stderr."""
     click.echo(printable(message), err=True)
 
 
 @contextmanager
 def working(doing: str) -> Iterator[Callable[[str], None]]:
     """
-    Show what is *doing* while it lasts, on a terminal; gives a function that says it anew.
+    Show what is *doing* on a terminal while the block runs; yields a function that changes it.
 
-    On anything but a terminal nothing is shown: there it would be noise in a log.
+    Without a terminal it shows nothing.
     """
     if not click.get_text_stream("stderr").isatty():
         yield lambda _: None
@@ -71,11 +71,10 @@ def bar(
     doing: str, expected: Callable[[], int], console: Console | None = None
 ) -> Iterator[Callable[[int, int, str], None]]:
     """
-    Show a progress bar with the time left while something lasts, on a terminal.
+    Show a progress bar with the time left on a terminal while the block runs.
 
-    Gives a function that is told how much is behind us, how much there is, and what to say.
-    *expected* is how much there will be, roughly; it is asked on a terminal only. *console* is
-    where it is shown, else on stderr.
+    Yields a function that takes the number done, the number known, and a text. *expected* returns
+    about how many there are; it is called only if there is a terminal. *console* is for tests.
     """
     if console is None and not click.get_text_stream("stderr").isatty():
         yield lambda *_: None
@@ -98,11 +97,11 @@ def bar(
         transient=True,
     ) as progress:
         task = progress.add_task(printable(doing), total=None)
-        roughly = expected()
-        yield lambda behind, known, text: progress.update(
+        estimate = expected()
+        yield lambda done, known, text: progress.update(
             task,
-            completed=behind,
-            total=max(roughly, known),
+            completed=done,
+            total=max(estimate, known),
             description=printable(text),
         )
 
@@ -111,10 +110,10 @@ def _console() -> Console:
     from rich.console import Console
 
     stdout = click.get_text_stream("stdout", errors="replace")
-    known = stdout.isatty() or "COLUMNS" in os.environ
+    has_width = stdout.isatty() or "COLUMNS" in os.environ
     return Console(
         file=stdout,
-        width=None if known else _WIDTH_OF_PIPES,
+        width=None if has_width else _WIDTH_OF_PIPES,
         markup=False,
         highlight=False,
         emoji=False,

@@ -1,12 +1,13 @@
-"""`hangtag results`: what became of uploads."""
+"""`hangtag results`: the results of uploads."""
 
 from __future__ import annotations
 
 import click
 
 from . import output
-from .app import App, Group, NotDone, json_option, pass_app
+from .app import App, Group, json_option, pass_app
 from .arguments import IMAGE_URI
+from .exits import NotDone
 
 
 @click.group(cls=Group)
@@ -28,15 +29,14 @@ def show(app: App, uri: str) -> None:
     """
     Show the newest result of an image.
 
-    URI is s3://bucket/key with the key as it is: nothing in it is percent-encoded, and "?" and
-    "#" belong to it. Exits with 1 where there is no result.
+    URI is s3://bucket/key, not percent-encoded: "%", "?" and "#" belong to the key. Exits with 1
+    if there is no result.
     """
     result = app.stack().results().newest(uri)
     if result is None:
         raise NotDone(
-            f"There is no result of {uri}: it was not uploaded, or waits still (see "
-            "`hangtag status`), or failed before it was known what it is (see "
-            "`hangtag failures list`)"
+            f"There is no result of {uri}: it was not uploaded, is still waiting (see `hangtag "
+            "status`), or its event could not be read (see `hangtag failures list`)"
         )
     if app.json:
         output.data(result)

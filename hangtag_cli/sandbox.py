@@ -1,4 +1,4 @@
-"""`hangtag sandbox`: a Tagger API to run against without an account."""
+"""`hangtag sandbox`: a Tagger API on this machine, which needs no account."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
     "--key",
     default="sandbox-key",
     show_default=True,
-    help="The API key that it accepts; no secret.",
+    help="The API key that it accepts; it is no secret.",
 )
 @click.option(
     "--fetch",
     type=click.Choice(["none", "loopback", "public", "any"]),
     default="loopback",
     show_default=True,
-    help="Where images may come from that are given by their URL: nowhere, this machine, the "
-    "internet too, private networks too.",
+    help="From where it fetches images that are given by URL: nowhere, this machine, the internet "
+    "too, private networks too.",
 )
 @click.option(
     "--ca-file",
     type=click.Path(exists=True, path_type=Path),
     envvar=["REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"],
     show_envvar=True,
-    help="Certificates to believe when images are fetched, beside those of this machine.",
+    help="Certificates to trust when it fetches images, besides those of this machine.",
 )
 @click.option(
     "--quota",
     type=click.IntRange(min=0),
-    help="Tag so many pictures, then answer 823.",
+    help="Tag so many images, then answer with error 823.",
 )
 def sandbox(
     *,
@@ -70,9 +70,9 @@ def sandbox(
     """
     Run a Tagger API on this machine.
 
-    Its address is printed; open it in a browser to try a picture. Ctrl-C ends it. It keeps the
-    published contract and costs nothing. What it says of a picture is partly seen in its pixels
-    and partly invented.
+    It prints its address; open it in a browser to try an image. Ctrl-C stops it. It keeps the
+    published contract and costs nothing. Its tags come partly from the image's pixels and are
+    partly invented.
     """
     try:
         from hangtag_sandbox.server import main
@@ -84,5 +84,5 @@ def sandbox(
         main(host, port, key, fetch=fetch, ca_file=ca_file, quota=quota)
     except ssl.SSLError as error:
         raise click.BadParameter(
-            f"{ca_file} holds no certificates in PEM: {error}", param_hint="--ca-file"
+            f"{ca_file} contains no PEM certificates: {error}", param_hint="--ca-file"
         ) from error

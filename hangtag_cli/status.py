@@ -1,4 +1,4 @@
-"""`hangtag status`: how things stand, on one screen."""
+"""`hangtag status`: the state of the stack on one screen."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where all uploads are."""
+    """How many uploads are in which state."""
 
     queue: QueueCounts
     ended: Mapping[str, int]
-    """By TAGGED, FAILED, REPLAYED and the reasons of skips, from `since` on."""
+    """Uploads that ended after `since`, by TAGGED, FAILED, REPLAYED or the reason of a skip."""
     since: str
     """ISO 8601."""
     letters: Sequence[Letter]
     unseen: int = 0
-    """Letters beside these, in somebody else's hands."""
+    """Further letters, which another reader has received."""
 
     def results(self) -> dict[str, int]:
-        """What has a result."""
+        """Uploads with a result, by status."""
         return {status: self.ended[status] for status in _RESULTS}
 
     def skipped(self) -> dict[str, int]:
-        """What was skipped, by reason."""
+        """Skipped uploads, by reason."""
         return {
             reason: count
             for reason, count in self.ended.items()
@@ -59,18 +59,18 @@ class Counts:
         }
 
     def replayed(self) -> int:
-        """What had failed, was replayed, and has not ended since."""
+        """Failed uploads that were replayed and have not ended since."""
         return self.ended[_REPLAYED]
 
 
 _Found = tuple[Sequence["Letter"], int]
-"""As `read_letters` gives it."""
+"""The letters, and the number of letters that another reader has received."""
 
 _RESULTS = ("TAGGED", "FAILED")
 _REPLAYED = "REPLAYED"
 _WATCH_SECONDS = 5
 _READ_EVERY = 6
-"""Of the looks of `--watch`: while letters are read, nobody else can have them."""
+"""`--watch` reads the letters every sixth time: reading hides them from others for a moment."""
 
 
 @click.command(
@@ -85,36 +85,36 @@ _READ_EVERY = 6
     default="24h",
     show_default=True,
     metavar="TIME",
-    help="Count what ended from then on: 24h, 7d, or an ISO time (UTC without a zone).",
+    help="Count uploads that ended since then: 24h, 7d, or an ISO time (UTC without a zone).",
 )
 @click.option(
     "--watch",
     is_flag=True,
-    help=f"Show it anew every {_WATCH_SECONDS} seconds, until Ctrl-C; the dead letters every "
+    help=f"Refresh every {_WATCH_SECONDS} seconds, until Ctrl-C; the dead letters every "
     f"{_WATCH_SECONDS * _READ_EVERY}.",
 )
 @pass_app
 def status(app: App, since: datetime, *, watch: bool) -> None:
     """
-    Show how things stand.
+    Show the state of the stack.
 
-    What waits, what was tagged, what failed, what was skipped and why: together that is every
-    upload (what was replayed waits again). And whether tagging is paused, or has stopped because
-    of a fault. The numbers of the queue are SQS's estimates, ages and the last hour are
-    CloudWatch's and some minutes old. Every dead letter stays visible.
+    It counts the uploads that wait, were tagged, failed, or were skipped and why; replayed uploads
+    wait again. It says whether tagging is paused, or stopped by a systemic failure. The numbers of
+    the queue are SQS's estimates. Ages and the last hour come from CloudWatch and are some minutes
+    old. Every dead letter stays visible.
     """
     if not watch:
         _show(app, since, None)
         return
     found: _Found | None = None
-    with suppress(KeyboardInterrupt):  # that is how one stops watching
+    with suppress(KeyboardInterrupt):  # the way to stop it
         for number in count():
             found = _show(app, since, found if number % _READ_EVERY else None)
             time.sleep(_WATCH_SECONDS)
 
 
 def _show(app: App, since: datetime, found: _Found | None) -> _Found:
-    """One look; what was *found* of letters, now or before."""
+    """Show it once. Returns the letters: those *found* before, or else read now."""
     from hangtag.text import to_timestamp
 
     stack = app.stack()
@@ -141,9 +141,9 @@ def _show(app: App, since: datetime, found: _Found | None) -> _Found:
 
 def with_age_of(letters: Sequence[Letter], vitals: Vitals, *, now: datetime) -> Vitals:
     """
-    The *vitals* with the age of the oldest of the *letters*, if that is more.
+    The *vitals*, with the age of the oldest of the *letters* if that is higher.
 
-    SQS leaves out what was received three times, as by whoever looks at the letters.
+    SQS's metric leaves out messages that were received three times, for example by this command.
     """
     ages = [vitals.oldest_letter_seconds or 0.0]
     for letter in letters:
@@ -154,7 +154,7 @@ def with_age_of(letters: Sequence[Letter], vitals: Vitals, *, now: datetime) -> 
 
 
 def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Document:
-    """How things stand, as `status --json` prints it."""
+    """The state of the stack, as `status --json` prints it."""
     codes = Counter(letter.letter.failure.code for letter in counts.letters)
     return {
         "queue": {
@@ -174,7 +174,7 @@ def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Docum
 def status_page(
     name: str, standing: Standing, counts: Counts, vitals: Vitals
 ) -> Iterator[RenderableType]:
-    """How things stand with the stack of that *name*, for people."""
+    """The state of the stack *name*, for people."""
     from .letters import codes_table
     from .tables import facts, text
     from .vitals import aged
@@ -197,10 +197,10 @@ def status_page(
         shown.append(("skipped", reasons))
     if replayed := counts.replayed():
         shown.append(("replayed", f"{replayed:,}, which have not ended since"))
-    told = f"{len(counts.letters):,}"
+    number = f"{len(counts.letters):,}"
     if counts.unseen:
-        told += f", and {counts.unseen:,} in somebody else's hands"
-    letters = aged(told, vitals.oldest_letter_seconds)
+        number += f", and {counts.unseen:,} that another reader has received"
+    letters = aged(number, vitals.oldest_letter_seconds)
     shown.append(("dead letters", letters))
     yield facts([*shown, *vitals.facts(now=datetime.now(UTC))])
     if counts.letters:
@@ -209,14 +209,14 @@ def status_page(
 
 
 def _tagging(standing: Standing) -> tuple[str, str]:
-    """Whether uploads are taken, in a sentence, and its style."""
+    """Whether the function takes uploads: a sentence and its style."""
     from hangtag.breaker import ROW
 
     breaker = standing.breaker
     if breaker.paused_at is not None and standing.is_running:
-        # A deployment has switched it on, or the pause could not switch it off.
-        told = f"paused since {breaker.paused_at}, but uploads are still taken"
-        return f"{told}; `hangtag pause` again stops that", "bold red"
+        # A deployment switched it on, or the pause could not switch it off
+        paused = f"paused since {breaker.paused_at}, but uploads are still taken"
+        return f"{paused}; run `hangtag pause` again to stop that", "bold red"
     if breaker.paused_at is not None:
         return f"paused since {breaker.paused_at}; `hangtag resume` ends it", "yellow"
     if breaker.is_open:
@@ -231,23 +231,23 @@ def _tagging(standing: Standing) -> tuple[str, str]:
             "yellow",
         )
     if standing.is_paused:
-        told = "the event source mapping is off, though not by `hangtag pause`"
-        return f"paused: {told}; `hangtag resume` switches it on", "yellow"
+        why = "the event source mapping is off, though not by `hangtag pause`"
+        return f"paused: {why}; `hangtag resume` switches it on", "yellow"
     if breaker.row:
         return f"running, but {row}; with {ROW} tagging stops", "yellow"
     return "running", ""
 
 
 def _fault_page(breaker: BreakerState) -> Iterator[RenderableType]:
-    """Why tagging has stopped, and what makes it go on."""
+    """Why tagging has stopped, and how to start it again."""
     from hangtag.breaker import TRY_AGAIN_MINUTES
 
     from .advice import advice_on
     from .tables import facts, text
 
     code = breaker.code
-    told = f"TAGGING HAS STOPPED: {code or 'see the dead letters'}"
-    yield text(told, "bold white on red")
+    title = f"TAGGING HAS STOPPED: {code or 'see the dead letters'}"
+    yield text(title, "bold white on red")
     shown = [("since", breaker.opened_at or "")]
     if code is not None:
         advice = advice_on(code)
@@ -256,30 +256,30 @@ def _fault_page(breaker: BreakerState) -> Iterator[RenderableType]:
             ("who acts", advice.who),
             ("what to do", advice.text),
         ]
-    shown.append(("then", "`hangtag resume` makes it go on at once"))
+    shown.append(("then", "`hangtag resume` starts it at once"))
     if code is not None:
-        brings = f"`{replay_command(code)}` brings back the few that were buried"
-        shown.append(("", brings))
+        replays = f"`{replay_command(code)}` replays the few dead letters"
+        shown.append(("", replays))
     by_itself = (
-        f"every {TRY_AGAIN_MINUTES} minutes uploads are let through, to see if it is over"
+        f"every {TRY_AGAIN_MINUTES} minutes a few uploads are let through as a test"
         if breaker.paused_at is None
         else "nothing, because an operator has paused tagging, too"
     )
     shown.append(("by itself", by_itself))
-    shown.append(("meanwhile", "uploads wait on the queue; none is lost for 14 days"))
+    shown.append(("meanwhile", "uploads wait on the queue, for up to 14 days"))
     yield facts(shown)
     yield ""
 
 
 def _count_ended(stack: Stack, *, since: str) -> dict[str, int]:
-    """How many uploads ended as what."""
+    """The number of uploads that ended, by status or reason."""
     from concurrent.futures import ThreadPoolExecutor
 
     from hangtag.uploads import ENDING_REASONS
 
     results = stack.results()
     statuses = [*_RESULTS, _REPLAYED, *ENDING_REASONS]
-    # Each is a question for every partition of an index; one after the other takes seconds.
+    # Each status is a query for every partition of the index; in sequence that takes seconds
     with ThreadPoolExecutor(len(statuses)) as pool:
         numbers = pool.map(
             lambda status: results.count_ended(status, since=since), statuses

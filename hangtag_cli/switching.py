@@ -9,7 +9,8 @@ import click
 from hangtag.text import printable
 
 from . import output
-from .app import App, Command, NotDone, json_option, pass_app
+from .app import App, Command, json_option, pass_app
+from .exits import NotDone
 
 if TYPE_CHECKING:
     from hangtag.ports import BreakerState

@@ -1,4 +1,4 @@
-"""Text and tables for a terminal. What comes from outside is made harmless here."""
+"""Text and tables for a terminal, without control characters and markup from outside."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from hangtag.text import printable
 
 
 def text(value: object, style: str = "") -> Text:
-    """*value* on one line; control characters and markup in it do nothing."""
+    """*value* on one line; control characters and markup in it have no effect."""
     return Text(printable(str(value)), style=style)
 
 
 def indented(block: str) -> Iterator[Text]:
-    """The lines of *block*, each where it began."""
+    """The lines of *block*, with their indentation."""
     for line in block.splitlines():
         yield Text(printable(line))
 
 
 def table(*headings: str, numbers: Iterable[str] = ()) -> Table:
-    """An empty table; long cells are folded, never cut. *numbers* are set to the right."""
+    """An empty table. Long cells are folded, never cut; *numbers* are aligned to the right."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in headings:
         made.add_column(
@@ -35,7 +35,7 @@ def table(*headings: str, numbers: Iterable[str] = ()) -> Table:
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
-    """Names and values side by side; a `Text` is shown as it is."""
+    """Names and values in two columns; a `Text` keeps its style."""
     made = Table.grid(padding=(0, 2))
     made.add_column()
     made.add_column(overflow="fold")

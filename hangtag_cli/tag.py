@@ -1,4 +1,4 @@
-"""`hangtag tag`: ask the Tagger API about local files, without AWS."""
+"""`hangtag tag`: tag local files with the Tagger API, without AWS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from hangtag.errors import HangtagError
 
 from . import output
-from .app import App, Command, NotDone, json_option, pass_app
+from .app import App, Command, json_option, pass_app
+from .exits import NotDone
 from .key import read_secret
 
 if TYPE_CHECKING:
@@ -32,18 +33,18 @@ _KEY_VARIABLE = "HANGTAG_API_KEY"
 @click.option(
     "--url",
     metavar="URL",
-    help="The Tagger API; else HANGTAG_TAGGER_API_URL, else the vendor's own.",
+    help="The URL of the Tagger API; the default is HANGTAG_TAGGER_API_URL, or the vendor's.",
 )
 @click.option(
     "--language",
     metavar="LANGUAGE",
-    help="en, ko, zh or ja; else HANGTAG_LANGUAGE, else en.",
+    help="en, ko, zh or ja; the default is HANGTAG_LANGUAGE, or en.",
 )
 @click.option(
     "--detection",
     default="",
     metavar="KINDS",
-    help="What to tag, like TOP,SHOES; else all clothing.",
+    help="What to tag, such as TOP,SHOES; the default is all clothing.",
 )
 @click.argument(
     "files",
@@ -66,8 +67,8 @@ def tag(
     """
     Tag local files, without AWS.
 
-    The key is taken from HANGTAG_API_KEY, or asked for without showing it. Each call may cost:
-    the API's provider counts it. Exits with 1 where a file could not be tagged.
+    The key is read from HANGTAG_API_KEY, or from a prompt that does not show it. The vendor may
+    charge for each call. Exits with 1 if a file could not be tagged.
     """
     question = _question(url=url, language=language, detection=detection)
     failed = False
@@ -88,9 +89,9 @@ def tag(
 
 
 def _question(*, url: str | None, language: str | None, detection: str) -> Question:
+    from hangtag.adapters.http_tagger import HttpTagger
     from hangtag.settings import read_ask_settings, variable_of
     from hangtag.tagger_api import read_detection, read_metadata
-    from hangtag.wiring import single_tagger
 
     from .asking import Question
 
@@ -103,7 +104,7 @@ def _question(*, url: str | None, language: str | None, detection: str) -> Quest
         raise click.UsageError(str(error)) from error
     _, context = read_metadata({}, language=settings.language, detection=kinds)
     return Question(
-        tagger=single_tagger(settings.tagger_api_url),
+        tagger=HttpTagger(settings.tagger_api_url, connections=1),
         language=settings.language,
         context=context,
         api_key=_api_key(settings.api_key),
@@ -116,8 +117,8 @@ def _api_key(given: str | None) -> str:
     if given is None:
         if not click.get_text_stream("stdin").isatty():
             raise click.UsageError(
-                f"there is no API key: set {_KEY_VARIABLE} (it is no option, because it "
-                "would stay in the shell's history)"
+                f"there is no API key: set {_KEY_VARIABLE} (there is no option for it, because the "
+                "key would stay in the shell's history)"
             )
         given = str(click.prompt("Tagger API key", hide_input=True, err=True))
     return read_key(read_secret(given)) or ""

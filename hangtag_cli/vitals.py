@@ -1,4 +1,4 @@
-"""What CloudWatch and Secrets Manager tell of a stack, beside what the stack itself knows."""
+"""Ages, metrics, alarms and the key's age, from CloudWatch and Secrets Manager."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """None is unknown: nobody tells it, or not to whoever asks."""
+    """What CloudWatch and Secrets Manager say about a stack. None: unknown, or access denied."""
 
     oldest_upload_seconds: float | None = None
     """Age of the oldest message on the upload queue."""
@@ -28,9 +28,9 @@ class Vitals:
     tagged_last_hour: int | None = None
     failed_last_hour: int | None = None
     latency_milliseconds: float | None = None
-    """From upload to tagged, the median of the last hour."""
+    """From upload to announcement, the median of the last hour."""
     alarms: tuple[str, ...] | None = None
-    """Names of the stack's alarms that are raised."""
+    """Names of the stack's alarms in state ALARM."""
     key_changed_at: datetime | None = None
 
     def document(self) -> dict[str, object]:
@@ -49,7 +49,7 @@ class Vitals:
         }
 
     def facts(self, *, now: datetime) -> Iterator[tuple[str, str]]:
-        """As `status` shows it, but for the ages, which stand beside the numbers."""
+        """As `status` shows it, without the ages, which it shows beside the numbers."""
         yield "last hour", self._last_hour()
         if self.alarms is None:
             yield "alarms", "unknown"
@@ -61,15 +61,15 @@ class Vitals:
     def _last_hour(self) -> str:
         if self.tagged_last_hour is None and self.failed_last_hour is None:
             return "no metrics"
-        told = f"{self.tagged_last_hour or 0:,} tagged, {self.failed_last_hour or 0:,} failed"
+        text = f"{self.tagged_last_hour or 0:,} tagged, {self.failed_last_hour or 0:,} failed"
         if self.latency_milliseconds is not None:
             seconds = self.latency_milliseconds / 1000
-            told += f", half of them within {seconds:.1f} s of their upload"
-        return told
+            text += f", half of them within {seconds:.1f} s of their upload"
+        return text
 
 
 def days_left(oldest_seconds: float | None) -> str | None:
-    """How long the oldest upload may still wait, in words; None where its age is unknown."""
+    """How long the oldest upload may still wait, in words; None if its age is unknown."""
     if oldest_seconds is None:
         return None
     left = timedelta(days=_RETENTION_DAYS) - timedelta(seconds=oldest_seconds)
@@ -87,9 +87,9 @@ def read_vitals(
     now: datetime,
 ) -> Vitals:
     """
-    What is told now of a stack; queues are given by their names.
+    The vitals of a stack now. *upload_queue* and *dead_letter_queue* are names.
 
-    Raises nothing: what is refused, or not there, is unknown.
+    It raises nothing: what AWS refuses or does not know is None.
     """
     numbers = (
         _tried(
@@ -122,7 +122,7 @@ def read_vitals(
 
 
 def span(time: timedelta) -> str:
-    """A span of time, as people say it."""
+    """A duration in the unit that suits it."""
     if time >= timedelta(days=2):
         return f"{time.days:,} days"
     hours = int(time.total_seconds() // 3600)
@@ -137,7 +137,7 @@ def _numbers(
     *,
     now: datetime,
 ) -> dict[str, list[float]]:
-    """The values of the last hour, newest first, by the names that were asked for."""
+    """The values of the last hour, newest first, by the names in *asked*."""
     answer = cloudwatch.get_metric_data(
         MetricDataQueries=[
             {"Id": name, "MetricStat": stat} for name, stat in asked.items()
@@ -177,7 +177,7 @@ def _raised(cloudwatch: Any, stack_name: str) -> tuple[str, ...]:  # noqa: ANN40
     pages = cloudwatch.get_paginator("describe_alarms").paginate(
         AlarmNamePrefix=f"{stack_name}-", StateValue="ALARM"
     )
-    # CloudFormation's names; a stack called hangtag-prod begins like hangtag, too
+    # CloudFormation's names; those of a stack hangtag-prod also begin with hangtag-
     own = re.compile(re.escape(stack_name) + r"-[A-Za-z]+Alarm-")
     return tuple(
         alarm["AlarmName"]
@@ -206,8 +206,8 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
-def aged(told: str, seconds: float | None) -> str:
-    """*told*, with the age of the oldest of them where it is known."""
+def aged(number: str, seconds: float | None) -> str:
+    """*number*, with the age of the oldest if it is known."""
     if seconds is None:
-        return told
-    return f"{told}, the oldest for {span(timedelta(seconds=seconds))}"
+        return number
+    return f"{number}, the oldest for {span(timedelta(seconds=seconds))}"

@@ -73,7 +73,7 @@ def keys(request: pytest.FixtureRequest) -> Keys:
 # ---- the fake and the adapter
 
 
-def test_without_a_key_that_is_what_is_told(keys: Keys) -> None:
+def test_a_missing_key_is_reported(keys: Keys) -> None:
     """A new stack has a secret without a value."""
     with pytest.raises(ApiKeyMissing):
         keys.port.key()
@@ -81,8 +81,8 @@ def test_without_a_key_that_is_what_is_told(keys: Keys) -> None:
         keys.port.fresh_key()
 
 
-def test_a_key_is_seen_as_soon_as_it_is_set(keys: Keys) -> None:
-    """That there was none is not remembered."""
+def test_a_new_key_is_used_at_once_if_there_was_none(keys: Keys) -> None:
+    """A missing key is not cached."""
     with pytest.raises(ApiKeyMissing):
         keys.port.key()
     keys.set_key("key-1")
@@ -90,8 +90,8 @@ def test_a_key_is_seen_as_soon_as_it_is_set(keys: Keys) -> None:
     assert keys.port.key() == "key-1"
 
 
-def test_a_key_is_remembered(keys: Keys) -> None:
-    """Not every picture asks for it."""
+def test_a_key_is_cached(keys: Keys) -> None:
+    """It is not read for every image."""
     keys.set_key("key-1")
     keys.port.key()
     keys.set_key("key-2")
@@ -99,8 +99,8 @@ def test_a_key_is_remembered(keys: Keys) -> None:
     assert keys.port.key() == "key-1"
 
 
-def test_a_fresh_key_is_the_one_that_is_there_now(keys: Keys) -> None:
-    """And it is remembered from then on."""
+def test_a_fresh_key_is_read_past_the_cache(keys: Keys) -> None:
+    """And cached from then on."""
     keys.set_key("key-1")
     keys.port.key()
     keys.set_key("key-2")
@@ -108,8 +108,8 @@ def test_a_fresh_key_is_the_one_that_is_there_now(keys: Keys) -> None:
     assert (keys.port.fresh_key(), keys.port.key()) == ("key-2", "key-2")
 
 
-def test_a_key_that_was_taken_away_is_forgotten(keys: Keys) -> None:
-    """Once that is seen, the old one is not sent again."""
+def test_a_removed_key_is_removed_from_the_cache(keys: Keys) -> None:
+    """The old key is not sent again."""
     keys.set_key("key-1")
     keys.port.key()
     keys.take_away()
@@ -135,7 +135,7 @@ def test_a_key_that_was_taken_away_is_forgotten(keys: Keys) -> None:
 def test_the_secret_holds_the_key_bare_or_as_json(
     adapter: SecretsManagerKey, secret: Callable[[str], None], value: str
 ) -> None:
-    """As people and as consoles write it; white space around is none of it."""
+    """Without the white space around it."""
     secret(value)
 
     assert adapter.key() == "key-1"
@@ -160,10 +160,10 @@ def test_the_secret_holds_the_key_bare_or_as_json(
         '{"apiKey": "hidden\\r\\nx-more: 1"}',
     ],
 )
-def test_what_cannot_be_sent_is_no_key(
+def test_a_value_that_cannot_be_sent_is_no_key(
     adapter: SecretsManagerKey, secret: Callable[[str], None], value: str
 ) -> None:
-    """A header would be broken by it, or it is not the key at all; it is not repeated."""
+    """It would break the header. The message does not repeat it."""
     secret(value)
 
     with pytest.raises(ApiKeyMissing) as caught:
@@ -188,7 +188,7 @@ def test_a_deleted_secret_has_no_key(
     client: SecretsManagerClient,
     secret: Callable[[str], None],
 ) -> None:
-    """It is marked for deletion first; reading it is refused."""
+    """AWS marks it for deletion first, and refuses to read it."""
     secret("key-1")
     client.delete_secret(SecretId=SECRET)
 
@@ -201,7 +201,7 @@ def test_a_deleted_secret_has_no_key(
 def test_a_secret_that_is_not_there_has_no_key(
     client: SecretsManagerClient, clock: FakeClock
 ) -> None:
-    """The same to the key's owner: it is to be set."""
+    """The message is the same: set the key."""
     with pytest.raises(ApiKeyMissing):
         SecretsManagerKey(client, "another secret", clock).key()
 
@@ -209,7 +209,7 @@ def test_a_secret_that_is_not_there_has_no_key(
 @pytest.mark.parametrize(
     ("seconds", "key"), [(299.9, "key-1"), (300, "key-2"), (-1, "key-2")]
 )
-def test_a_key_is_remembered_for_five_minutes(
+def test_a_key_is_cached_for_five_minutes(
     adapter: SecretsManagerKey,
     secret: Callable[[str], None],
     clock: FakeClock,
@@ -217,7 +217,7 @@ def test_a_key_is_remembered_for_five_minutes(
     seconds: float,
     key: str,
 ) -> None:
-    """Then it is asked for again; also where the clock was set back."""
+    """Then it is read again, also if the clock was set back."""
     secret("key-1")
     adapter.key()
     secret("key-2")
@@ -227,10 +227,10 @@ def test_a_key_is_remembered_for_five_minutes(
     assert adapter.key() == key
 
 
-def test_a_fresh_key_is_remembered_for_five_minutes_too(
+def test_a_fresh_key_is_cached_for_five_minutes_too(
     adapter: SecretsManagerKey, secret: Callable[[str], None], clock: FakeClock
 ) -> None:
-    """From when it was read."""
+    """From the time when it was read."""
     secret("key-1")
     adapter.key()
     clock.advance(200)

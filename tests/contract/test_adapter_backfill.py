@@ -23,7 +23,7 @@ from hangtag.errors import (
     QueueUnavailable,
     ResultsUnavailable,
 )
-from hangtag.operators.ports import (
+from hangtag.operators.backfill_ports import (
     Checkpoint,
     ListedObject,
     Listing,
@@ -116,7 +116,7 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 
 def test_the_newest_version_of_each_key_is_listed(bucket: Bucket) -> None:
-    """Older ones are not, nor what was deleted."""
+    """Older versions and deleted objects are not."""
     for key in ("b.jpg", "a.jpg", "gone.jpg", "a.jpg"):
         bucket.put(key)
     bucket.delete("gone.jpg")
@@ -127,16 +127,16 @@ def test_the_newest_version_of_each_key_is_listed(bucket: Bucket) -> None:
     assert all(one.version_id and one.etag and one.size == len(PNG) for one in found)
 
 
-def test_keys_are_listed_as_they_are(bucket: Bucket) -> None:
-    """Whatever is in them."""
+def test_keys_are_listed_raw(bucket: Bucket) -> None:
+    """With every kind of character."""
     for key in HOSTILE:
         bucket.put(key)
 
     assert sorted(keys(listed(bucket.listing))) == sorted(HOSTILE)
 
 
-def test_a_listing_goes_on_after_a_place(bucket: Bucket) -> None:
-    """Also where the object that stood there is gone."""
+def test_a_listing_continues_after_a_place(bucket: Bucket) -> None:
+    """Also if the object there has been deleted."""
     for number in range(5):
         bucket.put(f"{number}.jpg")
     place = listed(bucket.listing)[2].place
@@ -146,7 +146,7 @@ def test_a_listing_goes_on_after_a_place(bucket: Bucket) -> None:
 
 
 def test_an_empty_bucket_has_no_objects(bucket: Bucket) -> None:
-    """And that is no error."""
+    """This is no error."""
     assert listed(bucket.listing) == []
 
 
@@ -162,7 +162,7 @@ def test_only_keys_with_the_prefix_are_listed() -> None:
 
 @pytest.mark.usefixtures("aws")
 def test_the_version_that_s3_calls_null_is_none() -> None:
-    """The etag tells it then, as in S3's events."""
+    """The etag identifies it, as in S3's events."""
     plain = s3_bucket(versioned=False)
     plain.put("a.jpg")
 
@@ -189,7 +189,7 @@ def test_more_than_a_page_is_listed_page_by_page() -> None:
 
 @pytest.mark.usefixtures("aws")
 def test_a_bucket_that_is_not_there_is_named() -> None:
-    """Somebody deleted it."""
+    """It was deleted."""
     client = session().client("s3", config=ONCE)
 
     with pytest.raises(UnusableListing, match=BUCKET):
@@ -197,7 +197,7 @@ def test_a_bucket_that_is_not_there_is_named() -> None:
 
 
 def test_s3_that_fails_is_an_error_of_the_tree() -> None:
-    """The command says it in a sentence."""
+    """The command explains it in a sentence."""
     with loopback_server() as server:
         server.replies(answer(500, b""))
         client = session().client("s3", config=ONCE, endpoint_url=server.url)
@@ -279,7 +279,7 @@ def row(
 
 
 def test_an_inventory_is_read_file_by_file(inventory: Inventory) -> None:
-    """Keys are URL-encoded there; only what is newest and no delete marker counts."""
+    """Keys are URL-encoded in it; old versions and delete markers are left out."""
     inventory.write(
         [
             *(row(key) for key in HOSTILE),
@@ -301,7 +301,7 @@ def test_an_inventory_is_read_file_by_file(inventory: Inventory) -> None:
     )
 
 
-def test_an_inventory_goes_on_after_any_place(inventory: Inventory) -> None:
+def test_an_inventory_continues_after_any_place(inventory: Inventory) -> None:
     """Each row is read once, whatever the place."""
     rows = [row(f"{number}.jpg") for number in range(7)]
     inventory.write(rows[:3], rows[3:4], rows[4:])
@@ -313,16 +313,16 @@ def test_an_inventory_goes_on_after_any_place(inventory: Inventory) -> None:
 
 
 def test_an_inventory_is_read_by_prefix_too(inventory: Inventory) -> None:
-    """The raw key's beginning counts."""
+    """The prefix is that of the raw key."""
     inventory.write([row("a b/1.jpg"), row("a+b/2.jpg"), row("c.jpg")])
 
     assert keys(listed(inventory.listing("a b/"))) == ["a b/1.jpg"]
 
 
-def test_an_inventory_of_current_versions_tells_no_versions(
+def test_an_inventory_of_current_versions_has_no_version_ids(
     inventory: Inventory,
 ) -> None:
-    """The function takes them from the objects then."""
+    """The function reads them from the objects."""
     inventory.write([("a%20b.jpg", 5)], schema="Bucket, Key, Size")
 
     assert listed(inventory.listing()) == [
@@ -347,7 +347,7 @@ def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:
         ({"sourceBucket": "other"}, "of the bucket other, not of"),
         ({"files": None}, "no manifest"),
         ({"files": [{"key": "data/none.csv.gz"}]}, "there is no"),
-        ({"schema": "Bucket, Size"}, "no Bucket and Key"),
+        ({"schema": "Bucket, Size"}, "no columns Bucket and Key"),
         ({"files": [{"key": "data/\ud800.csv.gz"}]}, "no manifest"),
         ({"destinationBucket": "arn:aws:s3:::\ud800"}, "no manifest"),
     ],
@@ -355,7 +355,7 @@ def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:
 def test_an_inventory_that_cannot_be_read_is_refused(
     inventory: Inventory, changes: Mapping[str, Any], said: str
 ) -> None:
-    """In words that say what to do."""
+    """The message says what to do."""
     inventory.write([row("a.jpg")], **changes)
 
     with pytest.raises(UnusableListing, match=said):
@@ -372,7 +372,7 @@ def test_an_inventory_that_cannot_be_read_is_refused(
     ],
     ids=["no gzip", "cut off", "too few columns", "a key that is not UTF-8"],
 )
-def test_a_file_that_is_no_part_of_an_inventory_is_named(
+def test_an_invalid_file_of_an_inventory_is_named(
     inventory: Inventory, content: bytes
 ) -> None:
     """Nothing is guessed."""
@@ -384,7 +384,7 @@ def test_a_file_that_is_no_part_of_an_inventory_is_named(
 
 
 def test_a_manifest_that_is_not_there_is_named(inventory: Inventory) -> None:
-    """A slip of the keyboard."""
+    """The uri is mistyped."""
     with pytest.raises(UnusableListing, match="nowhere"):
         listed(inventory.listing(key="nowhere.json"))
 
@@ -401,7 +401,7 @@ class Queue:
 
 
 def token_of(attributes: Mapping[str, Any]) -> str | None:
-    """Of the order to tag again, where there is one."""
+    """The re-tag token, if there is one."""
     token: str | None = attributes.get("Again", {}).get("StringValue")
     return token
 
@@ -433,7 +433,7 @@ def queue(request: pytest.FixtureRequest) -> Queue:
 
 @pytest.mark.parametrize("again", [None, "token-1"])
 def test_ten_messages_are_sent_at_once(queue: Queue, again: str | None) -> None:
-    """With the token of the order to tag again, where there is one."""
+    """With the re-tag token, if there is one."""
     bodies = [an_upload(f"{number}.jpg").notification() for number in range(10)]
 
     refused = queue.feed.send(bodies, again=again)
@@ -448,8 +448,8 @@ def test_an_empty_queue_has_no_depth(queue: Queue) -> None:
     assert queue.feed.depth() == 0
 
 
-def test_what_sqs_refuses_of_a_batch_is_told() -> None:
-    """By its place; the others are taken."""
+def test_the_messages_that_sqs_refuses_are_returned() -> None:
+    """By their indexes; the others are accepted."""
     body = json.dumps(
         {
             "Successful": [
@@ -477,7 +477,7 @@ def test_what_sqs_refuses_of_a_batch_is_told() -> None:
 def test_sqs_that_fails_is_an_error_of_the_tree(
     doing: Callable[[UploadFeed], object],
 ) -> None:
-    """The backfill waits, or says how to go on."""
+    """The backfill retries, or says how to continue."""
     with loopback_server() as server:
         server.replies(answer(500, b""))
         client = session().client("sqs", config=ONCE, endpoint_url=server.url)
@@ -503,8 +503,8 @@ def results(request: pytest.FixtureRequest) -> Results:
     return DynamoDBResults(session().client("dynamodb"), "ResultsTable", FakeClock())
 
 
-def test_what_has_a_result_is_known_as_tagged(results: Results) -> None:
-    """Announced or not; what failed, waits or was never heard of is not."""
+def test_versions_with_a_result_are_tagged(results: Results) -> None:
+    """Announced or not. Those that failed, wait or are unknown are not tagged."""
 
     def held(upload: Upload) -> Claim:
         claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
@@ -533,7 +533,7 @@ def test_what_has_a_result_is_known_as_tagged(results: Results) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_keys_that_dynamodb_left_out_are_asked_for_again() -> None:
+def test_keys_that_dynamodb_left_out_are_read_again() -> None:
     """Large results do not fit into one answer."""
     create_table()
     client = session().client("dynamodb")
@@ -569,7 +569,7 @@ def test_keys_that_dynamodb_left_out_are_asked_for_again() -> None:
 
 
 def test_dynamodb_that_fails_is_an_error_of_the_tree() -> None:
-    """Nothing is sent on suspicion."""
+    """The backfill does not send objects that may be tagged."""
     with loopback_server() as server:
         server.replies(answer(500, b""))
         client = session().client("dynamodb", config=ONCE, endpoint_url=server.url)
@@ -603,10 +603,10 @@ def test_a_checkpoint_is_what_was_saved_last(checkpoint: Checkpoint) -> None:
     assert states == [None, {"place": "a"}, {"place": "드레스 \t.jpg"}, None]
 
 
-def test_a_file_that_was_not_written_to_its_end_is_not_the_checkpoint(
+def test_an_incomplete_file_is_not_the_checkpoint(
     tmp_path: Path,
 ) -> None:
-    """It has another name until it is whole."""
+    """It has another name until it is complete."""
     path = tmp_path / "checkpoint.json"
     checkpoint = FileCheckpoint(path)
     checkpoint.save({"place": "a"})
@@ -619,7 +619,7 @@ def test_a_file_that_was_not_written_to_its_end_is_not_the_checkpoint(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    """It may be anybody's: it is not written over."""
+    """It is not overwritten: it may be another program's."""
     path = tmp_path / "mine.json"
     path.write_bytes(content)
 
@@ -627,13 +627,13 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -
         FileCheckpoint(path).load()
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """Before much is sent: at the first batch."""
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
+    """At the first batch."""
     with pytest.raises(UnusableCheckpoint, match="cannot be written"):
         FileCheckpoint(tmp_path / "none" / "checkpoint.json").save({})
 
 
-def test_all_of_them_are_errors_the_command_knows() -> None:
-    """What is unusable is no failure of an upload: it has no code."""
+def test_errors_of_the_ports_are_not_failures_of_uploads() -> None:
+    """They have no error code; the command handles them."""
     assert not issubclass(UnusableListing, HangtagError)
     assert not issubclass(UnusableCheckpoint, HangtagError)

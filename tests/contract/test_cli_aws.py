@@ -332,7 +332,7 @@ def test_letters_are_listed_newest_first_and_stay_visible(stack: InMemory) -> No
     assert len(stack.messages("DeadLetterQueueUrl")) == 2
 
 
-def test_letters_that_somebody_else_has_in_hand_are_told(stack: InMemory) -> None:
+def test_letters_that_another_reader_has_received_are_counted(stack: InMemory) -> None:
     """They are hidden for half a minute; nobody is to think that they are gone."""
     stack.bury(a_dead_letter(), a_dead_letter(), a_dead_letter())
     boto3.client("sqs").receive_message(
@@ -345,7 +345,7 @@ def test_letters_that_somebody_else_has_in_hand_are_told(stack: InMemory) -> Non
     status = hangtag("status")
 
     assert "2 letters more in the queue could not be seen" in shown.stderr
-    assert "1, and 2 in somebody else's hands" in status.stdout
+    assert "1, and 2 that another reader has received" in status.stdout
 
 
 def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
@@ -674,7 +674,7 @@ def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
     [
         ("othr", "list-queues"),
         ("{url}r", "list-queues"),
-        ("arn:aws:sqs:{elsewhere}:123456789012:other", "the stack in {region}"),
+        ("arn:aws:sqs:{elsewhere}:123456789012:other", "the stack is in {region}"),
         ("{grave}", "dead-letter queue"),
     ],
 )

@@ -29,7 +29,7 @@ TEMPLATE = {
         "ResultsTableName": {"Value": "ResultsTable"},
     },
 }
-"""What the command needs of the real template."""
+"""The part of the real template that the command needs."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def outputs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
-    """A deployed stack, and a directory to be in."""
+    """A deployed stack, and a working directory."""
     monkeypatch.chdir(tmp_path)
     create_table()
     client = boto3.client("cloudformation")
@@ -57,7 +57,7 @@ def put(key: str, body: bytes = PNG) -> str:
 
 
 def messages(outputs: dict[str, str]) -> list[dict[str, Any]]:
-    """What waits on the queue."""
+    """The messages in the queue."""
     found = boto3.client("sqs").receive_message(
         QueueUrl=outputs["UploadQueueUrl"],
         MaxNumberOfMessages=10,
@@ -72,7 +72,7 @@ def backfill(*arguments: str) -> Result:
 
 
 def test_the_newest_versions_are_put_on_the_queue(outputs: dict[str, str]) -> None:
-    """What is too large for this stack is not; nothing is left behind."""
+    """Except objects that are too large for this stack. No file is left."""
     put("2024/a b.jpg", b"older")
     version = put("2024/a b.jpg")
     put("2024/large.jpg", b"x" * 1_001)
@@ -95,7 +95,7 @@ def test_the_newest_versions_are_put_on_the_queue(outputs: dict[str, str]) -> No
     assert list(Path().iterdir()) == []
 
 
-def test_an_inventory_is_read_and_its_faults_are_told(outputs: dict[str, str]) -> None:
+def test_an_invalid_inventory_is_reported(outputs: dict[str, str]) -> None:
     """In a sentence, not a traceback."""
     put("manifest.json", b'{"fileFormat": "ORC"}')
     manifest = f"s3://{BUCKET}/manifest.json"
@@ -107,7 +107,7 @@ def test_an_inventory_is_read_and_its_faults_are_told(outputs: dict[str, str]) -
     assert messages(outputs) == []
 
 
-def test_a_directory_that_cannot_be_written_to_is_told(outputs: dict[str, str]) -> None:
+def test_a_directory_that_is_not_writable_is_reported(outputs: dict[str, str]) -> None:
     """Before anything is sent."""
     put("a.jpg")
 
@@ -118,8 +118,8 @@ def test_a_directory_that_cannot_be_written_to_is_told(outputs: dict[str, str]) 
     assert messages(outputs) == []
 
 
-def test_an_order_to_tag_again_goes_with_each_message(outputs: dict[str, str]) -> None:
-    """All of a run have the same token."""
+def test_each_message_carries_the_retag_token(outputs: dict[str, str]) -> None:
+    """All messages of a run have the same one."""
     for number in range(3):
         put(f"{number}.jpg")
 

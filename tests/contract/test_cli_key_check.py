@@ -1,4 +1,4 @@
-"""`hangtag key check`: what the API thinks of a key, without paying for it."""
+"""`hangtag key check`: whether the API accepts a key, without a paid call."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ GOOD = "the-good-key"
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS in memory; what is asked on loopback is really asked."""
+    """AWS in memory; calls on loopback are real."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with mock_aws():
         yield
 
 
 def deploy(url: str, secret: str | None) -> None:
-    """A stack that asks *url*, with that secret."""
+    """A stack that calls *url*, with that secret."""
     secrets = boto3.client("secretsmanager")
     arn = secrets.create_secret(Name="api-key")["ARN"]
     if secret is not None:
@@ -54,7 +54,7 @@ def check(*arguments: str, typed: str | None = None) -> Result:
 
 @pytest.fixture
 def sandbox(cloud: None) -> Iterator[str]:  # noqa: ARG001 - AWS is needed first
-    """A sandbox that admits the good key."""
+    """A sandbox that accepts the good key."""
     with serve("127.0.0.1", 0, GOOD) as url:
         yield f"{url}/tagger/v2.12/tags"
 
@@ -70,7 +70,7 @@ def sandbox(cloud: None) -> Iterator[str]:  # noqa: ARG001 - AWS is needed first
 def test_the_stacks_key_is_checked(
     sandbox: str, secret: str, verdict: str, code: str, status: int
 ) -> None:
-    """A good key is told what is wrong with the question, a bad one is refused."""
+    """With a good key the API refuses the request, with a bad one the key."""
     deploy(sandbox, secret)
 
     done = check()
@@ -92,8 +92,8 @@ def test_a_key_on_stdin_is_checked_instead(sandbox: str) -> None:
 
 
 @pytest.mark.parametrize("secret", [None, "  "])
-def test_a_secret_without_a_key_is_told(sandbox: str, secret: str | None) -> None:
-    """Nothing is asked then."""
+def test_a_secret_without_a_key_is_reported(sandbox: str, secret: str | None) -> None:
+    """The API is not called."""
     deploy(sandbox, secret)
 
     done = check()
@@ -119,10 +119,10 @@ def api(cloud: None) -> Iterator[LoopbackServer]:  # noqa: ARG001 - AWS is neede
         (200, b"hello", "BAD_ANSWER"),
     ],
 )
-def test_what_tells_nothing_of_the_key_is_no_verdict(
+def test_an_error_that_does_not_concern_the_key_leaves_it_unknown(
     api: LoopbackServer, status: int, body: bytes, code: str | None
 ) -> None:
-    """Nobody is told that a key is good because something answered."""
+    """An answer alone does not prove a key."""
     api.replies(answer(status, body))
     deploy(f"{api.url}/tags", GOOD)
 
@@ -133,7 +133,7 @@ def test_what_tells_nothing_of_the_key_is_no_verdict(
 
 
 class Listening:
-    """A `Tagger` that keeps what it is asked, and answers it."""
+    """A `Tagger` that keeps the requests, and tags them."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
@@ -152,8 +152,8 @@ class Listening:
         return an_answer()
 
 
-def test_the_question_carries_no_image() -> None:
-    """So that nothing can be paid for."""
+def test_the_request_contains_no_image() -> None:
+    """So that it costs nothing."""
     tagger = Listening()
 
     verdict = check_key(tagger, GOOD)

@@ -1,4 +1,4 @@
-"""`hangtag tag` against the sandbox: local files, a key, and no AWS."""
+"""`hangtag tag` against the sandbox, without AWS."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def lines(shown: Result) -> list[dict[str, object]]:
 
 
 def test_an_answer_is_printed_with_its_file(api: str, dress: Path) -> None:
-    """A line each: the answer's four parts by the API's names."""
+    """One line per file, with the API's names."""
     assert api
 
     shown = tag("--json", dress)
@@ -70,7 +70,7 @@ def test_an_answer_is_printed_with_its_file(api: str, dress: Path) -> None:
 
 
 def test_people_see_a_table(api: str, dress: Path) -> None:
-    """With the colour that is in the picture."""
+    """With the colour of the picture."""
     assert api
 
     shown = tag(dress)
@@ -84,7 +84,7 @@ def test_people_see_a_table(api: str, dress: Path) -> None:
 def test_a_file_that_fails_does_not_stop_the_others(
     api: str, tmp_path: Path, dress: Path
 ) -> None:
-    """And the exit status says that one did."""
+    """The exit status is 1."""
     assert api
     text = tmp_path / "prices.jpg"
     text.write_text("shirt;9.90")
@@ -133,10 +133,10 @@ def test_a_refused_key_is_a_failure_with_advice(
     assert "another-key" not in shown.output
 
 
-def test_the_options_go_before_the_environment(
+def test_options_override_the_environment(
     api: str, dress: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Address, language, and what to detect."""
+    """URL, language, and detection."""
     monkeypatch.setenv("HANGTAG_TAGGER_API_URL", "https://api.example.com/tags")
     monkeypatch.setenv("HANGTAG_LANGUAGE", "en")
 
@@ -152,10 +152,10 @@ def test_the_options_go_before_the_environment(
     assert "레드" in json.dumps(line["notMatchedObject"], ensure_ascii=False)
 
 
-def test_the_key_may_stand_in_json_as_in_the_secret(
+def test_the_key_may_be_json_as_in_the_secret(
     api: str, dress: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever copies the secret's value is understood."""
+    """The secret's value can be copied."""
     assert api
     monkeypatch.setenv("HANGTAG_API_KEY", json.dumps({"apiKey": KEY}))
 
@@ -165,7 +165,7 @@ def test_the_key_may_stand_in_json_as_in_the_secret(
 def test_an_api_that_is_not_there_is_a_failure(
     dress: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The address is named; nothing is retried behind the user's back."""
+    """The message names the URL; the call is not retried."""
     monkeypatch.setenv("HANGTAG_API_KEY", KEY)
 
     shown = tag("--json", "--url", "http://127.0.0.1:1/tags", dress)
@@ -177,7 +177,7 @@ def test_an_api_that_is_not_there_is_a_failure(
     assert "http://127.0.0.1:1/tags" in line["failure"]["message"]
 
 
-def test_a_file_name_that_is_not_utf_8_is_printed_all_the_same(
+def test_a_file_name_that_is_not_utf_8_is_printed(
     api: str, tmp_path: Path, dress: Path
 ) -> None:
     """Old archives hold such names."""

@@ -1,4 +1,4 @@
-"""What CloudWatch and Secrets Manager tell of a stack."""
+"""The vitals of a stack, from CloudWatch and Secrets Manager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hangtag_cli.vitals import Vitals, read_vitals, span
 
 @pytest.mark.usefixtures("aws")
 def test_vitals_are_read_from_cloudwatch_and_the_secret() -> None:
-    """Of this stack, not of one whose name begins alike."""
+    """Not those of a stack whose name begins with the same letters."""
     now = datetime.now(UTC)
     cloudwatch = boto3.client("cloudwatch")
     secrets = boto3.client("secretsmanager")
@@ -57,8 +57,8 @@ def test_vitals_are_read_from_cloudwatch_and_the_secret() -> None:
     assert span(now - vitals.key_changed_at).endswith("minutes")
 
 
-def test_what_is_refused_is_unknown() -> None:
-    """Who may look at the queue need not be allowed to look at CloudWatch."""
+def test_values_that_aws_denies_are_unknown() -> None:
+    """Access to the queue does not include access to CloudWatch."""
     cloudwatch = boto3.client("cloudwatch")
     secrets = boto3.client("secretsmanager")
     with Stubber(cloudwatch) as refusing, Stubber(secrets) as refusing_too:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hangtag.operators.ports import ListedObject
+from hangtag.operators.backfill_ports import ListedObject
 from tests.builders import PNG
 from tests.fakes.failing import CanFail
 
@@ -46,20 +46,20 @@ class FakeListing(CanFail):
 
 
 class FakeUploadFeed(CanFail):
-    """`UploadFeed` that keeps what it was sent."""
+    """`UploadFeed` that keeps the messages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[tuple[str, str | None]] = []
-        """Bodies, and the tokens of orders."""
+        """Bodies and re-tag tokens."""
         self.batches: list[int] = []
         """Their sizes."""
         self.waiting = 0
-        """What others have put on the queue."""
+        """Messages that others have sent."""
         self.taken = 0
-        """What the function has taken off it."""
+        """Messages that the function has deleted."""
         self.refuses: Callable[[str], bool] = lambda _: False
-        """Whether the queue does not take a body."""
+        """Whether the queue refuses a body."""
         self.after_sending: Callable[[], object] = lambda: None
 
     def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:

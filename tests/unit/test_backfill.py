@@ -1,4 +1,4 @@
-"""Backfill: what was there already is sent, all of it, and is paid for once."""
+"""Backfill: every object that was there before is sent, and is paid for once."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ import pytest
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
 from hangtag.events import read_body, record_of_object
 from hangtag.operators.backfill import (
-    LOOK_EVERY,
-    MAX_TRIES,
-    Limits,
-    Order,
-    Passed,
-    Report,
-    Sources,
+    DEPTH_CHECK_MESSAGES,
+    MAX_SENDS,
+    BackfillLimits,
+    BackfillReport,
+    BackfillSources,
+    NotSent,
     backfill,
-    expected_speed,
-    start_of,
 )
-from hangtag.operators.ports import ListedObject, Listing, UnusableCheckpoint
+from hangtag.operators.backfill_estimate import expected_speed
+from hangtag.operators.backfill_ports import ListedObject, Listing, UnusableCheckpoint
+from hangtag.operators.backfill_start import BackfillRequest, start_of
 from hangtag.ports import CallReason, Claim
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, NOON, PNG, a_delivery, a_result
@@ -40,8 +39,8 @@ from tests.fakes import (
     World,
 )
 
-ORDER = Order("hangtag", BUCKET, "", None, again=False)
-AGAIN = Order("hangtag", BUCKET, "", None, again=True)
+REQUEST = BackfillRequest("hangtag", BUCKET, "", None, again=False)
+AGAIN = BackfillRequest("hangtag", BUCKET, "", None, again=True)
 
 
 class Killed(BaseException):
@@ -63,19 +62,21 @@ class Backfilling:
 
     def run(
         self,
-        order: Order = ORDER,
+        request: BackfillRequest = REQUEST,
         *,
         rate: float | None = None,
         max_queued: int = 10_000_000,
         max_image_bytes: int | None = None,
         dry_run: bool = False,
-    ) -> Report:
+    ) -> BackfillReport:
         """One run, from where the one before was cut off."""
-        start = start_of(order, self.checkpoint, token=f"token-{next(self.tokens)}")
+        start = start_of(request, self.checkpoint, token=f"token-{next(self.tokens)}")
         return backfill(
-            order,
-            Sources(self.listing, self.results, self.feed, self.checkpoint, self.clock),
-            Limits(rate, max_queued, max_image_bytes),
+            request,
+            BackfillSources(
+                self.listing, self.results, self.feed, self.checkpoint, self.clock
+            ),
+            BackfillLimits(rate, max_queued, max_image_bytes),
             start,
             dry_run=dry_run,
         )
@@ -109,8 +110,8 @@ def names(number: int) -> list[str]:
 # ---- what is sent
 
 
-def test_every_object_is_sent_as_s3_would_have_told_of_it() -> None:
-    """But for the sequencer, which nobody knows; ten in a request."""
+def test_every_object_is_sent_as_a_notification_of_s3() -> None:
+    """Without the sequencer, which is unknown; ten in a request."""
     work = Backfilling(FakeListing(*names(25), page=7))
 
     report = work.run()
@@ -149,11 +150,11 @@ def test_a_dry_run_counts_the_same_and_changes_nothing() -> None:
         "skipped": 1,
         "dryRun": True,
     }
-    assert (report.meant, report.bytes) == (24, 24 * len(PNG))
+    assert (report.to_send, report.bytes) == (24, 24 * len(PNG))
 
 
-def test_what_is_tagged_and_what_can_be_no_image_is_passed() -> None:
-    """Each for its reason; where the stack's limit is unknown the function judges."""
+def test_tagged_objects_and_objects_that_are_no_images_are_not_sent() -> None:
+    """Each has a reason. If the stack's size limit is unknown, the function decides."""
     listing = FakeListing("tagged.jpg", "new.jpg")
     listing.put("empty.jpg", size=0)
     listing.put("folder/", size=0)
@@ -165,18 +166,18 @@ def test_what_is_tagged_and_what_can_be_no_image_is_passed() -> None:
     known = work.run(max_image_bytes=1_000, dry_run=True)
     unknown = work.run()
 
-    assert known.passed == {
-        Passed.ALREADY_TAGGED: 1,
-        Passed.EMPTY: 1,
-        Passed.FOLDER_MARKER: 1,
-        Passed.TOO_LARGE: 1,
+    assert known.not_sent == {
+        NotSent.ALREADY_TAGGED: 1,
+        NotSent.EMPTY: 1,
+        NotSent.FOLDER_MARKER: 1,
+        NotSent.TOO_LARGE: 1,
     }
     assert unknown.skipped == 3
     assert work.keys() == ["large.tiff", "new.jpg", "unknown.jpg"]
 
 
 def test_another_version_than_the_tagged_one_is_sent() -> None:
-    """It is known by version, not by key."""
+    """A version is tagged, not a key."""
     listing = FakeListing()
     listing.put("coat.jpg", version_id="version-2")
     work = Backfilling(listing)
@@ -185,8 +186,8 @@ def test_another_version_than_the_tagged_one_is_sent() -> None:
     assert work.run().enqueued == 1
 
 
-def test_again_sends_also_what_is_tagged_with_the_token_of_the_order() -> None:
-    """So that each message, however often it comes, is asked about once."""
+def test_again_sends_tagged_objects_too_with_one_retag_token() -> None:
+    """However often a message is delivered, the token lets it be paid once."""
     work = Backfilling(FakeListing("tagged.jpg", "new.jpg"))
     work.tag("tagged.jpg")
 
@@ -197,7 +198,7 @@ def test_again_sends_also_what_is_tagged_with_the_token_of_the_order() -> None:
 
 
 def hostile_names(number: int) -> list[str]:
-    """Keys as nobody should name them, but S3 lets them."""
+    """Keys with every kind of character that S3 allows."""
     randomness = random.Random(5)  # noqa: S311 - the same names each time
     alphabet = " %+?#&=/\\\"'<>[]\t\n\x01\x7f\u200b\u2028ä드😀" + "aB0._-"
     found = {
@@ -208,7 +209,7 @@ def hostile_names(number: int) -> list[str]:
 
 
 def test_a_thousand_hostile_names_come_through_as_they_are() -> None:
-    """What is written is what the function reads."""
+    """The function reads the keys that were sent."""
     hostile = hostile_names(1_000)
     work = Backfilling(FakeListing(*hostile))
 
@@ -236,7 +237,7 @@ CALLS = (
 
 @pytest.mark.parametrize(("at", "whose"), CALLS)
 @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
-def test_killed_at_any_point_it_goes_on_and_leaves_none_out(
+def test_killed_at_any_point_it_continues_and_leaves_none_out(
     at: str, whose: str, error: type[BaseException]
 ) -> None:
     """The n-th call of each kind, for every n; at most one batch is sent twice each time."""
@@ -290,7 +291,7 @@ def _die_after(
 
 
 def test_a_run_that_goes_on_has_the_token_of_the_first() -> None:
-    """What both send is asked about once."""
+    """Messages that both send are paid once."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.after_sending = lambda: work.feed.fails_with(Killed(), times=1)
     with pytest.raises(Killed):
@@ -303,8 +304,8 @@ def test_a_run_that_goes_on_has_the_token_of_the_first() -> None:
     assert sorted(set(work.keys())) == names(30)
 
 
-def test_a_run_that_was_killed_with_its_first_messages_is_the_same_order() -> None:
-    """Its token was noted before: they are not asked about twice."""
+def test_a_run_that_was_killed_with_its_first_messages_keeps_its_token() -> None:
+    """It was saved before they were sent: they are not paid twice."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.fails_with(Killed(), at="sent", times=1)
     with pytest.raises(Killed):
@@ -316,7 +317,7 @@ def test_a_run_that_was_killed_with_its_first_messages_is_the_same_order() -> No
     assert {token for _, token in work.feed.sent} == {"token-0"}
 
 
-def test_what_is_deleted_in_between_does_not_confuse_it() -> None:
+def test_objects_that_are_deleted_between_runs_do_not_matter() -> None:
     """The place is a key, whether it is there or not."""
     listing = FakeListing(*names(30))
     work = Backfilling(listing)
@@ -337,26 +338,26 @@ def test_what_is_deleted_in_between_does_not_confuse_it() -> None:
     "other",
     [
         AGAIN,
-        Order("other", BUCKET, "", None, again=False),
-        Order("hangtag", "other", "", None, again=False),
-        Order("hangtag", BUCKET, "p", None, again=False),
-        Order("hangtag", BUCKET, "", "s3://i/manifest.json", again=False),
+        BackfillRequest("other", BUCKET, "", None, again=False),
+        BackfillRequest("hangtag", "other", "", None, again=False),
+        BackfillRequest("hangtag", BUCKET, "p", None, again=False),
+        BackfillRequest("hangtag", BUCKET, "", "s3://i/manifest.json", again=False),
     ],
 )
-def test_a_checkpoint_of_another_order_is_refused(other: Order) -> None:
-    """To go on from there would leave something out."""
+def test_a_checkpoint_of_another_request_is_refused(other: BackfillRequest) -> None:
+    """Continuing there would leave objects out."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.fails_with(Killed(), at="sent")
-    work.checkpoint.save({"order": ORDER.document()})
+    work.checkpoint.save({"request": REQUEST.document()})
     before = work.checkpoint.text
 
-    with pytest.raises(UnusableCheckpoint, match="another backfill's"):
+    with pytest.raises(UnusableCheckpoint, match="another backfill"):
         work.run(other)
 
     assert (work.checkpoint.text, work.feed.sent) == (before, [])
 
 
-COUNTS = {"listed": 1, "enqueued": 1, "bytes": 1, "passed": {}}
+COUNTS = {"listed": 1, "enqueued": 1, "bytes": 1, "notSent": {}}
 
 
 @pytest.mark.parametrize(
@@ -372,23 +373,23 @@ COUNTS = {"listed": 1, "enqueued": 1, "bytes": 1, "passed": {}}
         {"place": "a", "token": "\ud800", "counts": COUNTS},
         {"place": "a", "token": "t", "counts": COUNTS | {"listed": -1}},
         {"place": "a", "token": "t", "counts": COUNTS | {"bytes": 10**4_200}},
-        {"place": "a", "token": "t", "counts": COUNTS | {"passed": {"EMPTY": -1}}},
+        {"place": "a", "token": "t", "counts": COUNTS | {"notSent": {"EMPTY": -1}}},
     ],
 )
-def test_a_checkpoint_that_says_nothing_is_refused(rest: dict[str, object]) -> None:
-    """Nor is it taken for a beginning, whoever has changed it."""
+def test_an_incomplete_checkpoint_is_refused(rest: dict[str, object]) -> None:
+    """The backfill does not start anew either: somebody has edited the file."""
     work = Backfilling(FakeListing(*names(3)))
-    work.checkpoint.save({"order": ORDER.document(), **rest})
+    work.checkpoint.save({"request": REQUEST.document(), **rest})
 
     with pytest.raises(UnusableCheckpoint):
         work.run()
 
 
-# ---- what AWS does not take
+# ---- when SQS refuses or fails
 
 
-def test_what_the_queue_does_not_take_is_sent_again_alone() -> None:
-    """A batch may fail in parts; nothing of it is sent twice."""
+def test_messages_that_the_queue_refuses_are_sent_again_without_the_others() -> None:
+    """A batch may fail in part; no message is sent twice."""
     work = Backfilling(FakeListing(*names(10)))
     refusals = iter([True, False, True] + [False] * 100)
     work.feed.refuses = lambda _: next(refusals)
@@ -400,16 +401,16 @@ def test_what_the_queue_does_not_take_is_sent_again_alone() -> None:
     assert report.enqueued == 10
 
 
-def test_a_queue_that_is_away_for_a_while_is_waited_for() -> None:
-    """A night's work must not end with a hiccup."""
+def test_a_short_outage_of_the_queue_is_waited_for() -> None:
+    """A backfill may run all night."""
     work = Backfilling(FakeListing(*names(10)))
-    work.feed.fails_with(QueueUnavailable("away"), times=MAX_TRIES - 1, at="send")
+    work.feed.fails_with(QueueUnavailable("away"), times=MAX_SENDS - 1, at="send")
 
     assert work.run().enqueued == 10
 
 
-def test_a_queue_that_stays_away_ends_it_with_all_before_noted() -> None:
-    """The next run goes on from there."""
+def test_a_long_outage_ends_the_backfill_with_its_progress_saved() -> None:
+    """The next run continues there."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.after_sending = lambda: work.feed.fails_with(
         QueueUnavailable("away"), at="send"
@@ -422,11 +423,11 @@ def test_a_queue_that_stays_away_ends_it_with_all_before_noted() -> None:
     report = work.run()
 
     assert work.keys() == names(30)
-    assert (report.resumed_at, report.enqueued) == (10, 30)
+    assert (report.listed, report.enqueued) == (30, 30)
 
 
-def test_a_dry_run_of_what_is_left_tells_what_is_left() -> None:
-    """Its bytes are those that are still to be sent."""
+def test_a_dry_run_after_an_interruption_reports_what_is_left() -> None:
+    """Also the bytes that are left to send."""
     work = Backfilling(FakeListing(*names(30)))
     whole = work.run(dry_run=True)
     work.feed.after_sending = lambda: work.feed.fails_with(
@@ -437,12 +438,12 @@ def test_a_dry_run_of_what_is_left_tells_what_is_left() -> None:
 
     left = work.run(dry_run=True)
 
-    assert (left.meant - left.enqueued) / whole.meant == left.bytes / whole.bytes
+    assert (left.to_send - left.enqueued) / whole.to_send == left.bytes / whole.bytes
     assert 0 < left.bytes < whole.bytes
 
 
-def test_a_message_that_is_never_taken_ends_it() -> None:
-    """It is not passed over in silence."""
+def test_a_message_that_is_always_refused_ends_the_backfill() -> None:
+    """It is not left out silently."""
     work = Backfilling(FakeListing(*names(3)))
     work.feed.refuses = lambda body: "00001" in body
 
@@ -458,8 +459,8 @@ def test_a_message_that_is_never_taken_ends_it() -> None:
     }
 
 
-def test_a_table_that_is_away_ends_it() -> None:
-    """What is tagged is not known; nothing is sent on suspicion."""
+def test_an_outage_of_the_table_ends_the_backfill() -> None:
+    """It does not send objects that may be tagged."""
     work = Backfilling(FakeListing(*names(3)))
     work.results.fails_with(ResultsUnavailable("away"))
 
@@ -494,7 +495,7 @@ def test_messages_are_sent_evenly_at_the_rate(rate: float) -> None:
 
 
 def test_a_pause_earns_no_burst() -> None:
-    """A slow listing is not made up for."""
+    """After a slow listing the rate stays the same."""
     work = Backfilling(FakeListing(*names(20)))
     times: list[float] = []
 
@@ -547,9 +548,9 @@ def test_a_ceiling_below_a_batch_makes_the_batches_smaller() -> None:
     assert max(work.feed.batches) == 3
 
 
-def test_what_others_upload_meanwhile_is_seen() -> None:
-    """The depth is looked at every so many messages, though there was room for more."""
-    work = Backfilling(FakeListing(*names(3 * LOOK_EVERY)))
+def test_uploads_of_others_count_towards_the_depth() -> None:
+    """The depth is read again after so many messages, though there was room for more."""
+    work = Backfilling(FakeListing(*names(3 * DEPTH_CHECK_MESSAGES)))
     seen_waiting: list[int] = []
 
     def others() -> None:
@@ -566,7 +567,7 @@ def test_what_others_upload_meanwhile_is_seen() -> None:
 
     work.run(max_queued=50_000)
 
-    assert seen_waiting == [LOOK_EVERY]
+    assert seen_waiting == [DEPTH_CHECK_MESSAGES]
 
 
 # ---- memory
@@ -651,8 +652,8 @@ def test_of_a_million_objects_none_is_kept() -> None:
 # ---- with the function
 
 
-def test_a_backfilled_object_that_nobody_knew_of_is_tagged() -> None:
-    """By its version, without a sequencer; a second backfill finds it done."""
+def test_a_backfilled_object_is_tagged_once() -> None:
+    """By its version, without a sequencer. A second backfill finds it tagged."""
     world = World()
     facts = world.put("old.jpg")
     listing = FakeListing()
@@ -669,7 +670,7 @@ def test_a_backfilled_object_that_nobody_knew_of_is_tagged() -> None:
     assert len(world.announcer.announced) == 1
     [upload] = work.uploads()
     assert world.results.calls_about(upload) == {CallReason.FIRST: 1}
-    assert work.run().passed == {Passed.ALREADY_TAGGED: 1}
+    assert work.run().not_sent == {NotSent.ALREADY_TAGGED: 1}
 
 
 def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() -> None:
@@ -702,10 +703,10 @@ def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() 
         (None, 0, 50, 50, "MaxConcurrency"),
     ],
 )
-def test_the_narrowest_that_is_known_tells_the_time(
+def test_the_narrowest_known_limit_gives_the_speed(
     rate: float | None, requests: float, width: int, per_second: float, because: str
 ) -> None:
-    """And is named."""
+    """And the estimate names it."""
     speed = expected_speed(
         rate=rate, requests_per_second=requests, images_at_once=width
     )
@@ -715,6 +716,6 @@ def test_the_narrowest_that_is_known_tells_the_time(
     assert because in speed.because
 
 
-def test_where_nothing_is_known_no_time_is_told() -> None:
-    """A guess at everything is no estimate."""
+def test_without_a_known_limit_there_is_no_estimate() -> None:
+    """The command then says that the time is unknown."""
     assert expected_speed(rate=None, requests_per_second=0, images_at_once=None) is None

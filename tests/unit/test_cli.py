@@ -1,4 +1,4 @@
-"""The command `hangtag` as it meets people: help, wrong usage, exit statuses."""
+"""The command `hangtag`: help, wrong usage, exit statuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hangtag(*arguments: str, typed: str | bytes | None = None) -> Result:
 
 
 def commands(group: click.Group = cli) -> Iterator[click.Command]:
-    """All commands below *group* that are no groups themselves."""
+    """All commands below *group*, without groups."""
     for command in group.commands.values():
         if isinstance(command, click.Group):
             yield from commands(command)
@@ -43,7 +43,7 @@ EXAMPLES = [
 
 
 def test_help_lists_the_commands() -> None:
-    """Whoever types --help sees what there is."""
+    """--help is the first look at the command."""
     shown = hangtag("--help")
 
     assert shown.exit_code == 0
@@ -80,8 +80,8 @@ def test_every_command_shows_two_examples(command: click.Command) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_is_one_that_the_command_takes(example: str) -> None:
-    """An example with an option that was renamed would mislead."""
+def test_every_example_is_accepted_by_its_command(example: str) -> None:
+    """An option may have been renamed."""
     words = shlex.split(example.partition(" < ")[0])
 
     shown = hangtag(*words[1:], "--help")
@@ -92,7 +92,7 @@ def test_every_example_is_one_that_the_command_takes(example: str) -> None:
 
 
 def test_the_reference_is_the_commands_own_help() -> None:
-    """docs/cli.md cannot say anything else than --help does."""
+    """docs/cli.md and --help say the same."""
     written = (REPOSITORY / "docs/cli.md").read_text(encoding="utf-8")
 
     assert written == reference(), "run: python -m hangtag_cli.reference > docs/cli.md"
@@ -130,8 +130,8 @@ def test_help_does_not_wait_for_slow_imports() -> None:
         "s3://bucket/\udce9.jpg",
     ],
 )
-def test_what_is_no_uri_of_an_image_is_wrong_usage(uri: str) -> None:
-    """Exit status 2 tells a script that it asked wrongly, not that there is no result."""
+def test_an_invalid_uri_is_wrong_usage(uri: str) -> None:
+    """Exit status 2, because 1 means that there is no result."""
     shown = hangtag("results", "show", uri)
 
     assert shown.exit_code == 2
@@ -160,7 +160,7 @@ def test_what_is_no_uri_of_an_image_is_wrong_usage(uri: str) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2_and_prints_no_data(arguments: list[str]) -> None:
-    """Exit status 2 means: nothing was tried."""
+    """Exit status 2 means that nothing was done."""
     shown = hangtag(*arguments)
 
     assert shown.exit_code == 2
@@ -170,7 +170,7 @@ def test_wrong_usage_exits_with_2_and_prints_no_data(arguments: list[str]) -> No
 
 @pytest.mark.parametrize("name", ["no such.jpg", "a folder"])
 def test_a_path_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
-    """Among fifty files the wrong one must not be searched for."""
+    """The user may have given fifty files."""
     (tmp_path / "a folder").mkdir()
 
     shown = hangtag("tag", str(tmp_path / name))
@@ -180,7 +180,7 @@ def test_a_path_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_tagging_without_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
-    """Nothing can be typed where stdin is no terminal."""
+    """Nobody can type it if stdin is no terminal."""
     file = tmp_path / "dress.png"
     file.write_bytes(b"")
 
@@ -205,7 +205,7 @@ def test_tagging_with_a_wrong_option_names_the_value(
     options: list[str],
     named: str,
 ) -> None:
-    """And the key is not sent to an address that is not safe."""
+    """And the key is not sent to an unsafe address."""
     file = tmp_path / "dress.png"
     file.write_bytes(b"")
     monkeypatch.setenv("HANGTAG_API_KEY", "key-of-the-tests")
@@ -217,10 +217,10 @@ def test_tagging_with_a_wrong_option_names_the_value(
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "schlüssel", '{"key": "abc123"}'])
-def test_tagging_with_what_is_no_key_does_not_repeat_it(
+def test_tagging_with_an_invalid_key_does_not_repeat_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """A secret that was pasted wrongly is a secret still."""
+    """A mistyped secret is still a secret."""
     file = tmp_path / "dress.png"
     file.write_bytes(b"")
     monkeypatch.setenv("HANGTAG_API_KEY", key)
@@ -248,8 +248,8 @@ def test_tagging_with_what_is_no_key_does_not_repeat_it(
         b"k" * 65_537,
     ],
 )
-def test_what_is_no_key_is_not_stored_and_not_repeated(secret: bytes) -> None:
-    """Better to hear of it now than from a thousand letters with code 609."""
+def test_an_invalid_key_is_not_stored_and_not_repeated(secret: bytes) -> None:
+    """With it, uploads would fail with code 609."""
     shown = hangtag("key", "set", typed=secret)
 
     assert shown.exit_code == 2
@@ -259,7 +259,7 @@ def test_what_is_no_key_is_not_stored_and_not_repeated(secret: bytes) -> None:
 
 
 def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:
-    """There it stays in the shell's history, and other users see it in `ps`."""
+    """It would stay in the shell's history, and other users would see it in `ps`."""
     shown = hangtag("key", "set", "key-of-the-tests")
 
     assert shown.exit_code == 2
@@ -268,7 +268,7 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:
 
 
 def test_without_the_extra_the_sandbox_says_how_to_install_it() -> None:
-    """`pip install hangtag` alone does not bring what the sandbox needs."""
+    """`pip install hangtag` does not install the packages of the sandbox."""
     program = (
         "import sys; sys.modules['werkzeug'] = None; "
         "from hangtag_cli.main import cli; cli(['sandbox', '--port', '0'])"
@@ -288,7 +288,7 @@ def test_without_the_extra_the_sandbox_says_how_to_install_it() -> None:
 
 
 def test_json_is_utf_8_and_half_a_character_does_not_break_it() -> None:
-    """A pipe must not depend on the terminal's encoding, nor on what an answer holds."""
+    """The output depends neither on the terminal's encoding nor on the API's answer."""
     document = {"name": "드레스", "half": "\ud800"}
 
     @click.command()

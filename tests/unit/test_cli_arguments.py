@@ -1,4 +1,4 @@
-"""What the command takes."""
+"""Types of the arguments and options."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
         "s3://bucket/s3://bucket/key",
     ],
 )
-def test_the_key_of_a_uri_is_taken_as_it_is(uri: str) -> None:
-    """Nothing is decoded, and "?" and "#" end nothing: S3 allows them in keys."""
+def test_the_key_of_a_uri_is_raw(uri: str) -> None:
+    """It is not decoded, and does not end at "?" or "#": S3 allows them in keys."""
     assert uri == read_image_uri(uri)
 
 
-def test_a_letter_is_called_by_its_image_or_its_id() -> None:
+def test_a_letter_is_named_by_its_image_or_its_id() -> None:
     """Unreadable letters have no image."""
     assert read_letter_name("s3://bucket/a b") == "s3://bucket/a b"
     assert read_letter_name(" 7c6d5b1e-3f0a ") == "7c6d5b1e-3f0a"
@@ -47,7 +47,7 @@ def test_a_letter_is_called_by_its_image_or_its_id() -> None:
         ("2026-11-01T06:30+09:00", datetime(2026, 10, 31, 21, 30, tzinfo=UTC)),
     ],
 )
-def test_a_moment_is_a_span_before_now_or_an_iso_time(
+def test_a_time_is_a_span_before_now_or_an_iso_time(
     text: str, moment: datetime
 ) -> None:
     """Without a zone it is UTC, as in everything that Hangtag prints."""
@@ -58,7 +58,7 @@ def test_a_moment_is_a_span_before_now_or_an_iso_time(
     "text",
     ["", "h", "24", "-1h", "24 hours", "12:30", "999999w", "0001-01-01T00:00+14:00"],
 )
-def test_what_is_no_moment_is_told_how_to_write_one(text: str) -> None:
+def test_an_invalid_time_is_refused_with_an_example(text: str) -> None:
     """A misread --since would show wrong numbers."""
     with pytest.raises(ValueError, match="write it like 24h"):
         read_since(text, now=NOW)

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.errors import QueueUnavailable
-from hangtag.operators.backfill import Order, Report, Sources
+from hangtag.operators.backfill import BackfillReport, BackfillSources
+from hangtag.operators.backfill_start import BackfillRequest
 from hangtag_cli import output
 from hangtag_cli.app import App
-from hangtag_cli.backfill import backfill, checkpoint_name, doing_told
+from hangtag_cli.backfill import backfill, checkpoint_name, progress_text
 from hangtag_cli.main import cli
 from hangtag_cli.stack import Stack
 from tests.builders import BUCKET
@@ -41,7 +42,7 @@ class FakeStack:
     parameters: Mapping[str, str]
     feed: FakeUploadFeed = field(default_factory=FakeUploadFeed)
     clock: FakeClock = field(default_factory=FakeClock)
-    orders: list[Order] = field(default_factory=list)
+    requests: list[BackfillRequest] = field(default_factory=list)
 
     def bucket(self) -> str:
         """Its name."""
@@ -51,10 +52,12 @@ class FakeStack:
         """As deployed."""
         return self.parameters.get(name)
 
-    def backfill_sources(self, order: Order, *, checkpoint: Path) -> Sources:
-        """All but the file is fake."""
-        self.orders.append(order)
-        return Sources(
+    def backfill_sources(
+        self, request: BackfillRequest, *, checkpoint: Path
+    ) -> BackfillSources:
+        """All are fakes, except the checkpoint."""
+        self.requests.append(request)
+        return BackfillSources(
             self.listing,
             FakeResultStore(self.clock),
             self.feed,
@@ -96,8 +99,8 @@ def run(stack: FakeStack, file: Path, *arguments: str, as_json: bool = True) -> 
     )
 
 
-def test_without_yes_it_is_only_said_what_would_be(file: Path) -> None:
-    """How much, what it costs, how long it takes, and what that rests on."""
+def test_without_yes_it_only_shows_what_would_be_done(file: Path) -> None:
+    """How many, the cost, the time, and the limit that the time follows from."""
     stack = a_stack(1_200)
 
     shown = run(stack, file, "--price", "0.002", "--rate", "5", URI)
@@ -117,7 +120,7 @@ def test_without_yes_it_is_only_said_what_would_be(file: Path) -> None:
 
 
 def test_people_see_the_estimate_as_a_table(file: Path) -> None:
-    """With the bytes, and the reasons of what is skipped."""
+    """With the bytes, and the objects that are skipped by reason."""
     stack = a_stack(3)
     stack.listing.put("2024/", size=0)
 
@@ -133,8 +136,8 @@ def test_people_see_the_estimate_as_a_table(file: Path) -> None:
     )
 
 
-def test_with_yes_they_are_enqueued_and_no_checkpoint_is_left(file: Path) -> None:
-    """What is done needs no note."""
+def test_with_yes_they_are_enqueued_and_the_checkpoint_is_removed(file: Path) -> None:
+    """A finished backfill leaves no file."""
     stack = a_stack()
 
     shown = run(stack, file, "--yes", URI)
@@ -154,11 +157,11 @@ def test_another_bucket_is_refused_with_the_name_of_the_stacks_own(file: Path) -
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert BUCKET in shown.stderr
     assert "other" in shown.stderr
-    assert stack.orders == []
+    assert stack.requests == []
 
 
-def test_where_nothing_is_found_it_exits_with_1(file: Path) -> None:
-    """A slip in the prefix is seen."""
+def test_if_nothing_is_found_it_exits_with_1(file: Path) -> None:
+    """A typo in the prefix is noticed."""
     shown = run(a_stack(0), file, "--yes", URI)
 
     assert shown.exit_code == 1
@@ -166,8 +169,8 @@ def test_where_nothing_is_found_it_exits_with_1(file: Path) -> None:
     assert "There is nothing" in shown.stderr
 
 
-def test_what_is_left_out_is_the_uri_only_with_an_inventory(file: Path) -> None:
-    """It tells of the whole bucket."""
+def test_the_uri_is_optional_with_an_inventory(file: Path) -> None:
+    """The inventory covers the whole bucket."""
     stack = a_stack()
     manifest = "s3://inventories/manifest.json"
 
@@ -175,10 +178,12 @@ def test_what_is_left_out_is_the_uri_only_with_an_inventory(file: Path) -> None:
     named = run(stack, file, "--from-inventory", manifest)
 
     assert (bare.exit_code, named.exit_code) == (2, 0)
-    assert stack.orders == [Order("hangtag", BUCKET, "", manifest, again=False)]
+    assert stack.requests == [
+        BackfillRequest("hangtag", BUCKET, "", manifest, again=False)
+    ]
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(file: Path) -> None:
+def test_after_ctrl_c_the_same_command_continues(file: Path) -> None:
     """Nothing is left out, and little is sent twice."""
     stack = a_stack(35)
     stack.feed.after_sending = lambda: stack.feed.fails_with(
@@ -191,14 +196,14 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(file: Path) -> None:
 
     assert (interrupted.exit_code, interrupted.stdout) == (130, "")
     assert "10 enqueued" in interrupted.stderr
-    assert "The same command goes on" in interrupted.stderr
+    assert "The same command continues" in interrupted.stderr
     assert done.exit_code == 0
-    assert "Goes on after the first 10 objects" in done.stderr
+    assert "Continues after the first 10 objects" in done.stderr
     assert json.loads(done.stdout)["enqueued"] == len(stack.feed.sent) == 35
     assert not file.exists()
 
 
-def test_a_dry_run_after_ctrl_c_tells_what_is_left(file: Path) -> None:
+def test_a_dry_run_after_ctrl_c_shows_what_is_left(file: Path) -> None:
     """And leaves the checkpoint alone."""
     stack = a_stack(35)
     stack.feed.after_sending = lambda: stack.feed.fails_with(
@@ -225,19 +230,19 @@ def test_an_interrupted_dry_run_changed_nothing(file: Path) -> None:
     assert "Nothing was changed" in shown.stderr
 
 
-def test_a_queue_that_stays_away_says_how_to_go_on(file: Path) -> None:
-    """It is an error, and no end."""
+def test_after_an_outage_of_the_queue_it_says_how_to_continue(file: Path) -> None:
+    """The command failed, but nothing is lost."""
     stack = a_stack()
     stack.feed.fails_with(QueueUnavailable("SQS is away"), at="send")
 
     shown = run(stack, file, "--yes", URI)
 
     assert isinstance(shown.exception, QueueUnavailable)
-    assert "The same command goes on from there" in shown.stderr
+    assert "The same command continues from there" in shown.stderr
 
 
-def test_a_checkpoint_of_another_order_is_refused(file: Path) -> None:
-    """Both orders are told."""
+def test_a_checkpoint_of_another_request_is_refused(file: Path) -> None:
+    """The message names both requests."""
     stack = a_stack(35)
     stack.feed.after_sending = lambda: stack.feed.fails_with(
         KeyboardInterrupt(), at="send", times=1
@@ -247,13 +252,13 @@ def test_a_checkpoint_of_another_order_is_refused(file: Path) -> None:
     shown = run(stack, file, "--yes", "--again", URI)
 
     assert shown.exit_code == 1
-    assert "another backfill's" in shown.stderr
+    assert "another backfill" in shown.stderr
     assert "with --again" in shown.stderr
     assert len(stack.feed.sent) == 10
 
 
-def test_who_waits_for_the_queue_is_told_why(file: Path) -> None:
-    """Once, where there is no terminal to show it on."""
+def test_a_wait_for_the_queue_is_explained(file: Path) -> None:
+    """Once, if stderr is no terminal."""
     stack = a_stack(30)
     stack.feed.waiting = 100
     naps: list[float] = []
@@ -271,15 +276,15 @@ def test_who_waits_for_the_queue_is_told_why(file: Path) -> None:
     assert shown.stderr.count("The upload queue holds 100") == 1
 
 
-def test_without_parameters_no_time_is_told_and_no_size_is_judged(file: Path) -> None:
-    """What is not known is not guessed."""
+def test_without_parameters_time_and_size_limit_are_unknown(file: Path) -> None:
+    """Nothing is guessed."""
     stack = a_stack(1, parameters={})
     stack.listing.put("2024/large.tiff", size=10**12)
 
     shown = run(stack, file, URI)
 
     assert json.loads(shown.stdout)["skipped"] == 0
-    assert "how long it takes is unknown" in shown.stderr
+    assert "the time is unknown" in shown.stderr
 
 
 @pytest.mark.parametrize(
@@ -304,10 +309,10 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert (shown.exit_code, shown.stdout) == (2, "")
 
 
-def test_a_checkpoints_name_tells_what_it_is_of() -> None:
+def test_a_checkpoint_is_named_after_the_request() -> None:
     """Another one for every stack, bucket and prefix, and never a path."""
     names = {
-        checkpoint_name(Order(stack, bucket, prefix, None, again=False))
+        checkpoint_name(BackfillRequest(stack, bucket, prefix, None, again=False))
         for stack in ("hangtag", "shop")
         for bucket in ("b", "b-2")
         for prefix in ("", "2024/", "2024", "../../etc/", "2024?", "드레스/", "x" * 900)
@@ -318,13 +323,13 @@ def test_a_checkpoints_name_tells_what_it_is_of() -> None:
     assert any(name.startswith("hangtag-backfill-hangtag-b-2024-") for name in names)
 
 
-def test_what_is_told_on_the_way_has_the_rate_of_this_run() -> None:
-    """What the runs before have sent does not count; and it is said what is waited for."""
-    report = Report(dry_run=False, listed=600, enqueued=550)
+def test_the_progress_has_the_rate_of_this_run() -> None:
+    """Messages of earlier runs do not count."""
+    report = BackfillReport(dry_run=False, listed=600, enqueued=550)
 
     told = [
-        doing_told(report, 500, 10.0),
-        doing_told(replace(report, waits_at=10_001), 500, 10.0),
+        progress_text(report, 500, 10.0),
+        progress_text(replace(report, waits_at=10_001), 500, 10.0),
     ]
 
     assert told == [
@@ -334,7 +339,7 @@ def test_what_is_told_on_the_way_has_the_rate_of_this_run() -> None:
 
 
 def test_on_a_terminal_there_is_a_bar_with_the_time_left() -> None:
-    """By the speed of this run: what was done before does not count."""
+    """By the speed of this run."""
     clock = FakeClock()
     stream = io.StringIO()
     console = Console(

@@ -1,4 +1,4 @@
-"""`hangtag status`, on what is fed to it."""
+"""What `hangtag status` shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUNNING = Standing(BreakerState(), is_running=True)
 def counts(
     ended: Mapping[str, int] | None = None, *, waiting: int = 0, letters: int = 0
 ) -> Counts:
-    """Numbers; what is not given is none."""
+    """Counts, which are 0 by default."""
     statuses = ["TAGGED", "FAILED", "REPLAYED", *map(str, ENDING_REASONS)]
     nothing = dict.fromkeys(statuses, 0)
     return Counts(
@@ -39,7 +39,7 @@ def counts(
 def shown(
     standing: Standing, told: Counts | None = None, vitals: Vitals | None = None
 ) -> str:
-    """The screen of somebody whose terminal is wide."""
+    """The output on a wide terminal."""
     stream = io.StringIO()
     console = Console(file=stream, width=200, color_system=None, markup=False)
     name = "hangtag in eu-central-1"
@@ -59,7 +59,7 @@ def stopped(
     )
 
 
-def test_every_upload_is_somewhere() -> None:
+def test_the_state_of_every_upload_is_counted() -> None:
     """Waiting, in flight, tagged, failed or skipped, and why."""
     told = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
 
@@ -72,8 +72,8 @@ def test_every_upload_is_somewhere() -> None:
     assert document["skipped"] == {"OBJECT_GONE": 2, "SUPERSEDED": 1}
 
 
-def test_what_was_replayed_is_told_until_it_ends() -> None:
-    """It is no failure any more; sent to a queue of the operator's it may never end."""
+def test_replayed_uploads_are_counted_until_they_end() -> None:
+    """They are no failures any more. Those replayed to another queue may never end."""
     told = counts({"REPLAYED": 4})
 
     assert "4, which have not ended since" in shown(RUNNING, told)
@@ -81,15 +81,15 @@ def test_what_was_replayed_is_told_until_it_ends() -> None:
     assert "replayed" not in shown(RUNNING)
 
 
-def test_where_nothing_was_skipped_there_is_no_line_about_it() -> None:
-    """The screen holds what matters."""
+def test_without_skipped_uploads_there_is_no_line_about_them() -> None:
+    """The screen shows only what matters."""
     assert "0 skipped" in shown(RUNNING)
     assert "FOLDER_MARKER" not in shown(RUNNING)
     assert status_document(RUNNING, counts(), Vitals())["skipped"] == {}
 
 
 def test_an_open_breaker_cannot_be_missed() -> None:
-    """First of all: since when, why, who acts, what to do, and what happens by itself."""
+    """The first lines: since when, why, who acts, what to do, and what happens by itself."""
     screen = shown(stopped(), counts(letters=ROW))
 
     assert screen.startswith("TAGGING HAS STOPPED: 823")
@@ -106,7 +106,7 @@ def test_an_open_breaker_cannot_be_missed() -> None:
     assert len(screen.splitlines()) < 24
 
 
-def test_an_open_breaker_whose_code_is_lost_says_how_to_go_on() -> None:
+def test_an_open_breaker_without_a_code_shows_how_to_continue() -> None:
     """A success came in between the last failure and the opening."""
     screen = shown(stopped(None))
 
@@ -115,8 +115,8 @@ def test_an_open_breaker_whose_code_is_lost_says_how_to_go_on() -> None:
     assert "None" not in screen
 
 
-def test_while_it_is_paused_nothing_is_tried() -> None:
-    """An operator's pause is nobody else's to end."""
+def test_during_a_pause_no_uploads_are_let_through() -> None:
+    """Only an operator ends a pause."""
     screen = shown(stopped(paused_at=NOON))
 
     assert "every 15 minutes" not in screen
@@ -145,7 +145,7 @@ def test_while_it_is_paused_nothing_is_tried() -> None:
         ),
         (
             Standing(BreakerState(paused_at=NOON), is_running=True),
-            "uploads are still taken; `hangtag pause` again stops that",
+            "uploads are still taken; run `hangtag pause` again to stop that",
         ),
         (
             Standing(BreakerState(), is_running=False),
@@ -153,15 +153,13 @@ def test_while_it_is_paused_nothing_is_tried() -> None:
         ),
     ],
 )
-def test_how_tagging_stands_is_said_in_a_sentence(
-    standing: Standing, words: str
-) -> None:
-    """With the way out, where it does not run."""
+def test_the_state_of_tagging_is_a_sentence(standing: Standing, words: str) -> None:
+    """With the way out, if it is not running."""
     assert words in shown(standing)
 
 
-def test_what_the_api_said_does_nothing_to_the_terminal() -> None:
-    """A message comes from outside."""
+def test_messages_of_the_api_have_no_effect_on_the_terminal() -> None:
+    """They may contain control characters."""
     screen = shown(stopped(message="\x1b[2J\x07[red]"))
 
     assert "\x1b" not in screen
@@ -172,8 +170,8 @@ def test_what_the_api_said_does_nothing_to_the_terminal() -> None:
 # ---- what others tell of it
 
 
-def test_what_nobody_tells_is_unknown() -> None:
-    """A new stack, an emulator, somebody who may not ask."""
+def test_values_that_aws_does_not_return_are_unknown() -> None:
+    """The stack is new, or AWS is an emulator, or denies access."""
     screen = shown(RUNNING)
     document = status_document(RUNNING, counts(), Vitals())
 
@@ -183,8 +181,8 @@ def test_what_nobody_tells_is_unknown() -> None:
     assert document["alarms"] is None
 
 
-def test_the_oldest_letter_is_the_one_that_is_seen() -> None:
-    """SQS's own age leaves out what was received three times."""
+def test_the_age_of_the_oldest_letter_is_taken_from_the_letters() -> None:
+    """SQS's metric leaves out letters that were received three times."""
     old, odd = a_dead_letter(), a_dead_letter()
     odd = replace(odd, failure=replace(odd.failure, failed_at="yesterday"))
     letters = [a_letter("letter-1", old), a_letter("letter-2", odd)]
@@ -199,7 +197,7 @@ def test_the_oldest_letter_is_the_one_that_is_seen() -> None:
 
 
 def test_ages_the_last_hour_and_alarms_are_shown() -> None:
-    """One screen at three in the morning."""
+    """All on one screen."""
     vitals = Vitals(
         oldest_upload_seconds=3 * 3600,
         oldest_letter_seconds=5 * 86_400,
@@ -241,5 +239,5 @@ def test_ages_the_last_hour_and_alarms_are_shown() -> None:
 def test_a_pause_says_how_long_the_oldest_may_wait(
     seconds: float | None, told: str | None
 ) -> None:
-    """Where its age is known."""
+    """If its age is known."""
     assert days_left(seconds) == told

@@ -63,8 +63,8 @@ def brought_by(requirements: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "packages"),
     [
-        (None, ["hangtag_cli", "hangtag.wiring"]),
-        ("sandbox", ["hangtag_cli", "hangtag.wiring", "hangtag_sandbox"]),
+        (None, ["hangtag_cli"]),
+        ("sandbox", ["hangtag_cli", "hangtag_sandbox"]),
     ],
 )
 def test_everything_can_be_imported_with_what_pip_installs(

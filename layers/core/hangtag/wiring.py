@@ -1,29 +1,25 @@
-"""Where real things are chosen; the only maker of clients."""
+"""The two functions on AWS: the only place in the core where clients are made."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import NoRegionError
 
 from hangtag.adapters.aws_deadline import BotoDeadline
+from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
-from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.emf_metrics import EmfMetrics
-from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
-from hangtag.adapters.s3_listings import S3Inventory, S3Listing
+from hangtag.adapters.log_telemetry import LogTelemetry
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
 from hangtag.adapters.sns_announcer import SnsAnnouncer
-from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
     SqsDeadLetterQueue,
@@ -32,26 +28,18 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
-from hangtag.operators.backfill import Order, Sources
 from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.replay import Report, replay
 from hangtag.operators.replay_request import ReplayOrder
-from hangtag.operators.switch import Switch
 from hangtag.ports import Clock, Deadline
-from hangtag.rate_limit import RateLimiter
 from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
+from hangtag.rate_limit import RateLimiter
 from hangtag.telemetry import Fanout
 from hangtag.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
-    from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_sqs import SQSClient
 
 
 def tagging_pipeline(
@@ -62,9 +50,6 @@ def tagging_pipeline(
     session: boto3.Session | None = None,
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
-    # Powertools is the function's: the command `hangtag` is installed without it.
-    from hangtag.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415 - as said
-
     session = session or boto3.Session()
     budget = TimeBudget.of(settings.function_timeout)
     aws_deadline = BotoDeadline(seconds=budget.request)
@@ -189,146 +174,6 @@ def client_config(
     )
 
 
-class OperatorAws:
-    """
-    AWS for the operator's command; each client is made when it is asked for.
-
-    *region* and *endpoint_url* are boto3's own where they are None, or empty.
-
-    Raises:
-        BotoCoreError: No such profile, no region; from each method, too.
-    """
-
-    def __init__(self, *, region: str | None, endpoint_url: str | None) -> None:
-        self._session = boto3.Session(region_name=region or None)
-        if not self._session.region_name:
-            raise NoRegionError  # an empty one, too, which boto3 takes for the name of one
-        self._endpoint_url = endpoint_url
-
-    @property
-    def region(self) -> str:
-        """The region the clients talk to."""
-        return str(self._session.region_name)
-
-    def cloudformation(self) -> CloudFormationClient:
-        """For the stack's outputs."""
-        return self._session.client(
-            "cloudformation", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def secrets(self) -> SecretsManagerClient:
-        """For setting the API key."""
-        return self._session.client(
-            "secretsmanager", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def queues(self) -> SQSClient:
-        """For counting what waits."""
-        return self._session.client(
-            "sqs", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def results(self, table: str) -> DynamoDBResults:
-        """The results, to be read."""
-        return DynamoDBResults(self._tables(), table, SystemClock())
-
-    def switch(
-        self, *, table: str, function_name: str, upload_queue_url: str
-    ) -> Switch:
-        """What pauses and resumes tagging."""
-        return Switch(
-            DynamoDBBreaker(self._tables(), table),
-            LambdaEventSourceMapping(
-                self._functions,
-                function_name=function_name,
-                queue_name=queue_name_of(upload_queue_url),
-            ),
-            SystemClock(),
-        )
-
-    def objects(self) -> S3Client:
-        """For looking at what an upload's object is now."""
-        return self._session.client(
-            "s3", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def functions(self) -> LambdaClient:
-        """For finding a function's log."""
-        return self._functions()
-
-    def metrics(self) -> Any:  # noqa: ANN401 - its types are not installed
-        """For reading metrics and alarms."""
-        return self._session.client(
-            "cloudwatch", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def logs(self) -> Any:  # noqa: ANN401 - its types are not installed
-        """For reading a function's log."""
-        return self._session.client(
-            "logs", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def dead_letter_queue(self, url: str) -> SqsDeadLetterQueue:
-        """Where letters are put back."""
-        return SqsDeadLetterQueue(self.queues(), url)
-
-    def dead_letter_box(
-        self, *, dead_letter_queue_url: str, upload_queue_url: str
-    ) -> SqsDeadLetterBox:
-        """The dead letters."""
-        return SqsDeadLetterBox(
-            self.queues(),
-            dead_letter_queue_url=dead_letter_queue_url,
-            upload_queue_url=upload_queue_url,
-        )
-
-    def backfill_sources(
-        self, order: Order, *, table: str, upload_queue_url: str, checkpoint: Path
-    ) -> Sources:
-        """What a backfill reads and writes."""
-        listing: S3Listing | S3Inventory
-        if order.inventory is None:
-            listing = S3Listing(
-                self._buckets(), bucket=order.bucket, prefix=order.prefix
-            )
-        else:
-            bucket, _, key = order.inventory.removeprefix("s3://").partition("/")
-            listing = S3Inventory(
-                self._buckets(),
-                manifest_bucket=bucket,
-                manifest_key=key,
-                bucket=order.bucket,
-                prefix=order.prefix,
-            )
-        return Sources(
-            listing=listing,
-            results=self.results(table),
-            feed=SqsUploadFeed(self.queues(), upload_queue_url),
-            checkpoint=FileCheckpoint(checkpoint),
-            clock=SystemClock(),
-        )
-
-    def _buckets(self) -> S3Client:
-        return self._session.client(
-            "s3", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def _functions(self) -> LambdaClient:
-        return self._session.client(
-            "lambda", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-    def _tables(self) -> DynamoDBClient:
-        return self._session.client(
-            "dynamodb", endpoint_url=self._endpoint_url, config=client_config()
-        )
-
-
 def queue_name_of(url: str) -> str:
     """The name of a queue, as it stands in its URL and in its ARN."""
     return url.rpartition("/")[2]
-
-
-def single_tagger(tagger_api_url: str) -> HttpTagger:
-    """The Tagger API for one question at a time, without AWS."""
-    return HttpTagger(tagger_api_url, connections=1)

@@ -1,4 +1,4 @@
-"""How far a backfill is, in a file."""
+"""The progress of a backfill, in a file."""
 
 from __future__ import annotations
 
@@ -9,45 +9,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hangtag.operators.ports import UnusableCheckpoint
+from hangtag.operators.backfill_ports import UnusableCheckpoint
 
 
 class FileCheckpoint:
-    """`Checkpoint` in a JSON file, replaced as a whole each time."""
+    """`Checkpoint` in a JSON file, which each save replaces."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def load(self) -> Mapping[str, Any] | None:
-        with self._told("read"):
+        with self._explained("read"):
             try:
                 document = json.loads(self._path.read_bytes())
             except FileNotFoundError:
                 return None
             except (ValueError, RecursionError) as error:
                 raise UnusableCheckpoint(
-                    f"{self._path} is no checkpoint of a backfill: {error}"
+                    f"{self._path} is not the checkpoint of a backfill: {error}"
                 ) from error
         if not isinstance(document, dict):
-            raise UnusableCheckpoint(f"{self._path} is no checkpoint of a backfill")
+            raise UnusableCheckpoint(
+                f"{self._path} is not the checkpoint of a backfill"
+            )
         return document
 
     def save(self, document: Mapping[str, Any]) -> None:
         new = self._path.with_name(f"{self._path.name}.new")
-        with self._told("written"):
+        with self._explained("written"):
             with new.open("w", encoding="utf-8") as file:
                 json.dump(document, file, indent=2)
                 file.flush()
-                # On the disk before it takes the old one's name: a crash leaves one or the other
+                # On the disk before it replaces the old file: a crash leaves one of the two
                 os.fsync(file.fileno())
             new.replace(self._path)
 
     def remove(self) -> None:
-        with self._told("removed"):
+        with self._explained("removed"):
             self._path.unlink(missing_ok=True)
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The objects that are there already: listed by S3, or read from one of its inventories."""
+"""The objects of a bucket, listed by S3 or read from an S3 Inventory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from hangtag.adapters.aws_errors import code_of, status_of
 from hangtag.errors import HangtagError, ObjectForbidden, ObjectUnavailable
-from hangtag.operators.ports import ListedObject, UnusableListing
+from hangtag.operators.backfill_ports import ListedObject, UnusableListing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,7 +27,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class S3Listing:
-    """`Listing` of a bucket as it is now; places are keys."""
+    """`Listing` of a bucket by S3. A place is a key."""
 
     def __init__(self, client: S3Client, *, bucket: str, prefix: str) -> None:
         self._client = client
@@ -35,7 +35,7 @@ class S3Listing:
         self._prefix = prefix
 
     def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
-        # A bucket without versions is listed so, too: each object has the one version "null"
+        # Works for a bucket without versions too: its objects have the version "null"
         marker: dict[str, str] = {} if after is None else {"KeyMarker": after}
         while True:
             try:
@@ -43,7 +43,7 @@ class S3Listing:
                     Bucket=self._bucket,
                     Prefix=self._prefix,
                     MaxKeys=_PAGE,
-                    **marker,  # type: ignore[arg-type]  # of strings, all of them
+                    **marker,  # type: ignore[arg-type]  # all are strings
                 )
             except (ClientError, BotoCoreError) as error:
                 _refuse(f"listing s3://{self._bucket}/{self._prefix}", error)
@@ -71,10 +71,10 @@ def _of_version(version: ObjectVersionTypeDef) -> ListedObject:
 
 class S3Inventory:
     """
-    `Listing` of an S3 Inventory in CSV, by its manifest.
+    `Listing` of an S3 Inventory in CSV, given by its manifest.
 
-    A place is the number of the file and of the row in it, both from 0. Each file is fetched whole
-    to the disk first: a backfill may read in it for hours, and no connection lasts so long.
+    A place is `file:row`, both numbers from 0. Each file is downloaded completely first, because a
+    backfill may read it for hours, longer than a connection lasts.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class S3Inventory:
                     if row < seen or not values:
                         continue
                     if len(values) != len(columns):
-                        raise ValueError(  # noqa: TRY301 - told like the others
+                        raise ValueError(  # noqa: TRY301 - handled like the others
                             f"row {row + 1} has {len(values)} columns, the manifest "
                             f"{len(columns)}"
                         )
@@ -132,12 +132,12 @@ class S3Inventory:
                         page = []
         except (OSError, EOFError, zlib.error, csv.Error, ValueError) as error:
             raise UnusableListing(
-                f"{name} is no part of an S3 Inventory in CSV: {error}"
+                f"{name} is not a file of an S3 Inventory in CSV: {error}"
             ) from error
         yield page
 
     def _of_row(self, cells: dict[str, str], *, place: str) -> ListedObject | None:
-        """What is the newest version of a key that is meant, or None."""
+        """The object of a row; None if it is an old version, or has another prefix."""
         if (
             cells.get("IsDeleteMarker", "").lower() == "true"
             or cells.get("IsLatest", "").lower() == "false"
@@ -158,7 +158,7 @@ class S3Inventory:
         )
 
     def _read_manifest(self) -> tuple[str, Sequence[str], Sequence[str]]:
-        """Where its files are, their columns, their keys."""
+        """The bucket of the inventory's files, their columns, and their keys."""
         bucket, key = self._manifest
         name = f"s3://{bucket}/{key}"
         with self._fetched(bucket, key) as file:
@@ -185,8 +185,8 @@ class S3Inventory:
                 ) from error
         if form != "CSV":
             raise UnusableListing(
-                f"{name} is an inventory in {form}; only CSV can be read: have S3 write one in "
-                "CSV, or leave out --from-inventory"
+                f"{name} is an inventory in {form}; only CSV can be read: configure one in CSV, or "
+                "leave out --from-inventory"
             )
         if source != self._bucket:
             raise UnusableListing(
@@ -194,12 +194,12 @@ class S3Inventory:
             )
         columns = [column.strip() for column in str(schema).split(",")]
         if not {"Bucket", "Key"} <= set(columns):
-            raise UnusableListing(f"{name} tells of no Bucket and Key: {schema}")
+            raise UnusableListing(f"{name} has no columns Bucket and Key: {schema}")
         return destination, columns, keys
 
     def _fetched(self, bucket: str, key: str) -> IO[bytes]:
-        """An object's bytes in a temporary file; what is small stays in memory."""
-        file = tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES)  # noqa: SIM115 - handed on
+        """An object in a temporary file; a small one stays in memory."""
+        file = tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES)  # noqa: SIM115 - returned
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
             with closing(found["Body"]) as body:
@@ -209,7 +209,7 @@ class S3Inventory:
             file.close()
             if isinstance(error, ParamValidationError):
                 raise UnusableListing(
-                    f"s3://{bucket}/{key} can be no object: what names it is wrong"
+                    f"s3://{bucket}/{key} is not a valid name of an object"
                 ) from error
             if isinstance(error, ClientError) and status_of(error) == 404:
                 raise UnusableListing(f"there is no s3://{bucket}/{key}") from error
@@ -221,7 +221,7 @@ class S3Inventory:
 def _size(text: str) -> int:
     """Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise ValueError(f"{text[:50]!r} is no size of an object")
+        raise ValueError(f"{text[:50]!r} is not the size of an object")
     return int(text)
 
 
@@ -232,7 +232,7 @@ def _place_after(after: str | None) -> tuple[int, int]:
     try:
         return int(file), int(row) + 1
     except ValueError as error:
-        raise UnusableListing(f"{after!r} is no place in an inventory") from error
+        raise UnusableListing(f"{after!r} is not a place in an inventory") from error
 
 
 def _refuse(doing: str, error: ClientError | BotoCoreError) -> NoReturn:

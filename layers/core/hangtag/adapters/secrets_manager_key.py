@@ -1,4 +1,4 @@
-"""The API key, in Secrets Manager."""
+"""The API key in Secrets Manager."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _CACHE_SECONDS = 300.0
-_PATIENCE_SECONDS = 10.0  # with a known key, before Secrets Manager is asked again
+_RETRY_SECONDS = 10.0  # after a failed read, while the cached key is used
 _HOW_TO_SET = 'set it with "hangtag key set"'
 
 # No secret, no current version of it, or marked for deletion
@@ -27,7 +27,7 @@ class SecretsManagerKey:
     """
     `ApiKeys` on Secrets Manager.
 
-    Asked by several threads at once it is read once. The value never gets into a message.
+    Threads share one read. No message contains the value.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class SecretsManagerKey:
     def key(self) -> str:
         with self._lock:
             left = self._stale_at - self._clock.now()
-            # More than the whole time is left where the clock was set back
+            # More than the whole time is left if the clock was set back
             if self._cached is None or not 0 < left <= _CACHE_SECONDS:
                 try:
                     self._fetch()
                 except ApiKeyUnavailable:
                     if self._cached is None:
                         raise
-                    # Most likely it is still the key; it is looked up again soon.
-                    self._stale_at = self._clock.now() + _PATIENCE_SECONDS
+                    # The cached key is most likely still valid
+                    self._stale_at = self._clock.now() + _RETRY_SECONDS
             return self._current()
 
     def fresh_key(self) -> str:
@@ -76,17 +76,17 @@ class SecretsManagerKey:
             raise ApiKeyUnavailable(f"Secrets Manager: {error}") from error
         except BotoCoreError as error:
             raise ApiKeyUnavailable(f"Secrets Manager: {error}") from error
-        self._cached = None  # should the value be none
+        self._cached = None  # if the value is invalid
         self._cached = read_key(secret.get("SecretString") or "")
         self._stale_at = self._clock.now() + _CACHE_SECONDS
 
 
 def read_key(secret: str) -> str | None:
     """
-    The key in a secret's value, which is the bare key or `{"apiKey": "…"}`; None if empty.
+    The key in a secret's value, which is the bare key or `{"apiKey": "…"}`; None if it is empty.
 
     Raises:
-        ApiKeyMissing: There is something, but it cannot be sent as a header.
+        ApiKeyMissing: The value is not empty, but cannot be sent as a header.
     """
     key: object = secret.strip()
     if secret.lstrip().startswith("{"):
@@ -103,6 +103,6 @@ def read_key(secret: str) -> str | None:
         return None
     if not isinstance(key, str) or not (key.isascii() and key.isprintable()):
         raise ApiKeyMissing(
-            f"the secret holds characters that no key has; {_HOW_TO_SET}"
+            f"the secret contains characters that no key has; {_HOW_TO_SET}"
         )
     return key

@@ -1,4 +1,4 @@
-"""The upload queue as a backfill fills it, on SQS."""
+"""The upload queue, to which a backfill sends, on SQS."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class SqsUploadFeed:
         if again is not None:
             attributes[RETAG_ATTRIBUTE] = {"DataType": "String", "StringValue": again}
         with translated(QueueUnavailable, "sending to the upload queue"):
-            answer = self._client.send_message_batch(
+            response = self._client.send_message_batch(
                 QueueUrl=self._queue_url,
                 Entries=[
                     {
-                        "Id": str(place),
+                        "Id": str(index),
                         "MessageBody": body,
                         "MessageAttributes": attributes,
                     }
-                    for place, body in enumerate(bodies)
+                    for index, body in enumerate(bodies)
                 ],
             )
-        return sorted(int(failed["Id"]) for failed in answer.get("Failed", []))
+        return sorted(int(failed["Id"]) for failed in response.get("Failed", []))
 
     def depth(self) -> int:
-        with translated(QueueUnavailable, "looking at the upload queue"):
+        with translated(QueueUnavailable, "reading the depth of the upload queue"):
             attributes = self._client.get_queue_attributes(
                 QueueUrl=self._queue_url,
                 AttributeNames=[

@@ -1,39 +1,31 @@
-"""What the Tagger API thinks of a key."""
+"""Check an API key without a paid call."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hangtag.calling import API_TIMEOUT_SECONDS
-from hangtag.errors import (
-    HangtagError,
-    KeyNotSent,
-    KeyRefused,
-)
+from hangtag.errors import HangtagError, KeyNotSent, KeyRefused
 from hangtag.ports import Tagger
-from hangtag.tagger_api import (
-    DEFAULT_LANGUAGE,
-    ProbeBody,
-)
+from hangtag.tagger_api import DEFAULT_LANGUAGE, ProbeBody
 
 
 @dataclass(frozen=True, slots=True)
 class KeyVerdict:
-    """What the API thinks of a key."""
+    """Whether the API accepts a key."""
 
     is_good: bool | None
-    """None where it cannot be told."""
+    """None: unknown."""
     code: str | None
-    """Of what the API said; None where it tagged what is no image."""
+    """The error code of the call; None if the API accepted the invalid request."""
     message: str
 
 
 def check_key(tagger: Tagger, api_key: str) -> KeyVerdict:
     """
-    What the API thinks of *api_key*, without paying.
+    Send an invalid request with *api_key*, which costs nothing.
 
-    It is asked something that is wrong in itself: a good key is told what is wrong with that, a
-    bad one is refused before.
+    With a good key the API refuses the request, with a bad one it refuses the key.
     """
     try:
         tagger.ask(
@@ -45,8 +37,7 @@ def check_key(tagger: Tagger, api_key: str) -> KeyVerdict:
     except (KeyRefused, KeyNotSent) as error:
         return KeyVerdict(is_good=False, code=error.code, message=str(error))
     except HangtagError as error:
-        # 623 and the quota are judged before or after the key, nobody knows; all other codes of
-        # the API's own are about the request.
+        # The API may check 623 and the quota before the key; its other codes are about the request
         is_about_the_request = error.source == "api" and (
             error.code.isdigit() and error.code not in ("500", "623", "823")
         )
@@ -56,5 +47,5 @@ def check_key(tagger: Tagger, api_key: str) -> KeyVerdict:
             message=str(error),
         )
     return KeyVerdict(
-        is_good=None, code=None, message="the API answered what is no question"
+        is_good=None, code=None, message="the API accepted an invalid request"
     )

@@ -1,4 +1,4 @@
-"""What is said when AWS does not do it: one sentence, with the way out."""
+"""Errors of AWS as one sentence each, with the way out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from botocore.parsers import ResponseParserError
 
 from hangtag.errors import HangtagError
 
-from .app import NotDone
+from .exits import NotDone
 
 _DENIED = {
     "AccessDenied",
@@ -54,41 +54,41 @@ _NO_CREDENTIALS = (
 
 
 @contextmanager
-def aws_told() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """
-    Errors of botocore become sentences.
+    Turn errors of botocore into sentences.
 
     Raises:
-        NotDone: With the sentence.
+        NotDone: AWS refused or failed; its message is the sentence.
     """
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise NotDone(sentence(error)) from error
+        raise NotDone(explain_aws(error)) from error
     except (ResponseParserError, ParseError) as error:
         raise NotDone(
-            f"What answers is not AWS ({error}): check --endpoint-url, and what stands in between"
+            f"The answer is not from AWS ({error}): check --endpoint-url and any proxy"
         ) from error
 
 
-def told(error: HangtagError) -> str:
-    """The sentence for an error of the core: AWS's own reason, where that is one."""
+def explain(error: HangtagError) -> str:
+    """A sentence about an error of the core, or about the AWS error that caused it."""
     cause = error.__cause__
     if isinstance(cause, BotoCoreError | ClientError):
-        return sentence(cause)
+        return explain_aws(cause)
     return str(error)
 
 
-def sentence(error: BotoCoreError | ClientError) -> str:
-    """What to say about an error of botocore."""
+def explain_aws(error: BotoCoreError | ClientError) -> str:
+    """A sentence about an error of botocore."""
     if isinstance(error, ClientError):
-        return _of_refusal(error)
+        return _explain_refusal(error)
     match error:
         case ProfileNotFound():
-            return f"{error}: correct AWS_PROFILE, or make it with `aws configure`"
+            return f"{error}: correct AWS_PROFILE, or create the profile with `aws configure`"
         case NoRegionError():
             return (
-                "No AWS region is known: give --region, or set AWS_DEFAULT_REGION, "
+                "No AWS region is set: give --region, set AWS_DEFAULT_REGION, "
                 "or run `aws configure`"
             )
         case InvalidRegionError():
@@ -100,28 +100,28 @@ def sentence(error: BotoCoreError | ClientError) -> str:
             )
         case SSLError():
             return (
-                f"AWS cannot be trusted ({error}): if it is an emulator or behind a proxy, "
+                f"The certificate of AWS is not trusted ({error}): for an emulator or a proxy, "
                 "set AWS_CA_BUNDLE to its certificate"
             )
         case ConnectionError() | HTTPClientError():
             return (
-                f"AWS does not answer ({error}): check the network, --region and "
+                f"AWS does not respond ({error}): check the network, --region and "
                 "--endpoint-url"
             )
         case _:
             return f"AWS: {error}"
 
 
-def _of_refusal(error: ClientError) -> str:
+def _explain_refusal(error: ClientError) -> str:
     code = error.response.get("Error", {}).get("Code", "")
     if code in _BAD_CREDENTIALS:
         return (
-            f"AWS does not accept these credentials ({error}): run `aws configure` or "
+            f"AWS rejects these credentials ({error}): run `aws configure` or "
             "`aws sso login`, or set AWS_PROFILE"
         )
     if code in _DENIED:
         return (
-            f"AWS does not allow it ({error}): use other credentials (AWS_PROFILE), or "
-            f"have {error.operation_name} allowed for these"
+            f"AWS denies access ({error}): use other credentials (AWS_PROFILE), or have "
+            f"{error.operation_name} allowed for these"
         )
     return f"AWS refused: {error}"

@@ -1,4 +1,4 @@
-"""What is said when AWS does not do it."""
+"""Errors of AWS as sentences with the way out."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from botocore.exceptions import (
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.errors import QueueUnavailable
-from hangtag_cli.troubles import sentence, told
+from hangtag_cli.aws_errors import explain, explain_aws
 
 
 def refusal(code: str, message: str = "no") -> ClientError:
-    """AWS's answer to a call it does not carry out."""
+    """AWS refuses a call."""
     return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeStacks")
 
 
@@ -47,24 +47,24 @@ def refusal(code: str, message: str = "no") -> ClientError:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_trouble_with_aws_has_a_sentence_with_the_way_out(
+def test_every_error_of_aws_is_explained_with_the_way_out(
     error: BotoCoreError | ClientError, way_out: str
 ) -> None:
-    """Whoever runs it for the first time meets most of them."""
-    assert way_out in sentence(error)
+    """A new user meets most of them."""
+    assert way_out in explain_aws(error)
 
 
-def test_an_error_of_an_adapter_is_told_by_its_cause() -> None:
-    """That the queue cannot be read is no help; that the credentials ran out is."""
+def test_an_error_of_an_adapter_is_explained_by_its_cause() -> None:
+    """Expired credentials explain more than an unreadable queue."""
     with (
         pytest.raises(QueueUnavailable) as caught,
         translated(QueueUnavailable, "reading the dead-letter queue"),
     ):
         raise refusal("ExpiredToken")
 
-    assert "aws sso login" in told(caught.value)
+    assert "aws sso login" in explain(caught.value)
 
 
-def test_an_error_without_a_cause_speaks_for_itself() -> None:
+def test_an_error_without_a_cause_keeps_its_message() -> None:
     """Not every error comes from AWS."""
-    assert told(QueueUnavailable("the queue is full")) == "the queue is full"
+    assert explain(QueueUnavailable("the queue is full")) == "the queue is full"
