@@ -130,7 +130,7 @@ def _fault(stack: Stack) -> str | None:
     from hangtag.breaker import fault_of
 
     try:
-        return fault_of(stack.switch().state())
+        return fault_of(stack.switch().breaker())
     except (HangtagError, NotDone):
         return None  # Who may set the key need not be allowed to see the rest.
 

@@ -16,8 +16,9 @@ from tests.fakes.queues import (
     FakeUploadQueue,
 )
 from tests.fakes.results import FakeResultStore
-from tests.fakes.state import FakeAlarm, FakeBreakerStore, FakeIntake, FakeTurnBook
+from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
 from tests.fakes.tagger import Call, FakeTagger
+from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.time import FakeClock, FakeDeadline
 from tests.fakes.world import LEASE_SECONDS, TIMING, World
 
@@ -26,7 +27,6 @@ __all__ = [
     "TIMING",
     "Call",
     "CanFail",
-    "FakeAlarm",
     "FakeAnnouncer",
     "FakeApiKeys",
     "FakeBreakerStore",
@@ -35,14 +35,15 @@ __all__ = [
     "FakeDeadLetterBox",
     "FakeDeadLetterQueue",
     "FakeDeadline",
-    "FakeIntake",
     "FakeJournal",
     "FakeListing",
+    "FakeMapping",
     "FakeMeter",
     "FakeObjectStore",
     "FakeResultStore",
+    "FakeSlots",
     "FakeTagger",
-    "FakeTurnBook",
+    "FakeTelemetry",
     "FakeUploadFeed",
     "FakeUploadQueue",
     "Killed",

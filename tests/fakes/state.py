@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 
-from hangtag.ports import BreakerState, Clock, NoTurn, Turns
+from hangtag.ports import BreakerState
+from hangtag.rate_limit import Slot
 from tests.fakes.failing import CanFail
 
 
@@ -20,7 +21,7 @@ class FakeBreakerStore(CanFail):
 
     @property
     def state(self) -> BreakerState:
-        """How it stands, also where reading fails."""
+        """The state, also where reading fails."""
         return self._state
 
     def read(self) -> BreakerState:
@@ -30,58 +31,34 @@ class FakeBreakerStore(CanFail):
     def count_failure(self, code: str, message: str) -> BreakerState:
         self._may_fail("count_failure")
         with self._lock:
-            row = self._state.row + 1
-            self._state = replace(self._state, row=row, code=code, message=message)
+            self._state = replace(
+                self._state,
+                failures=self._state.failures + 1,
+                code=code,
+                message=message,
+            )
             return self._state
 
-    def open(self, *, at: str, row: int) -> bool:
+    def open(self, *, at: str, failures: int) -> bool:
         self._may_fail("open")
         before, self.before_opening = self.before_opening, lambda: None
         before()
         with self._lock:
-            if self._state.is_open or self._state.row < row:
+            if self._state.is_open or self._state.failures < failures:
                 return False
             self._state = replace(self._state, opened_at=at)
             return True
 
-    def end_row(self) -> bool:
-        self._may_fail("end_row")
+    def close(self) -> bool:
+        self._may_fail("close")
         with self._lock:
             if self._state.is_open:
                 return False
-            self._state = replace(
-                self._state, row=0, code=None, message=None, call_due=None
-            )
+            self._state = BreakerState(paused_at=self._state.paused_at)
             return True
 
-    def take_call(self, *, now: float, until: float, row: int) -> bool:
-        self._may_fail("take_call")
-        with self._lock:
-            due = self._state.call_due
-            if self._state.row < row or (due is not None and due > now):
-                return False
-            self._state = replace(self._state, call_due=until)
-            return True
-
-    def put_off_call(self, *, taken: float, until: float) -> None:
-        self._may_fail("put_off_call")
-        with self._lock:
-            if self._state.call_due == taken:
-                self._state = replace(self._state, call_due=until)
-
-    def note_switch_off(self, *, at: str) -> None:
-        self._may_fail("note_switch_off")
-        with self._lock:
-            self._state = replace(self._state, switched_off_at=at)
-
-    def forget_switch_off(self, *, at: str) -> None:
-        self._may_fail("forget_switch_off")
-        with self._lock:
-            if self._state.switched_off_at == at:
-                self._state = replace(self._state, switched_off_at=None)
-
-    def try_again(self) -> None:
-        self._may_fail("try_again")
+    def let_through(self) -> None:
+        self._may_fail("let_through")
         with self._lock:
             self._state = replace(self._state, opened_at=None)
 
@@ -93,64 +70,43 @@ class FakeBreakerStore(CanFail):
     def reset(self) -> None:
         self._may_fail("reset")
         with self._lock:
-            self._state = BreakerState(switched_off_at=self._state.switched_off_at)
+            self._state = BreakerState()
 
 
-class FakeTurnBook(CanFail):
-    """`TurnBook` in memory."""
+class FakeSlots(CanFail):
+    """`SlotStore` in memory."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
-        self._next: dict[str, float] = {}
+        self._next = 0.0
         self._lock = Lock()
-        self.reservations: list[tuple[str, int]] = []
-        """Lines, and how many turns were asked for."""
+        self.reserved: list[float] = []
+        """Each reserved slot."""
 
-    def reserve(
-        self, line: str, count: int, *, every: float, earliest: float, latest: float
-    ) -> Turns | NoTurn:
+    def reserve(self, *, step: float, earliest: float, latest: float) -> Slot:
         self._may_fail("reserve")
         with self._lock:
-            self.reservations.append((line, count))
-            first = max(earliest, self._next.get(line, 0.0))
-            if first > self._clock.now() + 3_600:
-                first = earliest
-            fitting = min(count, int((latest - first + 1e-6) // every) + 1)
-            if first > latest or fitting < 1:
-                return NoTurn(first)
-            self._next[line] = first + fitting * every
-            return Turns(first, fitting)
+            at = max(earliest, self._next)
+            if at > earliest + step + 1_000:
+                at = earliest  # a clock was wrong
+            if at > latest:
+                return Slot(at, is_reserved=False)
+            self._next = at + step
+            self.reserved.append(at)
+            return Slot(at, is_reserved=True)
 
 
-class FakeIntake(CanFail):
-    """`Intake` that is a switch."""
+class FakeMapping(CanFail):
+    """`EventSourceMapping` that is a switch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.on = True
-        self.before_switching: Callable[[], object] = lambda: None
-        """Called once, when somebody is about to switch."""
 
-    def is_running(self) -> bool:
-        self._may_fail("is_running")
+    def is_enabled(self) -> bool:
+        self._may_fail("is_enabled")
         return self.on
 
     def switch(self, *, on: bool) -> None:
         self._may_fail("switch")
-        before, self.before_switching = self.before_switching, lambda: None
-        before()
         self.on = on
-
-
-class FakeAlarm(CanFail):
-    """`Alarm` that keeps what it said."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[str, str]] = []
-        """Subjects and texts."""
-
-    def call(self, subject: str, text: str) -> None:
-        self._may_fail("call")
-        self.calls.append((subject, text))

@@ -6,7 +6,7 @@ from typing import Any
 from hangtag.batch import Invocation, Pipeline
 from hangtag.breaker import Breaker
 from hangtag.events import Delivery
-from hangtag.metering import MeteringJournal
+from hangtag.metering import JournalTelemetry, MeteringJournal
 from hangtag.ports import ObjectFacts
 from hangtag.tagger_api import Detection, Language
 from hangtag.tagging import ImageTransport, Policy, Ports
@@ -18,12 +18,7 @@ from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
 from tests.fakes.results import FakeResultStore
-from tests.fakes.state import (
-    FakeAlarm,
-    FakeBreakerStore,
-    FakeIntake,
-    FakeTurnBook,
-)
+from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
 from tests.fakes.tagger import FakeTagger
 from tests.fakes.time import FakeClock, FakeDeadline, FakePatience
 
@@ -47,10 +42,10 @@ class World:
         requests_per_second: float = 0.0,
         width: int = WIDTH,
         versioned: bool = True,
-        turns: FakeTurnBook | None = None,
+        slots: FakeSlots | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
-        """*turns* may be another world's: then both are instances that share a rate."""
+        """*slots* may be another world's: then both are instances that share a rate."""
         self.clock = FakeClock()
         self.deadline = FakeDeadline(LEASE_SECONDS, self.clock)
         self.objects = FakeObjectStore(
@@ -63,21 +58,18 @@ class World:
         self.dead_letters = FakeDeadLetterQueue()
         self.upload_queue = FakeUploadQueue()
         self.journal = FakeJournal()
-        self.turns = turns or FakeTurnBook(self.clock)
+        self.slots = slots or FakeSlots()
         self.breaker_store = FakeBreakerStore()
-        self.intake = FakeIntake()
-        self.alarm = FakeAlarm()
+        self.mapping = FakeMapping()
         self.meter = FakeMeter()
         metered = MeteringJournal(self.journal, self.meter, self.clock)
         self._killer = Killer("", 0, after=False, hard=True)
         mortal = self._killer.watching
         self.breaker = Breaker(
             mortal(self.breaker_store, "breaker_store"),
-            mortal(self.intake, "intake"),
-            mortal(self.alarm, "alarm"),
-            metered,
+            mortal(self.mapping, "mapping"),
+            JournalTelemetry(metered),
             self.clock,
-            invocation_seconds=LEASE_SECONDS,
         )
         self.patience = FakePatience()
         self._policy = Policy(
@@ -107,7 +99,8 @@ class World:
                 announcer=seen(self.announcer, "announcer"),
                 dead_letters=seen(self.dead_letters, "dead_letters"),
                 upload_queue=seen(self.upload_queue, "upload_queue"),
-                turns=seen(self.turns, "turns"),
+                slots=seen(self.slots, "slots"),
+                breaker_store=seen(self.breaker_store, "breaker_store"),
                 breaker=self.breaker,
                 journal=self._metered,
                 clock=self.clock,

@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-from hangtag.breaker import ROW
 from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
@@ -61,11 +60,8 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("breaker_store", "read", ResultsUnavailable),
     ("breaker_store", "count_failure", ResultsUnavailable),
     ("breaker_store", "open", ResultsUnavailable),
-    ("breaker_store", "end_row", ResultsUnavailable),
-    ("breaker_store", "take_call", ResultsUnavailable),
-    ("breaker_store", "note_switch_off", ResultsUnavailable),
-    ("intake", "switch", IntakeUnavailable),
-    ("alarm", "call", AnnouncementFailed),
+    ("breaker_store", "close", ResultsUnavailable),
+    ("mapping", "switch", IntakeUnavailable),
 ]
 """A port, what it is asked, and what it may say instead."""
 
@@ -182,7 +178,7 @@ class Interleavings(RuleBasedStateMachine):
     def resume(self) -> None:
         """An operator closes the breaker."""
         self.world.breaker_store.reset()
-        self.world.intake.on = True
+        self.world.mapping.on = True
 
     # ---- what goes wrong
 
@@ -343,13 +339,6 @@ class Interleavings(RuleBasedStateMachine):
         """No exception that nobody foresaw."""
         assert self.world.journal.mistakes == []
 
-    @invariant()
-    def a_breaker_that_stops_uploads_is_tried_again(self) -> None:
-        """Nobody has paused: where nothing is delivered, the schedule knows of it."""
-        if not self.world.intake.on:
-            state = self.world.breaker_store.state
-            assert state.is_open or state.row >= ROW or state.switched_off_at
-
     def teardown(self) -> None:
         """When all is well again, everything comes to its end."""
         if not hasattr(self, "world"):
@@ -464,7 +453,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _work(self, batch: list[Delivery]) -> None:
         """One invocation, should the mapping deliver."""
-        if not self.world.intake.on:
+        if not self.world.mapping.on:
             return
         self.world.clock.advance(0.01)
         batch = [

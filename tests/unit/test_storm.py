@@ -36,7 +36,8 @@ ERRORS: dict[str, type[Exception]] = {
     "announcer": AnnouncementFailed,
     "dead_letters": QueueUnavailable,
     "upload_queue": QueueUnavailable,
-    "turns": ResultsUnavailable,
+    "slots": ResultsUnavailable,
+    "breaker_store": ResultsUnavailable,
 }
 
 INSTANCES = 3

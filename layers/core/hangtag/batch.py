@@ -22,8 +22,7 @@ from hangtag.errors import (
     UnreadableEvent,
 )
 from hangtag.events import Delivery, Entry, Unreadable, read_body, read_document
-from hangtag.ports import Deadline
-from hangtag.rate_limit import Pace, Pacing, Unpaced
+from hangtag.ports import BreakerState, Deadline
 from hangtag.tagging import Batch, Policy, Ports, Suspect, Tagging
 from hangtag.uploads import Skip, Upload
 
@@ -88,15 +87,6 @@ class Pipeline:
         self._timing = policy.timing
         self._width = policy.width
         self._tagging = Tagging(ports, policy, random_fraction=random_fraction)
-        self._pacing = (
-            Pacing(
-                ports.turns,
-                ports.clock,
-                requests_per_second=policy.requests_per_second,
-            )
-            if policy.requests_per_second > 0
-            else None
-        )
 
     def tag(
         self, deliveries: Sequence[Delivery], invocation: Invocation
@@ -117,7 +107,7 @@ class Pipeline:
         # Those that nobody can read come last: were they buried while a neighbour in the same
         # message is handed back, they would be buried again with each of its retries.
         chains, unreadable = _sorted(work)
-        batch = self._batch(chains, invocation)
+        batch = self._batch(invocation)
         alone = len(chains) == 1
         # As wide as a batch of messages with one upload each, as S3 sends them: the default pool
         # of a two-core machine would be six wide and make ten wait for a second wave. No wider:
@@ -183,12 +173,12 @@ class Pipeline:
         """
         Let uploads through, should the breaker be open.
 
-        Returns how it stood: `open`, the `code` that opened it and the `row` of failures; or the
+        Returns how it stood: `open`, the `code` that opened it and the count of `failures`; or the
         code of the `trouble` there was in trying. No error is raised: the schedule comes again.
         """
         self._ports.patience.begin(invocation.deadline)
         try:
-            state = self._ports.breaker.try_again()
+            state = self._ports.breaker.reconcile()
         except HangtagError as error:
             self._ports.journal.troubled("trying again", error)
             return {"trouble": error.code}
@@ -196,7 +186,7 @@ class Pipeline:
             # Afterwards: a slow table must not take the time for the breaker
             self._tell_oldest_failure()
             self._ports.journal.end()
-        return {"open": state.is_open, "code": state.code, "row": state.row}
+        return {"open": state.is_open, "code": state.code, "failures": state.failures}
 
     def _tell_oldest_failure(self) -> None:
         """SQS tells an age, too, but not of letters that were looked at three times."""
@@ -211,21 +201,21 @@ class Pipeline:
         age = 0.0 if failed_at is None else max(0.0, now - failed_at)
         self._ports.journal.oldest_failure(age)
 
-    def _batch(self, chains: Iterable[_Chain], invocation: Invocation) -> Batch:
-        uploads = sum(isinstance(chain[0].entry, Upload) for chain in chains)
-        pace: Pace = Unpaced()
-        if self._pacing is not None:
-            pace = self._pacing.of_batch(
-                uploads,
-                invocation.deadline,
-                seconds_after=self._timing.attempt,
-            )
+    def _batch(self, invocation: Invocation) -> Batch:
+        left = invocation.deadline.seconds_left() - self._timing.attempt
         return Batch(
             request_id=invocation.request_id,
             deadline=invocation.deadline,
-            pace=pace,
-            breaker=self._ports.breaker.watch(),
+            latest_call=self._ports.clock.now() + left,
+            breaker=self._ports.breaker.watch(self._breaker_state()),
         )
+
+    def _breaker_state(self) -> BreakerState | None:
+        try:
+            return self._ports.breaker_store.read()
+        except ResultsUnavailable as error:
+            self._ports.journal.troubled("reading the breaker", error)
+            return None
 
     def _entries_of(self, delivery: Delivery) -> tuple[Entry, ...]:
         try:

@@ -1,270 +1,227 @@
 """
-The breaker: a fault that is everybody's must not bury the backlog.
+The breaker: stops tagging while every upload fails for the same reason.
 
-A wrong key, a used-up quota or a wrong address fails every upload alike. The first few in a row
-are buried with their code, so that one can see what happened. Then the breaker opens: the event
-source mapping is switched off, what is in hand goes back, and the backlog waits unread on the
-queue. A schedule lets uploads through again: one that is tagged closes the breaker, one that
-fails opens it anew and is not buried. An operator closes it at once by `hangtag resume`. A pause
-is an operator's, too, and nobody else ends it.
+A wrong key, a used-up quota or a wrong address fails every upload alike. The first five such
+failures in a row are dead-lettered with their code. The fifth opens the breaker: the event
+source mapping is disabled, uploads in hand go back to the queue, and the backlog waits there.
+Every 15 minutes uploads are let through again (half-open): a success closes the breaker, a
+failure opens it anew and is not dead-lettered. `hangtag resume` closes it at once.
+
+`hangtag pause` disables the same mapping; only `hangtag resume` ends a pause. Why it works like
+this: docs/decisions/0012-breaker.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from threading import Lock
+from typing import Protocol
 
-from hangtag.errors import (
-    AnnouncementFailed,
-    HangtagError,
-    IntakeUnavailable,
-    ResultsUnavailable,
-    leaves,
-)
-from hangtag.ports import Alarm, BreakerState, BreakerStore, Clock, Intake, Journal
-from hangtag.text import printable, to_timestamp
+from hangtag.errors import HangtagError, IntakeUnavailable, ResultsUnavailable
+from hangtag.ports import BreakerState, Clock
+from hangtag.telemetry import BreakerSeen, Telemetry, Trouble
+from hangtag.text import to_timestamp
 
-ROW = 5
-"""Failures in a row that are buried; the last of them opens the breaker."""
+FAILURES_TO_OPEN = 5
+"""Consecutive systemic failures that are dead-lettered; the last of them opens the breaker."""
 
-TRY_AGAIN_MINUTES = 15
-"""Between two tries of the schedule in template.yaml."""
+RECONCILE_MINUTES = 15
+"""Between two runs of the schedule in template.yaml, which calls `Breaker.reconcile`."""
 
 SYSTEMIC_KINDS = ("auth", "quota", "config")
-"""The kinds of failures that are everybody's."""
+"""The kinds of failures that would hit every upload."""
 
-CALL_AGAIN_SECONDS = 24 * 3_600.0
-"""Until somebody is called again about the same fault: what waits does not wait for ever."""
 
-_SYSTEMIC_LEAVES = {leaf.code: leaf for leaf in leaves() if leaf.kind in SYSTEMIC_KINDS}
+class BreakerStore(Protocol):
+    """The breaker's state, one for all instances. All methods raise `ResultsUnavailable`."""
 
-_CALLING_SECONDS = 60.0
-"""To call somebody takes less; whoever took it over and did not come back has crashed."""
+    def read(self) -> BreakerState:
+        """The state now."""
+        ...
 
-_STRAYS_SECONDS = 60.0
-"""A request to switch the mapping off arrives so soon after its invocation's end at the latest."""
+    def count_failure(self, code: str, message: str) -> BreakerState:
+        """Count a systemic failure; the state with it."""
+        ...
 
-_LOOK_SECONDS = 5.0
-"""
-A look at the state is good for that long where all goes well.
+    def open(self, *, at: str, failures: int) -> bool:
+        """
+        Open the breaker if at least that many failures are counted; *at* is ISO 8601, UTC.
 
-Batches that end sooner, as most do, look once.
-"""
+        Returns False, and changes nothing, where it is open or fewer are counted.
+        """
+        ...
+
+    def close(self) -> bool:
+        """Set the count to 0, unless the breaker is open: then False, and nothing changes."""
+        ...
+
+    def let_through(self) -> None:
+        """Half-open the breaker: remove `opened_at`, keep the count."""
+        ...
+
+    def pause(self, *, at: str) -> None:
+        """Note a pause (*at* is ISO 8601, UTC); the time of an earlier one stays."""
+        ...
+
+    def reset(self) -> None:
+        """Close the breaker and end a pause."""
+        ...
+
+
+class EventSourceMapping(Protocol):
+    """What hands uploads from the queue to the function. All methods raise `IntakeUnavailable`."""
+
+    def is_enabled(self) -> bool:
+        """Whether the function gets uploads."""
+        ...
+
+    def switch(self, *, on: bool) -> None:
+        """
+        Enable or disable the mapping; Lambda takes up to a minute.
+
+        While another change is under way, the error says when to try again.
+        """
+        ...
 
 
 class Breaker:
-    """The breaker as a worker and the schedule use it; for operators there is `Switch`."""
+    """The breaker as the function uses it; operators use `operators.switch`."""
 
     def __init__(
         self,
         store: BreakerStore,
-        intake: Intake,
-        alarm: Alarm,
-        journal: Journal,
+        mapping: EventSourceMapping,
+        telemetry: Telemetry,
         clock: Clock,
-        *,
-        invocation_seconds: float,
-        stack_name: str = "hangtag",
     ) -> None:
-        """*invocation_seconds*: no invocation that may switch the intake off lasts longer."""
         self._store = store
-        self._intake = intake
-        self._alarm = alarm
-        self._journal = journal
+        self._mapping = mapping
+        self._telemetry = telemetry
         self._clock = clock
-        self._strays_seconds = invocation_seconds + _STRAYS_SECONDS
-        self._stack_name = stack_name
 
-    def watch(self) -> Watch:
-        """A look at it, for one invocation. Raises nothing: what cannot be seen is closed."""
-        state = self.look()
-        if state.is_stopped:
-            # Switching off takes up to a minute, whoever opened it may have crashed, and a
-            # deployment may have switched it on again.
-            state = self._switch_off() or state
-            if state.is_open:
-                self._journal.breaker("open", state)
-        self._call_somebody(state)
-        return Watch(self, state, self._clock)
-
-    def look(self) -> BreakerState:
-        """How it stands. Raises nothing: what cannot be seen is closed."""
-        try:
-            return self._store.read()
-        except ResultsUnavailable as error:
-            self._journal.troubled("reading the breaker", error)
-            return BreakerState()
-
-    def try_again(self) -> BreakerState:
+    def watch(self, state: BreakerState | None) -> Watch:
         """
-        Let uploads through, should the breaker be open and nobody have paused; how it stood.
+        Watch the breaker during one batch; raises nothing.
+
+        *state* is the one that the batch has read. None, where it could not be read, counts as
+        closed.
+        """
+        state = state or BreakerState()
+        if state.is_stopped:
+            # The mapping may be enabled: by a deployment, or because whoever opened the
+            # breaker was cut off, or because Lambda has not finished disabling it.
+            self._disable_mapping()
+        if state.is_open:
+            self._report("open", state)
+        return Watch(self, state)
+
+    def reconcile(self) -> BreakerState:
+        """
+        Bring the mapping in line with the breaker, and half-open the breaker if it is open.
+
+        Returns the state before.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: It is tried again next time.
+            ResultsUnavailable, IntakeUnavailable: The next run of the schedule tries again.
         """
         state = self._store.read()
-        self._journal.breaker("open" if state.is_open else "at rest", state)
-        self._call_somebody(state)
+        self._report("open" if state.is_open else "at rest", state)
         if state.paused_at is not None:
+            self._mapping.switch(on=False)
             return state
-        # A row without an open breaker: the last try was cut off in the middle, or is running.
-        if state.is_open or state.row >= ROW:
-            self._store.try_again()
-            self._intake.switch(on=True)
-            self._journal.breaker("tried", state)
-        elif state.switched_off_at is not None:
-            self._see_it_on(state.switched_off_at)
+        if state.is_open:
+            self._store.let_through()
+        self._mapping.switch(on=True)
+        if state.is_open:
+            self._report("let through", state)
         return state
 
     def count(self, error: HangtagError) -> int:
         """
-        Count a failure that is everybody's, and open when there are too many; the row's length.
+        Count a systemic failure, and open the breaker at the fifth; the count with it.
 
         Raises:
-            ResultsUnavailable: It is not counted.
+            ResultsUnavailable: The failure is not counted.
         """
         state = self._store.count_failure(error.code, str(error))
-        if state.row >= ROW and self._open():
-            self._switch_off()
-            self._journal.breaker("opened", replace(state, opened_at=self._now()))
-        self._call_somebody(state)
-        return state.row
+        if state.failures >= FAILURES_TO_OPEN and self._open():
+            self._disable_mapping()
+            self._report("opened", state)
+        return state.failures
 
-    def close(self, state: BreakerState) -> None:
-        """A success after failures. Raises nothing: the next success says it again."""
+    def close(self, failures: int) -> None:
+        """Close the breaker after a success that followed so many failures; raises nothing."""
         try:
-            is_closed = self._store.end_row()
+            is_closed = self._store.close()
         except ResultsUnavailable as error:
-            self._journal.troubled("closing the breaker", error)
+            # The state keeps its count: a success of the next batch closes it
+            self._telemetry.emit(Trouble("closing the breaker", error))
             return
-        if is_closed and state.row >= ROW:
-            self._journal.breaker("closed", state)
+        if is_closed and failures >= FAILURES_TO_OPEN:
+            self._report("closed", BreakerState())
 
     def _open(self) -> bool:
-        """Whether it is opened by this. Raises nothing: the next failure opens it otherwise."""
+        """Whether this call has opened it."""
+        at = to_timestamp(self._clock.now())
         try:
-            return self._store.open(at=self._now(), row=ROW)
+            return self._store.open(at=at, failures=FAILURES_TO_OPEN)
         except ResultsUnavailable as error:
-            # The failure is counted all the same: it is one of the few, and somebody is called.
-            self._journal.troubled("opening the breaker", error)
+            # The failure is counted, so the next one opens the breaker
+            self._telemetry.emit(Trouble("opening the breaker", error))
             return False
 
-    def _switch_off(self) -> BreakerState | None:
-        """Leave uploads on the queue; how it stands then, as far as it can be seen."""
+    def _disable_mapping(self) -> None:
         try:
-            # First: should an operator resume now, and this be cut off, the schedule knows of it.
-            self._store.note_switch_off(at=self._now())
-            self._intake.switch(on=False)
-            state = self._store.read()
-            if not state.is_stopped:
-                # An operator resumed in between: nobody would take uploads until the schedule.
-                self._intake.switch(on=True)
-        except (ResultsUnavailable, IntakeUnavailable) as error:
-            # While it is on uploads go back one by one, and each invocation tries it again.
-            self._journal.troubled("switching the event source mapping off", error)
-            return None
-        return state
+            self._mapping.switch(on=False)
+        except IntakeUnavailable as error:
+            # Uploads that come meanwhile go back, and each batch tries this again
+            self._telemetry.emit(Trouble("disabling the event source mapping", error))
 
-    def _see_it_on(self, switched_off_at: str) -> None:
-        """Nothing is wrong any more: what the function switched off is to be on."""
-        if not self._intake.is_running():
-            self._intake.switch(on=True)
-        elif switched_off_at < to_timestamp(self._clock.now() - self._strays_seconds):
-            self._store.forget_switch_off(at=switched_off_at)
-
-    def _call_somebody(self, state: BreakerState) -> None:
-        """Once for each fault, and once a day as long as it lasts. Raises nothing."""
-        now = self._clock.now()
-        is_due = state.call_due is None or state.call_due <= now
-        if state.row < ROW or not is_due:
-            return
-        taken = now + _CALLING_SECONDS
-        try:
-            if self._store.take_call(now=now, until=taken, row=ROW):
-                self._alarm.call(*self._alarm_of(state))
-                self._store.put_off_call(taken=taken, until=now + CALL_AGAIN_SECONDS)
-        except (ResultsUnavailable, AnnouncementFailed) as trouble:
-            # Whoever sees the row next calls: the next upload, or the schedule
-            self._journal.troubled("calling somebody", trouble)
-
-    def _alarm_of(self, state: BreakerState) -> tuple[str, str]:
-        """Subject and text."""
-        code = state.code or ""
-        # Another version of Hangtag may have counted, with codes of its own.
-        leaf = _SYSTEMIC_LEAVES.get(code)
-        advice = f"Who acts: {leaf.who}. {leaf.advice}\n\n" if leaf else ""
-        hangtag = "hangtag"
-        if self._stack_name != "hangtag":
-            hangtag += f" --stack {self._stack_name}"
-        text = (
-            f"Tagging has stopped: {state.row} uploads in a row failed for a reason that is "
-            f"everybody's, the last one with {code}: "
-            f"{printable(state.message or '')}\n\n"
-            f"{advice}"
-            f"The first {ROW} are buried in the dead-letter queue, all others wait on the upload "
-            "queue and lose nothing for 14 days. When it is mended:\n\n"
-            f"    {hangtag} resume\n"
-            f"    {hangtag} failures replay --code {code} --yes\n\n"
-            f"Every {TRY_AGAIN_MINUTES} minutes it is tried by itself; once a day you hear of it "
-            "again."
+    def _report(self, event: str, state: BreakerState) -> None:
+        self._telemetry.emit(
+            BreakerSeen(event, state.failures, state.code or "", state.message or "")
         )
-        return f"Hangtag has stopped tagging: {code}", text
-
-    def _now(self) -> str:
-        return to_timestamp(self._clock.now())
 
 
 class Watch:
-    """The breaker during one invocation; its threads share it."""
+    """The breaker during one batch; the batch's threads share it."""
 
-    def __init__(self, breaker: Breaker, state: BreakerState, clock: Clock) -> None:
+    def __init__(self, breaker: Breaker, state: BreakerState) -> None:
         self._breaker = breaker
-        self._state = state
-        self._row = state.row
+        self._failures = state.failures
         self._is_stopped = state.is_stopped
-        self._clock = clock
-        self._looked_at = clock.now()
         self._lock = Lock()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether uploads go back as they are."""
+        """Whether uploads go back to the queue untouched."""
         return self._is_stopped
 
     def failed(self, error: HangtagError) -> bool:
         """
-        A failure that is everybody's: whether it is one of the few that are buried.
+        Count a systemic failure; whether it is one of the first five, to be dead-lettered.
 
         Raises:
-            ResultsUnavailable: It is not counted.
+            ResultsUnavailable: It is not counted, and so must not be dead-lettered.
         """
-        row = self._breaker.count(error)
+        failures = self._breaker.count(error)
         with self._lock:
-            self._row = row
-            self._is_stopped = self._is_stopped or row >= ROW
-        return row <= ROW
+            self._failures = failures
+            self._is_stopped = self._is_stopped or failures >= FAILURES_TO_OPEN
+        return failures <= FAILURES_TO_OPEN
 
     def succeeded(self) -> None:
-        """An upload was answered: whatever failed was not everybody's, or is mended."""
+        """Note that the API has answered about an image: the breaker closes. Raises nothing."""
         with self._lock:
-            now = self._clock.now()
-            is_old = now > self._looked_at + _LOOK_SECONDS
-            if is_old:
-                self._looked_at = now
-            row, self._row = self._row, 0
-        state = replace(self._state, row=row)
-        if is_old and not row:
-            # The others' failures: five among many successes are no row
-            state = self._breaker.look()
-        if state.row:
-            self._breaker.close(state)
+            failures, self._failures = self._failures, 0
+        if failures:
+            self._breaker.close(failures)
 
 
 def fault_of(state: BreakerState) -> str | None:
     """
-    The code of the fault that tagging has stopped for.
+    The code for which tagging has stopped; None where it has not.
 
-    It is there from the moment the breaker opens until it closes, also while it is tried whether
-    the fault is over. None else, and where a success came in between counting and opening.
+    Also while the breaker is half-open, because nothing has succeeded yet.
     """
-    return state.code if state.is_open or state.row >= ROW else None
+    is_known = state.is_open or state.failures >= FAILURES_TO_OPEN
+    return state.code if is_known else None

@@ -17,10 +17,11 @@ from hangtag.errors import (
     KeyNotSent,
     KeyRefused,
     PrefixRefused,
+    ResultsUnavailable,
     UrlNotFetched,
 )
 from hangtag.ports import ApiKeys, CallReason, Clock, Deadline, StoredImage, Tagger
-from hangtag.rate_limit import Pace, TurnRefused, TurnUnknown
+from hangtag.rate_limit import RateLimited
 from hangtag.tagger_api import (
     Answer,
     Base64Body,
@@ -45,6 +46,14 @@ _WITHOUT_LINKS_SECONDS = 900.0
 """Until it is tried again whether the API can reach the bucket."""
 
 
+class SlotsUnavailable(Exception):
+    """The next free slot is not known; no call was made."""
+
+    def __init__(self, error: ResultsUnavailable) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class OutOfTime(Exception):
     """There is no time left for a call; nothing is wrong."""
 
@@ -54,7 +63,8 @@ class Asking:
     """What is known of one attempt when it comes to asking, and what comes of it."""
 
     deadline: Deadline
-    pace: Pace
+    wait: Callable[[], None]
+    """Waits for the slot of a call. Raises `RateLimited` or `SlotsUnavailable`."""
     reason: CallReason
     """Why its first call is made."""
     calls: Counter[CallReason] = field(default_factory=Counter)
@@ -110,7 +120,7 @@ class Asker:
         Raises:
             HangtagError: As `Tagger.ask` and `ApiKeys.key`.
             OutOfTime: There is no time for a call, or for another one.
-            TurnRefused, TurnUnknown: As `Pace.wait`.
+            RateLimited, SlotsUnavailable: As `Asking.wait`.
         """
         body, bare = (
             Base64Body(image.content, image.media_type, context, with_prefix)
@@ -226,13 +236,13 @@ class Asker:
         Raises:
             HangtagError: What was *waited_for*, if there is no turn or no time any more: that
                 call has failed and counts, else it would be made again and again for ever.
-            OutOfTime, TurnRefused, TurnUnknown: As `ask_about`, if nothing was.
+            OutOfTime, RateLimited, SlotsUnavailable: As `ask_about`, if nothing was.
         """
         try:
             self._seconds_for_a_call(asking.deadline)
-            asking.pace.wait()
+            asking.wait()
             return self._seconds_for_a_call(asking.deadline)
-        except (OutOfTime, TurnRefused, TurnUnknown):
+        except (OutOfTime, RateLimited, SlotsUnavailable):
             if waited_for is None:
                 raise
             raise waited_for from None

@@ -16,6 +16,7 @@ from hangtag.ports import (
     Journal,
     Meter,
 )
+from hangtag.telemetry import BreakerSeen, Event, Trouble
 from hangtag.uploads import Skip, SkipReason, Upload
 
 _COPIES = (SkipReason.ALREADY_TAGGED, SkipReason.ALREADY_FAILED)
@@ -109,3 +110,22 @@ class MeteringJournal:
         """Tell the numbers of the invocation."""
         self._journal.end()
         self._meter.flush()
+
+
+class JournalTelemetry:
+    """`Telemetry` that writes the breaker's events into a journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def emit(self, event: Event) -> None:
+        """Write it."""
+        match event:
+            case BreakerSeen():
+                state = BreakerState(event.failures, event.code, event.message)
+                self._journal.breaker(event.event, state)
+            case Trouble():
+                self._journal.troubled(event.doing, event.error)
+
+    def flush(self) -> None:
+        """The journal keeps nothing back."""

@@ -219,6 +219,32 @@ class ResultStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerState:
+    """The state of the breaker (`hangtag.breaker`), and whether an operator has paused tagging."""
+
+    failures: int = 0
+    """Systemic failures since the last success."""
+    code: str | None = None
+    """Of the last of them."""
+    message: str | None = None
+    """Of the last of them."""
+    opened_at: str | None = None
+    """ISO 8601, UTC; None while the breaker is closed or half-open."""
+    paused_at: str | None = None
+    """ISO 8601, UTC; None where nobody has paused."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker keeps uploads on the queue."""
+        return self.opened_at is not None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether uploads stay on the queue: the breaker is open, or tagging is paused."""
+        return self.is_open or self.paused_at is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the table says about a batch before anything is done."""
 
@@ -451,164 +477,6 @@ class OldResultStore(Protocol):
         When the oldest of what stands as FAILED, and failed since then, did fail; None if nothing.
 
         Both in seconds since 1970. The index that finds it may be behind by a moment.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """Moments at which calls may be begun, evenly spread."""
-
-    first: float
-    """Seconds since 1970."""
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class NoTurn:
-    """All moments in question are taken."""
-
-    next: float
-    """The first that is free, in seconds since 1970."""
-
-
-class TurnBook(Protocol):
-    """
-    Who may call the API when: one book for all instances of the function.
-
-    Raises `ResultsUnavailable`.
-    """
-
-    def reserve(
-        self, line: str, count: int, *, every: float, earliest: float, latest: float
-    ) -> Turns | NoTurn:
-        """
-        Up to *count* turns of a *line*, *every* so many seconds.
-
-        The first is the first that is free from *earliest* on; none is after *latest*. What
-        was free before and not taken is gone: a pause earns no burst.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerState:
-    """What is known about faults that are everybody's."""
-
-    row: int = 0
-    """Failures of that kind since the last success."""
-    code: str | None = None
-    """Of the last of them."""
-    message: str | None = None
-    opened_at: str | None = None
-    """ISO 8601, UTC; None while the breaker is closed."""
-    paused_at: str | None = None
-    """ISO 8601, UTC; since when an operator has paused tagging, None where nobody has."""
-    call_due: float | None = None
-    """From when on (seconds since 1970) somebody is to be called again; None: nobody was yet."""
-    switched_off_at: str | None = None
-    """ISO 8601, UTC; when the function last switched the intake off, until it is seen on again."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether uploads wait until the fault is mended."""
-        return self.opened_at is not None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether uploads are to wait, for whatever reason."""
-        return self.is_open or self.paused_at is not None
-
-
-class BreakerStore(Protocol):
-    """The breaker's state, one for all instances. All methods raise `ResultsUnavailable`."""
-
-    def read(self) -> BreakerState:
-        """How it stands now."""
-        ...
-
-    def count_failure(self, code: str, message: str) -> BreakerState:
-        """One more failure in the row; how it stands with it."""
-        ...
-
-    def open(self, *, at: str, row: int) -> bool:
-        """
-        Open it (*at* is ISO 8601, UTC), if the row is still that long at least.
-
-        False where it was open, or a success or an operator was faster.
-        """
-        ...
-
-    def end_row(self) -> bool:
-        """A success: the row begins anew. False where it is open: it stays so, and the row."""
-        ...
-
-    def take_call(self, *, now: float, until: float, row: int) -> bool:
-        """
-        Whether a call is due *now*, and ours to make: nobody else's *until* then.
-
-        Both in seconds since 1970. Whoever took it and crashed leaves it due again. None is due
-        where the row is not that long any more.
-        """
-        ...
-
-    def put_off_call(self, *, taken: float, until: float) -> None:
-        """Somebody was called: none is due *until* then. *taken* is the *until* it was taken by."""
-        ...
-
-    def note_switch_off(self, *, at: str) -> None:
-        """The intake is about to be switched off (*at* is ISO 8601, UTC)."""
-        ...
-
-    def forget_switch_off(self, *, at: str) -> None:
-        """The intake was seen on since it was switched off *at*, if that was the last time."""
-        ...
-
-    def try_again(self) -> None:
-        """Let uploads through, but keep the row: the next failure opens it again."""
-        ...
-
-    def pause(self, *, at: str) -> None:
-        """Note that an operator wants no uploads taken (*at* is ISO 8601, UTC)."""
-        ...
-
-    def reset(self) -> None:
-        """Closed, no row, not paused, nobody called. What was switched off is not on by this."""
-        ...
-
-
-class Intake(Protocol):
-    """What hands uploads from the queue to the function: the event source mapping."""
-
-    def is_running(self) -> bool:
-        """
-        Whether uploads are taken from the queue.
-
-        Raises:
-            IntakeUnavailable: Lambda refused or failed, or there is no such mapping.
-        """
-        ...
-
-    def switch(self, *, on: bool) -> None:
-        """
-        Take uploads from the queue, or leave them there; at most a minute until it is so.
-
-        Raises:
-            IntakeUnavailable: Lambda refused or failed, or there is no such mapping. It says
-                when to try again where another change has to end first.
-        """
-        ...
-
-
-class Alarm(Protocol):
-    """Where somebody is called who can mend what the function cannot."""
-
-    def call(self, subject: str, text: str) -> None:
-        """
-        Say it.
-
-        Raises:
-            AnnouncementFailed: SNS refused or failed.
         """
         ...
 

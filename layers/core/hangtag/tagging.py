@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from hangtag.breaker import SYSTEMIC_KINDS, Breaker, Watch
-from hangtag.calling import Asker, Asking, OutOfTime
+from hangtag.breaker import SYSTEMIC_KINDS, Breaker, BreakerStore, Watch
+from hangtag.calling import Asker, Asking, OutOfTime, SlotsUnavailable
 from hangtag.dead_letters import DeadLetter, letter_of_upload
 from hangtag.errors import (
     Abandoned,
@@ -47,10 +47,9 @@ from hangtag.ports import (
     Patience,
     StoredImage,
     Tagger,
-    TurnBook,
     UploadQueue,
 )
-from hangtag.rate_limit import Pace, TurnRefused, TurnUnknown
+from hangtag.rate_limit import RateLimited, RateLimiter, SlotStore
 from hangtag.results import (
     Document,
     announcement_of,
@@ -107,7 +106,8 @@ class Ports:
     announcer: Announcer
     dead_letters: DeadLetterQueue
     upload_queue: UploadQueue
-    turns: TurnBook
+    slots: SlotStore
+    breaker_store: BreakerStore
     breaker: Breaker
     journal: Journal
     clock: Clock
@@ -138,7 +138,8 @@ class Batch:
 
     request_id: str
     deadline: Deadline
-    pace: Pace
+    latest_call: float
+    """Until when a call may begin, in seconds since 1970."""
     breaker: Watch
 
 
@@ -237,6 +238,12 @@ class Tagging:
             called=ports.journal.called,
         )
         self._random_fraction = random_fraction
+        self._limiter = RateLimiter(
+            ports.slots,
+            ports.clock,
+            requests_per_second=policy.requests_per_second,
+            random_fraction=random_fraction,
+        )
 
     def finish(
         self, upload: Upload, delivery: Delivery, batch: Batch, *, alone: bool
@@ -256,7 +263,7 @@ class Tagging:
             delay = self._delay_of_deadline(delivery)
             return self._hand_back(upload, DEADLINE, _TOO_LATE, delay)
         try:
-            batch.pace.check()
+            self._limiter.check(batch.latest_call)
             sight = self._identify(upload, delivery)
             upload = sight.upload
             if sight.is_gone and upload.etag is None:
@@ -270,9 +277,10 @@ class Tagging:
                 lease_seconds=self._policy.lease_seconds,
                 again=delivery.again,
             )
-        except TurnRefused as refusal:
-            return self._hand_back(upload, RATE, str(refusal), refusal.seconds)
-        except TurnUnknown as trouble:
+        except RateLimited as refusal:
+            delay = self._delay_of_rate(delivery, refusal)
+            return self._hand_back(upload, RATE, str(refusal), delay)
+        except SlotsUnavailable as trouble:
             return self._hand_back_unbegun(upload, delivery, trouble.error)
         except HangtagError as error:
             # Nothing was begun, so this is no attempt, and there is none to be counted out.
@@ -287,24 +295,27 @@ class Tagging:
                 return self._hand_back(upload, BUSY, "another worker is at it", delay)
             case Claim():
                 upload = upload.ordered_as(claim.sequencer)
-                asking = Asking(batch.deadline, batch.pace, claim.reason)
+                asking = Asking(
+                    batch.deadline, lambda: self._wait_for_slot(batch), claim.reason
+                )
                 laps = _Laps(self._ports.clock)
                 begun = _Begun(upload, claim, delivery, batch, asking, laps, sight)
                 return self._finish_claimed(begun, alone=alone)
 
     def _finish_claimed(self, begun: _Begun, *, alone: bool) -> float | None:
         """Returns and raises like `finish`."""
-        upload, claim, pace = begun.upload, begun.claim, begun.batch.pace
+        upload, claim = begun.upload, begun.claim
         if claim.ran_out and not alone and not self._is_abandoned(claim):
             with suppress(ResultsUnavailable, ClaimLost):
                 self._ports.results.withdraw(upload, claim, calls={})
             raise Suspect
-        pace.expect()
+        return self._finish_begun(begun)
+
+    def _wait_for_slot(self, batch: Batch) -> None:
         try:
-            return self._finish_begun(begun)
-        finally:
-            if not begun.asking.calls:
-                pace.drop()
+            self._limiter.wait(batch.latest_call)
+        except ResultsUnavailable as error:
+            raise SlotsUnavailable(error) from error
 
     def skip(self, skip: Skip, delivery: Delivery) -> float | None:
         """Note a record that is no work. Returns like `finish`."""
@@ -326,9 +337,10 @@ class Tagging:
                 return self._fail(begun, begun.asking.refusal, may_pass=True)
             delay = self._delay_of_deadline(begun.delivery)
             return self._withdraw(begun, DEADLINE, _TOO_LATE, delay)
-        except TurnRefused as refusal:
-            return self._withdraw(begun, RATE, str(refusal), refusal.seconds)
-        except (TurnUnknown, _Unnoted) as trouble:
+        except RateLimited as refusal:
+            delay = self._delay_of_rate(begun.delivery, refusal)
+            return self._withdraw(begun, RATE, str(refusal), delay)
+        except (SlotsUnavailable, _Unnoted) as trouble:
             # No fault of the upload, and no attempt to be counted
             error = trouble.error
             delay = self.delay_of_receive(begun.delivery, error)
@@ -674,6 +686,12 @@ class Tagging:
         if delivery.receives > _QUICK_RECEIVES:
             least = max(least, delay_of_breaker(delivery))
         return max(delay, least)
+
+    def _delay_of_rate(self, delivery: Delivery, refusal: RateLimited) -> float:
+        """As the limiter says; longer for one that has often come in vain."""
+        if delivery.receives <= _QUICK_RECEIVES:
+            return refusal.seconds
+        return max(refusal.seconds, delay_of_breaker(delivery))
 
     def _delay_of_deadline(self, delivery: Delivery) -> float:
         """At once, in an invocation of its own; unless that was so often that it may not help."""

@@ -10,16 +10,17 @@ from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
 from hangtag.adapters.aws_deadline import AwsPatience
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
+from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.http_tagger import HttpTagger
-from hangtag.adapters.lambda_mapping import LambdaIntake
+from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.log_journal import LogJournal
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
-from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
+from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
@@ -29,7 +30,7 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
-from hangtag.metering import MeteringJournal
+from hangtag.metering import JournalTelemetry, MeteringJournal
 from hangtag.operators.backfill import Order, Sources
 from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.replay import Report, replay
@@ -79,6 +80,7 @@ def tagging_pipeline(
     s3 = patience.watch_over(
         session.client("s3", config=config.merge(Config(signature_version="s3v4")))
     )
+    breaker_store = DynamoDBBreaker(dynamodb, settings.results_table)
     return Pipeline(
         Ports(
             objects=S3Objects(
@@ -92,21 +94,19 @@ def tagging_pipeline(
             announcer=SnsAnnouncer(sns, settings.results_topic_arn),
             dead_letters=SqsDeadLetterQueue(sqs, settings.dead_letter_queue_url),
             upload_queue=SqsUploadQueue(sqs, settings.upload_queue_url),
-            turns=DynamoDBTurns(dynamodb, settings.results_table, clock),
+            slots=DynamoDBSlots(dynamodb, settings.results_table),
+            breaker_store=breaker_store,
             breaker=Breaker(
-                DynamoDBBreaker(dynamodb, settings.results_table),
-                LambdaIntake(
+                breaker_store,
+                LambdaEventSourceMapping(
                     lambda: patience.watch_over(
                         session.client("lambda", config=config)
                     ),
                     function_name=function_name,
                     queue_name=queue_name_of(settings.upload_queue_url),
                 ),
-                SnsAlarm(sns, settings.alarms_topic_arn),
-                journal,
+                JournalTelemetry(journal),
                 clock,
-                invocation_seconds=settings.function_timeout,
-                stack_name=settings.stack_name,
             ),
             journal=journal,
             clock=clock,
@@ -235,7 +235,7 @@ class OperatorAws:
         """What pauses and resumes tagging."""
         return Switch(
             DynamoDBBreaker(self._tables(), table),
-            LambdaIntake(
+            LambdaEventSourceMapping(
                 self._functions,
                 function_name=function_name,
                 queue_name=queue_name_of(upload_queue_url),

@@ -1,4 +1,4 @@
-"""What hands uploads to the function: Lambda's event source mapping."""
+"""The event source mapping between the upload queue and the function, in Lambda."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationTypeDef
 
-_RUNNING = ("Enabled", "Enabling", "Creating", "Updating")
+_ENABLED = ("Enabled", "Enabling", "Creating", "Updating")
 
-_EITHER_WAY = "Updating"
-"""Whether it is being switched on, off or only changed, it does not say."""
+_UNKNOWN = "Updating"
+"""Lambda does not say whether it is being enabled, disabled or changed otherwise."""
 
 _CHANGING = ("ResourceInUseException", "ResourceConflictException")
-"""What Lambda answers while another change of the mapping is under way."""
+"""Lambda's errors while another change of the mapping is under way."""
 
-_CHANGES_SECONDS = 5.0
-"""Until it is worth asking again; a change takes up to a minute."""
+_RETRY_SECONDS = 5.0
+"""A change takes up to a minute."""
 
 
-class LambdaIntake:
+class LambdaEventSourceMapping:
     """
-    `Intake` on the event source mapping between the upload queue and the function.
+    `EventSourceMapping` on Lambda.
 
-    It is looked up when it is needed: the function's role cannot name what is made after it.
+    Looks the mapping up each time. Its id cannot be a setting of the function, because
+    CloudFormation creates the mapping after the function.
     """
 
     def __init__(
@@ -45,17 +46,18 @@ class LambdaIntake:
         self._function_name = function_name
         self._queue_name = queue_name
 
-    def is_running(self) -> bool:
-        return self._mapping().get("State") in _RUNNING
+    def is_enabled(self) -> bool:
+        return self._mapping().get("State") in _ENABLED
 
     def switch(self, *, on: bool) -> None:
         found = self._mapping()
-        doing = f"switching the event source mapping {'on' if on else 'off'}"
-        if found.get("State") == _EITHER_WAY:
+        doing = f"{'enabling' if on else 'disabling'} the event source mapping"
+        if found.get("State") == _UNKNOWN:
             raise IntakeUnavailable(
-                f"{doing}: it is being changed", retry_after_seconds=_CHANGES_SECONDS
+                f"{doing}: another change is under way",
+                retry_after_seconds=_RETRY_SECONDS,
             )
-        if (found.get("State") in _RUNNING) == on:
+        if (found.get("State") in _ENABLED) == on:
             return
         with translated(IntakeUnavailable, doing):
             try:
@@ -65,16 +67,16 @@ class LambdaIntake:
                     raise
                 raise IntakeUnavailable(
                     f"{doing}: another change is under way",
-                    retry_after_seconds=_CHANGES_SECONDS,
+                    retry_after_seconds=_RETRY_SECONDS,
                 ) from error
 
     @cached_property
     def _client(self) -> LambdaClient:
-        """Made when it is used first: seldom, and never while all is well."""
+        """Made at the first use, because few instances need it."""
         return self._make_client()
 
     def _mapping(self) -> EventSourceMappingConfigurationTypeDef:
-        with translated(IntakeUnavailable, "looking for the event source mapping"):
+        with translated(IntakeUnavailable, "looking up the event source mapping"):
             pages = self._client.get_paginator("list_event_source_mappings").paginate(
                 FunctionName=self._function_name
             )
@@ -84,6 +86,6 @@ class LambdaIntake:
                     if queue == self._queue_name:
                         return mapping
         raise IntakeUnavailable(
-            f"nothing hands messages of {self._queue_name} to {self._function_name}; "
-            "deploy the stack again"
+            f"no event source mapping leads from {self._queue_name} to "
+            f"{self._function_name}; deploy the stack again"
         )

@@ -112,7 +112,7 @@ class LogJournal:
             "breaker",
             extra={
                 "event": event,
-                "row": state.row,
+                "failures": state.failures,
                 "code": state.code or "",
                 "reason": printable(state.message or ""),
             },

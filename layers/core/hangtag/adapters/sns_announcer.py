@@ -1,4 +1,4 @@
-"""The announcements and the alarms, on SNS."""
+"""The announcements, on SNS."""
 
 from __future__ import annotations
 
@@ -42,23 +42,6 @@ class SnsAnnouncer:
                 TopicArn=self._topic_arn,
                 Message=message,
                 MessageAttributes=attributes,
-            )
-
-
-class SnsAlarm:
-    """`Alarm` on SNS: whoever subscribed to the topic of alarms is called."""
-
-    def __init__(self, client: SNSClient, topic_arn: str) -> None:
-        self._client = client
-        self._topic_arn = topic_arn
-
-    def call(self, subject: str, text: str) -> None:
-        with translated(AnnouncementFailed, "calling somebody"):
-            self._client.publish(
-                TopicArn=self._topic_arn,
-                # SNS's limits for a subject: ASCII, under 100 characters
-                Subject=subject.encode("ascii", errors="replace").decode()[:99],
-                Message=text,
             )
 
 

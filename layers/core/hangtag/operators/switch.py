@@ -4,94 +4,93 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hangtag.breaker import ROW
-from hangtag.errors import (
-    IntakeUnavailable,
-)
-from hangtag.ports import BreakerState, BreakerStore, Clock, Intake
+from hangtag.breaker import FAILURES_TO_OPEN, BreakerStore, EventSourceMapping
+from hangtag.errors import IntakeUnavailable
+from hangtag.ports import BreakerState, Clock
 from hangtag.text import to_timestamp
+
+LONGEST_SWITCHING_SECONDS = 120.0
+"""A change of the mapping takes up to a minute, and has to wait for the one before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Whether uploads are taken, and who wants it so."""
+class TaggingState:
+    """Whether uploads are tagged, and if not, why."""
 
     breaker: BreakerState
-    is_running: bool
-    """Whether uploads are taken from the queue."""
+    is_enabled: bool
+    """Whether the event source mapping is."""
 
     @property
-    def is_on_trial(self) -> bool:
-        """Whether uploads are let through to see if the fault is over."""
-        return not self.breaker.is_open and self.breaker.row >= ROW
+    def is_half_open(self) -> bool:
+        """Whether the breaker lets uploads through to see if the fault is over."""
+        return not self.breaker.is_open and self.breaker.failures >= FAILURES_TO_OPEN
 
     @property
     def is_paused(self) -> bool:
-        """Whether somebody wants no uploads taken: an operator, or whoever switched it off."""
+        """Whether an operator has paused, or the mapping is disabled without a reason we know."""
         if self.breaker.paused_at is not None:
             return True
-        return not (self.is_running or self.breaker.is_open or self.is_on_trial)
-
-
-LONGEST_SWITCHING_SECONDS = 120.0
-"""A change of the event source mapping takes up to a minute, and another one has to wait for it."""
+        return not (self.is_enabled or self.breaker.is_open or self.is_half_open)
 
 
 class Switch:
-    """What operators do with tagging as a whole; it waits where the function would not."""
+    """Pauses and resumes tagging. Waits while Lambda is busy, as the function does not."""
 
-    def __init__(self, store: BreakerStore, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self, store: BreakerStore, mapping: EventSourceMapping, clock: Clock
+    ) -> None:
         self._store = store
-        self._intake = intake
+        self._mapping = mapping
         self._clock = clock
 
-    def state(self) -> BreakerState:
+    def breaker(self) -> BreakerState:
         """
-        What is known of faults and pauses.
+        The state of the breaker.
 
         Raises:
             ResultsUnavailable: It cannot be read.
         """
         return self._store.read()
 
-    def standing(self) -> Standing:
+    def tagging(self) -> TaggingState:
         """
-        How things stand.
+        The states of breaker and mapping.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: It cannot be read.
+            ResultsUnavailable, IntakeUnavailable: They cannot be read.
         """
-        return Standing(self.state(), self._intake.is_running())
+        return TaggingState(self.breaker(), self._mapping.is_enabled())
 
     def pause(self) -> BreakerState:
         """
-        Take no more uploads, until an operator resumes; how it stood.
+        Keep uploads on the queue until an operator resumes; the breaker before.
 
         Raises:
             ResultsUnavailable, IntakeUnavailable: Call it again.
         """
-        before = self.state()
+        before = self.breaker()
         self._store.pause(at=to_timestamp(self._clock.now()))
-        self._turn(on=False)
+        self._switch(on=False)
         return before
 
     def resume(self) -> BreakerState:
         """
-        End a pause and close the breaker; how it stood.
+        End a pause and close the breaker; the breaker before.
 
         Raises:
             ResultsUnavailable, IntakeUnavailable: Call it again.
         """
-        before = self.state()
+        before = self.breaker()
         self._store.reset()
-        self._turn(on=True)
+        self._switch(on=True)
         return before
 
-    def _turn(self, *, on: bool) -> None:
+    def _switch(self, *, on: bool) -> None:
         until = self._clock.now() + LONGEST_SWITCHING_SECONDS
         while True:
             try:
-                return self._intake.switch(on=on)
+                return self._mapping.switch(on=on)
             except IntakeUnavailable as error:
                 wait = error.retry_after_seconds
                 if wait is None or self._clock.now() + wait > until:
