@@ -10,7 +10,6 @@ from hangtag.adapters.system_clock import SystemClock
 from hangtag.calling import Asker, Asking
 from hangtag.errors import EmptyImage, ImageTooLarge
 from hangtag.ports import CallReason, StoredImage, Tagger
-from hangtag.rate_limit import Unpaced
 from hangtag.tagger_api import (
     SIGNATURE_BYTES,
     Answer,

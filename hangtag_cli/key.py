@@ -131,7 +131,7 @@ def _fault(stack: Stack) -> str | None:
     from hangtag.breaker import fault_of
 
     try:
-        return fault_of(stack.switch().state())
+        return fault_of(stack.switch().breaker())
     except (HangtagError, NotDone):
         return None  # permission to set the key does not include the rest
 

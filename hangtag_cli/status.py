@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from hangtag.operators.ports import Letter
-    from hangtag.operators.switch import Standing
+    from hangtag.operators.switch import TaggingState
     from hangtag.ports import BreakerState
     from hangtag.results import Document
 
@@ -129,13 +129,13 @@ def _show(app: App, since: datetime, found: _Found | None) -> _Found:
         letters=letters,
         unseen=unseen,
     )
-    standing = stack.switch().standing()
+    tagging = stack.switch().tagging()
     vitals = with_age_of(letters, stack.vitals(), now=datetime.now(UTC))
     if app.json:
-        output.data(status_document(standing, counts, vitals))
+        output.data(status_document(tagging, counts, vitals))
     else:
         name = f"{stack.name} in {stack.region}"
-        output.page(status_page(name, standing, counts, vitals))
+        output.page(status_page(name, tagging, counts, vitals))
     return found
 
 
@@ -153,8 +153,8 @@ def with_age_of(letters: Sequence[Letter], vitals: Vitals, *, now: datetime) -> 
     return replace(vitals, oldest_letter_seconds=max(ages)) if letters else vitals
 
 
-def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Document:
-    """The state of the stack, as `status --json` prints it."""
+def status_document(tagging: TaggingState, counts: Counts, vitals: Vitals) -> Document:
+    """How things stand, as `status --json` prints it."""
     codes = Counter(letter.letter.failure.code for letter in counts.letters)
     return {
         "queue": {
@@ -165,22 +165,22 @@ def status_document(standing: Standing, counts: Counts, vitals: Vitals) -> Docum
         "results": counts.results(),
         "skipped": counts.skipped(),
         "replayed": counts.replayed(),
-        "paused": standing.is_paused,
-        "breaker": breaker_document(standing.breaker),
+        "paused": tagging.is_paused,
+        "breaker": breaker_document(tagging.breaker),
         **vitals.document(),
     }
 
 
 def status_page(
-    name: str, standing: Standing, counts: Counts, vitals: Vitals
+    name: str, tagging: TaggingState, counts: Counts, vitals: Vitals
 ) -> Iterator[RenderableType]:
     """The state of the stack *name*, for people."""
     from .letters import codes_table
     from .tables import facts, text
     from .vitals import aged
 
-    if standing.breaker.is_open:
-        yield from _fault_page(standing.breaker)
+    if tagging.breaker.is_open:
+        yield from _fault_page(tagging.breaker)
     tagged, failed = counts.results().values()
     skipped = counts.skipped()
     ended = f"{tagged:,} tagged, {failed:,} failed, {sum(skipped.values()):,} skipped"
@@ -188,7 +188,7 @@ def status_page(
     waiting = f"{queue.waiting:,} waiting, {queue.in_flight:,} in flight"
     shown = [
         ("stack", name),
-        ("tagging", text(*_tagging(standing))),
+        ("tagging", text(*_tagging(tagging))),
         ("upload queue", aged(waiting, vitals.oldest_upload_seconds)),
         ("results", f"{ended} since {counts.since}"),
     ]
@@ -208,39 +208,44 @@ def status_page(
         yield codes_table(counts.letters)
 
 
-def _tagging(standing: Standing) -> tuple[str, str]:
-    """Whether the function takes uploads: a sentence and its style."""
-    from hangtag.breaker import ROW
+def _tagging(tagging: TaggingState) -> tuple[str, str]:
+    """Whether uploads are tagged, in a sentence, and its style."""
+    from hangtag.breaker import FAILURES_TO_OPEN, RECONCILE_MINUTES
 
-    breaker = standing.breaker
-    if breaker.paused_at is not None and standing.is_running:
-        # A deployment switched it on, or the pause could not switch it off
-        paused = f"paused since {breaker.paused_at}, but uploads are still taken"
-        return f"{paused}; run `hangtag pause` again to stop that", "bold red"
+    breaker = tagging.breaker
+    if breaker.paused_at is not None and tagging.is_enabled:
+        # A deployment has enabled it, or the pause could not disable it.
+        state = (
+            f"paused since {breaker.paused_at}, but the event source mapping is enabled"
+        )
+        return f"{state}; `hangtag pause` again disables it", "bold red"
     if breaker.paused_at is not None:
         return f"paused since {breaker.paused_at}; `hangtag resume` ends it", "yellow"
     if breaker.is_open:
         return "stopped by the breaker", "bold red"
-    row = (
-        f"{breaker.row} calls in a row have failed with {breaker.code} "
+    failures = (
+        f"{breaker.failures} consecutive calls have failed, the last with {breaker.code} "
         f"({breaker.message})"
     )
-    if standing.is_on_trial:
+    if tagging.is_half_open:
         return (
-            f"on trial: the next upload shows if the fault is over; before, {row}",
+            f"half-open: the next upload shows if the fault is over; before, {failures}",
             "yellow",
         )
-    if standing.is_paused:
-        why = "the event source mapping is off, though not by `hangtag pause`"
-        return f"paused: {why}; `hangtag resume` switches it on", "yellow"
-    if breaker.row:
-        return f"running, but {row}; with {ROW} tagging stops", "yellow"
+    if tagging.is_paused:
+        state = (
+            "paused: the event source mapping is disabled, but not by `hangtag pause`"
+        )
+        ends = f"within {RECONCILE_MINUTES} minutes, or at once by `hangtag resume`"
+        return f"{state}. It is enabled {ends}", "yellow"
+    if breaker.failures:
+        return f"running, but {failures}; at {FAILURES_TO_OPEN} tagging stops", "yellow"
     return "running", ""
 
 
 def _fault_page(breaker: BreakerState) -> Iterator[RenderableType]:
-    """Why tagging has stopped, and how to start it again."""
-    from hangtag.breaker import TRY_AGAIN_MINUTES
+    """Why tagging has stopped, and what makes it go on."""
+    from hangtag.breaker import FAILURES_TO_OPEN, RECONCILE_MINUTES
 
     from .advice import advice_on
     from .tables import facts, text
@@ -256,12 +261,12 @@ def _fault_page(breaker: BreakerState) -> Iterator[RenderableType]:
             ("who acts", advice.who),
             ("what to do", advice.text),
         ]
-    shown.append(("then", "`hangtag resume` starts it at once"))
+    shown.append(("then", "`hangtag resume` starts tagging again at once"))
     if code is not None:
-        replays = f"`{replay_command(code)}` replays the few dead letters"
+        replays = f"`{replay_command(code)}` replays the first {FAILURES_TO_OPEN}"
         shown.append(("", replays))
     by_itself = (
-        f"every {TRY_AGAIN_MINUTES} minutes a few uploads are let through as a test"
+        f"every {RECONCILE_MINUTES} minutes uploads are let through, to see if it is over"
         if breaker.paused_at is None
         else "nothing, because an operator has paused tagging, too"
     )

@@ -1,4 +1,4 @@
-"""`hangtag pause` and `hangtag resume`: whether uploads are taken from the queue."""
+"""`hangtag pause` and `hangtag resume`."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def resume(app: App) -> None:
     """
     Take uploads from the queue again: end a pause, close the breaker.
 
-    The breaker opens when calls of the Tagger API fail for a reason that is everybody's, such as
-    the key or the quota. Mend that first; else it opens again.
+    The breaker opens when every call of the Tagger API fails for the same reason, such as the
+    key or the quota. Fix the cause first, or the breaker opens again.
     """
     from hangtag.ports import BreakerState
 
@@ -79,14 +79,14 @@ def resume(app: App) -> None:
 
 
 def breaker_document(breaker: BreakerState) -> Document:
-    """The breaker as `--json` prints it; the code as `fault_of` has it."""
+    """The breaker as `--json` prints it."""
     from hangtag.breaker import fault_of
 
     return {"open": breaker.is_open, "code": fault_of(breaker)}
 
 
 def replay_command(code: str) -> str:
-    """What brings back what was buried with this code."""
+    """The command that replays the dead letters of this code."""
     return f"hangtag failures replay --code {printable(code)} --yes"
 
 
@@ -94,19 +94,18 @@ def _what_was_closed(before: BreakerState) -> str:
     """What a resume did to the breaker, and what is left to do."""
     if before.code is None:
         return " The breaker, which was open, is closed." if before.is_open else ""
-    told = f"{printable(before.code)} ({before.message})"
+    cause = f"{printable(before.code)} ({before.message})"
     done = (
-        f"The breaker, open since {before.opened_at} for {told}, is closed."
+        f"The breaker, open since {before.opened_at} for {cause}, is closed."
         if before.is_open
-        else f"A row of {before.row} failures, the last of them {told}, is forgotten."
+        else f"The count of {before.failures} failures, the last with {cause}, is 0 again."
     )
-    return (
-        f" {done} `{replay_command(before.code)}` brings back what was buried with it."
-    )
+    command = replay_command(before.code)
+    return f" {done} `{command}` replays the dead letters with this code."
 
 
 def _waiting(stack: Stack) -> str:
-    """How many uploads wait; what was done is done, also where that cannot be told."""
+    """How many uploads wait, or why that is unknown."""
     try:
         waiting = stack.count_uploads().waiting
     except NotDone as trouble:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hangtag.adapters.aws_deadline import AwsPatience, OutOfPatience
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.errors import ResultsUnavailable
 from tests.contract.aws_parts import create_table, session
 from tests.fakes import FakeClock, FakeDeadline
@@ -36,12 +36,16 @@ def test_a_request_that_has_the_time_is_made(
     """To the last moment."""
     patience.begin(FakeDeadline(left, FakeClock()))
 
-    assert DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").row == 1
+    assert (
+        DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").failures == 1
+    )
 
 
 def test_a_request_without_an_invocation_is_made(client: DynamoDBClient) -> None:
     """A bare event, or the breaker's schedule."""
-    assert DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").row == 1
+    assert (
+        DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").failures == 1
+    )
 
 
 def test_a_request_that_has_no_time_fails_like_one_that_failed(
@@ -54,7 +58,7 @@ def test_a_request_that_has_no_time_fails_like_one_that_failed(
         DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no")
 
     patience.begin(FakeDeadline(60.0, FakeClock()))
-    assert DynamoDBBreaker(client, "ResultsTable").read().row == 0
+    assert DynamoDBBreaker(client, "ResultsTable").read().failures == 0
 
 
 def test_the_middle_of_a_long_answer_is_looked_at_too(patience: AwsPatience) -> None:

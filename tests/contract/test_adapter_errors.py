@@ -15,12 +15,13 @@ from botocore.exceptions import (
 )
 from botocore.stub import Stubber
 
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
-from hangtag.adapters.lambda_mapping import LambdaIntake
+from hangtag.adapters.dynamodb_slots import DynamoDBSlots
+from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
-from hangtag.adapters.sns_announcer import SnsAlarm, SnsAnnouncer
+from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.adapters.sqs_queues import (
     SqsDeadLetterBox,
     SqsDeadLetterQueue,
@@ -130,9 +131,9 @@ def breaker(operation: str, make: Callable[[DynamoDBBreaker], object]) -> Call:
     )
 
 
-def intake(client: Any) -> LambdaIntake:  # noqa: ANN401 - any service's client
+def mapping(client: Any) -> LambdaEventSourceMapping:  # noqa: ANN401 - any service's client
     """The adapter of Lambda."""
-    return LambdaIntake(
+    return LambdaEventSourceMapping(
         lambda: client, function_name="TagUploads", queue_name="UploadQueue"
     )
 
@@ -219,37 +220,31 @@ CALLS = [
     dynamodb("update_item", lambda store: store.restore(KNOWN, letter_id="letter-2")),
     breaker("get_item", lambda store: store.read()),
     breaker("update_item", lambda store: store.count_failure("609", "wrong key")),
-    breaker("update_item", lambda store: store.open(at=NOON, row=1)),
-    breaker("update_item", lambda store: store.end_row()),
-    breaker("update_item", lambda store: store.try_again()),
+    breaker("update_item", lambda store: store.open(at=NOON, failures=1)),
+    breaker("update_item", lambda store: store.close()),
+    breaker("update_item", lambda store: store.let_through()),
     breaker("update_item", lambda store: store.pause(at=NOON)),
     breaker("update_item", lambda store: store.reset()),
     Call(
         "dynamodb",
         "update_item",
         ResultsUnavailable,
-        lambda client: DynamoDBTurns(client, "ResultsTable", FakeClock()).reserve(
-            "calls", 1, every=1, earliest=NOON_SECONDS, latest=NOON_SECONDS + 1
+        lambda client: DynamoDBSlots(client, "ResultsTable").reserve(
+            step=1, earliest=NOON_SECONDS, latest=NOON_SECONDS + 1
         ),
     ),
     Call("sns", "publish", AnnouncementFailed, announce),
     Call(
-        "sns",
-        "publish",
-        AnnouncementFailed,
-        lambda client: SnsAlarm(client, TOPIC_ARN).call("stopped", "because"),
+        "lambda",
+        "list_event_source_mappings",
+        IntakeUnavailable,
+        lambda client: mapping(client).is_enabled(),
     ),
     Call(
         "lambda",
         "list_event_source_mappings",
         IntakeUnavailable,
-        lambda client: intake(client).is_running(),
-    ),
-    Call(
-        "lambda",
-        "list_event_source_mappings",
-        IntakeUnavailable,
-        lambda client: intake(client).switch(on=True),
+        lambda client: mapping(client).switch(on=True),
     ),
     sqs("send_message", lambda client: SqsUploadQueue(client, QUEUE_URL).send("{}")),
     sqs(

@@ -1,4 +1,4 @@
-"""`Intake`, on a fake and on Lambda's event source mapping."""
+"""`EventSourceMapping`: in memory and in Lambda."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.stub import Stubber
 
-from hangtag.adapters.lambda_mapping import LambdaIntake
+from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
+from hangtag.breaker import EventSourceMapping
 from hangtag.errors import IntakeUnavailable
-from hangtag.ports import Intake
 from tests.contract.aws_parts import session
-from tests.fakes import FakeIntake
+from tests.fakes import FakeMapping
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -26,15 +26,15 @@ def mapping(state: str, queue: str = QUEUE, uuid: str = MAPPING) -> dict[str, An
     return {"UUID": uuid, "State": state, "EventSourceArn": queue}
 
 
-def intake(client: LambdaClient) -> LambdaIntake:
+def adapter(client: LambdaClient) -> LambdaEventSourceMapping:
     """The adapter."""
-    return LambdaIntake(
+    return LambdaEventSourceMapping(
         lambda: client, function_name="TagUploads", queue_name="UploadQueue"
     )
 
 
 def listing(stub: Stubber, *mappings: dict[str, Any]) -> None:
-    """What Lambda answers next."""
+    """Lambda's next response."""
     stub.add_response(
         "list_event_source_mappings",
         {"EventSourceMappings": list(mappings)},
@@ -43,7 +43,7 @@ def listing(stub: Stubber, *mappings: dict[str, Any]) -> None:
 
 
 def switching(stub: Stubber, uuid: str, *, on: bool) -> None:
-    """What Lambda is asked next."""
+    """The next request to Lambda."""
     stub.add_response("update_event_source_mapping", {}, {"UUID": uuid, "Enabled": on})
 
 
@@ -54,7 +54,7 @@ def client() -> LambdaClient:
 
 
 @pytest.mark.parametrize(
-    ("state", "runs"),
+    ("state", "is_enabled"),
     [
         ("Enabled", True),
         ("Enabling", True),
@@ -64,14 +64,14 @@ def client() -> LambdaClient:
         ("Disabling", False),
     ],
 )
-def test_the_state_of_the_mapping_is_told(
-    client: LambdaClient, state: str, *, runs: bool
+def test_a_mapping_is_enabled_or_will_be(
+    client: LambdaClient, state: str, *, is_enabled: bool
 ) -> None:
-    """Where it is going counts, not where it comes from."""
+    """The state that it goes to counts, not the one it comes from."""
     with Stubber(client) as stub:
         listing(stub, mapping(state))
 
-        assert intake(client).is_running() is runs
+        assert adapter(client).is_enabled() is is_enabled
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -84,17 +84,17 @@ def test_the_mapping_of_the_upload_queue_is_switched(
         listing(stub, mapping(was, QUEUE + "2", OTHER), mapping(was))
         switching(stub, MAPPING, on=on)
 
-        intake(client).switch(on=on)
+        adapter(client).switch(on=on)
 
         stub.assert_no_pending_responses()
 
 
-def test_what_is_so_already_is_left_alone(client: LambdaClient) -> None:
+def test_a_mapping_in_that_state_is_left_alone(client: LambdaClient) -> None:
     """Lambda refuses changes while another one is under way."""
     with Stubber(client) as stub:
         listing(stub, mapping("Disabling"))
 
-        intake(client).switch(on=False)
+        adapter(client).switch(on=False)
 
         stub.assert_no_pending_responses()
 
@@ -102,30 +102,30 @@ def test_what_is_so_already_is_left_alone(client: LambdaClient) -> None:
 @pytest.mark.parametrize(
     "code", ["ResourceInUseException", "ResourceConflictException"]
 )
-def test_while_another_change_is_under_way_it_says_when_to_try_again(
+def test_while_another_change_is_under_way_the_error_says_when_to_try_again(
     client: LambdaClient, code: str
 ) -> None:
-    """Who resumes right after a pause has to wait for the pause."""
+    """As when an operator resumes right after a pause."""
     with Stubber(client) as stub:
         listing(stub, mapping("Disabling"))
         stub.add_client_error("update_event_source_mapping", code)
 
         with pytest.raises(IntakeUnavailable) as raised:
-            intake(client).switch(on=True)
+            adapter(client).switch(on=True)
 
     assert raised.value.retry_after_seconds == 5.0
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_what_is_being_changed_is_asked_about_again(
+def test_a_mapping_that_is_being_updated_is_not_switched(
     client: LambdaClient, *, on: bool
 ) -> None:
-    """It does not say which way it goes: a resume must not take a pause for a start."""
+    """Lambda does not say whether it will be enabled; the caller asks again."""
     with Stubber(client) as stub:
         listing(stub, mapping("Updating"))
 
         with pytest.raises(IntakeUnavailable) as raised:
-            intake(client).switch(on=on)
+            adapter(client).switch(on=on)
 
     assert raised.value.retry_after_seconds == 5.0
 
@@ -137,7 +137,7 @@ def test_a_refusal_does_not_ask_to_be_tried_again(client: LambdaClient) -> None:
         stub.add_client_error("update_event_source_mapping", "AccessDeniedException")
 
         with pytest.raises(IntakeUnavailable) as raised:
-            intake(client).switch(on=True)
+            adapter(client).switch(on=True)
 
     assert raised.value.retry_after_seconds is None
 
@@ -148,7 +148,7 @@ def test_a_stack_without_a_mapping_says_so(client: LambdaClient) -> None:
         listing(stub)
 
         with pytest.raises(IntakeUnavailable, match="deploy the stack again"):
-            intake(client).switch(on=True)
+            adapter(client).switch(on=True)
 
 
 def test_the_client_is_not_made_before_it_is_needed() -> None:
@@ -157,15 +157,15 @@ def test_the_client_is_not_made_before_it_is_needed() -> None:
     def make() -> LambdaClient:
         raise AssertionError("made")
 
-    LambdaIntake(make, function_name="TagUploads", queue_name="UploadQueue")
+    LambdaEventSourceMapping(make, function_name="TagUploads", queue_name="UploadQueue")
 
 
 def test_the_fake_is_a_switch() -> None:
-    """As the adapter: what was switched is so."""
-    fake: Intake = FakeIntake()
+    """It stays as it was switched."""
+    fake: EventSourceMapping = FakeMapping()
 
     fake.switch(on=False)
-    off = fake.is_running()
+    off = fake.is_enabled()
     fake.switch(on=True)
 
-    assert (off, fake.is_running()) == (False, True)
+    assert (off, fake.is_enabled()) == (False, True)

@@ -1,4 +1,4 @@
-"""`BreakerStore` and `TurnBook`: in memory and in DynamoDB."""
+"""`BreakerStore` and `SlotStore`: in memory and in DynamoDB."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hangtag.adapters.dynamodb_breaker import BREAKER_KEY, DynamoDBBreaker, state_of
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
+from hangtag.adapters.dynamodb_slots import DynamoDBSlots
+from hangtag.breaker import BreakerStore
 from hangtag.errors import MESSAGE_LIMIT
-from hangtag.ports import BreakerState, BreakerStore, NoTurn, TurnBook, Turns
+from hangtag.ports import BreakerState
+from hangtag.rate_limit import Slot, SlotStore
 from tests.builders import NOON, NOON_SECONDS
 from tests.contract.aws_parts import create_table, session
-from tests.fakes import FakeBreakerStore, FakeClock, FakeTurnBook
+from tests.fakes import FakeBreakerStore, FakeClock, FakeSlots
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-EVERY = 0.25
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Noon, until a test lets time pass."""
-    return FakeClock()
+STEP = 0.25
+LATER = "2026-11-23T00:00:00.000Z"
 
 
 @pytest.fixture
@@ -43,176 +41,113 @@ def breaker(request: pytest.FixtureRequest) -> BreakerStore:
 
 
 @pytest.fixture(params=["fake", "moto"])
-def book(request: pytest.FixtureRequest, clock: FakeClock) -> TurnBook:
+def slots(request: pytest.FixtureRequest) -> SlotStore:
     """The fake, then the adapter."""
     if request.param == "fake":
-        return FakeTurnBook(clock)
-    return DynamoDBTurns(request.getfixturevalue("client"), "ResultsTable", clock)
+        return FakeSlots()
+    return DynamoDBSlots(request.getfixturevalue("client"), "ResultsTable")
 
 
-def reserve(
-    book: TurnBook,
-    count: int,
-    *,
-    at: float = 0.0,
-    within: float = 100.0,
-    line: str = "calls",
-) -> Turns | NoTurn:
-    """Turns from so many seconds after noon on."""
+def reserve(slots: SlotStore, *, at: float = 0.0, within: float = 100.0) -> Slot:
+    """A slot from so many seconds after noon on."""
     earliest = NOON_SECONDS + at
-    return book.reserve(
-        line, count, every=EVERY, earliest=earliest, latest=earliest + within
-    )
+    return slots.reserve(step=STEP, earliest=earliest, latest=earliest + within)
 
 
-def turns(after_noon: float, count: int) -> Turns:
-    """What is expected, the first so many seconds after noon."""
-    return Turns(NOON_SECONDS + after_noon, count)
+def reserved(after_noon: float) -> Slot:
+    """The slot so many seconds after noon."""
+    return Slot(NOON_SECONDS + after_noon, is_reserved=True)
+
+
+def refused(after_noon: float) -> Slot:
+    """The next free slot, so many seconds after noon, is too late."""
+    return Slot(NOON_SECONDS + after_noon, is_reserved=False)
 
 
 # ---- the breaker
 
 
-def test_a_breaker_nobody_has_touched_is_closed(breaker: BreakerStore) -> None:
-    """A new stack."""
+def test_a_new_breaker_is_closed(breaker: BreakerStore) -> None:
+    """There is no item yet."""
     assert breaker.read() == BreakerState()
 
 
-def test_failures_are_counted_in_a_row(breaker: BreakerStore) -> None:
-    """With what the last of them said."""
+def test_failures_are_counted(breaker: BreakerStore) -> None:
+    """The code and the message are those of the last."""
     counted = [breaker.count_failure("609", f"wrong key {n}") for n in range(3)]
 
-    assert [state.row for state in counted] == [1, 2, 3]
+    assert [state.failures for state in counted] == [1, 2, 3]
     assert counted[-1] == breaker.read()
     assert breaker.read() == BreakerState(3, "609", "wrong key 2")
 
 
-def test_a_success_ends_the_row(breaker: BreakerStore) -> None:
-    """The next failure is the first of another one."""
+def test_a_success_sets_the_count_to_zero(breaker: BreakerStore) -> None:
+    """The next failure is the first again."""
     breaker.count_failure("609", "wrong key")
-    breaker.end_row()
+
+    assert breaker.close()
 
     assert breaker.read() == BreakerState()
-    assert breaker.count_failure("823", "quota").row == 1
+    assert breaker.count_failure("823", "quota").failures == 1
 
 
 def test_it_is_opened_once(breaker: BreakerStore) -> None:
-    """Whoever comes later changes nothing, not even the time."""
+    """A second try changes nothing, not even the time."""
     breaker.count_failure("609", "wrong key")
 
-    opened = [
-        breaker.open(at=NOON, row=1),
-        breaker.open(at="2026-11-23T00:00:00.000Z", row=1),
-    ]
+    opened = [breaker.open(at=NOON, failures=1), breaker.open(at=LATER, failures=1)]
 
     assert opened == [True, False]
     assert breaker.read() == BreakerState(1, "609", "wrong key", opened_at=NOON)
 
 
-def test_it_is_not_opened_where_the_row_is_over(breaker: BreakerStore) -> None:
+def test_it_is_not_opened_with_too_few_failures(breaker: BreakerStore) -> None:
     """An operator or a success was faster."""
-    assert not breaker.open(at=NOON, row=1)
+    assert not breaker.open(at=NOON, failures=1)
     breaker.count_failure("609", "wrong key")
 
-    assert not breaker.open(at=NOON, row=2)
+    assert not breaker.open(at=NOON, failures=2)
     assert breaker.read() == BreakerState(1, "609", "wrong key")
 
 
-def test_one_calls_and_the_others_do_not(breaker: BreakerStore) -> None:
-    """For as long as the call may take; then until it is due again."""
-    breaker.count_failure("609", "wrong key")
-    taken, due = NOON_SECONDS + 60, NOON_SECONDS + 3_600.25
-
-    first = [breaker.take_call(now=NOON_SECONDS, until=taken, row=1) for _ in range(2)]
-    assert first == [True, False]
-    breaker.put_off_call(taken=taken, until=due)
-    assert breaker.read().call_due == due
-    assert not breaker.take_call(now=due - 1, until=due, row=1)
-    assert breaker.take_call(now=due, until=due + 60, row=1)
-
-
-def test_a_caller_who_does_not_come_back_is_stood_in_for(
-    breaker: BreakerStore,
-) -> None:
-    """It has crashed, or SNS did not take it; should it come back late, it changes nothing."""
-    late = NOON_SECONDS + 60
-    breaker.count_failure("609", "wrong key")
-    breaker.take_call(now=NOON_SECONDS, until=late, row=1)
-
-    assert breaker.take_call(now=late, until=late + 60, row=1)
-    breaker.put_off_call(taken=late, until=late + 3_600)
-    assert breaker.read().call_due == late + 60
-
-
-@pytest.mark.parametrize("end", ["end_row", "reset"])
-def test_a_call_about_a_row_that_is_over_puts_none_off(
-    breaker: BreakerStore, end: str
-) -> None:
-    """The next row is another fault."""
-    breaker.count_failure("609", "wrong key")
-    taken = NOON_SECONDS + 60
-    breaker.take_call(now=NOON_SECONDS, until=taken, row=1)
-    getattr(breaker, end)()
-
-    breaker.put_off_call(taken=taken, until=taken + 3_600)
-    assert not breaker.take_call(now=NOON_SECONDS, until=taken, row=1)
-
-    assert breaker.read() == BreakerState()
-
-
-def test_what_the_function_switched_off_is_known_until_it_is_seen_on(
-    breaker: BreakerStore,
-) -> None:
-    """An operator's resume does not know whether the request is still under way."""
-    later = "2026-11-22T12:00:01.000Z"
-    breaker.note_switch_off(at=NOON)
-    breaker.reset()
-    assert breaker.read() == BreakerState(switched_off_at=NOON)
-
-    breaker.note_switch_off(at=later)
-    breaker.forget_switch_off(at=NOON)
-    assert breaker.read().switched_off_at == later
-
-    breaker.forget_switch_off(at=later)
-    assert breaker.read() == BreakerState()
-
-
-def test_a_late_success_does_not_close_an_open_breaker(breaker: BreakerStore) -> None:
+def test_a_success_does_not_close_an_open_breaker(breaker: BreakerStore) -> None:
     """Its call began before the fault did."""
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON, row=1)
+    breaker.open(at=NOON, failures=1)
 
-    assert not breaker.end_row()
-    assert breaker.read().is_open
-    assert breaker.read().row == 1
+    assert not breaker.close()
+    assert breaker.read() == BreakerState(1, "609", "wrong key", opened_at=NOON)
 
 
-def test_to_try_again_keeps_the_row(breaker: BreakerStore) -> None:
-    """So that one failure more opens it anew."""
+def test_a_half_open_breaker_keeps_its_count(breaker: BreakerStore) -> None:
+    """One more failure opens it anew, a success closes it."""
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON, row=1)
-    breaker.try_again()
+    breaker.open(at=NOON, failures=1)
+    breaker.let_through()
 
     assert breaker.read() == BreakerState(1, "609", "wrong key")
-    assert breaker.open(at=NOON, row=1)
+    assert breaker.open(at=LATER, failures=1)
+    breaker.let_through()
+    assert breaker.close()
+    assert breaker.read() == BreakerState()
 
 
-def test_a_pause_is_told_apart_and_lasts(breaker: BreakerStore) -> None:
-    """Neither a success nor a try of the breaker ends it; a second pause begins nothing."""
+def test_a_pause_lasts(breaker: BreakerStore) -> None:
+    """A half-open or closed breaker does not end it; a second pause keeps its time."""
     breaker.pause(at=NOON)
-    breaker.pause(at="2026-11-23T00:00:00.000Z")
+    breaker.pause(at=LATER)
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON, row=1)
-    breaker.try_again()
-    breaker.end_row()
+    breaker.open(at=NOON, failures=1)
+    breaker.let_through()
+    breaker.close()
 
     assert breaker.read() == BreakerState(paused_at=NOON)
 
 
 def test_a_reset_forgets_everything(breaker: BreakerStore) -> None:
-    """An operator says that all is well."""
+    """An operator has resumed, perhaps twice."""
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON, row=1)
+    breaker.open(at=NOON, failures=1)
     breaker.pause(at=NOON)
     breaker.reset()
     breaker.reset()
@@ -229,99 +164,129 @@ def test_a_long_message_is_cut(client: DynamoDBClient) -> None:
     assert breaker.read().message == "x" * MESSAGE_LIMIT
 
 
-def test_the_state_is_no_result(client: DynamoDBClient, clock: FakeClock) -> None:
-    """It stands in the same table, in none of its indexes."""
+def test_a_batch_can_read_the_state_with_other_items(client: DynamoDBClient) -> None:
+    """By its key, in a request of its own making."""
     breaker = DynamoDBBreaker(client, "ResultsTable")
     breaker.count_failure("609", "wrong key")
-    breaker.open(at=NOON, row=1)
-    reserve(DynamoDBTurns(client, "ResultsTable", clock), 1)
-    results = DynamoDBResults(client, "ResultsTable", clock)
+    breaker.open(at=NOON, failures=1)
+    breaker.pause(at=LATER)
+    uri, version = BREAKER_KEY
+
+    found = client.get_item(
+        TableName="ResultsTable", Key={"uri": {"S": uri}, "version": {"S": version}}
+    )
+
+    assert state_of(found["Item"]) == breaker.read()
+    assert state_of({}) == BreakerState()
+
+
+def test_the_state_is_no_result(client: DynamoDBClient) -> None:
+    """It is in the same table, and in none of its indexes."""
+    breaker = DynamoDBBreaker(client, "ResultsTable")
+    breaker.count_failure("609", "wrong key")
+    breaker.open(at=NOON, failures=1)
+    reserve(DynamoDBSlots(client, "ResultsTable"))
+    results = DynamoDBResults(client, "ResultsTable", FakeClock())
 
     assert results.newest("hangtag:breaker") is None
+    assert results.newest("hangtag:slots") is None
     assert results.count_ended("TAGGED", since=NOON) == 0
 
 
-# ---- turns
+# ---- slots
 
 
-def test_turns_follow_one_another(book: TurnBook) -> None:
-    """Evenly, whoever reserves them."""
-    assert [reserve(book, 2), reserve(book, 1), reserve(book, 3)] == [
-        turns(0, 2),
-        turns(0.5, 1),
-        turns(0.75, 3),
+def test_slots_are_evenly_spaced(slots: SlotStore) -> None:
+    """Whichever instance reserves them."""
+    assert [reserve(slots) for _ in range(3)] == [
+        reserved(0),
+        reserved(0.25),
+        reserved(0.5),
     ]
 
 
-def test_a_pause_earns_no_burst(book: TurnBook) -> None:
-    """What was free before is gone."""
-    reserve(book, 1)
+def test_a_pause_earns_no_burst(slots: SlotStore) -> None:
+    """The slots that have passed are gone."""
+    reserve(slots)
 
-    assert reserve(book, 100, at=50.0) == turns(50.0, 100)
-
-
-def test_only_turns_in_time_are_given(book: TurnBook) -> None:
-    """To the last moment; the rest stays free for others."""
-    reserve(book, 2)
-
-    assert reserve(book, 10, within=1.0) == turns(0.5, 3)
-    assert reserve(book, 10, within=1.0) == NoTurn(NOON_SECONDS + 1.25)
-    assert reserve(book, 1) == turns(1.25, 1)
+    assert reserve(slots, at=50.0) == reserved(50.0)
+    assert reserve(slots, at=50.0) == reserved(50.25)
 
 
-def test_a_first_reservation_is_limited_too(book: TurnBook) -> None:
-    """There is no one before it."""
-    assert reserve(book, 10, within=0.5) == turns(0.0, 3)
-    assert reserve(book, 1) == turns(0.75, 1)
+def test_a_slot_that_is_too_late_stays_free(slots: SlotStore) -> None:
+    """For an instance with more time."""
+    reserve(slots)
+    reserve(slots)
+
+    assert reserve(slots, within=0.5) == reserved(0.5)
+    assert reserve(slots, within=0.5) == refused(0.75)
+    assert reserve(slots, within=0.75) == reserved(0.75)
 
 
-def test_nothing_is_given_after_the_latest(book: TurnBook) -> None:
-    """Not even where all is free."""
-    assert reserve(book, 1, within=-1.0) == NoTurn(NOON_SECONDS)
+def test_no_slot_is_reserved_without_time(slots: SlotStore) -> None:
+    """Not even where all are free."""
+    assert reserve(slots, within=-1.0) == refused(0)
+    assert reserve(slots) == reserved(0)
 
 
-def test_lines_are_apart(book: TurnBook) -> None:
-    """Those that wait take no turns from those that call."""
-    reserve(book, 100, line="waiters")
-
-    assert reserve(book, 1) == turns(0, 1)
-
-
-def test_a_turn_beyond_sense_is_forgotten(book: TurnBook) -> None:
-    """A clock was wrong by years; nobody waits for it."""
-    reserve(book, 1, at=1e9)
-
-    assert reserve(book, 1) == turns(0, 1)
-
-
-def test_no_turn_is_given_twice_by_the_fake(clock: FakeClock) -> None:
-    """However many reserve at the same moment; tests/stack asks the real store."""
-    book = FakeTurnBook(clock)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: reserve(book, 3), range(24)))
-
-    given = sorted(one.first for one in found if isinstance(one, Turns))
-    assert given == [NOON_SECONDS + number * 3 * EVERY for number in range(24)]
-
-
-@pytest.mark.parametrize("ahead", [1, 2, 3])
-def test_whoever_was_faster_has_the_turn(
-    client: DynamoDBClient, clock: FakeClock, ahead: int
+@pytest.mark.parametrize("seconds", [2_000, 1e9])
+def test_a_clock_that_was_far_ahead_blocks_nothing(
+    slots: SlotStore, seconds: float
 ) -> None:
-    """Between the look at the book and the reservation, another instance reserved."""
-    book = DynamoDBTurns(client, "ResultsTable", clock)
-    others: list[Turns | NoTurn] = []
+    """No invocation lasts that long, so no slot is reserved so far ahead."""
+    reserve(slots, at=seconds)
+
+    assert reserve(slots) == reserved(0)
+
+
+def test_a_slot_at_the_end_of_the_longest_invocation_counts(slots: SlotStore) -> None:
+    """Also at a low rate, where the slot after it is far away."""
+    step = 5_000.0
+    taken = slots.reserve(
+        step=step, earliest=NOON_SECONDS + 900, latest=NOON_SECONDS + 900
+    )
+
+    next_free = slots.reserve(
+        step=step, earliest=NOON_SECONDS, latest=NOON_SECONDS + 900
+    )
+
+    assert taken == reserved(900)
+    assert next_free == refused(5_900)
+
+
+def test_no_slot_is_given_twice_by_the_fake() -> None:
+    """However many reserve at the same moment; tests/stack asks the real store."""
+    slots = FakeSlots()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: reserve(slots), range(24)))
+
+    assert sorted(one.at for one in found) == [
+        NOON_SECONDS + number * STEP for number in range(24)
+    ]
+
+
+@pytest.mark.parametrize("paused", [True, False])
+@pytest.mark.parametrize("request_number", [1, 2])
+def test_two_instances_never_have_the_same_slot(
+    client: DynamoDBClient, request_number: int, *, paused: bool
+) -> None:
+    """Another one reserves just before each of our requests."""
+    slots = DynamoDBSlots(client, "ResultsTable")
+    if not paused:
+        reserve(slots)
+    others: list[Slot] = []
     requests: list[int] = []
 
     def other_instance(**_: object) -> None:
         requests.append(1)
-        if len(requests) in (2, 5, 8)[:ahead]:
-            others.append(reserve(book, 2))
+        if len(requests) == request_number:
+            others.append(reserve(slots))
 
     client.meta.events.register("before-call.dynamodb.UpdateItem", other_instance)
 
-    mine = reserve(book, 2)
+    mine = [reserve(slots), reserve(slots)]
 
-    taken = [one for one in (*others, mine) if isinstance(one, Turns)]
-    assert len(taken) == len(others) + 1
-    assert len({one.first for one in taken}) == len(taken)
+    taken = [*others, *mine]
+    assert len(others) == 1
+    assert all(one.is_reserved for one in taken)
+    assert len({one.at for one in taken}) == 3

@@ -22,11 +22,11 @@ import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.breaker import ROW
+from hangtag.breaker import FAILURES_TO_OPEN
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import Failure
 from hangtag.ports import BreakerState, Claim
@@ -133,10 +133,10 @@ class InMemory:
         )
 
     def open_breaker(self, code: str, message: str) -> None:
-        """As the function does when too many failures in a row are everybody's."""
-        for _ in range(ROW):
+        """As the function does after too many consecutive systemic failures."""
+        for _ in range(FAILURES_TO_OPEN):
             self.breaker().count_failure(code, message)
-        self.breaker().open(at=NOON, row=1)
+        self.breaker().open(at=NOON, failures=1)
 
     def mapping_state(self) -> str:
         """Of the event source mapping."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hangtag.breaker import TRY_AGAIN_MINUTES
+from hangtag.breaker import RECONCILE_MINUTES
 from hangtag.operators.replay import MAX_REPLAYS
 from hangtag.operators.replay_request import ReplayOrder, read_order
 from hangtag.settings import (
@@ -173,15 +173,22 @@ def test_failed_messages_of_a_batch_are_reported_one_by_one() -> None:
     assert event["Queue"] == {"Fn::GetAtt": ["UploadQueue", "Arn"]}
 
 
-def test_the_cap_on_concurrency_is_the_parameter_either_way() -> None:
-    """The literal stands for the local cloud only, and says the same."""
+def test_the_cap_on_concurrency_is_the_parameter() -> None:
+    """What the API takes at the same time follows from it."""
     event = properties("TagUploads")["Events"]["Uploads"]["Properties"]
-    name, literal, otherwise = event["ScalingConfig"]["MaximumConcurrency"]["Fn::If"]
 
-    assert TEMPLATE["Conditions"][name] == {
-        "Fn::Equals": [{"Ref": "MaxConcurrency"}, str(literal)]
-    }
-    assert otherwise == {"Ref": "MaxConcurrency"}
+    assert event["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaxConcurrency"}}
+
+
+def test_the_function_publishes_to_no_topic_but_the_results() -> None:
+    """Alarms are CloudWatch's."""
+    statements = properties("TagUploadsRole")["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]
+
+    assert [
+        one["Resource"] for one in statements if one["Action"] == "sns:Publish"
+    ] == [{"Ref": "ResultsTopic"}]
 
 
 def test_the_queues_own_redrive_comes_after_the_functions_last_attempt() -> None:
@@ -381,11 +388,11 @@ def test_the_function_may_switch_no_other_functions_mappings() -> None:
     assert "function:${AWS::StackName}-TagUploads-*" in allowed["Fn::Sub"]
 
 
-def test_the_breaker_is_tried_as_often_as_its_message_says() -> None:
-    """Whoever is called plans by it."""
+def test_the_schedule_runs_as_often_as_the_status_says() -> None:
+    """Operators plan by it."""
     schedule = properties("TagUploads")["Events"]["TryAgain"]["Properties"]
 
-    assert schedule["ScheduleExpression"] == f"rate({TRY_AGAIN_MINUTES} minutes)"
+    assert schedule["ScheduleExpression"] == f"rate({RECONCILE_MINUTES} minutes)"
     assert json.loads(schedule["Input"]) == sample_event("try-again")
 
 

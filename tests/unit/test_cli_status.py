@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from hangtag.breaker import ROW
-from hangtag.operators.switch import Standing
+from hangtag.breaker import FAILURES_TO_OPEN
+from hangtag.operators.switch import TaggingState
 from hangtag.ports import BreakerState
 from hangtag.uploads import ENDING_REASONS
 from hangtag_cli.stack import QueueCounts
@@ -19,7 +19,7 @@ from hangtag_cli.status import Counts, status_document, status_page, with_age_of
 from hangtag_cli.vitals import Vitals, days_left
 from tests.builders import NOON, a_dead_letter, a_letter
 
-RUNNING = Standing(BreakerState(), is_running=True)
+RUNNING = TaggingState(BreakerState(), is_enabled=True)
 
 
 def counts(
@@ -37,25 +37,25 @@ def counts(
 
 
 def shown(
-    standing: Standing, told: Counts | None = None, vitals: Vitals | None = None
+    tagging: TaggingState, told: Counts | None = None, vitals: Vitals | None = None
 ) -> str:
     """The output on a wide terminal."""
     stream = io.StringIO()
     console = Console(file=stream, width=200, color_system=None, markup=False)
     name = "hangtag in eu-central-1"
-    for part in status_page(name, standing, told or counts(), vitals or Vitals()):
+    for part in status_page(name, tagging, told or counts(), vitals or Vitals()):
         console.print(part)
     return stream.getvalue()
 
 
 def stopped(
     code: str | None = "823", *, paused_at: str | None = None, message: str = "No more."
-) -> Standing:
+) -> TaggingState:
     """The breaker is open."""
     said = message if code else None
-    return Standing(
-        BreakerState(ROW, code, said, opened_at=NOON, paused_at=paused_at),
-        is_running=False,
+    return TaggingState(
+        BreakerState(FAILURES_TO_OPEN, code, said, opened_at=NOON, paused_at=paused_at),
+        is_enabled=False,
     )
 
 
@@ -89,8 +89,8 @@ def test_without_skipped_uploads_there_is_no_line_about_them() -> None:
 
 
 def test_an_open_breaker_cannot_be_missed() -> None:
-    """The first lines: since when, why, who acts, what to do, and what happens by itself."""
-    screen = shown(stopped(), counts(letters=ROW))
+    """First of all: since when, why, who acts, what to do, and what happens by itself."""
+    screen = shown(stopped(), counts(letters=FAILURES_TO_OPEN))
 
     assert screen.startswith("TAGGING HAS STOPPED: 823")
     for words in (
@@ -124,38 +124,40 @@ def test_during_a_pause_no_uploads_are_let_through() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "words"),
+    ("tagging", "words"),
     [
         (RUNNING, "tagging       running "),
         (
-            Standing(BreakerState(2, "609", "Refused."), is_running=True),
-            "running, but 2 calls in a row have failed with 609 (Refused.); with 5",
+            TaggingState(BreakerState(2, "609", "Refused."), is_enabled=True),
+            "running, but 2 consecutive calls have failed, the last with 609 (Refused.); at 5",
         ),
         (
-            Standing(BreakerState(7, "609", "Refused."), is_running=True),
-            "on trial: the next upload shows if the fault is over; before, 7 calls",
+            TaggingState(BreakerState(7, "609", "Refused."), is_enabled=True),
+            "half-open: the next upload shows if the fault is over; before, 7 consecutive",
         ),
         (
-            Standing(BreakerState(7, "609", "Refused."), is_running=False),
-            "on trial",
+            TaggingState(BreakerState(7, "609", "Refused."), is_enabled=False),
+            "half-open",
         ),
         (
-            Standing(BreakerState(paused_at=NOON), is_running=False),
+            TaggingState(BreakerState(paused_at=NOON), is_enabled=False),
             f"paused since {NOON}; `hangtag resume` ends it",
         ),
         (
-            Standing(BreakerState(paused_at=NOON), is_running=True),
-            "uploads are still taken; run `hangtag pause` again to stop that",
+            TaggingState(BreakerState(paused_at=NOON), is_enabled=True),
+            "but the event source mapping is enabled; `hangtag pause` again disables it",
         ),
         (
-            Standing(BreakerState(), is_running=False),
-            "paused: the event source mapping is off, though not by `hangtag pause`",
+            TaggingState(BreakerState(), is_enabled=False),
+            "disabled, but not by `hangtag pause`. It is enabled within 15 minutes",
         ),
     ],
 )
-def test_the_state_of_tagging_is_a_sentence(standing: Standing, words: str) -> None:
-    """With the way out, if it is not running."""
-    assert words in shown(standing)
+def test_how_tagging_stands_is_said_in_a_sentence(
+    tagging: TaggingState, words: str
+) -> None:
+    """With the way out, where it does not run."""
+    assert words in shown(tagging)
 
 
 def test_messages_of_the_api_have_no_effect_on_the_terminal() -> None:

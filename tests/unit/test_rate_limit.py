@@ -1,20 +1,18 @@
-"""A real rate: whoever calls has a turn, and turns are evenly spread."""
+"""The rate limiter: every call has a slot, and slots are evenly spaced."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.errors import ApiTimeout, HttpStatus, ResultsUnavailable
-from hangtag.events import Delivery
-from hangtag.ports import NoTurn, Turns
-from hangtag.rate_limit import CALLS, WAITERS, BatchPace, Pacing, TurnRefused
+from hangtag.errors import ResultsUnavailable
+from hangtag.rate_limit import RateLimited, RateLimiter, Slot
 from tests.builders import NOON_SECONDS
-from tests.fakes import Call, FakeClock, FakeTurnBook, World
+from tests.fakes import FakeClock, FakeSlots
 
 RATE = 5
 USABLE = 40.0
@@ -22,45 +20,41 @@ USABLE = 40.0
 
 
 @dataclass
-class OwnClock:
-    """`Clock` of one instance: its sleeping holds nobody else up."""
-
-    seconds: float = NOON_SECONDS
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        self.seconds += seconds
-
-
-@dataclass
 class Instance:
-    """An instance of the function that works on batches."""
+    """An instance of the function; its clock is its own, so its sleeping delays no other."""
 
-    book: FakeTurnBook
-    began: list[float]
-    """When calls began, whoever made them."""
+    slots: FakeSlots
     rate: float = RATE
-    clock: OwnClock = field(default_factory=OwnClock)
+    jitter: float = 0.5
+    began: list[float] = field(default_factory=list)
+    """When calls began, whichever instance made them."""
+    clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
-        self.pacing = Pacing(self.book, self.clock, requests_per_second=self.rate)
+        self.limiter = RateLimiter(
+            self.slots,
+            self.clock,
+            requests_per_second=self.rate,
+            random_fraction=lambda: self.jitter,
+        )
 
-    def batch(self, uploads: int) -> BatchPace:
-        """A batch that arrives now; all its uploads are begun."""
-        pace = BatchPace(self.pacing, uploads, latest=self.clock.now() + USABLE)
-        for _ in range(uploads):
-            pace.expect()
-        return pace
+    @property
+    def latest(self) -> float:
+        """Until when a call may begin, of an invocation that begins now."""
+        return self.clock.now() + USABLE
 
-    def call(self, pace: BatchPace, times: int = 1) -> None:
-        """So many calls, one after the other, as threads that take turns make them."""
+    def call(self, times: int = 1, *, latest: float | None = None) -> None:
+        """That many calls, one after the other."""
+        latest = latest or self.latest
         for _ in range(times):
-            pace.wait()
+            self.limiter.wait(latest)
             self.began.append(self.clock.now())
+
+    def seconds_until_again(self, latest: float) -> float:
+        """After which an upload without a slot comes again."""
+        with pytest.raises(RateLimited) as raised:
+            self.limiter.wait(latest)
+        return raised.value.seconds
 
 
 def most_in_a_second(moments: list[float]) -> int:
@@ -70,312 +64,204 @@ def most_in_a_second(moments: list[float]) -> int:
 
 
 @given(
+    rate=st.sampled_from([1, RATE, 20]),
     arrivals=st.lists(
         st.tuples(
             st.integers(0, 2),  # which instance
-            st.floats(0, 3),  # seconds since its last batch
-            st.integers(1, 10),  # uploads
-            st.integers(0, 3),  # calls beyond one each: retries, a fresh key
+            st.sampled_from([0.0, 0.04, 0.05, 0.2, 1.0, 3.0]),  # seconds since its last
+            st.integers(1, 12),  # calls, retries among them
+            st.sampled_from([0.0, 0.03, 0.06, 1.0]),  # seconds that the table takes
         ),
         min_size=1,
         max_size=12,
-    )
+    ),
 )
 def test_no_second_sees_more_calls_than_the_rate(
-    arrivals: list[tuple[int, float, int, int]],
+    rate: int, arrivals: list[tuple[int, float, int, float]]
 ) -> None:
-    """However many instances there are, whenever they begin, whatever they call for."""
+    """However many instances there are, whenever they begin, however slow the table is."""
     began: list[float] = []
-    book = FakeTurnBook(FakeClock())
-    instances = [Instance(book, began) for _ in range(3)]
+    slots = SlowSlots()
+    instances = [Instance(slots, rate, began=began) for _ in range(3)]
 
-    for which, pause, uploads, more in arrivals:
-        instance = instances[which]
-        instance.clock.sleep(pause)
+    for which, pause, calls, slots.seconds in arrivals:
+        instance = slots.user = instances[which]
+        instance.clock.advance(pause)
         try:
-            instance.call(instance.batch(uploads), uploads + more)
-        except TurnRefused:
+            instance.call(calls)
+        except RateLimited:
             continue
 
-    assert not began or most_in_a_second(began) <= RATE
+    assert began
+    assert most_in_a_second(began) <= rate
 
 
-def test_a_batch_reserves_its_turns_with_one_update() -> None:
-    """A table is not asked for every call."""
-    book = FakeTurnBook(FakeClock())
-    instance = Instance(book, [])
+class SlowSlots(FakeSlots):
+    """A table that takes its time."""
 
-    instance.call(instance.batch(10), 10)
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.user: Instance | None = None
+        """The instance that waits for it."""
 
-    assert book.reservations == [(CALLS, 10)]
+    def reserve(self, *, step: float, earliest: float, latest: float) -> Slot:
+        """As the fake, later."""
+        found = super().reserve(step=step, earliest=earliest, latest=latest)
+        if self.user is not None:
+            self.user.clock.advance(self.seconds)
+        return found
+
+
+def test_calls_come_as_fast_as_the_rate_allows() -> None:
+    """Nearly: slots are a twentieth further apart."""
+    instance = Instance(FakeSlots())
+
+    instance.call(50)
+
+    gaps = [after - before for before, after in pairwise(instance.began)]
+    assert max(gaps) == pytest.approx(1.05 / RATE, rel=0.01)
+    assert instance.began[0] == NOON_SECONDS
+
+
+def test_a_call_reserves_one_slot() -> None:
+    """None is lost where all is well."""
+    slots = FakeSlots()
+
+    Instance(slots).call(10)
+
+    assert len(slots.reserved) == 10
 
 
 def test_a_pause_earns_no_burst() -> None:
     """After an hour of nothing the first second is like every other."""
-    began: list[float] = []
-    instance = Instance(FakeTurnBook(FakeClock()), began)
-    instance.call(instance.batch(10), 10)
-    instance.clock.sleep(3_600)
-    later = len(began)
+    instance = Instance(FakeSlots())
+    instance.call(10)
+    instance.clock.advance(3_600)
+    before = len(instance.began)
 
-    instance.call(instance.batch(10), 10)
+    instance.call(10)
 
-    assert most_in_a_second(began[later:]) <= RATE
-
-
-def test_a_turn_that_has_passed_is_not_used() -> None:
-    """Whoever read a large image meanwhile would begin together with the next one."""
-    began: list[float] = []
-    instance = Instance(FakeTurnBook(FakeClock()), began)
-    pace = instance.batch(10)
-    instance.call(pace)
-
-    instance.clock.sleep(1.0)
-    instance.call(pace, 9)
-
-    assert most_in_a_second(began) <= RATE
+    assert most_in_a_second(instance.began[before:]) <= RATE
 
 
-@dataclass
-class SlowBook(FakeTurnBook):
-    """A table that takes its time."""
+def test_a_slot_that_has_passed_is_not_used() -> None:
+    """Lambda may stop a process for a moment; the call would begin beside the next one."""
+    slots = FakeSlots()
+    instance = Instance(slots)
+    instance.call()
+    sleeps = [0.5, 0.0]
+    instance.clock.when_sleeping = lambda seconds: instance.clock.advance(
+        seconds + (sleeps.pop() if sleeps else 0.0)
+    )
 
-    def __init__(self, clock: OwnClock, seconds: float) -> None:
-        super().__init__(FakeClock())
-        self._own_clock = clock
-        self._seconds = seconds
+    instance.call(3)
 
-    def reserve(
-        self, line: str, count: int, *, every: float, earliest: float, latest: float
-    ) -> Turns | NoTurn:
-        """As the book, later."""
-        found = super().reserve(
-            line, count, every=every, earliest=earliest, latest=latest
-        )
-        self._own_clock.sleep(self._seconds)
-        return found
-
-
-def test_a_slow_table_does_not_keep_calls_from_their_turns() -> None:
-    """A turn that has passed before it is known would be lost each time, for ever."""
-    clock = OwnClock()
-    book = SlowBook(clock, 0.6)
-    began: list[float] = []
-    instance = Instance(book, began, clock=clock)
-    pace = instance.batch(1)
-
-    instance.call(pace, 3)
-
-    assert len(began) == 3
-    assert len(book.reservations) <= 6
+    assert len(instance.began) == 4
+    assert len(slots.reserved) == 5
+    used = [max(slot for slot in slots.reserved if slot <= at) for at in instance.began]
+    late = [at - slot for at, slot in zip(instance.began, used, strict=True)]
+    assert max(late) <= 0.045
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """A batch, and what becomes of its calls."""
+def test_a_slow_table_does_not_keep_calls_from_their_slots() -> None:
+    """A slot that has passed before it is known would be lost each time, for ever."""
+    slots = SlowSlots(seconds=0.6)
+    instance = slots.user = Instance(slots)
 
-    instance: int
-    pause: float
-    """Seconds since the batch before, on the instance's clock."""
-    uploads: int
-    trouble: str
-    takes: float
-    """Seconds for each answer."""
+    instance.call(3)
+
+    assert len(slots.reserved) <= 6
 
 
-TROUBLES = ("none", "prefix", "rotation", "wait", "slow")
+# ---- no slot
 
 
-def trouble_comes(world: World, trouble: str, batch: int) -> None:
-    """What the API says to the calls that come now."""
-    world.tagger.recovers()
-    world.tagger.refuses_the_prefix = trouble == "prefix"
-    if trouble == "rotation":
-        world.api_keys.set_key(f"key {batch}")
-        world.tagger.accepted_key = f"key {batch}"
-    if trouble == "wait":
-        busy = HttpStatus("busy", http_status=429, retry_after_seconds=1.5)
-        world.tagger.fails_with(busy, times=2)
-    if trouble == "slow":
-        world.tagger.fails_with(ApiTimeout("slow"), times=3)
+def test_without_a_slot_in_time_there_is_no_call() -> None:
+    """Nor is a slot taken that another instance could use."""
+    slots = FakeSlots()
+    instance = Instance(slots)
+    latest = NOON_SECONDS + 1
+    with pytest.raises(RateLimited):
+        instance.call(100, latest=latest)
+
+    assert len(instance.began) == RATE
+    assert max(slots.reserved) <= latest
 
 
-@given(
-    rate=st.sampled_from([1, RATE, 20]),
-    arrivals=st.lists(
-        st.builds(
-            Arrival,
-            instance=st.integers(0, 2),
-            pause=st.sampled_from([0.0, 0.05, 0.2, 1.0, 30.0]),
-            uploads=st.integers(1, 10),
-            trouble=st.sampled_from(TROUBLES),
-            takes=st.sampled_from([0.0, 0.04, 0.25, 2.0]),
-        ),
-        min_size=2,
-        max_size=8,
-    ),
-)
-def test_whatever_an_upload_has_to_ask_keeps_the_rate(
-    rate: int, arrivals: list[Arrival]
+def test_what_is_known_to_have_no_slot_is_not_asked_for() -> None:
+    """The next uploads of the same instance cost no claim, no object and no request."""
+    slots = FakeSlots()
+    instance = Instance(slots, rate=0.1)
+    instance.limiter.check(instance.latest)
+    latest = NOON_SECONDS + 5
+    instance.call(latest=latest)
+    slots.fails_with(AssertionError("no request"))
+
+    with pytest.raises(RateLimited):
+        instance.limiter.check(latest)
+    instance.limiter.check(NOON_SECONDS + 11)
+    instance.clock.advance(10)
+    instance.limiter.check(NOON_SECONDS + 15)
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 10.5), (0.5, 15.75), (1.0, 21)])
+def test_what_has_no_slot_comes_again_when_one_is_free(
+    jitter: float, seconds: float
 ) -> None:
-    """Retries, fresh keys, refused prefixes and waits of whole pipelines that share a book."""
-    began: list[float] = []
-    book = FakeTurnBook(FakeClock())
-    instances = [World(requests_per_second=rate, turns=book, width=1) for _ in range(3)]
-    back: list[list[Delivery]] = [[], [], []]
+    """Not all at the same moment: from then on until it is twice as late."""
+    instance = Instance(FakeSlots(), rate=0.1, jitter=jitter)
+    instance.call()
 
-    for batch, arrival in enumerate(arrivals):
-        world = instances[arrival.instance]
+    again = instance.seconds_until_again(instance.clock.now() + 5)
 
-        def ask(_: Call, world: World = world, takes: float = arrival.takes) -> None:
-            began.append(world.clock.now())
-            world.clock.advance(takes)
-
-        world.tagger.before_answering = ask
-        world.clock.advance(arrival.pause)
-        trouble_comes(world, arrival.trouble, batch)
-        new = [world.upload(f"{batch}-{n}.png") for n in range(arrival.uploads)]
-        batch_and_retries = [*back[arrival.instance], *new]
-        handed_back = world.tag(*batch_and_retries)
-        back[arrival.instance] = [
-            one for one in batch_and_retries if one.message_id in handed_back
-        ]
-
-    calls = sum(len(world.tagger.calls) for world in instances)
-    assert len(began) == calls > 0
-    assert most_in_a_second(began) <= rate
+    assert again == pytest.approx(seconds)
 
 
-# ---- no turn
+def test_what_has_no_time_left_comes_again_soon() -> None:
+    """In an invocation of its own; a slot may be free now."""
+    instance = Instance(FakeSlots())
+
+    assert instance.seconds_until_again(instance.clock.now() - 1) == 1.0
 
 
-def test_what_gets_no_turn_goes_back_in_a_line_of_its_own() -> None:
-    """At a rate of one in ten seconds: four begin, six come again one after the other."""
-    world = World(requests_per_second=0.105)
-    arrived = [world.upload(f"{n}.png") for n in range(10)]
+def test_no_upload_waits_longer_than_half_an_hour() -> None:
+    """So that 14 days of waiting are fewer than the 1,000 receives that SQS allows."""
+    instance = Instance(FakeSlots(), rate=0.0001)
+    instance.call()
 
-    handed_back = world.tag(*arrived)
+    longest = instance.seconds_until_again(instance.latest)
 
-    delays = sorted(world.upload_queue.hidden_for.values())
-    assert len(handed_back) == len(delays) == 10 - len(world.announcer.announced)
-    assert 3 <= len(world.announcer.announced) <= 6
-    gaps = [after - before for before, after in pairwise(delays)]
-    assert all(9 <= gap <= 11 for gap in gaps)
-    assert {retry.code for retry in world.journal.retries} == {"RATE"}
-    assert {retry.attempt for retry in world.journal.retries} == {0}
-
-
-def test_instances_wait_in_one_line() -> None:
-    """What two of them hand back does not come again at the same moments."""
-    book = FakeTurnBook(FakeClock())
-    back_at: list[float] = []
-    for _ in range(2):
-        world = World(requests_per_second=0.105, turns=book, width=1)
-        world.tag(*[world.upload(f"{n}.png") for n in range(10)])
-        delays = world.upload_queue.hidden_for.values()
-        back_at += [world.clock.now() + delay for delay in delays]
-
-    assert len(back_at) >= 14
-    gaps = [after - before for before, after in pairwise(sorted(back_at))]
-    assert min(gaps) >= 9
-
-
-def test_nobody_waits_longer_than_half_an_hour() -> None:
-    """SQS hides nothing for ever, and the rate may be raised."""
-    world = World(requests_per_second=0.001)
-    arrived = [world.upload(f"{n}.png") for n in range(5)]
-
-    world.tag(*arrived)
-
-    longest = max(world.upload_queue.hidden_for.values())
-    assert longest <= 1_800
-    # After 1,000 receives SQS itself moves a message; it keeps it for 14 days
+    assert longest == 1_800
     assert longest * 1_000 > 14 * 24 * 3_600
 
 
-def test_what_is_known_to_have_no_turn_is_not_even_claimed() -> None:
-    """The next batch of the same instance costs no object and no claim."""
-    world = World(requests_per_second=0.01, max_attempts=1)
-    world.tag(*[world.upload(f"{n}.png") for n in range(3)])
-    world.results.fails_with(AssertionError("nothing is claimed"), at="claim")
+def test_a_table_that_fails_makes_no_call() -> None:
+    """To call without a slot would break the promise."""
+    slots = FakeSlots()
+    instance = Instance(slots)
+    slots.fails_with(ResultsUnavailable("away"), times=1)
 
-    late = world.upload("late.png")
+    with pytest.raises(ResultsUnavailable):
+        instance.call()
 
-    assert world.tag(late) == (late.message_id,)
-    assert world.journal.mistakes == []
-
-
-def test_to_go_back_for_want_of_a_turn_is_no_attempt() -> None:
-    """With one attempt it would be buried."""
-    world = World(requests_per_second=0.01, max_attempts=1)
-    arrived = [world.upload(f"{n}.png") for n in range(3)]
-    left = set(arrived)
-
-    for _ in range(6):
-        back = world.tag(*left)
-        left = {delivery for delivery in left if delivery.message_id in back}
-        world.clock.advance(300)
-
-    assert left == set()
-    assert len(world.announcer.announced) == 3
-    assert world.dead_letters.letters == []
-
-
-def test_a_second_try_has_a_turn_of_its_own() -> None:
-    """A refused prefix and a retry count like any call."""
-    world = World(requests_per_second=10.0)
-    world.tagger.refuses_the_prefix = True
-    times: list[float] = []
-    world.tagger.before_answering = lambda _: times.append(world.clock.now())
-
-    world.tag(world.upload())
-
-    assert len(times) == 2
-    assert times[1] - times[0] >= 1 / 10
-
-
-def test_a_book_that_cannot_be_read_is_no_attempt() -> None:
-    """To call without a turn would break the promise; the upload is not to blame."""
-    world = World(requests_per_second=10.0, max_attempts=1)
-    world.turns.fails_with(ResultsUnavailable("away"))
-    delivery = world.upload()
-
-    assert world.tag(delivery) == (delivery.message_id,)
-    assert world.tagger.calls == []
-    assert world.dead_letters.letters == []
-    assert max(world.upload_queue.hidden_for.values()) >= 2
-
-    world.turns.recovers()
-    assert world.tag(delivery) == ()
-
-
-def test_copies_of_what_is_done_take_no_turns() -> None:
-    """Nor do copies in one batch: a turn that passes unused is lost."""
-    world = World(requests_per_second=1.0)
-    done = [world.upload(f"{n}.png") for n in range(8)]
-    world.tag(*done)
-    world.turns.reservations.clear()
-    new = world.upload("new.png")
-
-    world.tag(*done, new, replace(new, message_id="copy", receipt_handle="copy"))
-
-    assert sum(count for _, count in world.turns.reservations) == 1
+    assert instance.began == []
+    instance.call()
 
 
 # ---- no limit
 
 
-def test_without_a_limit_nothing_is_reserved() -> None:
-    """And nothing of it costs anything."""
-    world = World()
-    world.tagger.fails_with(ApiTimeout("slow"), times=1)
+def test_without_a_limit_nothing_waits_and_nothing_is_reserved() -> None:
+    """Not even a table is needed."""
+    clock = FakeClock()
+    limiter = RateLimiter(None, clock, requests_per_second=0)
+    slots = FakeSlots()
+    slots.fails_with(AssertionError("no request"))
+    unlimited = RateLimiter(slots, clock, requests_per_second=0)
 
-    world.tag(*[world.upload(f"{n}.png") for n in range(10)])
+    for one in (limiter, unlimited):
+        one.check(NOON_SECONDS - 1)
+        one.wait(NOON_SECONDS - 1)
 
-    assert world.turns.reservations == []
-
-
-@pytest.mark.parametrize("line", [CALLS, WAITERS])
-def test_the_lines_have_names_that_stand_in_the_table(line: str) -> None:
-    """Renamed, a running stack would have two books for a while."""
-    assert line in ("calls", "waiters")
+    assert clock.now() == NOON_SECONDS

@@ -1,24 +1,24 @@
-"""What operators do with tagging as a whole: `Switch`, and how things stand."""
+"""Pause and resume: `Switch`, and the state that it shows."""
 
 from __future__ import annotations
 
 import pytest
 
-from hangtag.breaker import ROW, fault_of
+from hangtag.breaker import FAILURES_TO_OPEN
 from hangtag.errors import IntakeUnavailable
-from hangtag.operators.switch import LONGEST_SWITCHING_SECONDS, Standing, Switch
+from hangtag.operators.switch import LONGEST_SWITCHING_SECONDS, Switch, TaggingState
 from hangtag.ports import BreakerState
 from tests.builders import NOON, NOON_SECONDS
-from tests.fakes import FakeBreakerStore, FakeClock, FakeIntake
+from tests.fakes import FakeBreakerStore, FakeClock, FakeMapping
 
 BUSY = IntakeUnavailable("another change is under way", retry_after_seconds=5.0)
 
 CLOSED = BreakerState()
-OPEN = BreakerState(ROW, "823", "quota", opened_at=NOON)
-TRIED = BreakerState(ROW, "823", "quota")
-BEGUN = BreakerState(ROW - 1, "823", "quota")
+OPEN = BreakerState(FAILURES_TO_OPEN, "823", "quota", opened_at=NOON)
+HALF_OPEN = BreakerState(FAILURES_TO_OPEN, "823", "quota")
+FAILING = BreakerState(FAILURES_TO_OPEN - 1, "823", "quota")
 PAUSED = BreakerState(paused_at=NOON)
-BOTH = BreakerState(ROW, "823", "quota", opened_at=NOON, paused_at=NOON)
+BOTH = BreakerState(FAILURES_TO_OPEN, "823", "quota", opened_at=NOON, paused_at=NOON)
 
 
 class Stack:
@@ -27,15 +27,15 @@ class Stack:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = FakeBreakerStore()
-        self.intake = FakeIntake()
-        self.switch = Switch(self.store, self.intake, self.clock)
+        self.mapping = FakeMapping()
+        self.switch = Switch(self.store, self.mapping, self.clock)
 
     def open_breaker(self) -> None:
         """As the function does."""
-        for _ in range(ROW):
+        for _ in range(FAILURES_TO_OPEN):
             self.store.count_failure("823", "quota")
-        self.store.open(at=NOON, row=1)
-        self.intake.on = False
+        self.store.open(at=NOON, failures=1)
+        self.mapping.on = False
 
 
 @pytest.fixture
@@ -44,17 +44,17 @@ def stack() -> Stack:
     return Stack()
 
 
-def test_a_pause_is_noted_and_the_intake_switched_off(stack: Stack) -> None:
-    """The note tells it from a breaker; it is told how things stood before."""
+def test_a_pause_is_noted_and_the_mapping_disabled(stack: Stack) -> None:
+    """The note keeps the schedule from enabling it; the state before is returned."""
     before = stack.switch.pause()
 
     assert before == CLOSED
     assert stack.store.read() == PAUSED
-    assert not stack.intake.on
+    assert not stack.mapping.on
 
 
 def test_to_resume_ends_a_pause_and_closes_the_breaker(stack: Stack) -> None:
-    """At once, without a trial."""
+    """At once: it is not half-open first."""
     stack.open_breaker()
     stack.switch.pause()
 
@@ -62,7 +62,7 @@ def test_to_resume_ends_a_pause_and_closes_the_breaker(stack: Stack) -> None:
 
     assert before == BOTH
     assert stack.store.read() == CLOSED
-    assert stack.intake.on
+    assert stack.mapping.on
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -70,18 +70,18 @@ def test_a_switch_waits_until_the_change_before_has_ended(
     stack: Stack, *, on: bool
 ) -> None:
     """Lambda takes up to a minute for each, and refuses a second one meanwhile."""
-    stack.intake.on = not on
-    stack.intake.fails_with(BUSY, times=3)
+    stack.mapping.on = not on
+    stack.mapping.fails_with(BUSY, times=3)
 
     _ = stack.switch.resume() if on else stack.switch.pause()
 
-    assert stack.intake.on is on
+    assert stack.mapping.on is on
     assert stack.clock.now() == NOON_SECONDS + 15
 
 
 def test_a_switch_does_not_wait_for_ever(stack: Stack) -> None:
-    """The operator is told to do it again."""
-    stack.intake.fails_with(BUSY)
+    """The operator does it again."""
+    stack.mapping.fails_with(BUSY)
 
     with pytest.raises(IntakeUnavailable):
         stack.switch.resume()
@@ -89,9 +89,9 @@ def test_a_switch_does_not_wait_for_ever(stack: Stack) -> None:
     assert stack.clock.now() <= NOON_SECONDS + LONGEST_SWITCHING_SECONDS
 
 
-def test_a_refusal_is_told_at_once(stack: Stack) -> None:
-    """Waiting does not give permission; what is noted stays, and a second call goes on."""
-    stack.intake.fails_with(IntakeUnavailable("denied"), times=1)
+def test_a_refusal_is_raised_at_once(stack: Stack) -> None:
+    """Waiting does not give permission; the note stays, and a second call goes on."""
+    stack.mapping.fails_with(IntakeUnavailable("denied"), times=1)
 
     with pytest.raises(IntakeUnavailable):
         stack.switch.pause()
@@ -100,42 +100,34 @@ def test_a_refusal_is_told_at_once(stack: Stack) -> None:
 
     assert noted == PAUSED
     assert stack.clock.now() == NOON_SECONDS
-    assert not stack.intake.on
+    assert not stack.mapping.on
 
 
 @pytest.mark.parametrize(
-    ("state", "is_running", "paused"),
+    ("breaker", "is_enabled", "is_paused"),
     [
         (CLOSED, True, False),
         (CLOSED, False, True),
-        (BEGUN, False, True),
+        (FAILING, False, True),
         (PAUSED, True, True),
         (PAUSED, False, True),
         (OPEN, True, False),
         (OPEN, False, False),
-        (TRIED, True, False),
-        (TRIED, False, False),
+        (HALF_OPEN, True, False),
+        (HALF_OPEN, False, False),
         (BOTH, False, True),
     ],
 )
-def test_a_pause_is_what_somebody_wanted(
-    state: BreakerState, *, is_running: bool, paused: bool
+def test_tagging_is_paused_by_an_operator_or_by_hand(
+    breaker: BreakerState, *, is_enabled: bool, is_paused: bool
 ) -> None:
-    """Also a mapping that was switched off by hand; but not one that the breaker switched off."""
-    assert Standing(state, is_running).is_paused is paused
+    """Not by the breaker, which disables the same mapping."""
+    assert TaggingState(breaker, is_enabled).is_paused is is_paused
 
 
-@pytest.mark.parametrize(
-    ("state", "code"),
-    [(CLOSED, None), (BEGUN, None), (OPEN, "823"), (TRIED, "823"), (BOTH, "823")],
-)
-def test_a_fault_is_known_until_a_success(state: BreakerState, code: str) -> None:
-    """A trial has not ended it yet; a few failures do not make one."""
-    assert fault_of(state) == code
-
-
-def test_how_things_stand_is_what_both_say(stack: Stack) -> None:
-    """The note and the mapping."""
+def test_the_state_of_tagging_is_that_of_breaker_and_mapping(stack: Stack) -> None:
+    """Both are read."""
     stack.open_breaker()
 
-    assert stack.switch.standing() == Standing(OPEN, is_running=False)
+    assert stack.switch.tagging() == TaggingState(OPEN, is_enabled=False)
+    assert stack.switch.breaker() == OPEN

@@ -57,10 +57,8 @@ class TaggingSettings(BaseModel):
     function_timeout: float = Field(ge=1)
     max_requests_per_second: float = Field(ge=0)
     api_key_secret_arn: str = Field(min_length=1)
-    stack_name: str = Field(min_length=1)
     results_table: str = Field(min_length=1)
     results_topic_arn: str = Field(min_length=1)
-    alarms_topic_arn: str = Field(min_length=1)
     upload_queue_url: str = Field(min_length=1)
     dead_letter_queue_url: str = Field(min_length=1)
 

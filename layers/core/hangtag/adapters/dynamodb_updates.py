@@ -50,7 +50,8 @@ def update(
         "Key": key,
         "UpdateExpression": expression,
         "ExpressionAttributeNames": {
-            f"#{name}": name for name in re.findall(r"#(\w+)", expression + condition)
+            f"#{name}": name
+            for name in re.findall(r"#(\w+)", f"{expression} {condition}")
         },
         "ReturnValues": "ALL_NEW",
     }
