@@ -16,8 +16,8 @@ from hangtag.errors import (
     ApiInternalError,
     ApiKeyMissing,
     ApiTimeout,
-    IntakeUnavailable,
     KeyRefused,
+    MappingUnavailable,
     QuotaExceeded,
     ResultsUnavailable,
     SidesTooSmall,
@@ -258,10 +258,12 @@ def test_a_mapping_that_could_not_be_switched_off_is_tried_with_every_invocation
 ):
     """Lambda was away, or whoever opened the breaker crashed."""
     world = World()
-    world.intake.fails_with(IntakeUnavailable("away"))
+    world.intake.fails_with(MappingUnavailable("away"))
     opened(world)
     assert world.intake.on
-    assert [error.code for _, error in world.journal.troubles] == ["INTAKE_UNAVAILABLE"]
+    assert [error.code for _, error in world.journal.troubles] == [
+        "MAPPING_UNAVAILABLE"
+    ]
 
     world.intake.recovers()
     world.tag(world.upload("late.png"))
@@ -366,7 +368,7 @@ def test_a_try_that_is_cut_off_in_the_middle_is_made_again(at: str) -> None:
     opened(world)
     world.tagger.recovers()
     world.breaker_store.fails_with(ResultsUnavailable("away"), times=1, at=at)
-    world.intake.fails_with(IntakeUnavailable("away"), times=1, at=at)
+    world.intake.fails_with(MappingUnavailable("away"), times=1, at=at)
 
     first = world.pipeline.try_again(world.invocation())
     assert set(first) == {"trouble"}
@@ -477,7 +479,7 @@ def test_a_resume_in_the_same_moment_is_not_undone() -> None:
 
 def lambda_is_busy(world: World) -> None:
     """It refuses to switch on what is being switched off."""
-    world.intake.fails_with(IntakeUnavailable("another change"), times=1)
+    world.intake.fails_with(MappingUnavailable("another change"), times=1)
 
 
 def nobody_can_look(world: World) -> None:

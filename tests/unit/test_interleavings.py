@@ -22,8 +22,8 @@ from hangtag.breaker import ROW
 from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
-    IntakeUnavailable,
     KeyRefused,
+    MappingUnavailable,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
@@ -64,7 +64,7 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("breaker_store", "end_row", ResultsUnavailable),
     ("breaker_store", "take_call", ResultsUnavailable),
     ("breaker_store", "note_switch_off", ResultsUnavailable),
-    ("intake", "switch", IntakeUnavailable),
+    ("intake", "switch", MappingUnavailable),
     ("alarm", "call", AnnouncementFailed),
 ]
 """A port, what it is asked, and what it may say instead."""

@@ -17,7 +17,7 @@ from threading import Lock
 from hangtag.errors import (
     AnnouncementFailed,
     HangtagError,
-    IntakeUnavailable,
+    MappingUnavailable,
     ResultsUnavailable,
     leaves,
 )
@@ -100,7 +100,7 @@ class Breaker:
         Let uploads through, should the breaker be open and nobody have paused; how it stood.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: It is tried again next time.
+            ResultsUnavailable, MappingUnavailable: It is tried again next time.
         """
         state = self._store.read()
         self._journal.breaker("open" if state.is_open else "at rest", state)
@@ -159,7 +159,7 @@ class Breaker:
             if not state.is_stopped:
                 # An operator resumed in between: nobody would take uploads until the schedule.
                 self._intake.switch(on=True)
-        except (ResultsUnavailable, IntakeUnavailable) as error:
+        except (ResultsUnavailable, MappingUnavailable) as error:
             # While it is on uploads go back one by one, and each invocation tries it again.
             self._journal.troubled("switching the event source mapping off", error)
             return None

@@ -585,7 +585,7 @@ class Intake(Protocol):
         Whether uploads are taken from the queue.
 
         Raises:
-            IntakeUnavailable: Lambda refused or failed, or there is no such mapping.
+            MappingUnavailable: Lambda refused or failed, or there is no such mapping.
         """
         ...
 
@@ -594,7 +594,7 @@ class Intake(Protocol):
         Take uploads from the queue, or leave them there; at most a minute until it is so.
 
         Raises:
-            IntakeUnavailable: Lambda refused or failed, or there is no such mapping. It says
+            MappingUnavailable: Lambda refused or failed, or there is no such mapping. It says
                 when to try again where another change has to end first.
         """
         ...

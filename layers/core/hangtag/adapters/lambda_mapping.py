@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
-from hangtag.errors import IntakeUnavailable
+from hangtag.errors import MappingUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -52,18 +52,18 @@ class LambdaIntake:
         found = self._mapping()
         doing = f"switching the event source mapping {'on' if on else 'off'}"
         if found.get("State") == _EITHER_WAY:
-            raise IntakeUnavailable(
+            raise MappingUnavailable(
                 f"{doing}: it is being changed", retry_after_seconds=_CHANGES_SECONDS
             )
         if (found.get("State") in _RUNNING) == on:
             return
-        with translated(IntakeUnavailable, doing):
+        with translated(MappingUnavailable, doing):
             try:
                 self._client.update_event_source_mapping(UUID=found["UUID"], Enabled=on)
             except ClientError as error:
                 if code_of(error) not in _CHANGING:
                     raise
-                raise IntakeUnavailable(
+                raise MappingUnavailable(
                     f"{doing}: another change is under way",
                     retry_after_seconds=_CHANGES_SECONDS,
                 ) from error
@@ -74,7 +74,7 @@ class LambdaIntake:
         return self._make_client()
 
     def _mapping(self) -> EventSourceMappingConfigurationTypeDef:
-        with translated(IntakeUnavailable, "looking for the event source mapping"):
+        with translated(MappingUnavailable, "looking for the event source mapping"):
             pages = self._client.get_paginator("list_event_source_mappings").paginate(
                 FunctionName=self._function_name
             )
@@ -83,7 +83,7 @@ class LambdaIntake:
                     queue = mapping.get("EventSourceArn", "").rpartition(":")[2]
                     if queue == self._queue_name:
                         return mapping
-        raise IntakeUnavailable(
+        raise MappingUnavailable(
             f"nothing hands messages of {self._queue_name} to {self._function_name}; "
             "deploy the stack again"
         )

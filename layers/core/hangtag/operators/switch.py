@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hangtag.breaker import ROW
 from hangtag.errors import (
-    IntakeUnavailable,
+    MappingUnavailable,
 )
 from hangtag.ports import BreakerState, BreakerStore, Clock, Intake
 from hangtag.text import to_timestamp
@@ -59,7 +59,7 @@ class Switch:
         How things stand.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: It cannot be read.
+            ResultsUnavailable, MappingUnavailable: It cannot be read.
         """
         return Standing(self.state(), self._intake.is_running())
 
@@ -68,7 +68,7 @@ class Switch:
         Take no more uploads, until an operator resumes; how it stood.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: Call it again.
+            ResultsUnavailable, MappingUnavailable: Call it again.
         """
         before = self.state()
         self._store.pause(at=to_timestamp(self._clock.now()))
@@ -80,7 +80,7 @@ class Switch:
         End a pause and close the breaker; how it stood.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: Call it again.
+            ResultsUnavailable, MappingUnavailable: Call it again.
         """
         before = self.state()
         self._store.reset()
@@ -92,7 +92,7 @@ class Switch:
         while True:
             try:
                 return self._intake.switch(on=on)
-            except IntakeUnavailable as error:
+            except MappingUnavailable as error:
                 wait = error.retry_after_seconds
                 if wait is None or self._clock.now() + wait > until:
                     raise
