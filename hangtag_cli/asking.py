@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.calling import Asker, Asking
-from hangtag.errors import EmptyImage, ImageTooLarge
-from hangtag.ports import CallReason, StoredImage, Tagger
+from hangtag.calling import Caller, Calling
+from hangtag.errors import EmptyImage, HangtagError, ImageTooLarge
+from hangtag.lifecycle import CallReason
+from hangtag.ports import StoredImage, Tagger
+from hangtag.rate_limit import RateLimiter
 from hangtag.tagger_api import (
     SIGNATURE_BYTES,
     Answer,
@@ -17,10 +19,13 @@ from hangtag.tagger_api import (
     Language,
     require_media_type,
 )
-from hangtag.time_budget import Timing
+from hangtag.time_budget import TimeBudget
 
 FILE_SECONDS = 120.0
 """The deadline for one file, including a wait that a busy API asks for."""
+
+LONGEST_WAIT_SECONDS = 60.0
+"""A longer wait, if a busy API asks for one, is left to the person who waits."""
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """The default of the parameter MaxImageBytes."""
@@ -43,18 +48,29 @@ class Question:
             HangtagError: The file is no image that can be sent, or the call failed.
             OSError: The file cannot be read.
         """
-        asker = Asker(
+        clock = SystemClock()
+        caller = Caller(
             self.tagger,
             _OneKey(self.api_key),
-            SystemClock(),
-            Timing.of(FILE_SECONDS),
+            clock,
+            TimeBudget.of(FILE_SECONDS),
+            RateLimiter(None, clock, requests_per_second=0),
         )
-        return asker.ask_about(
-            read_image(file),
-            self.context,
-            language=self.language,
-            asking=Asking(_FileDeadline(), Unpaced(), CallReason.FIRST),
-        )
+        image, calling = read_image(file), Calling(_FileDeadline(), CallReason.FIRST)
+
+        def call() -> Answer:
+            return caller.call_with_image(
+                image, self.context, language=self.language, calling=calling
+            )
+
+        try:
+            return call()
+        except HangtagError as error:
+            wait = error.retry_after_seconds
+            if wait is None or wait > LONGEST_WAIT_SECONDS:
+                raise
+        clock.sleep(wait)
+        return call()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,9 @@ from hangtag.tagger_api import (
     Language,
     TaggingRequest,
     media_type,
+    parse_json,
     read_language,
 )
-from hangtag.tagger_api.answer import parse_json
 from hangtag.tagger_api.request import Image
 from hangtag_sandbox.fetching import NotFetched
 from hangtag_sandbox.limits import (

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers as it is told: well, badly or not at all."""
+"""An HTTP server on loopback whose replies, good or broken, a test chooses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Exchange(BaseHTTPRequestHandler):
     server: LoopbackServer
 
     def do_POST(self) -> None:
-        """Take the whole request, then reply as told."""
+        """Read the whole request, then send the next reply."""
         length = int(self.headers.get("content-length", "0"))
         self.server.received.append(
             Received(
@@ -55,26 +55,26 @@ class Exchange(BaseHTTPRequestHandler):
         self.do_POST()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-        """Say nothing."""
+        """Log nothing."""
 
 
 Reply = Callable[[Exchange], None]
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """Keeps what it received; gives its replies in turn, the last one for ever."""
+    """Keeps what it received; sends its replies in sequence, then repeats the last one."""
 
-    daemon_threads = False  # they end when the server is closed: it hangs up
+    daemon_threads = False  # they end with the server, which closes their connections
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Exchange)
         self.received: list[Received] = []
         self.over = Event()
-        """Set when the server is being closed: who waits, stops."""
+        """Set when the server is being closed: waiting replies stop."""
         self.hung_up = Event()
         """Set when the server has closed a connection."""
         self.trickled = 0
-        """Bytes that were told one by one."""
+        """Bytes that were sent one by one."""
         self._replies: list[Reply] = []
         self._connections: list[socket.socket] = []
 
@@ -84,31 +84,31 @@ class LoopbackServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def replies(self, *replies: Reply) -> None:
-        """What to say to the next requests."""
+        """Set the replies to the next requests."""
         self._replies = list(replies)
 
     def next_reply(self) -> Reply:
-        """The reply whose turn it is."""
+        """The reply to the current request."""
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Remember each connection, so that it can be ended."""
+        """Remember each connection, so that it can be closed."""
         connection, address = super().get_request()
         self._connections.append(connection)
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the library's
-        """Tell that a connection is closed."""
+        """Note that a connection is closed."""
         super().shutdown_request(request)
         self.hung_up.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """A client that hangs up is what some tests are about."""
+        """Ignore clients that close the connection: some tests are about them."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
-        """End all connections and wait for nobody."""
+        """Close all connections at once."""
         for connection in self._connections:
             with suppress(OSError):  # ended already
                 connection.shutdown(socket.SHUT_RDWR)
@@ -130,7 +130,7 @@ def loopback_server() -> Iterator[LoopbackServer]:
 
 
 def unused_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which no server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -155,7 +155,7 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Reply:
 
 
 def answer_and_hang_up(status: int, body: bytes) -> Reply:
-    """A whole answer that says nothing of the connection's end, and then ends it."""
+    """A whole answer, after which the connection is closed without notice."""
 
     def reply(exchange: Exchange) -> None:
         answer(status, body)(exchange)
@@ -165,7 +165,7 @@ def answer_and_hang_up(status: int, body: bytes) -> Reply:
 
 
 def part_of_an_answer(status: int, body: bytes, *, length: int) -> Reply:
-    """*body*, where *length* bytes were promised; then the connection ends."""
+    """*body*, where the header promises *length* bytes; then the connection is closed."""
 
     def reply(exchange: Exchange) -> None:
         exchange.send_response(status)
@@ -178,7 +178,7 @@ def part_of_an_answer(status: int, body: bytes, *, length: int) -> Reply:
 
 
 def part_of_an_answer_and_silence(status: int, body: bytes, *, length: int) -> Reply:
-    """*body*, where *length* bytes were promised; the connection stays."""
+    """*body*, where the header promises *length* bytes; the connection stays open."""
 
     def reply(exchange: Exchange) -> None:
         part_of_an_answer(status, body, length=length)(exchange)
@@ -203,20 +203,8 @@ def trickle(status: int, body: bytes, *, seconds: float) -> Reply:
     return reply
 
 
-def trickled_head(*, seconds: float) -> Reply:
-    """An answer whose headers do not end; their bytes come one by one, *seconds* apart."""
-
-    def reply(exchange: Exchange) -> None:
-        exchange.wfile.write(b"HTTP/1.1 201 Created\r\nX-Endless: ")
-        while not exchange.server.over.wait(seconds):
-            exchange.server.trickled += 1
-            exchange.wfile.write(b"x")
-
-    return reply
-
-
 def silence(exchange: Exchange) -> None:
-    """No answer, as long as somebody waits for it."""
+    """No answer until the server is closed."""
     exchange.server.over.wait()
     exchange.close_connection = True
 

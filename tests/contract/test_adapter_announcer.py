@@ -13,8 +13,7 @@ import pytest
 from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.ports import Announcer
 from hangtag.results import Announcement, announcement_of
-from hangtag.tagger_api import Context
-from hangtag.tagger_api.answer import parse_json
+from hangtag.tagger_api import Context, parse_json
 from tests.builders import BUCKET, a_result, an_answer, an_upload, jacket
 from tests.contract.aws_parts import session
 from tests.fakes import FakeAnnouncer

@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.breaker import EventSourceMapping
-from hangtag.errors import IntakeUnavailable
+from hangtag.errors import MappingUnavailable
 from tests.contract.aws_parts import session
 from tests.fakes import FakeMapping
 
@@ -110,7 +110,7 @@ def test_while_another_change_is_under_way_the_error_says_when_to_try_again(
         listing(stub, mapping("Disabling"))
         stub.add_client_error("update_event_source_mapping", code)
 
-        with pytest.raises(IntakeUnavailable) as raised:
+        with pytest.raises(MappingUnavailable) as raised:
             adapter(client).switch(on=True)
 
     assert raised.value.retry_after_seconds == 5.0
@@ -124,7 +124,7 @@ def test_a_mapping_that_is_being_updated_is_not_switched(
     with Stubber(client) as stub:
         listing(stub, mapping("Updating"))
 
-        with pytest.raises(IntakeUnavailable) as raised:
+        with pytest.raises(MappingUnavailable) as raised:
             adapter(client).switch(on=on)
 
     assert raised.value.retry_after_seconds == 5.0
@@ -136,7 +136,7 @@ def test_a_refusal_does_not_ask_to_be_tried_again(client: LambdaClient) -> None:
         listing(stub, mapping("Disabled"))
         stub.add_client_error("update_event_source_mapping", "AccessDeniedException")
 
-        with pytest.raises(IntakeUnavailable) as raised:
+        with pytest.raises(MappingUnavailable) as raised:
             adapter(client).switch(on=True)
 
     assert raised.value.retry_after_seconds is None
@@ -147,7 +147,7 @@ def test_a_stack_without_a_mapping_says_so(client: LambdaClient) -> None:
     with Stubber(client) as stub:
         listing(stub)
 
-        with pytest.raises(IntakeUnavailable, match="deploy the stack again"):
+        with pytest.raises(MappingUnavailable, match="deploy the stack again"):
             adapter(client).switch(on=True)
 
 

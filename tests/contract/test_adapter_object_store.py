@@ -304,8 +304,8 @@ def test_the_message_of_a_refusal_helps(aws: None) -> None:  # noqa: ARG001
         f"s3://{BUCKET}/{KEY} has 1,234 bytes; MaxImageBytes is 1,000"
     )
     assert str(unsupported.value) == (
-        f"s3://{BUCKET}/picture.png begins with 25 50 44 46 2d 31 2e 37, like no BMP, "
-        "GIF, JPEG, PNG, TIFF or WEBP"
+        f"s3://{BUCKET}/picture.png begins with 25 50 44 46 2d 31 2e 37; it is not "
+        "a BMP, GIF, JPEG, PNG, TIFF or WEBP image"
     )
 
 

@@ -321,7 +321,7 @@ def test_every_invocation_has_a_time_of_its_own(
 
     assert answered in (
         {"queued": 1},
-        {"breaker": {"trouble": "INTAKE_UNAVAILABLE"}},  # there is no mapping here
+        {"breaker": {"trouble": "MAPPING_UNAVAILABLE"}},  # there is no mapping here
     )
 
 

@@ -28,13 +28,13 @@ from hangtag.errors import (
     HttpStatus,
     ImageTooLarge,
     ImageTypeRefused,
-    IntakeUnavailable,
     InternalError,
     InvalidContext,
     JsonRefused,
     KeyNotSent,
     KeyRefused,
     LanguageRefused,
+    MappingUnavailable,
     ObjectForbidden,
     ObjectUnavailable,
     OutOfTime,
@@ -365,7 +365,7 @@ CASES: dict[type[HangtagError], Case] = {
     LanguageRefused: api(LanguageRefused),
 }
 
-NEVER_ON_A_LETTER = {QueueUnavailable, IntakeUnavailable}
+NEVER_ON_A_LETTER = {QueueUnavailable, MappingUnavailable}
 """What is about that queue, or about no upload."""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hangtag.breaker import FAILURES_TO_OPEN, Breaker, Watch, fault_of
 from hangtag.errors import (
-    IntakeUnavailable,
+    MappingUnavailable,
     KeyRefused,
     QuotaExceeded,
     ResultsUnavailable,
@@ -218,10 +218,10 @@ def test_a_failure_that_was_counted_twice_opens_it_too(stack: Stack) -> None:
 
 def test_a_mapping_that_cannot_be_disabled_is_with_the_next_batch(stack: Stack) -> None:
     """Lambda was away, or a deployment has enabled it, or whoever opened it crashed."""
-    stack.mapping.fails_with(IntakeUnavailable("away"), times=1)
+    stack.mapping.fails_with(MappingUnavailable("away"), times=1)
     stack.fails()
     assert stack.mapping.on
-    assert stack.troubles() == ["INTAKE_UNAVAILABLE"]
+    assert stack.troubles() == ["MAPPING_UNAVAILABLE"]
 
     batch = stack.batch()
 
@@ -233,10 +233,10 @@ def test_a_mapping_that_cannot_be_disabled_is_with_the_next_batch(stack: Stack) 
 def test_watching_raises_nothing(stack: Stack) -> None:
     """The uploads go back, whatever Lambda says."""
     stack.fails()
-    stack.mapping.fails_with(IntakeUnavailable("away"))
+    stack.mapping.fails_with(MappingUnavailable("away"))
 
     assert stack.batch().is_stopped
-    assert stack.troubles() == ["INTAKE_UNAVAILABLE"]
+    assert stack.troubles() == ["MAPPING_UNAVAILABLE"]
 
 
 def test_a_state_that_cannot_be_read_counts_as_closed(stack: Stack) -> None:
@@ -335,9 +335,9 @@ def test_a_run_of_the_schedule_that_fails_is_made_up_for_by_the_next(
     """Wherever it failed, nothing is left that looks closed and takes nothing."""
     stack.fails()
     stack.store.fails_with(AWAY, times=1, at=at)
-    stack.mapping.fails_with(IntakeUnavailable("away"), times=1, at=at)
+    stack.mapping.fails_with(MappingUnavailable("away"), times=1, at=at)
 
-    with pytest.raises((ResultsUnavailable, IntakeUnavailable)):
+    with pytest.raises((ResultsUnavailable, MappingUnavailable)):
         stack.breaker.reconcile()
     stack.breaker.reconcile()
 

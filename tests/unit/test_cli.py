@@ -195,7 +195,10 @@ def test_tagging_without_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
     [
         (["--url", "http://api.example.com/tags"], "http://api.example.com/tags"),
         (["--url", "http://127.0.0.1@example.com/"], "http://127.0.0.1@example.com/"),
-        (["--language", "fr"], "'fr' is no language; allowed are en, ko, zh, ja"),
+        (
+            ["--language", "fr"],
+            "'fr' is not a supported language; allowed are en, ko, zh, ja",
+        ),
         (["--detection", "TOP,SOCKS"], "'SOCKS' cannot be detected"),
     ],
 )

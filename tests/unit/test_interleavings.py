@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
-    IntakeUnavailable,
+    MappingUnavailable,
     KeyRefused,
     ObjectUnavailable,
     QueueUnavailable,
@@ -62,7 +62,7 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("breaker_store", "count_failure", ResultsUnavailable),
     ("breaker_store", "open", ResultsUnavailable),
     ("breaker_store", "close", ResultsUnavailable),
-    ("mapping", "switch", IntakeUnavailable),
+    ("mapping", "switch", MappingUnavailable),
 ]
 """A port, a step of it, and how it fails."""
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hangtag.results import Announcement, announcement_of
-from hangtag.tagger_api import Context
-from hangtag.tagger_api.answer import parse_json
+from hangtag.tagger_api import Context, parse_json
 from hangtag.text import to_json, to_timestamp
 from tests.builders import (
     BUCKET,

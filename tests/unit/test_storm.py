@@ -18,7 +18,7 @@ from hangtag.errors import (
     AnnouncementFailed,
     ApiKeyUnavailable,
     ApiTimeout,
-    IntakeUnavailable,
+    MappingUnavailable,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
@@ -41,7 +41,7 @@ ERRORS: dict[str, type[Exception]] = {
     "upload_queue": QueueUnavailable,
     "slots": ResultsUnavailable,
     "breaker_store": ResultsUnavailable,
-    "mapping": IntakeUnavailable,
+    "mapping": MappingUnavailable,
 }
 
 INSTANCES = 3

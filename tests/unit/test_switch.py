@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from hangtag.breaker import FAILURES_TO_OPEN
-from hangtag.errors import IntakeUnavailable
+from hangtag.errors import MappingUnavailable
 from hangtag.operators.switch import LONGEST_SWITCHING_SECONDS, Switch, TaggingState
 from hangtag.ports import BreakerState
 from tests.builders import NOON, NOON_SECONDS
 from tests.fakes import FakeBreakerStore, FakeClock, FakeMapping
 
-BUSY = IntakeUnavailable("another change is under way", retry_after_seconds=5.0)
+BUSY = MappingUnavailable("another change is under way", retry_after_seconds=5.0)
 
 CLOSED = BreakerState()
 OPEN = BreakerState(FAILURES_TO_OPEN, "823", "quota", opened_at=NOON)
@@ -83,7 +83,7 @@ def test_a_switch_does_not_wait_for_ever(stack: Stack) -> None:
     """The operator does it again."""
     stack.mapping.fails_with(BUSY)
 
-    with pytest.raises(IntakeUnavailable):
+    with pytest.raises(MappingUnavailable):
         stack.switch.resume()
 
     assert stack.clock.now() <= NOON_SECONDS + LONGEST_SWITCHING_SECONDS
@@ -91,9 +91,9 @@ def test_a_switch_does_not_wait_for_ever(stack: Stack) -> None:
 
 def test_a_refusal_is_raised_at_once(stack: Stack) -> None:
     """Waiting does not give permission; the note stays, and a second call goes on."""
-    stack.mapping.fails_with(IntakeUnavailable("denied"), times=1)
+    stack.mapping.fails_with(MappingUnavailable("denied"), times=1)
 
-    with pytest.raises(IntakeUnavailable):
+    with pytest.raises(MappingUnavailable):
         stack.switch.pause()
     noted = stack.store.read()
     stack.switch.pause()

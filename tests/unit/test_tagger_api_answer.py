@@ -18,8 +18,7 @@ from hangtag.errors import (
     UrlNotFetched,
 )
 from hangtag.results import announcement_of
-from hangtag.tagger_api import Answer, named_values, read_answer
-from hangtag.tagger_api.answer import parse_json
+from hangtag.tagger_api import Answer, named_values, parse_json, read_answer
 from hangtag.text import to_json
 from tests.builders import (
     a_result,
@@ -45,7 +44,7 @@ def answer_or_error(body: bytes) -> Answer | HangtagError:
 
 
 def with_data(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
-    """A successful answer whose data is changed; what is ... is left out."""
+    """A successful answer with changed data; fields set to ... are left out."""
     document = answer_document()
     document["data"].update(changes)
     document["data"] = {
@@ -85,12 +84,12 @@ def test_every_2xx_may_carry_an_answer(status: int) -> None:
     assert read(answer_document(), http_status=status).objects
 
 
-# ---- one shape out of many
+# ---- spellings
 
 
 @pytest.mark.parametrize("spelling", ["colorDetail", "colorDetails", "ColorDetails"])
 def test_color_details_have_one_name(spelling: str) -> None:
-    """Both names have been seen on the same path."""
+    """Both names occur on the same path."""
     details = [
         {"code": "#e5ccaf", "name": "gray-sand", "pixelFraction": Decimal("1.0")}
     ]
@@ -102,7 +101,7 @@ def test_color_details_have_one_name(spelling: str) -> None:
 
 @pytest.mark.parametrize("spelling", ["no detected product", "NODETC", "nodetc"])
 def test_nothing_detected_has_one_type(spelling: str) -> None:
-    """Both have been seen on the same path; such answers have no genderInfo."""
+    """Both occur on the same path; such answers have no genderInfo."""
     document = with_data(objects=[{"type": spelling, "tags": []}], genderInfo=...)
 
     answer = read(document)
@@ -115,8 +114,8 @@ def test_nothing_detected_has_one_type(spelling: str) -> None:
 @pytest.mark.parametrize(
     "spelling", ["notMatchedObject", "notMatchedObjects", "notmatchedobjects"]
 )
-def test_what_was_not_asked_for_has_one_place(spelling: str, place: str) -> None:
-    """In three spellings and two places, and garments in it are given one shape, too."""
+def test_not_matched_objects_have_one_name_and_place(spelling: str, place: str) -> None:
+    """There are three spellings and two places; their tags have one shape, too."""
     found = [{"type": "SHOES", "tags": [{"colorDetail": []}]}]
     document = answer_document()
     (document["data"] if place == "data" else document)[spelling] = found
@@ -130,7 +129,7 @@ def test_what_was_not_asked_for_has_one_place(spelling: str, place: str) -> None
 
 @pytest.mark.parametrize("spelling", ["imageinfo", "imageInfo"])
 def test_image_info_has_one_name(spelling: str) -> None:
-    """The page has one in its table and the other in its example."""
+    """The documentation has one in its table and the other in its example."""
     info = [{"id": "T0449", "name": "nonFashion"}]
 
     answer = read(with_data(**({"imageInfo": ...} | {spelling: info})))
@@ -138,8 +137,8 @@ def test_image_info_has_one_name(spelling: str) -> None:
     assert info == answer.image_info
 
 
-def test_the_spelling_that_says_something_wins() -> None:
-    """An empty twin does not hide the other."""
+def test_an_empty_value_does_not_hide_another_spelling() -> None:
+    """Nothing that was paid for is lost."""
     document = with_data(notMatchedObject=[])
     document["notMatchedObjects"] = [{"type": "HATS", "tags": []}]
 
@@ -148,8 +147,8 @@ def test_the_spelling_that_says_something_wins() -> None:
     assert answer.not_matched_object == [{"type": "HATS", "tags": []}]
 
 
-def test_two_spellings_that_both_say_something_are_joined() -> None:
-    """What was paid for is kept, once, whoever in the API spells it how."""
+def test_the_values_of_two_spellings_are_joined() -> None:
+    """Each value is kept once."""
     hat: dict[str, Any] = {"type": "HATS", "tags": []}
     bag: dict[str, Any] = {"type": "BAGS", "tags": []}
     sand, stone = {"code": "#e5ccaf"}, {"code": "#8a8a8a"}
@@ -164,7 +163,7 @@ def test_two_spellings_that_both_say_something_are_joined() -> None:
     assert answer.objects[0]["tags"] == [{"colorDetails": [sand, stone]}]
 
 
-# ---- what may be missing or odd
+# ---- missing and odd values
 
 
 @pytest.mark.parametrize(
@@ -187,7 +186,7 @@ def test_an_odd_attribute_is_kept(attribute: str, value: object) -> None:
 
 
 def test_unknown_types_and_fields_are_data() -> None:
-    """The API grows; what it says is kept."""
+    """The API may add some."""
     found = {"type": "SOCKS", "tags": [{"holes": 2}], "mood": {"name": "good"}}
 
     answer = read(with_data(objects=[found]))
@@ -196,7 +195,7 @@ def test_unknown_types_and_fields_are_data() -> None:
 
 
 def test_a_success_may_lack_its_status() -> None:
-    """It is judged by what it brings."""
+    """Its data is enough."""
     document = answer_document()
     del document["status"]
 
@@ -217,7 +216,7 @@ ODD_CODES = [
 
 @pytest.mark.parametrize("status", [200, 201, 400, 403, 429, 500])
 def test_the_code_in_the_body_decides_whatever_the_status(status: int) -> None:
-    """Nobody has published which statuses failures have."""
+    """The statuses of failures are not documented."""
     with pytest.raises(SidesTooSmall, match="Too small"):
         read(failed_answer_document(807, "Too small."), http_status=status)
 
@@ -237,14 +236,14 @@ def test_a_code_is_text_whatever_its_type(code: object, expected: str) -> None:
 def test_an_unpublished_code_is_kept_and_judged_by_its_status(
     status: int, kind: str
 ) -> None:
-    """More codes exist from 830 on; nobody knows what they mean."""
+    """More codes exist from 830 on, without documentation."""
     with pytest.raises(UnlistedApiCode) as caught:
         read(failed_answer_document(841, "new"), http_status=status)
 
     assert (caught.value.code, caught.value.kind) == ("841", kind)
 
 
-def test_a_refusal_without_words_says_its_code() -> None:
+def test_a_refusal_without_a_message_shows_its_code() -> None:
     """A message is never empty."""
     with pytest.raises(UrlNotFetched, match="803"):
         read({"error": {"code": 803}})
@@ -272,7 +271,7 @@ def test_a_refusal_without_words_says_its_code() -> None:
 def test_a_status_without_a_code_is_its_own(
     status: int, kind: str, body: bytes
 ) -> None:
-    """A gateway in between knows nothing of the API's codes."""
+    """A gateway in between does not know the API's codes."""
     with pytest.raises(HttpStatus) as caught:
         read_answer(body, http_status=status)
 
@@ -316,8 +315,8 @@ def test_a_status_without_a_code_is_its_own(
         b"\xff\xfe",
     ],
 )
-def test_a_2xx_that_is_no_answer_is_a_bad_answer(body: bytes) -> None:
-    """Transient: something stands in between, and may not tomorrow."""
+def test_a_2xx_without_a_tagger_answer_is_a_bad_answer(body: bytes) -> None:
+    """Transient: a proxy may have answered, and may not tomorrow."""
     with pytest.raises(BadAnswer) as caught:
         read_answer(body, http_status=201)
 
@@ -325,22 +324,25 @@ def test_a_2xx_that_is_no_answer_is_a_bad_answer(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "trouble"),
+    ("body", "problem"),
     [
-        (b"7", "it is JSON, but no object"),
-        (b'{"data": {"objects": {}}}', "objects is no list"),
-        (b'{"data": {"objects": [7]}}', "objects.0 is no object"),
-        (b'{"data": {"objects": [{"tags": [[]]}]}}', "objects.0.tags.0 is no object"),
+        (b"7", "it is JSON, but not an object"),
+        (b'{"data": {"objects": {}}}', "objects is not a list"),
+        (b'{"data": {"objects": [7]}}', "objects.0 is not an object"),
+        (
+            b'{"data": {"objects": [{"tags": [[]]}]}}',
+            "objects.0.tags.0 is not an object",
+        ),
     ],
 )
-def test_a_bad_answer_says_what_is_wrong_with_it(body: bytes, trouble: str) -> None:
-    """In the words of JSON: operators need not know ours."""
-    with pytest.raises(BadAnswer, match=f"no Tagger answer: {trouble}: "):
+def test_a_bad_answer_says_what_is_wrong_with_it(body: bytes, problem: str) -> None:
+    """In the words of JSON."""
+    with pytest.raises(BadAnswer, match=f"not a Tagger answer: {problem}: "):
         read_answer(body, http_status=201)
 
 
-def test_a_bad_answer_shows_what_came_instead() -> None:
-    """Its first 200 characters, on one line, without control characters."""
+def test_a_bad_answer_shows_the_body() -> None:
+    """The first 200 characters, on one line, without control characters."""
     body = b"<html>\n\x1b[31m" + "봄".encode() * 500
 
     with pytest.raises(BadAnswer) as caught:
@@ -361,7 +363,7 @@ def test_a_bad_answer_shows_what_came_instead() -> None:
 def test_a_bad_answer_of_any_length_has_room_for_its_first_characters(
     body: bytes,
 ) -> None:
-    """What is wrong with it does not push out what came."""
+    """The message has room for both: what is wrong, and the body."""
     with pytest.raises(BadAnswer) as caught:
         read_answer(body, http_status=200)
 
@@ -379,15 +381,15 @@ def test_a_bad_answer_of_any_length_has_room_for_its_first_characters(
     ],
 )
 def test_an_echoed_secret_is_in_no_error(status: int, body: bytes) -> None:
-    """Not even the part of it that would stand where the text is cut."""
+    """Not even a part of it where the text is cut."""
     with pytest.raises(HangtagError) as caught:
         read_answer(body, http_status=status, secret="key-1234")
 
     assert "key" not in str(caught.value).lower()
 
 
-def test_what_the_api_asks_to_wait_is_kept() -> None:
-    """On every error, so that the retry can honour it."""
+def test_every_error_keeps_the_wait_that_the_api_asks_for() -> None:
+    """The retry waits for that long."""
     for body in (to_body(failed_answer_document(500)), b"busy"):
         with pytest.raises(HangtagError) as caught:
             read_answer(body, http_status=503, retry_after_seconds=7)
@@ -409,14 +411,14 @@ def test_what_the_api_asks_to_wait_is_kept() -> None:
         (None, []),
     ],
 )
-def test_an_attribute_has_a_name_and_an_id_as_far_as_it_has(
+def test_the_name_and_the_id_of_an_attribute_are_its_values(
     attribute: object, expected: list[str]
 ) -> None:
-    """Both are what subscribers filter by."""
+    """Subscribers filter by both."""
     assert expected == list(named_values(attribute))
 
 
-# ---- whatever comes
+# ---- any body
 
 numbers = st.integers() | st.decimals(allow_nan=False, allow_infinity=False)
 texts = st.text()
@@ -465,7 +467,7 @@ answers = st.fixed_dictionaries(
 @given(answers | json_values)
 @example({"status": "ok", "data": {"objects": [{"tags": [{"item": "\ud800"}]}]}})
 def test_any_json_is_an_answer_or_one_of_our_errors(document: object) -> None:
-    """Never another exception; and what is an answer can be stored and announced."""
+    """There is no other exception, and every answer can be stored and announced."""
     body = json.dumps(document, default=float).encode()
 
     answer = answer_or_error(body)
@@ -542,7 +544,7 @@ def leaves_of(value: object) -> set[str]:
 def test_an_answer_written_again_has_every_value_and_digit(
     data: dict[str, Any], beside: dict[str, Any]
 ) -> None:
-    """What was paid for is what is kept, however it was spelled and wherever it stood."""
+    """Nothing that was paid for is lost, in any spelling and place."""
     document = {**beside, "status": "ok", "data": data, "error": None}
 
     answer = read(document)
@@ -553,7 +555,7 @@ def test_an_answer_written_again_has_every_value_and_digit(
 
 
 def test_a_typical_answer_reads_the_same_when_written_again() -> None:
-    """Reading gives one shape out: reading that changes nothing."""
+    """Reading returns one shape; reading that shape changes nothing."""
     once = an_answer()
 
     again = read({"status": "ok", "data": once.document()})

@@ -49,7 +49,7 @@ def read(metadata: dict[str, str]) -> tuple[str, dict[str, object]]:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 196_607, 196_608, 196_609, 1_000_000])
 def test_a_request_carries_the_image_byte_for_byte(size: int) -> None:
-    """Written piece by piece, it is the same base64 as in one go."""
+    """Base64 in pieces is the same as base64 of the whole."""
     image = bytes(number % 251 for number in range(size))
     body = Base64Body(image, "image/webp", Context.model_validate({}))
 
@@ -63,7 +63,7 @@ def test_a_request_carries_the_image_byte_for_byte(size: int) -> None:
 
 
 def test_a_request_without_the_prefix_is_bare_base64() -> None:
-    """That is how error 801's English text wants it."""
+    """The English text of error 801 asks for that."""
     body = Base64Body(PNG, "image/png", Context.model_validate({}), with_prefix=False)
 
     request = TaggingRequest.model_validate_json(b"".join(body))
@@ -71,8 +71,8 @@ def test_a_request_without_the_prefix_is_bare_base64() -> None:
     assert base64.b64encode(PNG).decode() == request.image.content
 
 
-def test_a_request_can_be_written_again() -> None:
-    """A second try sends the same bytes."""
+def test_a_request_can_be_iterated_again() -> None:
+    """A second call sends the same bytes."""
     body = Base64Body(PNG, "image/png", Context.model_validate({"brand": "봄"}))
 
     assert list(body) == list(body)
@@ -106,10 +106,10 @@ contexts = st.builds(
     context=contexts,
     with_prefix=st.booleans(),
 )
-def test_a_request_reads_back_as_it_was_meant(
+def test_a_request_reads_back_unchanged(
     *, image: bytes, kind: str, context: Context, with_prefix: bool
 ) -> None:
-    """The sandbox reads with the models what the client writes without them."""
+    """The sandbox reads requests with the models; the client writes them without."""
     body = Base64Body(image, kind, context, with_prefix)
 
     written = b"".join(body)
@@ -124,7 +124,7 @@ def test_a_request_reads_back_as_it_was_meant(
 
 
 def test_the_context_is_sent_by_the_apis_names() -> None:
-    """Python's names stay inside."""
+    """The field names of the model are not sent."""
     context = Context(  # type: ignore[call-arg]
         id="A111", product_content_name="one-piece", detection=("SHOES",), price="1.50"
     )
@@ -145,7 +145,7 @@ def test_the_context_is_sent_by_the_apis_names() -> None:
     [("299.99", "299.99"), (299, 299), (299.99, Decimal("299.99"))],
 )
 def test_a_price_is_a_number_or_a_text(price: object, expected: object) -> None:
-    """The table says text, the example has a number: both are taken as they come."""
+    """The documentation's table says text, its example has a number."""
     text = json.dumps({"price": price})
 
     context = Context.model_validate_json(text)
@@ -158,7 +158,7 @@ def test_a_price_is_a_number_or_a_text(price: object, expected: object) -> None:
 
 
 def test_every_field_of_the_context_comes_with_the_upload() -> None:
-    """Eleven keys of user metadata, nothing of it lost."""
+    """There are eleven keys of user metadata."""
     language, context = read(EVERY_FIELD)
 
     assert language == "ko"
@@ -176,8 +176,8 @@ def test_every_field_of_the_context_comes_with_the_upload() -> None:
     }
 
 
-def test_metadata_without_the_prefix_is_not_ours() -> None:
-    """Other people keep things there, too."""
+def test_metadata_without_the_prefix_is_ignored() -> None:
+    """Other programs use metadata, too."""
     assert read({"owner": "somebody", "taggerid": "x"}) == ("en", {})
 
 
@@ -187,19 +187,19 @@ def test_an_empty_value_is_no_value() -> None:
 
 
 def test_the_case_of_a_key_does_not_matter() -> None:
-    """S3 lowers it, other stores do not."""
+    """S3 makes keys lower case, other stores do not."""
     assert read({"Tagger-Brand": "Example"}) == ("en", {"brand": "Example"})
 
 
-def test_the_stacks_settings_hold_where_the_upload_says_nothing() -> None:
+def test_the_stacks_settings_are_the_defaults() -> None:
     """Language and Detection are the stack's parameters."""
     language, context = read_metadata({}, language="ja", detection=("HAT",))
 
     assert (language, context.document()) == ("ja", {"detection": ("HAT",)})
 
 
-def test_an_upload_may_ask_for_something_else_than_the_stack() -> None:
-    """Its own metadata wins."""
+def test_the_metadata_of_an_upload_goes_before_the_settings() -> None:
+    """For the language and for the detection."""
     language, context = read_metadata(
         {"tagger-language": "ko", "tagger-detection": "shoes"},
         language="ja",
@@ -210,8 +210,8 @@ def test_an_upload_may_ask_for_something_else_than_the_stack() -> None:
 
 
 @pytest.mark.parametrize("text", ["봄 자켓", "Söhne", "a" * 300 + "ü", "=?", "🧥"])
-def test_what_is_not_ascii_is_decoded(text: str) -> None:
-    """S3 hands such values back RFC 2047-encoded."""
+def test_a_value_that_is_not_ascii_is_decoded(text: str) -> None:
+    """S3 returns such values in the encoding of RFC 2047."""
     encoded = Header(text, "utf-8").encode()
 
     assert read({"tagger-brand": encoded}) == ("en", {"brand": text})
@@ -228,7 +228,7 @@ def test_what_is_not_ascii_is_decoded(text: str) -> None:
     ],
 )
 def test_both_spellings_of_rfc_2047_are_decoded(encoded: str, expected: str) -> None:
-    """Base64 and quoted, one word or several."""
+    """Base64 and quoted-printable, one word or several."""
     assert read({"tagger-brand": encoded}) == ("en", {"brand": expected})
 
 
@@ -262,8 +262,8 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     assert named in str(caught.value)
 
 
-def test_a_wrong_value_is_named_as_it_was_meant() -> None:
-    """Who uploaded it never saw RFC 2047."""
+def test_a_wrong_value_is_named_decoded() -> None:
+    """The uploader did not encode it."""
     with pytest.raises(InvalidContext, match="tagger-price = '삼만원'"):
         read({"tagger-price": "=?UTF-8?B?7IK866eM7JuQ?="})
 
@@ -277,7 +277,7 @@ def test_a_wrong_value_is_named_as_it_was_meant() -> None:
         ("tagger-" + "x" * 1_900, "x", "tagger-language"),
     ],
 )
-def test_a_long_value_leaves_room_for_what_is_allowed(
+def test_a_long_value_leaves_room_for_the_allowed_values(
     key: str, value: str, allowed: str
 ) -> None:
     """S3 keeps 2 KB of metadata; a failure keeps fewer characters of a message."""
@@ -297,8 +297,10 @@ _encoded_words = st.builds(
 
 
 @given(st.dictionaries(_metadata_keys, st.text() | _encoded_words))
-def test_no_metadata_is_another_error(metadata: dict[str, str]) -> None:
-    """It is context that can be sent and stored, or it is INVALID_CONTEXT."""
+def test_all_metadata_is_read_or_is_an_invalid_context(
+    metadata: dict[str, str],
+) -> None:
+    """There is no other exception, and every context can be sent and stored."""
     try:
         _, context = read(metadata)
     except InvalidContext:
@@ -307,10 +309,10 @@ def test_no_metadata_is_another_error(metadata: dict[str, str]) -> None:
     json.dumps(context, ensure_ascii=False).encode()
 
 
-# ---- words
+# ---- languages and detections
 
 
-def test_detections_are_read_whatever_their_case_and_blanks() -> None:
+def test_detections_are_read_in_any_case_and_spacing() -> None:
     """People type them."""
     assert read_detection(" top,, Shoes ,") == ("TOP", "SHOES")
 
@@ -321,12 +323,12 @@ def test_no_detection_means_all() -> None:
 
 
 def test_the_nine_documented_detections_are_known() -> None:
-    """Five stand on the page of version 2.12, four on the vendor's other pages."""
+    """Five are documented for version 2.12, four on the vendor's other pages."""
     assert len(read_detection(",".join(DETECTIONS))) == 9
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_languages_are_read_whatever_their_case(language: str) -> None:
+def test_languages_are_read_in_any_case(language: str) -> None:
     """People type them, too."""
     assert language == read_language(f" {language.upper()} ")
 
@@ -361,14 +363,14 @@ NO_IMAGES = [
 
 
 @pytest.mark.parametrize(("expected", "first_bytes"), VARIANTS)
-def test_the_six_formats_are_told_by_their_first_bytes(
+def test_the_six_formats_are_recognised_by_their_first_bytes(
     expected: str, first_bytes: bytes
 ) -> None:
-    """In all their variants; neither names nor declared types are asked."""
+    """In all their variants."""
     assert expected == media_type(first_bytes)
 
 
 @pytest.mark.parametrize("first_bytes", NO_IMAGES)
-def test_other_formats_are_told_apart(first_bytes: bytes) -> None:
-    """Each of them would be a call that the API refuses."""
+def test_other_formats_are_not_recognised(first_bytes: bytes) -> None:
+    """The API would refuse each of them."""
     assert media_type(first_bytes) is None

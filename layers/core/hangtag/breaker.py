@@ -16,7 +16,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Protocol
 
-from hangtag.errors import HangtagError, IntakeUnavailable, ResultsUnavailable
+from hangtag.errors import HangtagError, MappingUnavailable, ResultsUnavailable
 from hangtag.ports import BreakerState, Clock
 from hangtag.telemetry import BreakerSeen, Telemetry, Trouble
 from hangtag.text import to_timestamp
@@ -68,7 +68,7 @@ class BreakerStore(Protocol):
 
 
 class EventSourceMapping(Protocol):
-    """What hands uploads from the queue to the function. All methods raise `IntakeUnavailable`."""
+    """What hands uploads from the queue to the function. All methods raise `MappingUnavailable`."""
 
     def is_enabled(self) -> bool:
         """Whether the function gets uploads."""
@@ -121,7 +121,7 @@ class Breaker:
         Returns the state before.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: The next run of the schedule tries again.
+            ResultsUnavailable, MappingUnavailable: The next run of the schedule tries again.
         """
         state = self._store.read()
         self._report("open" if state.is_open else "at rest", state)
@@ -172,7 +172,7 @@ class Breaker:
     def _disable_mapping(self) -> None:
         try:
             self._mapping.switch(on=False)
-        except IntakeUnavailable as error:
+        except MappingUnavailable as error:
             # Uploads that come meanwhile go back, and each batch tries this again
             self._telemetry.emit(Trouble("disabling the event source mapping", error))
 

@@ -32,7 +32,7 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     │   ├── ResultsUnavailable    RESULTS_UNAVAILABLE
     │   ├── AnnouncementFailed    ANNOUNCEMENT_FAILED
     │   ├── QueueUnavailable      QUEUE_UNAVAILABLE
-    │   ├── IntakeUnavailable     INTAKE_UNAVAILABLE
+    │   ├── MappingUnavailable     MAPPING_UNAVAILABLE
     │   ├── OutOfTime             OUT_OF_TIME
     │   └── InternalError         INTERNAL_ERROR
     ├── AuthError: the key
@@ -302,10 +302,10 @@ class QueueUnavailable(TransientError):
     advice = "If it stays: check the queues and the role's access to them."
 
 
-class IntakeUnavailable(TransientError):
+class MappingUnavailable(TransientError):
     """Lambda did not tell of, or not switch, the event source mapping."""
 
-    code = "INTAKE_UNAVAILABLE"
+    code = "MAPPING_UNAVAILABLE"
     source = "aws"
     who = "operator"
     advice = "Check the permission to list and update event source mappings, then do it again."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
-from hangtag.errors import IntakeUnavailable
+from hangtag.errors import MappingUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -53,19 +53,19 @@ class LambdaEventSourceMapping:
         found = self._mapping()
         doing = f"{'enabling' if on else 'disabling'} the event source mapping"
         if found.get("State") == _UNKNOWN:
-            raise IntakeUnavailable(
+            raise MappingUnavailable(
                 f"{doing}: another change is under way",
                 retry_after_seconds=_RETRY_SECONDS,
             )
         if (found.get("State") in _ENABLED) == on:
             return
-        with translated(IntakeUnavailable, doing):
+        with translated(MappingUnavailable, doing):
             try:
                 self._client.update_event_source_mapping(UUID=found["UUID"], Enabled=on)
             except ClientError as error:
                 if code_of(error) not in _CHANGING:
                     raise
-                raise IntakeUnavailable(
+                raise MappingUnavailable(
                     f"{doing}: another change is under way",
                     retry_after_seconds=_RETRY_SECONDS,
                 ) from error
@@ -76,7 +76,7 @@ class LambdaEventSourceMapping:
         return self._make_client()
 
     def _mapping(self) -> EventSourceMappingConfigurationTypeDef:
-        with translated(IntakeUnavailable, "looking up the event source mapping"):
+        with translated(MappingUnavailable, "looking up the event source mapping"):
             pages = self._client.get_paginator("list_event_source_mappings").paginate(
                 FunctionName=self._function_name
             )
@@ -85,7 +85,7 @@ class LambdaEventSourceMapping:
                     queue = mapping.get("EventSourceArn", "").rpartition(":")[2]
                     if queue == self._queue_name:
                         return mapping
-        raise IntakeUnavailable(
+        raise MappingUnavailable(
             f"no event source mapping leads from {self._queue_name} to "
             f"{self._function_name}; deploy the stack again"
         )

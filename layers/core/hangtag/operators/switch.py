@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hangtag.breaker import FAILURES_TO_OPEN, BreakerStore, EventSourceMapping
-from hangtag.errors import IntakeUnavailable
+from hangtag.errors import MappingUnavailable
 from hangtag.ports import BreakerState, Clock
 from hangtag.text import to_timestamp
 
@@ -58,7 +58,7 @@ class Switch:
         The states of breaker and mapping.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: They cannot be read.
+            ResultsUnavailable, MappingUnavailable: They cannot be read.
         """
         return TaggingState(self.breaker(), self._mapping.is_enabled())
 
@@ -67,7 +67,7 @@ class Switch:
         Keep uploads on the queue until an operator resumes; the breaker before.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: Call it again.
+            ResultsUnavailable, MappingUnavailable: Call it again.
         """
         before = self.breaker()
         self._store.pause(at=to_timestamp(self._clock.now()))
@@ -79,7 +79,7 @@ class Switch:
         End a pause and close the breaker; the breaker before.
 
         Raises:
-            ResultsUnavailable, IntakeUnavailable: Call it again.
+            ResultsUnavailable, MappingUnavailable: Call it again.
         """
         before = self.breaker()
         self._store.reset()
@@ -91,7 +91,7 @@ class Switch:
         while True:
             try:
                 return self._mapping.switch(on=on)
-            except IntakeUnavailable as error:
+            except MappingUnavailable as error:
                 wait = error.retry_after_seconds
                 if wait is None or self._clock.now() + wait > until:
                     raise

@@ -1,12 +1,13 @@
-"""The Tagger API, version 2.12: what it is asked, what it answers, which images it takes."""
+"""The Tagger API, version 2.12: its requests, its answers, and the image formats it takes."""
 
-from hangtag.tagger_api.answer import Answer, AnswerBody, named_values, read_answer
+from hangtag.tagger_api.answer import Answer, AnswerBody, named_values
 from hangtag.tagger_api.images import (
     MEDIA_TYPES,
     SIGNATURE_BYTES,
     media_type,
     require_media_type,
 )
+from hangtag.tagger_api.reading import parse_json, read_answer
 from hangtag.tagger_api.request import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
@@ -42,6 +43,7 @@ __all__ = [
     "UrlBody",
     "media_type",
     "named_values",
+    "parse_json",
     "read_answer",
     "read_detection",
     "read_language",

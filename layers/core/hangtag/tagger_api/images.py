@@ -1,4 +1,4 @@
-"""The six image formats the Tagger API takes, told by their first bytes."""
+"""The six image formats that the Tagger API takes, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MEDIA_TYPES = (
 )
 
 SIGNATURE_BYTES = 16
-"""Bytes of an image that `media_type` wants to see."""
+"""Bytes of an image that `media_type` needs."""
 
 
 def media_type(first_bytes: bytes) -> str | None:
     """
     The media type of an image by its first `SIGNATURE_BYTES` bytes, or None.
 
-    Names and declared content types are not asked: they are often wrong. BigTIFF is not among
-    the formats the API documents.
+    File names and declared content types are ignored, because they are often wrong. BigTIFF is
+    not one of the documented formats.
     """
     if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
@@ -34,8 +34,7 @@ def media_type(first_bytes: bytes) -> str | None:
         return "image/webp"
     if first_bytes.startswith((b"II*\x00", b"MM\x00*")):
         return "image/tiff"
-    # Two letters alone would make a BMP of any text that begins with "BM": the reserved words
-    # behind the file size are zero in every BMP.
+    # Texts can begin with "BM", too; a BMP has four reserved zero bytes behind the file size.
     if first_bytes[:2] == b"BM" and first_bytes[6:10] == b"\0\0\0\0":
         return "image/bmp"
     return None
@@ -43,15 +42,15 @@ def media_type(first_bytes: bytes) -> str | None:
 
 def require_media_type(first_bytes: bytes, name: str) -> str:
     """
-    The media type of the image called *name*, by its first bytes.
+    The media type of an image by its first bytes; *name* is for the error's message.
 
     Raises:
-        UnsupportedFormat: It is none of the six formats; tells how it begins.
+        UnsupportedFormat: It has none of the six formats.
     """
     kind = media_type(first_bytes)
     if kind is None:
         raise UnsupportedFormat(
-            f"{name} begins with {first_bytes[:8].hex(' ')}, like no BMP, GIF, JPEG, PNG, "
-            "TIFF or WEBP"
+            f"{name} begins with {first_bytes[:8].hex(' ')}; it is not a BMP, GIF, JPEG, PNG, "
+            "TIFF or WEBP image"
         )
     return kind

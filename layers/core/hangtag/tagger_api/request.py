@@ -1,8 +1,8 @@
 """
-What the Tagger API is asked: `POST /tagger/v2.12/tags`.
+Requests of the Tagger API: `POST /tagger/v2.12/tags`.
 
-The models describe the whole request; the sandbox reads requests with them. `Base64Body`
-writes one piece by piece, so that an image is never in memory as base64 and as JSON, too.
+The sandbox reads requests with the models. The function writes them with `Base64Body`, in pieces,
+so that the memory holds the image, but neither its base64 nor the JSON.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ Detection = Literal[
     "ACCESSORY",
 ]
 DETECTIONS: tuple[Detection, ...] = get_args(Detection)
-"""The first five stand on the page of version 2.12, the others on the vendor's other pages."""
+"""The first five are documented for version 2.12, the others on the vendor's other pages."""
 
 METADATA_PREFIX = "tagger-"
 """S3 user metadata with this prefix (`x-amz-meta-tagger-…`) is context for the API."""
 
 
 class Context(BaseModel):
-    """What is known of the picture's product; every field may be left out."""
+    """The product in the image; every field is optional."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
@@ -66,12 +66,12 @@ class Context(BaseModel):
     season: str | None = Field(None, examples=["19SS", "19FW"])
 
     def document(self) -> dict[str, object]:
-        """What is sent: the given fields by the API's names."""
+        """The fields that are set, by the API's names."""
         return self.model_dump(by_alias=True, exclude_none=True, mode="python")
 
 
 class Image(BaseModel):
-    """The picture itself, or where it is."""
+    """The image itself, or its URL."""
 
     type: Literal["url", "base64"]
     content: str = Field(
@@ -87,26 +87,26 @@ class TaggingRequest(BaseModel):
 
 
 class RequestBody(Protocol):
-    """The bytes of a request, piece by piece; again and again, for a second try."""
+    """The bytes of a request in pieces; a second call iterates again."""
 
     def __iter__(self) -> Iterator[bytes]:
         """The pieces."""
         ...
 
     def __len__(self) -> int:
-        """How many bytes they are together: what is sent has a Content-Length."""
+        """The number of bytes, for the header Content-Length."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Base64Body:
-    """A request that carries its image as base64; what it holds in memory is the image."""
+    """A request that contains its image as base64; only the image is held in memory."""
 
     image: bytes | bytearray
     media_type: str
     context: Context
     with_prefix: bool = True
-    """The API documents the prefix `data:<media type>;base64,`."""
+    """Whether the base64 follows the documented prefix `data:<media type>;base64,`."""
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._head()
@@ -126,7 +126,7 @@ class Base64Body:
 
 @dataclass(frozen=True, slots=True)
 class UrlBody:
-    """A request that says where the image is; the API fetches it."""
+    """A request that contains the image's URL; the API fetches the image."""
 
     url: str
     context: Context
@@ -139,13 +139,13 @@ class UrlBody:
         return len(self._head()) + len(_tail(self.context))
 
     def _head(self) -> bytes:
-        # Without the closing quote, which begins the tail
+        # Without the closing quote: the tail begins with it
         return b'{"image":{"type":"url","content":' + json.dumps(self.url).encode()[:-1]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeBody:
-    """A request that no image can come of: what is said of it tells of the key alone."""
+    """An invalid request: the API's refusal shows whether the key is good, and costs nothing."""
 
     def __iter__(self) -> Iterator[bytes]:
         yield _PROBE
@@ -162,8 +162,7 @@ def _tail(context: Context) -> bytes:
     document = context.document()
     if not document:
         return b'"}}'
-    # A price that came as a number is sent as text: JSON's encoder knows no Decimal, and the
-    # API documents both.
+    # json cannot encode a Decimal price; the API takes prices as text, too.
     return b'"},"context":' + json.dumps(document, default=str).encode("ascii") + b"}"
 
 
@@ -172,10 +171,10 @@ _PIECE = 3 * 64 * 1024  # a multiple of three: no padding between the pieces
 
 def read_detection(text: str) -> tuple[Detection, ...]:
     """
-    A comma-separated list of what to detect; blanks and letter case do not matter.
+    The detections in a comma-separated list, in any letter case.
 
     Raises:
-        ValueError: A word is none of `DETECTIONS`; the message names it.
+        ValueError: A word is not in `DETECTIONS`; the message names it.
     """
     words = [word.strip().upper() for word in text.split(",") if word.strip()]
     known: dict[str, Detection] = {word: word for word in DETECTIONS}
@@ -190,16 +189,17 @@ def read_detection(text: str) -> tuple[Detection, ...]:
 
 def read_language(text: str) -> Language:
     """
-    One of the four languages.
+    The language with that code, in any letter case.
 
     Raises:
-        ValueError: It is none of them; the message names it.
+        ValueError: It is not in `LANGUAGES`; the message names it.
     """
     for language in LANGUAGES:
         if text.strip().lower() == language:
             return language
     raise ValueError(
-        f"{shortened(repr(text))} is no language; allowed are {', '.join(LANGUAGES)}"
+        f"{shortened(repr(text))} is not a supported language; "
+        f"allowed are {', '.join(LANGUAGES)}"
     )
 
 
@@ -210,15 +210,15 @@ def read_metadata(
     detection: tuple[Detection, ...],
 ) -> tuple[Language, Context]:
     """
-    The language and the context that an object's user metadata asks for.
+    The language and the context from an object's user metadata.
 
-    *metadata* has its keys without `x-amz-meta-`, as boto3 gives them; keys without the prefix
-    `tagger-` are not ours. *language* and *detection* hold where the metadata says nothing.
-    S3 hands values that are not ASCII back RFC 2047-encoded; they are decoded.
+    *metadata* has its keys without `x-amz-meta-`, as boto3 returns them; keys without the prefix
+    `tagger-` are ignored. *language* and *detection* are the defaults. S3 returns values that
+    are not ASCII in the encoding of RFC 2047; they are decoded.
 
     Raises:
-        InvalidContext: A `tagger-` key is unknown (a typo must not lose a product's gender) or
-            a value is not allowed; names the key, the value and what is allowed.
+        InvalidContext: A `tagger-` key is unknown, which may be a typo, or a value is not
+            allowed. The message names the key, the value and what is allowed.
     """
     fields: dict[str, object] = {"detection": detection or None}
     for key, raw in sorted(metadata.items()):
@@ -258,13 +258,13 @@ _TEXT_FIELDS = {
 }
 
 METADATA_FIELDS = (*_TEXT_FIELDS, "detection", "price", "language")
-"""The fields of the context as metadata names them, without the prefix."""
+"""The names of the metadata's fields, without the prefix."""
 
 
 def _text_field(field: str) -> str:
     if field not in _TEXT_FIELDS:
         known = ", ".join(METADATA_PREFIX + name for name in METADATA_FIELDS)
-        raise ValueError(f"there is no such field; allowed are {known}")
+        raise ValueError(f"unknown field; allowed are {known}")
     return _TEXT_FIELDS[field]
 
 
@@ -273,7 +273,7 @@ def _decode(value: str) -> str:
         return value
     try:
         decoded = str(make_header(decode_header(value)))
-        decoded.encode()  # some charsets spell half a character, which nothing can carry
+        decoded.encode()  # fails for lone surrogates, which some charsets can spell
     except (MessageError, LookupError, UnicodeError) as error:
         raise ValueError(f"it cannot be decoded by RFC 2047 ({error})") from error
     return decoded
@@ -284,7 +284,7 @@ def _numeric(value: str) -> str:
         finite = Decimal(value).is_finite()
     except InvalidOperation:
         finite = False
-    # Python alone reads 1_000, and the digits of other scripts
+    # Decimal also accepts 1_000 and the digits of other scripts.
     if not finite or "_" in value or not value.isascii():
-        raise ValueError("it is no number; write it like 299.99")
+        raise ValueError("it is not a number; write it like 299.99")
     return value

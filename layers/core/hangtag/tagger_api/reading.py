@@ -1,0 +1,264 @@
+"""
+How a body becomes an `Answer`.
+
+The API's documentation contradicts itself about field names: `colorDetail` and `colorDetails`,
+`imageinfo` and `imageInfo`, and several spellings and places of `notMatchedObject` occur.
+`read_answer` accepts all of them, keeps every value, and returns one shape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from itertools import chain
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from hangtag.errors import ApiRedirected, BadAnswer, HttpStatus, error_from_api
+from hangtag.tagger_api.answer import NOTHING_DETECTED, Answer, AnswerData
+from hangtag.text import printable, shortened, without_secrets
+
+
+def read_answer(
+    body: bytes,
+    *,
+    http_status: int,
+    retry_after_seconds: float | None = None,
+    secret: str = "",
+) -> Answer:
+    """
+    The answer in *body*. An error code in the body goes before *http_status*.
+
+    No error's message contains *secret*, even if the API echoes it.
+
+    Raises:
+        HangtagError: The body has an error code; `UnlistedApiCode` if it is not documented.
+        ApiRedirected: The status is 3xx and the body has no code.
+        HttpStatus: The status is 4xx or 5xx and the body has no code.
+        BadAnswer: The status is 2xx and the body is not a Tagger answer.
+    """
+    try:
+        document = parse_json(body)
+    except ValueError as error:
+        document = None
+        problem = f"it is not JSON ({error})"
+    else:
+        problem = "it is JSON, but not an object"
+
+    if isinstance(document, dict):
+        code = _error_code(document)
+        if code is not None:
+            message = _hidden(_error_message(document), secret)
+            raise error_from_api(
+                code,
+                message or f"the API refused with {code}",
+                http_status=http_status,
+                retry_after_seconds=retry_after_seconds,
+            )
+    if 300 <= http_status < 400:
+        raise ApiRedirected(
+            f"the API answered HTTP {http_status}: {_excerpt(body, secret)}"
+        )
+    if not 200 <= http_status < 300:
+        raise HttpStatus(
+            f"the API answered HTTP {http_status}: {_excerpt(body, secret)}",
+            http_status=http_status,
+            retry_after_seconds=retry_after_seconds,
+        )
+    if isinstance(document, dict):
+        try:
+            return _read_success(document)
+        except ValueError as error:
+            problem = str(error)
+    raise BadAnswer(
+        f"HTTP {http_status}, but not a Tagger answer: {problem}: "
+        f"{_excerpt(body, secret)}",
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+# ---- JSON
+
+
+def parse_json(body: bytes | str) -> Any:
+    """
+    A JSON document with numbers as `int` and `Decimal`, not rounded.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        document = json.loads(
+            body, parse_float=_to_decimal, parse_constant=_refuse_constant
+        )
+        return _whole_characters(document, _DEEPEST)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _to_decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation as error:
+        raise ValueError(f"the exponent of {digits[:40]} is too large") from error
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+_DEEPEST = 100
+"""Nested lists and objects that are read; answers have fewer than ten."""
+
+
+def _whole_characters(value: Any, deepest: int) -> Any:
+    r"""Replace lone surrogates ("\ud800"), which JSON can spell and UTF-8 cannot encode."""
+    if deepest < 0:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode()
+    if isinstance(value, list):
+        return [_whole_characters(part, deepest - 1) for part in value]
+    if isinstance(value, dict):
+        return {
+            _whole_characters(name, deepest): _whole_characters(part, deepest - 1)
+            for name, part in value.items()
+        }
+    return value
+
+
+# ---- refusals
+
+# A number, or a number as text; in both, 803.0 is 803
+_ERROR_CODE = re.compile(r"\s*(\d{1,10})(?:\.0+)?\s*", re.ASCII)
+
+
+def _error_code(document: dict[str, Any]) -> str | None:
+    error = document.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    found = _ERROR_CODE.fullmatch(str(code))
+    return found[1] if found else None
+
+
+def _error_message(document: dict[str, Any]) -> str:
+    message = document["error"].get("message")
+    return message if isinstance(message, str) else ""
+
+
+def _excerpt(body: bytes, secret: str) -> str:
+    """The first 200 characters of *body*, on one line and without secrets."""
+    text = _hidden(body[:4_000].decode("utf-8", errors="replace"), secret)
+    return printable(without_secrets(text)).strip()[:200] or "(empty)"
+
+
+def _hidden(text: str, secret: str) -> str:
+    return text.replace(secret, "...") if secret else text
+
+
+# ---- successful answers
+
+
+def _read_success(document: dict[str, Any]) -> Answer:
+    """
+    Raises:
+        ValueError: The document is not a successful answer; the message says why.
+    """
+    status = document.get("status")
+    if status is not None and status != "ok":
+        raise ValueError(
+            f"its status is {shortened(repr(status))}, without an error code"
+        )
+    data = document.get("data")
+    if not isinstance(data, dict):
+        raise ValueError("it has no data")
+
+    # notMatchedObject occurs beside data, too.
+    beside = {name: part for name, part in document.items() if name not in _ENVELOPE}
+    parts = _one_spelling(chain(data.items(), beside.items()), _DATA_SPELLINGS)
+    _require_valid_objects(parts)
+    return Answer(
+        objects=[_one_object(found) for found in parts["objects"] or []],
+        not_matched_object=[
+            _one_object(found) for found in _listed(parts.get("notMatchedObject"))
+        ],
+        gender_info=parts.get("genderInfo"),
+        image_info=_listed(parts.get("imageInfo")),
+        unknown={name: part for name, part in parts.items() if name not in _PARTS},
+    )
+
+
+_ENVELOPE = {"status", "data", "error"}
+# Spellings in lower case, and the one that is returned
+_DATA_SPELLINGS = {
+    "notmatchedobject": "notMatchedObject",
+    "notmatchedobjects": "notMatchedObject",
+    "imageinfo": "imageInfo",
+    "genderinfo": "genderInfo",
+    "objects": "objects",
+}
+_PARTS = frozenset(_DATA_SPELLINGS.values())
+_TAG_SPELLINGS = {"colordetail": "colorDetails", "colordetails": "colorDetails"}
+_NOTHING_SPELLINGS = {"no detected product", "nodetc"}
+
+_EXPECTED = {"tuple_type": "not a list", "model_type": "not an object"}
+"""pydantic's error types in JSON's words."""
+
+
+def _require_valid_objects(parts: dict[str, Any]) -> None:
+    if "objects" not in parts:
+        raise ValueError("its data has no objects")
+    try:
+        AnswerData.model_validate(parts)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        expected = _EXPECTED.get(first["type"], first["msg"])
+        raise ValueError(f"{where} is {expected}") from error
+
+
+def _one_spelling(
+    parts: Iterable[tuple[str, Any]], spellings: Mapping[str, str]
+) -> dict[str, Any]:
+    """The parts by the names in *spellings*; values of the same name are joined."""
+    renamed: dict[str, Any] = {}
+    for name, value in parts:
+        spelling = spellings.get(name.lower(), name)
+        renamed[spelling] = _joined(renamed.get(spelling), value)
+    return renamed
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """One of the values if the other is the same or empty, else a list of both."""
+    if first in (None, []):
+        return second
+    # By repr, not by ==: in Python, 1 equals 1.0 and True.
+    if second in (None, []) or repr(second) == repr(first):
+        return first
+    joined = _listed(first)
+    known = {repr(part) for part in joined}
+    return [*joined, *(part for part in _listed(second) if repr(part) not in known)]
+
+
+def _one_object(found: Any) -> Any:
+    if not isinstance(found, dict):
+        return found
+    kind = found.get("type")
+    if isinstance(kind, str) and kind.lower() in _NOTHING_SPELLINGS:
+        found = {**found, "type": NOTHING_DETECTED}
+    tags = found.get("tags")
+    if tags is None or isinstance(tags, list):
+        found = {**found, "tags": [_one_tag(tag) for tag in tags or []]}
+    return found
+
+
+def _one_tag(tag: Any) -> Any:
+    return _one_spelling(tag.items(), _TAG_SPELLINGS) if isinstance(tag, dict) else tag
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
