@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_state import DynamoDBBreaker
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.file_checkpoint import FileCheckpoint
-from hangtag.adapters.lambda_mapping import LambdaIntake
+from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
 from hangtag.adapters.sqs_queues import SqsDeadLetterBox, SqsDeadLetterQueue
@@ -86,9 +86,9 @@ class Stack:
 
     # ---- what the operators' use cases of the core work on
 
-    def results(self) -> DynamoDBResults:
+    def results(self) -> DynamoDBReader:
         """The results table."""
-        return DynamoDBResults(
+        return DynamoDBReader(
             self._aws.dynamodb, self._output("ResultsTableName"), SystemClock()
         )
 
@@ -108,7 +108,7 @@ class Stack:
         """The switch that pauses and resumes tagging."""
         return Switch(
             DynamoDBBreaker(self._aws.dynamodb, self._output("ResultsTableName")),
-            LambdaIntake(
+            LambdaEventSourceMapping(
                 lambda: self._aws.functions,
                 function_name=self._output("TagUploadsFunctionName"),
                 queue_name=_name_of(self._output("UploadQueueUrl")),

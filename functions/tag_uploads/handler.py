@@ -1,7 +1,7 @@
 """
-TagUploads: the SQS messages of uploads in, those to be delivered again out.
+TagUploads: takes the SQS messages of uploads, and returns those that are to be delivered again.
 
-A bare S3 or EventBridge event, one that reaches the function without the queue, is put on it. The
+An event that did not come through the queue, of S3 or of EventBridge, is put on the queue. The
 stack's schedule sends `{"hangtag": "try again"}`, for the breaker.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from hangtag.adapters.lambda_deadline import LambdaDeadline
 from hangtag.batch import Invocation, Pipeline
 from hangtag.events import RECONCILE, read_deliveries
 from hangtag.settings import read_tagging_settings
@@ -25,7 +26,7 @@ logger = Logger()
 
 @cache
 def pipeline() -> Pipeline:
-    """Wired on first use: importing this module needs no environment."""
+    """The pipeline of this instance of the function."""
     return tagging_pipeline(
         read_tagging_settings(os.environ),
         logger,
@@ -33,23 +34,12 @@ def pipeline() -> Pipeline:
     )
 
 
-class LambdaDeadline:
-    """`Deadline` of a Lambda invocation."""
-
-    def __init__(self, context: LambdaContext) -> None:
-        self._context = context
-
-    def seconds_left(self) -> float:
-        """Seconds until Lambda stops the function."""
-        return self._context.get_remaining_time_in_millis() / 1000
-
-
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry point."""
     invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
     if event == RECONCILE:
-        return {"breaker": pipeline().try_again(invocation)}
+        return {"breaker": pipeline().reconcile(invocation)}
     deliveries = read_deliveries(event)
     if deliveries is None:
         return {"queued": pipeline().enqueue(event, json.dumps(event), invocation)}
@@ -59,3 +49,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
             {"itemIdentifier": message_id} for message_id in handed_back
         ]
     }
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    pipeline()  # in Lambda's init phase; elsewhere an import needs no environment

@@ -10,8 +10,8 @@ import pytest
 
 from hangtag.breaker import FAILURES_TO_OPEN, Breaker, Watch, fault_of
 from hangtag.errors import (
-    MappingUnavailable,
     KeyRefused,
+    MappingUnavailable,
     QuotaExceeded,
     ResultsUnavailable,
 )

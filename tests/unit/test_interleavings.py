@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
-    MappingUnavailable,
     KeyRefused,
+    MappingUnavailable,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,

@@ -424,11 +424,11 @@ class Tagging:
         if attempt.claim.is_first:
             return attempt.batch.snapshot.results.get(upload.uri)
         stored = self._ports.results.read(upload.uri)
-        if stored is not None and self._is_own(attempt, stored):
-            if stored.order < upload.order:
-                # Stored for an event without a sequencer
-                self._ports.results.move_up(upload)
-                return self._ports.results.read(upload.uri)
+        is_own = stored is not None and self._is_own(attempt, stored)
+        if stored is not None and is_own and stored.order < upload.order:
+            # It was stored for an event without a sequencer
+            self._ports.results.move_up(upload)
+            return self._ports.results.read(upload.uri)
         return stored
 
     def _is_own(self, attempt: _Attempt, stored: StoredResult) -> bool:

@@ -8,10 +8,10 @@ import boto3
 from botocore.config import Config
 
 from hangtag.adapters.aws_deadline import BotoDeadline
-from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
+from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.adapters.http_tagger import HttpTagger
@@ -32,9 +32,9 @@ from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.replay import Report, replay
 from hangtag.operators.replay_request import ReplayOrder
 from hangtag.ports import Clock, Deadline
+from hangtag.rate_limit import RateLimiter
 from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
-from hangtag.rate_limit import RateLimiter
 from hangtag.telemetry import Fanout
 from hangtag.time_budget import TimeBudget
 

@@ -51,7 +51,7 @@ class SqsDeadLetterQueue:
         self._client = client
         self._queue_url = queue_url
 
-    def bury(self, letter: DeadLetter) -> str:
+    def send(self, letter: DeadLetter) -> str:
         with translated(QueueUnavailable, "sending to the dead-letter queue"):
             sent = self._client.send_message(
                 QueueUrl=self._queue_url,

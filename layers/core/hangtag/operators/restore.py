@@ -53,7 +53,7 @@ def restore(
             elif dry_run:
                 report.choose(Letter("", "", letter))
             else:
-                letter_id = grave.bury(letter)
+                letter_id = grave.send(letter)
                 if known and is_discarded:
                     book.restore(known, letter_id=letter_id)
                 report.done += 1
