@@ -8,11 +8,11 @@ from hangtag.breaker import Breaker
 from hangtag.events import Delivery, read_body
 from hangtag.lifecycle import Calls, Record, Status
 from hangtag.operators.show import newest
+from hangtag.policy import ImageTransport, Policy, Ports
 from hangtag.ports import ObjectFacts
 from hangtag.rate_limit import RateLimiter
 from hangtag.results import Document
 from hangtag.tagger_api import Detection, Language
-from hangtag.tagging import ImageTransport, Policy, Ports
 from hangtag.telemetry import DeadLettered, HandedBack, Skipped, Tagged, Unforeseen
 from hangtag.time_budget import TimeBudget
 from hangtag.uploads import SkipReason, Upload

@@ -10,6 +10,7 @@ import pytest
 
 from hangtag.breaker import SYSTEMIC_KINDS
 from hangtag.calling import API_TIMEOUT_SECONDS
+from hangtag.ending import RETRY_CAP_SECONDS
 from hangtag.errors import (
     Abandoned,
     AnnouncementFailed,
@@ -55,7 +56,6 @@ from hangtag.errors import (
     leaves,
 )
 from hangtag.events import Delivery, read_body
-from hangtag.tagging import RETRY_CAP_SECONDS
 from hangtag.telemetry import Trouble
 from hangtag.uploads import SkipReason, Upload
 from tests.builders import (

@@ -14,6 +14,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from hangtag.attempt import ENDED, Arrived, BatchContext, Ended, Retry
 from hangtag.dead_letters import RETENTION_SECONDS
 from hangtag.errors import (
     HangtagError,
@@ -30,17 +31,9 @@ from hangtag.events import (
     read_document,
 )
 from hangtag.lifecycle import UploadKey
+from hangtag.policy import Policy, Ports
 from hangtag.ports import Deadline, Snapshot
-from hangtag.tagging import (
-    ENDED,
-    Arrived,
-    BatchContext,
-    Ended,
-    Policy,
-    Ports,
-    Retry,
-    Tagging,
-)
+from hangtag.tagging import Tagging
 from hangtag.telemetry import OldestFailure, Skipped, Trouble, Unforeseen
 from hangtag.uploads import Skip, Upload
 

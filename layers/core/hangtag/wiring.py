@@ -31,10 +31,10 @@ from hangtag.breaker import Breaker
 from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.replay import Report, replay
 from hangtag.operators.replay_request import ReplayOrder
+from hangtag.policy import Policy, Ports
 from hangtag.ports import Clock, Deadline
 from hangtag.rate_limit import RateLimiter
 from hangtag.settings import ReplaySettings, TaggingSettings
-from hangtag.tagging import Policy, Ports
 from hangtag.telemetry import Fanout
 from hangtag.time_budget import TimeBudget
 

@@ -1,0 +1,64 @@
+"""What the main job is made of: its ports, and what the stack's parameters say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hangtag.breaker import Breaker
+from hangtag.ports import (
+    Announcer,
+    ApiKeys,
+    AwsDeadline,
+    Clock,
+    DeadLetterQueue,
+    ObjectStore,
+    RecordStore,
+    ResultStore,
+    SnapshotReader,
+    Tagger,
+    UploadQueue,
+)
+from hangtag.rate_limit import RateLimiter
+from hangtag.tagger_api import Detection, Language
+from hangtag.telemetry import Telemetry
+from hangtag.time_budget import TimeBudget
+
+ImageTransport = Literal["base64", "url"]
+"""How an image reaches the API: sent along, or fetched by the API from a presigned URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that the main job needs from outside."""
+
+    objects: ObjectStore
+    api_keys: ApiKeys
+    tagger: Tagger
+    snapshots: SnapshotReader
+    records: RecordStore
+    results: ResultStore
+    announcer: Announcer
+    dead_letters: DeadLetterQueue
+    upload_queue: UploadQueue
+    rate_limiter: RateLimiter
+    breaker: Breaker
+    telemetry: Telemetry
+    clock: Clock
+    aws_deadline: AwsDeadline
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the stack's parameters say."""
+
+    language: Language
+    detection: tuple[Detection, ...]
+    max_attempts: int
+    retry_base_seconds: float
+    lease_seconds: float
+    """How long a claim holds: no invocation lasts longer."""
+    budget: TimeBudget
+    width: int
+    """How many uploads one invocation works on at the same time."""
+    image_transport: ImageTransport = "base64"
