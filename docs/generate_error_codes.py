@@ -1,5 +1,5 @@
 """
-Writes docs/error-codes.md from the tree in hangtag.failures.
+Writes docs/error-codes.md from the tree in hangtag.errors.
 
     python docs/generate_error_codes.py > docs/error-codes.md
 """  # noqa: INP001 - docs/ is a folder of pages, not a package
@@ -24,17 +24,17 @@ HEAD = """\
 
 <!-- Made by docs/generate_error_codes.py; do not edit. -->
 
-What could not be tagged lies in the dead-letter queue with one of these codes, and with the same
-code in its result. A code never changes its meaning. Numbers are the Tagger API's own, names are
+An upload that could not be tagged is in the dead-letter queue with one of these codes. Its result
+has the same code. A code never changes its meaning. Numbers are the Tagger API's, names are
 Hangtag's.
 
-`hangtag failures list` shows what lies there, `hangtag failures replay --code 803 --yes` puts
-everything with a code back on the upload queue. How to look, and how to know that it worked:
-[the runbook](operations.md#codes).
+`hangtag failures list` shows the failures. `hangtag failures replay --code 803 --yes` puts all
+failures with a code back on the upload queue. [The runbook](operations.md#codes) says how to find
+the cause and how to know that a fix worked.
 
 ## Kinds
 
-| kind | what is done about it |
+| kind | what happens |
 |---|---|
 """
 
@@ -69,8 +69,7 @@ def error_codes() -> str:
             _row("`HTTP_<status>`", HttpStatus, kind=BY_STATUS),
             (
                 f"| `{UNCODED}` | {KINDS['uncoded']} | `uncoded` | `internal` | operator | "
-                "Look at the letter's body and at the function's log of that time, "
-                "then replay. |\n"
+                "Look at the letter's body and at the function's log, then replay. |\n"
             ),
         ]
     )

@@ -28,13 +28,13 @@ from tests.builders import NOON, REPOSITORY
 
 LEAVES = list(leaves())
 
-# What is known of the vendor's codes: the meaning, whose turn it is, and what has to be done
+# The vendor's codes: the meaning, who acts, and the kind
 DOCUMENTED: dict[str, tuple[str, str, str]] = {
-    "500": ("internal server error", "nobody", "transient"),
+    "500": ("internal server error", "no one at first: it is retried", "transient"),
     "609": ("wrong key or no permission", "key owner", "auth"),
     "612": ("x-api-key header missing", "key owner", "auth"),
     "623": ("unknown resource or method", "operator", "config"),
-    # The vendor's page and its translation contradict each other: nobody outside can act
+    # The vendor's page and its translation contradict each other: an operator cannot act
     "801": ("base64 header (prefix) problem", "Hangtag's developers", "permanent"),
     "802": ("base64 image could not be read", "uploader", "permanent"),
     "803": ("image could not be fetched from the url", "operator", "permanent"),
@@ -46,7 +46,7 @@ DOCUMENTED: dict[str, tuple[str, str, str]] = {
     "809": ("too many bytes", "uploader", "permanent"),
     "823": ("usage quota exceeded", "account owner", "quota"),
     "824": ("invalid JSON", "operator", "config"),
-    "825": ("detection value not allowed", "operator, or the uploader", "config"),
+    "825": ("detection value not allowed", "operator or uploader", "config"),
     "826": ("language not supported", "operator", "config"),
 }
 
@@ -91,7 +91,7 @@ def page_rows() -> dict[str, dict[str, str]]:
 
 
 def test_the_tree_drawn_in_the_docstring_is_the_tree_of_the_classes() -> None:
-    """It is the first thing that a reader sees."""
+    """Readers see it first."""
     classes = {
         error.__name__: None if error is HangtagError else error.__base__.__name__
         for error in every_error()
@@ -105,21 +105,21 @@ def test_the_tree_drawn_in_the_docstring_is_the_tree_of_the_classes() -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
 def test_the_code_drawn_beside_a_leaf_is_its_own(leaf: type[HangtagError]) -> None:
-    """The picture must not lie about codes, either."""
+    """The drawing shows the codes, too."""
     _, code = drawn_tree()[leaf.__name__]
 
     assert leaf.code == code
 
 
 def test_leaves_and_codes_match_one_to_one() -> None:
-    """A code that two errors shared would tell nobody what to do."""
+    """The advice belongs to the code."""
     codes = [leaf.code for leaf in LEAVES]
 
     assert len(codes) == len(set(codes))
 
 
 def test_every_error_without_a_code_is_a_branch_or_cannot_be_listed() -> None:
-    """An error that is raised has a code."""
+    """Every error that is raised has a code."""
     uncoded = every_error() - set(LEAVES)
 
     ends = {error for error in uncoded if not error.__subclasses__()}
@@ -145,7 +145,7 @@ def test_every_error_says_what_happened_and_what_to_do(
 def test_every_leaf_has_a_kind_and_a_code_that_can_be_typed(
     leaf: type[HangtagError],
 ) -> None:
-    """Codes are words of an interface: digits, or capitals and underscores."""
+    """Digits, or capitals and underscores."""
     assert leaf.kind in KINDS
     assert re.fullmatch(r"\d+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", leaf.code)
 
@@ -161,7 +161,7 @@ def test_the_page_of_error_codes_is_fresh() -> None:
 
 
 def test_the_documented_codes_have_leaves_of_their_kind() -> None:
-    """All that the vendor lists, and nothing invented."""
+    """Every code that the vendor lists, and no other number."""
     ours = {leaf.code: leaf.kind for leaf in LEAVES if leaf.code.isdigit()}
 
     assert ours == {code: kind for code, (_, _, kind) in DOCUMENTED.items()}
@@ -169,13 +169,13 @@ def test_the_documented_codes_have_leaves_of_their_kind() -> None:
 
 @pytest.mark.parametrize("code", DOCUMENTED)
 def test_the_page_says_of_a_documented_code_what_the_vendor_says(code: str) -> None:
-    """Page and facts agree: what it means, whose turn it is, what is done about it."""
+    """The page and the vendor agree about the meaning."""
     meaning, who, kind = DOCUMENTED[code]
 
     row = page_rows()[code]
 
     assert row["meaning"].lower() == f"{meaning}.".lower()
-    assert row["who acts"].removesuffix(" at first") == who
+    assert row["who acts"] == who
     assert (row["kind"], row["source"]) == (f"`{kind}`", "`api`")
 
 
@@ -195,7 +195,7 @@ def test_the_page_says_of_every_leaf_what_the_code_does(
 
 
 def test_the_page_has_no_code_that_the_tree_has_not() -> None:
-    """What is listed can happen."""
+    """Every listed code can occur."""
     assert set(page_rows()) == {leaf.code for leaf in LEAVES} | {failures.UNCODED}
 
 
@@ -213,7 +213,7 @@ def test_a_documented_code_keeps_its_kind_whatever_the_status(code: str) -> None
     ("status", "kind"), [(200, "permanent"), (429, "transient"), (500, "transient")]
 )
 def test_other_codes_are_kept_and_judged_by_the_status(status: int, kind: str) -> None:
-    """They exist, and nobody has published them."""
+    """The API has codes that are not documented."""
     error = error_from_api("831", "no", http_status=status)
 
     assert isinstance(error, UnlistedError)
@@ -222,7 +222,7 @@ def test_other_codes_are_kept_and_judged_by_the_status(status: int, kind: str) -
 
 @pytest.mark.parametrize("status", [400, 407, 408, 409, 428, 429, 430, 499, 500, 599])
 def test_every_status_has_a_kind(status: int) -> None:
-    """408, 429 and 5xx may go better later, all else not."""
+    """408, 429 and 5xx are transient, all others permanent."""
     later = status in (408, 429) or status >= 500
 
     assert ("transient" if later else "permanent") == kind_of_http_status(status)
@@ -231,8 +231,8 @@ def test_every_status_has_a_kind(status: int) -> None:
 # ---- failures
 
 
-def test_a_failure_is_what_is_written_down_about_an_error() -> None:
-    """It stands in the result and on the dead letter."""
+def test_a_failure_records_an_error() -> None:
+    """It is in the result and on the dead letter."""
     failure = Failure.of(SidesTooSmall("10 x 10"), attempts=2, failed_at=NOON)
 
     assert failure.document() == {
@@ -246,7 +246,7 @@ def test_a_failure_is_what_is_written_down_about_an_error() -> None:
 
 
 @pytest.mark.parametrize("message", ["", " ", "\n\t", "\x00"])
-def test_a_failure_without_words_has_its_errors_name(message: str) -> None:
+def test_a_failure_without_a_message_has_its_errors_name(message: str) -> None:
     """SQS refuses empty attributes."""
     failure = Failure.of(InternalError(message), attempts=1, failed_at=NOON)
 
@@ -254,7 +254,7 @@ def test_a_failure_without_words_has_its_errors_name(message: str) -> None:
 
 
 def test_a_long_message_is_cut() -> None:
-    """An attribute is no place for a web page."""
+    """An attribute of a message is small."""
     failure = Failure.of(InternalError("가" * 5_000), attempts=1, failed_at=NOON)
 
     assert failure.message == "가" * MESSAGE_LIMIT
@@ -276,7 +276,7 @@ def test_a_long_message_is_cut() -> None:
     ],
 )
 def test_no_message_has_a_presigned_url_or_an_image(said: str) -> None:
-    """An error's text is logged and buried; whoever is asked may echo what it was sent."""
+    """A message is logged and dead-lettered, and the API may echo its request."""
     error = BadAnswer(f"it said {said}, sorry")
 
     assert "5ecret" not in str(error)
@@ -287,8 +287,8 @@ def test_no_message_has_a_presigned_url_or_an_image(said: str) -> None:
     "said",
     ["x" * 300, "base64 could not be read", "Qk", "X-Amz-Meta", "a/9j/b?c=d&e=f"],
 )
-def test_what_is_no_secret_is_told(said: str) -> None:
-    """Operators need the words of the API."""
+def test_other_text_is_kept(said: str) -> None:
+    """Operators need the API's message."""
     assert str(BadAnswer(said)) == said
 
 
@@ -296,8 +296,8 @@ def test_what_is_no_secret_is_told(said: str) -> None:
 
 
 @given(st.text())
-def test_printable_text_is_what_sqs_and_terminals_take(text: str) -> None:
-    """No control character, no newline, no half character, no colour of a terminal."""
+def test_printable_text_is_accepted_by_sqs_and_terminals(text: str) -> None:
+    """No control character, newline or lone surrogate."""
     shown = printable(text)
 
     assert re.fullmatch(
@@ -306,17 +306,19 @@ def test_printable_text_is_what_sqs_and_terminals_take(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "봄 자켓 🧥", "a  b", "<&>\"'\\"])
-def test_harmless_text_is_printed_as_it_is(text: str) -> None:
-    """Only what harms is changed."""
+def test_harmless_text_is_printed_unchanged(text: str) -> None:
+    """Only harmful characters are replaced."""
     assert text == printable(text)
 
 
-def test_what_harms_becomes_a_blank() -> None:
-    """So that words do not run together."""
+def test_a_harmful_character_becomes_a_space() -> None:
+    """Words stay apart."""
     assert printable("a\nb\x1bc\x85d\ud800e\ufffff") == "a b c d e f"
 
 
 @pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f"])
-def test_what_turns_the_direction_of_writing_is_left_out(mark: str) -> None:
-    """Else a key that ends in exe.png could be shown as one that ends in png.exe."""
+def test_a_mark_that_changes_the_direction_of_writing_becomes_a_space(
+    mark: str,
+) -> None:
+    """Otherwise a key that ends in exe.png could be shown as one that ends in png.exe."""
     assert printable(f"a{mark}b") == "a b"

@@ -1,11 +1,11 @@
 """
-What can go wrong, and what is to be done about it.
+The errors of Hangtag, and what to do about each.
 
-Every error Hangtag knows is a leaf of this tree and has one code. The code travels on the dead
-letter, stands in the result and in the log; the table in docs/error-codes.md is made from here.
+Each leaf of this tree has one code. The code is on the dead letter, in the result and in the log.
+docs/error-codes.md is generated from this module.
 
     HangtagError
-    ├── PermanentError: this image, never
+    ├── PermanentError: this image can never be tagged
     │   ├── UnreadableEvent       UNREADABLE_EVENT
     │   ├── UnsupportedFormat     UNSUPPORTED_FORMAT
     │   ├── EmptyImage            EMPTY_IMAGE
@@ -21,7 +21,7 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     │   ├── SidesTooSmall         807
     │   ├── SidesTooLarge         808
     │   └── TooManyBytes          809
-    ├── TransientError: later
+    ├── TransientError: a retry may succeed
     │   ├── ApiInternalError      500
     │   ├── ApiTimeout            API_TIMEOUT
     │   ├── ApiUnreachable        API_UNREACHABLE
@@ -32,23 +32,23 @@ letter, stands in the result and in the log; the table in docs/error-codes.md is
     │   ├── ResultsUnavailable    RESULTS_UNAVAILABLE
     │   ├── AnnouncementFailed    ANNOUNCEMENT_FAILED
     │   ├── QueueUnavailable      QUEUE_UNAVAILABLE
-    │   ├── MappingUnavailable     MAPPING_UNAVAILABLE
+    │   ├── MappingUnavailable    MAPPING_UNAVAILABLE
     │   ├── OutOfTime             OUT_OF_TIME
     │   └── InternalError         INTERNAL_ERROR
-    ├── AuthError: the key
+    ├── AuthError: the API key
     │   ├── KeyRefused            609
     │   ├── KeyNotSent            612
     │   └── ApiKeyMissing         API_KEY_MISSING
-    ├── QuotaError: the account
+    ├── QuotaError: the account's quota
     │   └── QuotaExceeded         823
-    ├── ConfigError: the stack asks wrongly
+    ├── ConfigError: the stack's requests are wrong
     │   ├── ApiRedirected         API_REDIRECTED
     │   ├── ResourceUnknown       623
     │   ├── ImageTypeRefused      804
     │   ├── JsonRefused           824
     │   ├── DetectionRefused      825
     │   └── LanguageRefused       826
-    └── UnlistedError: codes that cannot be listed, judged by the answer's HTTP status
+    └── UnlistedError: codes that cannot be listed; the HTTP status decides the kind
         ├── UnlistedApiCode       the number as the API sent it
         └── HttpStatus            HTTP_<status>
 
@@ -69,35 +69,36 @@ Kind = Literal["permanent", "transient", "auth", "quota", "config", "uncoded"]
 Source = Literal["api", "image", "aws", "event", "internal"]
 """Where a failure comes from."""
 
-_EVERYBODYS = (
-    "everybody's: buried at once, and after five in a row all others wait on the queue"
+_SYSTEMIC = (
+    "systemic: dead-lettered at once; after five consecutive failures tagging stops, "
+    "and all other uploads wait on the queue"
 )
 
 KINDS: dict[Kind, str] = {
-    "permanent": "this image never: buried at once",
-    "transient": "later: retried, buried when all attempts have failed",
-    "auth": f"the API key, {_EVERYBODYS}",
-    "quota": f"the account's quota, {_EVERYBODYS}",
-    "config": f"the stack asks wrongly, {_EVERYBODYS}",
-    "uncoded": "no code on the letter: SQS itself moved it, or somebody put it there",
+    "permanent": "this image can never be tagged: dead-lettered at once",
+    "transient": "a retry may succeed: dead-lettered when all attempts have failed",
+    "auth": f"the API key; {_SYSTEMIC}",
+    "quota": f"the account's quota; {_SYSTEMIC}",
+    "config": f"the stack's requests are wrong; {_SYSTEMIC}",
+    "uncoded": "the dead letter has no code: SQS's redrive moved it, or a person sent it",
 }
 
 UNCODED = "UNCODED"
 """The code of a dead letter that carries none."""
 
 MESSAGE_LIMIT = 1_000
-"""Characters of a failure's message that are kept."""
+"""The longest message of a failure, in characters."""
 
-_MESSAGE_TAKEN = 4 * MESSAGE_LIMIT  # looked at: a presigned URL alone may have 2,000
+_CLEANED_LIMIT = 4 * MESSAGE_LIMIT  # a presigned URL alone may have 2,000 characters
 
 
 class HangtagError(Exception):
     """
     The root of the tree.
 
-    A leaf states its `code`, `kind` and `source`, `who` acts on it and the `advice` for them.
-    Its message, cut to `MESSAGE_LIMIT`, is logged and buried: no image and no presigned URL gets
-    into it, whatever the other side echoes.
+    A leaf has a `code`, a `kind` and a `source`, and says `who` acts and with which `advice`; a
+    branch may have defaults. The message is cut to `MESSAGE_LIMIT`. Images and the secrets of
+    presigned URLs are removed from it, because the API may echo them.
     """
 
     code: str
@@ -109,59 +110,66 @@ class HangtagError(Exception):
     def __init__(
         self, message: str, *, retry_after_seconds: float | None = None
     ) -> None:
-        super().__init__(without_secrets(message[:_MESSAGE_TAKEN])[:MESSAGE_LIMIT])
+        super().__init__(without_secrets(message[:_CLEANED_LIMIT])[:MESSAGE_LIMIT])
         self.retry_after_seconds = retry_after_seconds
-        """Seconds the other side asked us to wait before the next try, if it said so."""
+        """The wait that the other side asked for, if any."""
 
 
 class PermanentError(HangtagError):
-    """This image will never be tagged as it is."""
+    """This image can never be tagged as it is."""
 
     kind = "permanent"
+    who = "uploader"
 
 
 class TransientError(HangtagError):
-    """It may go better later."""
+    """A retry may succeed."""
 
     kind = "transient"
+    who = "no one at first: it is retried"
 
 
 class AuthError(HangtagError):
     """The API key is missing, wrong or not allowed."""
 
     kind = "auth"
+    source: Source = "api"
+    who = "key owner"
 
 
 class QuotaError(HangtagError):
-    """The account has used up what it paid for."""
+    """The account has used up its quota."""
 
     kind = "quota"
+    source = "api"
+    who = "account owner"
 
 
 class ConfigError(HangtagError):
-    """The stack asks in a way the API does not take."""
+    """The API refuses the stack's requests."""
 
     kind = "config"
+    source = "api"
+    who = "operator"
 
 
-# Ours, about the event and the image
+# ---- the event and the image
 
 
 class UnreadableEvent(PermanentError):
-    """A message is no upload event."""
+    """A message on the upload queue is not an upload event."""
 
     code = "UNREADABLE_EVENT"
     source = "event"
-    who = "whoever sends to the upload queue"
+    who = "sender of the message"
     advice = "Look at the letter's body and correct its sender; the letter expires after 14 days."
 
 
 class UnsupportedFormat(PermanentError):
-    """The first bytes are of none of the six formats."""
+    """The first bytes are not those of one of the six formats."""
 
     code = "UNSUPPORTED_FORMAT"
     source = "image"
-    who = "uploader"
     advice = "Upload it as BMP, GIF, JPEG, PNG, TIFF or WEBP."
 
 
@@ -170,50 +178,47 @@ class EmptyImage(PermanentError):
 
     code = "EMPTY_IMAGE"
     source = "image"
-    who = "uploader"
-    advice = "Upload it again; the transfer left nothing."
+    advice = "Upload it again."
 
 
 class ImageTooLarge(PermanentError):
-    """The object has more bytes than the stack sends."""
+    """The object has more bytes than MaxImageBytes."""
 
     code = "IMAGE_TOO_LARGE"
     source = "image"
-    who = "uploader, or the operator"
+    who = "uploader or operator"
     advice = "Upload a smaller picture, or raise MaxImageBytes and replay."
 
 
 class InvalidContext(PermanentError):
-    """The object's metadata holds a value the API does not know."""
+    """The object's metadata has a field or a value that the API does not know."""
 
     code = "INVALID_CONTEXT"
     source = "image"
-    who = "uploader"
-    advice = "Upload it again with the metadata the message asks for."
+    advice = "Upload it again with the metadata that the message names."
 
 
 class ResultTooLarge(PermanentError):
-    """The answer does not fit into an item of the table, or not into an announcement."""
+    """The result does not fit into an item of the table (400 KB) or an announcement (256 KB)."""
 
     code = "RESULT_TOO_LARGE"
     source = "aws"
     who = "operator"
-    advice = "Report it with the image: an answer is a few kilobytes, an item takes 400, SNS 256."
+    advice = "Report it with the image: most answers have a few kilobytes."
 
 
 class Abandoned(PermanentError):
-    """The last attempt that it may have was begun and not finished."""
+    """The last attempt was cut off, by a crash or a timeout of the function."""
 
     code = "ABANDONED"
     source = "internal"
     who = "operator"
     advice = (
-        "Look for crashes and timeouts in the function's log; raise MemorySize or "
-        "FunctionTimeout, then replay."
+        "Look at the function's log, raise MemorySize or FunctionTimeout, then replay."
     )
 
 
-# Ours, about the services in between
+# ---- the services in between
 
 
 class ApiTimeout(TransientError):
@@ -221,8 +226,7 @@ class ApiTimeout(TransientError):
 
     code = "API_TIMEOUT"
     source = "api"
-    who = "nobody at first"
-    advice = "If it stays: look at the API's status, then replay."
+    advice = "If it persists: look at the API's status, then replay."
 
 
 class ApiUnreachable(TransientError):
@@ -230,17 +234,17 @@ class ApiUnreachable(TransientError):
 
     code = "API_UNREACHABLE"
     source = "api"
-    who = "nobody at first"
-    advice = "If it stays: check TaggerApiUrl and the function's way to the internet, then replay."
+    advice = (
+        "If it persists: check TaggerApiUrl and the route to the internet, then replay."
+    )
 
 
 class BadAnswer(TransientError):
-    """A successful HTTP status, but the body is no Tagger answer."""
+    """The HTTP status is a success, but the body is not a Tagger answer."""
 
     code = "BAD_ANSWER"
     source = "api"
-    who = "nobody at first"
-    advice = "If it stays: check TaggerApiUrl; the message shows what came instead."
+    advice = "If it persists: check TaggerApiUrl; the message shows the body."
 
 
 class ObjectForbidden(TransientError):
@@ -249,21 +253,15 @@ class ObjectForbidden(TransientError):
     code = "OBJECT_FORBIDDEN"
     source = "aws"
     who = "operator"
-    advice = (
-        "Give the function's role access to the bucket and its KMS key, then replay."
-    )
+    advice = "Give the role access to the bucket and its KMS key, then replay."
 
 
 class ObjectUnavailable(TransientError):
-    """S3 failed, or the object took too long to read."""
+    """S3 failed, or reading the object took too long."""
 
     code = "OBJECT_UNAVAILABLE"
     source = "aws"
-    who = "nobody at first"
-    advice = (
-        "If it stays: look at the AWS health dashboard, or raise FunctionTimeout where it took "
-        "too long to read, then replay."
-    )
+    advice = "If it persists: check S3's health, or raise FunctionTimeout, then replay."
 
 
 class ApiKeyUnavailable(TransientError):
@@ -271,8 +269,7 @@ class ApiKeyUnavailable(TransientError):
 
     code = "API_KEY_UNAVAILABLE"
     source = "aws"
-    who = "nobody at first"
-    advice = "If it stays: check the role's access to the secret and its KMS key, then replay."
+    advice = "If it persists: check the role's access to the secret and its KMS key, then replay."
 
 
 class ResultsUnavailable(TransientError):
@@ -280,8 +277,7 @@ class ResultsUnavailable(TransientError):
 
     code = "RESULTS_UNAVAILABLE"
     source = "aws"
-    who = "nobody at first"
-    advice = "If it stays: check the table and the role's access to it, then replay."
+    advice = "If it persists: check the table and the role's access to it, then replay."
 
 
 class AnnouncementFailed(TransientError):
@@ -289,8 +285,7 @@ class AnnouncementFailed(TransientError):
 
     code = "ANNOUNCEMENT_FAILED"
     source = "aws"
-    who = "nobody at first"
-    advice = "If it stays: check the topic; a replay announces again and asks the API nothing."
+    advice = "If it persists: check the topic; a replay announces again without calling the API."
 
 
 class QueueUnavailable(TransientError):
@@ -298,17 +293,18 @@ class QueueUnavailable(TransientError):
 
     code = "QUEUE_UNAVAILABLE"
     source = "aws"
-    who = "nobody at first"
-    advice = "If it stays: check the queues and the role's access to them."
+    advice = "If it persists: check the queues and the role's access to them."
 
 
 class MappingUnavailable(TransientError):
-    """Lambda did not tell of, or not switch, the event source mapping."""
+    """Lambda did not show or change the event source mapping."""
 
     code = "MAPPING_UNAVAILABLE"
     source = "aws"
     who = "operator"
-    advice = "Check the permission to list and update event source mappings, then do it again."
+    advice = (
+        "Check the permission to list and update event source mappings, then try again."
+    )
 
 
 class OutOfTime(TransientError):
@@ -317,11 +313,11 @@ class OutOfTime(TransientError):
     code = "OUT_OF_TIME"
     source = "internal"
     who = "operator"
-    advice = "Raise FunctionTimeout or lower BatchSize, deploy, then replay."
+    advice = "Raise FunctionTimeout, or lower BatchSize, then replay."
 
 
 class InternalError(TransientError):
-    """A mistake of ours: an exception nobody foresaw."""
+    """A bug in Hangtag: an unforeseen exception."""
 
     code = "INTERNAL_ERROR"
     source = "internal"
@@ -330,15 +326,14 @@ class InternalError(TransientError):
 
 
 class ApiKeyMissing(AuthError):
-    """The secret holds no key."""
+    """The secret contains no key."""
 
     code = "API_KEY_MISSING"
     source = "aws"
-    who = "key owner"
     advice = 'Run "hangtag key set", then replay.'
 
 
-# The API's own, by its documentation
+# ---- the API; the meanings are those of its documentation
 
 
 class ApiInternalError(TransientError):
@@ -346,16 +341,13 @@ class ApiInternalError(TransientError):
 
     code = "500"
     source = "api"
-    who = "nobody at first"
-    advice = "If it stays: ask the vendor, then replay."
+    advice = "If it persists: ask the vendor, then replay."
 
 
 class KeyRefused(AuthError):
     """Wrong key or no permission."""
 
     code = "609"
-    source = "api"
-    who = "key owner"
     advice = 'Run "hangtag key set" with a key that is allowed, then replay.'
 
 
@@ -363,8 +355,6 @@ class KeyNotSent(AuthError):
     """x-api-key header missing."""
 
     code = "612"
-    source = "api"
-    who = "key owner"
     advice = 'Run "hangtag key set", then replay.'
 
 
@@ -372,17 +362,13 @@ class ApiRedirected(ConfigError):
     """The API's address answers with a redirect, which is never followed."""
 
     code = "API_REDIRECTED"
-    source = "api"
-    who = "operator"
-    advice = "Set TaggerApiUrl to the address that answers itself, deploy, then replay."
+    advice = "Set TaggerApiUrl to the address of the API itself, deploy, then replay."
 
 
 class ResourceUnknown(ConfigError):
     """Unknown resource or method."""
 
     code = "623"
-    source = "api"
-    who = "operator"
     advice = "Correct TaggerApiUrl, deploy, then replay."
 
 
@@ -400,7 +386,6 @@ class Base64Refused(PermanentError):
 
     code = "802"
     source = "api"
-    who = "uploader"
     advice = "Upload a picture that opens in an image viewer."
 
 
@@ -410,16 +395,14 @@ class UrlNotFetched(PermanentError):
     code = "803"
     source = "api"
     who = "operator"
-    advice = "Check that the API can reach what it is sent, then replay."
+    advice = "Check that the API can reach the bucket, then replay."
 
 
 class ImageTypeRefused(ConfigError):
     """image.type is neither url nor base64."""
 
     code = "804"
-    source = "api"
-    who = "operator"
-    advice = "A mistake of ours: report it; replay after the update."
+    advice = "A bug in Hangtag: report it; replay after the update."
 
 
 class FormatRefused(PermanentError):
@@ -427,7 +410,6 @@ class FormatRefused(PermanentError):
 
     code = "805"
     source = "api"
-    who = "uploader"
     advice = "Upload it as BMP, GIF, JPEG, PNG, TIFF or WEBP."
 
 
@@ -436,7 +418,6 @@ class RatioRefused(PermanentError):
 
     code = "806"
     source = "api"
-    who = "uploader"
     advice = "Upload a picture that is less long and narrow."
 
 
@@ -445,7 +426,6 @@ class SidesTooSmall(PermanentError):
 
     code = "807"
     source = "api"
-    who = "uploader"
     advice = "Upload a larger picture."
 
 
@@ -454,7 +434,6 @@ class SidesTooLarge(PermanentError):
 
     code = "808"
     source = "api"
-    who = "uploader"
     advice = "Upload a smaller picture."
 
 
@@ -463,7 +442,6 @@ class TooManyBytes(PermanentError):
 
     code = "809"
     source = "api"
-    who = "uploader"
     advice = "Upload a smaller or more compressed picture."
 
 
@@ -471,8 +449,6 @@ class QuotaExceeded(QuotaError):
     """Usage quota exceeded."""
 
     code = "823"
-    source = "api"
-    who = "account owner"
     advice = "Raise the quota with the vendor or wait for the next period, then replay."
 
 
@@ -480,17 +456,14 @@ class JsonRefused(ConfigError):
     """Invalid JSON."""
 
     code = "824"
-    source = "api"
-    who = "operator"
-    advice = "A mistake of ours: report it with the image; replay after the update."
+    advice = "A bug in Hangtag: report it with the image; replay after the update."
 
 
 class DetectionRefused(ConfigError):
     """Detection value not allowed."""
 
     code = "825"
-    source = "api"
-    who = "operator, or the uploader"
+    who = "operator or uploader"
     advice = "Correct Detection, or upload with other tagger-detection metadata, then replay."
 
 
@@ -498,72 +471,57 @@ class LanguageRefused(ConfigError):
     """Language not supported."""
 
     code = "826"
-    source = "api"
-    who = "operator"
     advice = "Correct Language, deploy, then replay."
 
 
-# Codes that cannot be listed
+# ---- codes that cannot be listed
 
 
 class UnlistedError(HangtagError):
-    """A code that has no class of its own; its HTTP status tells its kind."""
+    """A code without a class of its own; its HTTP status decides its kind."""
 
     source = "api"
+    who = "operator"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.code = code or f"HTTP_{http_status}"
+        self.kind = kind_of_http_status(http_status)
 
 
 class UnlistedApiCode(UnlistedError):
-    """A number of the API's that its documentation does not list."""
+    """A number from the API that its documentation does not list."""
 
-    who = "operator"
-    advice = "Ask the vendor what the number means; replay when it may go better."
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str,
-        http_status: int,
-        retry_after_seconds: float | None = None,
-    ) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
-        self.code = code
-        self.kind = kind_of_http_status(http_status)
+    advice = "Ask the vendor what the number means; replay if that may help."
 
 
 class HttpStatus(UnlistedError):
-    """An HTTP status from 400 up whose body carries no code."""
+    """An HTTP status from 400 up, and a body without a code."""
 
-    who = "operator"
-    advice = "Check TaggerApiUrl and what stands between; replay when it may go better."
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        http_status: int,
-        retry_after_seconds: float | None = None,
-    ) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
-        self.code = f"HTTP_{http_status}"
-        self.kind = kind_of_http_status(http_status)
+    advice = "Check TaggerApiUrl and the proxies in between; replay if that may help."
 
 
 def kind_of_http_status(status: int) -> Kind:
-    """
-    408, 429 and 5xx may go better later, all else not.
-    """
-    if status in (408, 429) or status >= 500:
-        return "transient"
-    return "permanent"
+    """Transient for 408, 429 and 5xx, else permanent."""
+    return "transient" if status in (408, 429) or status >= 500 else "permanent"
 
 
 def leaves(branch: type[HangtagError] = HangtagError) -> Iterator[type[HangtagError]]:
-    """Every error below *branch* that has a code of its own, in the order of this file."""
+    """Every error below *branch* that has a code of its own."""
     for child in branch.__subclasses__():
         if "code" in vars(child):
             yield child
         yield from leaves(child)
+
+
+_API_LEAVES = {leaf.code: leaf for leaf in leaves() if leaf.code.isdigit()}
 
 
 def error_from_api(
@@ -573,7 +531,7 @@ def error_from_api(
     http_status: int,
     retry_after_seconds: float | None = None,
 ) -> HangtagError:
-    """The error for a *code* that the API's answer carries, as text (`"803"`)."""
+    """The error for a *code* in the API's answer, as text (`"803"`)."""
     leaf = _API_LEAVES.get(code)
     if leaf is None:
         return UnlistedApiCode(
@@ -585,25 +543,22 @@ def error_from_api(
     return leaf(message, retry_after_seconds=retry_after_seconds)
 
 
-_API_LEAVES = {leaf.code: leaf for leaf in leaves() if leaf.code.isdigit()}
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is written down about an error."""
+    """The record of an error, on the dead letter and in the FAILED result."""
 
     code: str
     kind: str
     message: str
     source: str
     attempts: int
-    """Attempts that were begun when it failed, this one included."""
+    """Attempts until then, with the one that failed."""
     failed_at: str
     """ISO 8601, UTC."""
 
     @classmethod
     def of(cls, error: HangtagError, *, attempts: int, failed_at: str) -> Failure:
-        """The failure that *error* is written down as."""
+        """The failure that records *error*."""
         return cls(
             code=error.code,
             kind=error.kind,
@@ -615,7 +570,7 @@ class Failure:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Failure:
-        """The failure that stands in a FAILED result."""
+        """The failure in a FAILED result; the reverse of `document`."""
         return cls(
             code=document["code"],
             kind=document["kind"],
@@ -626,7 +581,7 @@ class Failure:
         )
 
     def document(self) -> dict[str, str | int]:
-        """The failure as it stands in a FAILED result."""
+        """The failure as a FAILED result contains it."""
         return {
             "code": self.code,
             "kind": self.kind,

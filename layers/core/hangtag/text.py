@@ -1,4 +1,4 @@
-"""Text on its way out: JSON, timestamps, what a terminal or a log can print, no secrets."""
+"""Text for output: JSON, timestamps, printable characters, no secrets."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from decimal import Decimal
 
 
 def shortened(text: str, longest: int = 200) -> str:
-    """*text*, cut where it is longer than that; so that a message has room for what follows."""
+    """*text*, or its beginning and "..." if it has more than *longest* characters."""
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def without_secrets(text: str) -> str:
-    """*text* without images as base64 and without what makes a presigned URL one."""
+    """*text* without base64 images and without the signatures of presigned URLs."""
     return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
 
 
-# However it is escaped: in JSON, in HTML, in another URL. Base64 without its prefix is told by
-# the first bytes of the six formats.
+# Also escaped in JSON, in HTML or in another URL. Base64 without a prefix is recognised by the
+# first bytes of the six formats.
 _SECRETS = re.compile(
     r"""
       (?i:X-Amz-[A-Z-]+(?:=|%3D))[^\s"'<>]*
@@ -36,16 +36,15 @@ UNPRINTABLE = re.compile(
     "[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-"""What `printable` makes a space of."""
+"""The characters that `printable` replaces."""
 
 
 def printable(text: str) -> str:
     """
-    *text* on one line and without characters that a log, a terminal or SQS chokes on.
+    *text* on one line, with a space for each character that a log, a terminal or SQS may refuse.
 
-    Nor with marks that turn the direction of writing, which make one name look like another.
-    SQS takes #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (and tab, newline, return, which
-    are made spaces here).
+    SQS accepts U+0020 to U+D7FF, U+E000 to U+FFFD and U+10000 to U+10FFFF. Marks that change the
+    direction of writing are replaced, too: they make one name look like another.
     """
     return UNPRINTABLE.sub(" ", text)
 
@@ -54,10 +53,8 @@ def to_json(document: object) -> str:
     """
     *document* as JSON on one line; a `Decimal` keeps its digits.
 
-    The standard encoder knows no Decimal, and a float would not keep them.
-
     Raises:
-        TypeError: Something in it is not JSON-like.
+        TypeError: A value in it has no JSON form.
     """
     if isinstance(document, Mapping):
         members = (
@@ -69,7 +66,7 @@ def to_json(document: object) -> str:
         return "[" + ", ".join(map(to_json, document)) + "]"
     if isinstance(document, Decimal):
         if not document.is_finite():
-            raise TypeError(f"{document} is no JSON number")
+            raise TypeError(f"{document} is not a JSON number")
         return str(document)
     return json.dumps(document, ensure_ascii=False)
 
