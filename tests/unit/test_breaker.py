@@ -144,6 +144,7 @@ def test_a_success_in_between_sets_the_count_to_zero(
     assert stack.store.state == BreakerState()
     assert stack.fails(FAILURES_TO_OPEN - 1) == [True] * 4
     assert stack.mapping.on
+    assert stack.events() == []
 
 
 def test_a_success_without_failures_writes_nothing(stack: Stack) -> None:

@@ -205,6 +205,21 @@ def test_what_is_known_to_have_no_slot_is_not_asked_for() -> None:
     instance.limiter.check(NOON_SECONDS + 15)
 
 
+def test_a_slot_that_another_instance_has_reserved_is_known_after_a_request() -> None:
+    """One is enough."""
+    slots = FakeSlots()
+    Instance(slots, rate=0.1).call()
+    other = Instance(slots, rate=0.1)
+    latest = NOON_SECONDS + 5
+    other.limiter.check(latest)
+
+    again = other.seconds_until_again(latest)
+
+    assert again == pytest.approx(1.5 * 10.5)
+    with pytest.raises(RateLimited):
+        other.limiter.check(latest)
+
+
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 10.5), (0.5, 15.75), (1.0, 21)])
 def test_what_has_no_slot_comes_again_when_one_is_free(
     jitter: float, seconds: float
