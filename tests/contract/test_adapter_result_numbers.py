@@ -10,12 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.adapters.dynamodb_results import (
-    DynamoDBResults,
-    from_items,
-    to_attribute,
-)
-from hangtag.ports import Claim
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_table import from_attribute, to_attribute
 from hangtag.tagger_api import read_answer
 from tests.builders import (
     URI,
@@ -38,7 +34,7 @@ SMALLEST = Decimal("1E-130")
 
 def kept(value: object) -> Any:  # noqa: ANN401 - JSON-like
     """A value as it comes back."""
-    return from_items({"value": to_attribute(value)})["value"]
+    return from_attribute(to_attribute(value))
 
 
 # ---- any number
@@ -227,13 +223,12 @@ def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
     odd = {"huge": Decimal("1E+9999999"), "tiny": Decimal("1E-9999999"), "zero": 0}
     fine = Decimal("0." + "1" * 40)
     answer = an_answer({**jacket(), "odd": odd, "fine": fine})
-    claim = store.claim(an_upload(), replays=0, sent_at=None, lease_seconds=60)
-    assert isinstance(claim, Claim)
 
-    store.store_tagged(an_upload(), claim, a_result(answer=answer), calls={})
+    assert store.store(an_upload(), a_result(answer=answer), retag=None, fence=1.0)
 
-    result = store.newest(URI)
-    assert result is not None
-    (garment,) = result["objects"][0]["tags"]
+    stored = store.read(URI)
+    assert stored is not None
+    assert stored.document is not None
+    (garment,) = stored.document["objects"][0]["tags"]
     assert garment["odd"] == {"huge": "1E+9999999", "tiny": 0, "zero": 0}
     assert garment["fine"] == Decimal("0." + "1" * 38)

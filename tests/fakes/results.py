@@ -8,6 +8,7 @@ from threading import Lock
 from hangtag.breaker import BreakerStore
 from hangtag.errors import ResultTooLarge
 from hangtag.lifecycle import UploadKey
+from hangtag.operators.show import newest
 from hangtag.ports import Snapshot, StoredResult
 from hangtag.results import Document
 from hangtag.text import to_json
@@ -98,3 +99,9 @@ class FakeSnapshots(CanFail):
             if stored is not None:
                 results[key[0]] = replace(stored, document=None)
         return Snapshot(self._breaker.read(), records, results)
+
+
+def shown(records: FakeRecords, results: FakeResults, uri: str) -> Document | None:
+    """The result that is shown for a key."""
+    of_the_key = [record for key, record in records.records.items() if key[0] == uri]
+    return newest(results.stored(uri), of_the_key)

@@ -7,7 +7,6 @@ from hangtag.batch import Invocation, Pipeline
 from hangtag.breaker import Breaker
 from hangtag.events import Delivery, read_body
 from hangtag.lifecycle import Calls, Record, Status
-from hangtag.operators.show import newest
 from hangtag.policy import ImageTransport, Policy, Ports
 from hangtag.ports import ObjectFacts
 from hangtag.rate_limit import RateLimiter
@@ -22,7 +21,7 @@ from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
 from tests.fakes.records import FakeRecords
-from tests.fakes.results import FakeResults, FakeSnapshots
+from tests.fakes.results import FakeResults, FakeSnapshots, shown
 from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
 from tests.fakes.tagger import FakeTagger
 from tests.fakes.telemetry import FakeTelemetry
@@ -208,10 +207,7 @@ class World:
 
     def newest(self, uri: str) -> Document | None:
         """The result that is shown for a key."""
-        records = [
-            record for (one, _), record in self.records.records.items() if one == uri
-        ]
-        return newest(self.results.stored(uri), records)
+        return shown(self.records, self.results, uri)
 
     @property
     def skips(self) -> list[SkipReason]:

@@ -106,7 +106,7 @@ class Tagging:
             self._ports.rate_limiter.check(self._ports.clock.now() + seconds_left)
             claim = self._claim(arrived, batch)
         except RateLimited as limit:
-            return Retry(RATE, str(limit), limit.seconds)
+            return self._rate_limited(limit, delivery)
         except ResultsUnavailable as error:
             return Retry(error.code, str(error), self._endings.delay(delivery))
         match claim:
@@ -126,6 +126,11 @@ class Tagging:
             calling,
             Stopwatch(self._ports.clock),
         )
+
+    def _rate_limited(self, limit: RateLimited, delivery: Delivery) -> Retry:
+        # The next free slot may be near, and a large backlog in front of it
+        delay = max(limit.seconds, self._endings.delay(delivery))
+        return Retry(RATE, str(limit), delay)
 
     def _claim(self, arrived: Arrived, batch: BatchContext) -> Claim | Done | Busy:
         """Raises ResultsUnavailable."""
@@ -168,7 +173,7 @@ class Tagging:
             return Retry(BUSY, "another worker took it over", HAND_BACK_BASE_SECONDS)
         except RateLimited as limit:
             self._endings.release(attempt, is_attempt=False)
-            return Retry(RATE, str(limit), limit.seconds)
+            return self._rate_limited(limit, attempt.arrived.delivery)
         except OutOfTime as error:
             if attempt.began_late(self._policy.lease_seconds):
                 self._endings.release(attempt, is_attempt=False)

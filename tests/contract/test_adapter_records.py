@@ -1,0 +1,495 @@
+"""Records and results in DynamoDB and in their fakes: compare-and-swap, and newest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Protocol
+
+import pytest
+from moto import mock_aws
+
+from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_records import DynamoDBRecords
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.breaker import BreakerStore
+from hangtag.errors import ResultTooLarge
+from hangtag.lifecycle import CallReason, FailedUpload, Record, Status, UploadKey
+from hangtag.ports import BreakerState, RecordStore, ResultStore, SnapshotReader
+from hangtag.results import Document
+from hangtag.text import to_timestamp
+from hangtag.uploads import SkipReason, Upload
+from tests.builders import (
+    NOON_SECONDS,
+    URI,
+    a_failure,
+    a_result,
+    an_answer,
+    an_upload,
+)
+from tests.contract.aws_parts import create_table, session
+from tests.fakes import (
+    FakeBreakerStore,
+    FakeClock,
+    FakeRecords,
+    FakeResults,
+    FakeSnapshots,
+)
+from tests.fakes.results import shown
+
+KEY = (URI, "version:version-1")
+
+
+class Reader(SnapshotReader, Protocol):
+    """What operators read of a key, besides the snapshot of a batch."""
+
+    def newest(self, uri: str) -> Document | None:
+        """The result that is shown for a key."""
+        ...
+
+
+class FakeReader(FakeSnapshots):
+    """`DynamoDBReader` on the fakes."""
+
+    def newest(self, uri: str) -> Document | None:
+        """The result that is shown for a key."""
+        return shown(self._records, self._results, uri)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The stores of one table."""
+
+    records: RecordStore
+    results: ResultStore
+    breaker: BreakerStore
+    reader: Reader
+
+    def record(self, key: UploadKey = KEY) -> Record | None:
+        """A record as a batch reads it."""
+        return self.reader.snapshot([key]).records.get(key)
+
+    def put(self, record: Record, key: UploadKey = KEY) -> Record:
+        """Write a record over whatever is there."""
+        found = self.records.swap(key, None, record)
+        if found is not None:
+            assert self.records.swap(key, found.rev, record) is None
+        return record
+
+    def store(self, upload: Upload, fence: float = 100.0) -> bool:
+        """Store a result of an upload."""
+        return self.results.store(upload, a_result(upload), retag=None, fence=fence)
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    """The fakes, and the adapters on moto."""
+    if request.param == "fake":
+        records, results = FakeRecords(), FakeResults()
+        breaker = FakeBreakerStore()
+        yield Table(records, results, breaker, FakeReader(breaker, records, results))
+        return
+    with mock_aws():
+        name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
+        yield Table(
+            DynamoDBRecords(client, name, clock),
+            DynamoDBResults(client, name, clock),
+            DynamoDBBreaker(client, name),
+            DynamoDBReader(client, name, clock),
+        )
+
+
+def a_record(**changes: object) -> Record:
+    """A record with a value in every field that a batch reads."""
+    record = Record(
+        status=Status.SKIPPED,
+        rev="rev-1",
+        sequencer="0A",
+        lease_until=NOON_SECONDS + 0.25,
+        attempts=2,
+        cut_off=1,
+        calls={CallReason.FIRST: 1, CallReason.RETRY: 2},
+        next_call=CallReason.UNSTORED,
+        replays=3,
+        retag="token",
+        ended_at="2026-11-22T12:00:00.000Z",
+        reason=SkipReason.OBJECT_GONE,
+    )
+    return replace(record, **changes)  # type: ignore[arg-type]  # names of its fields
+
+
+def a_failed_record(upload: Upload, *, failed_at: float = NOON_SECONDS) -> Record:
+    """The record of an upload that failed."""
+    at = to_timestamp(failed_at)
+    failed = FailedUpload(
+        replace(a_failure(), failed_at=at), upload.notification(), "letter-1", "request"
+    )
+    return Record(Status.FAILED, "rev-1", upload.sequencer, ended_at=at, failed=failed)
+
+
+# ---- records
+
+
+def test_the_first_write_needs_a_key_without_a_record(table: Table) -> None:
+    """Of two workers one is first; the other gets the record that is there."""
+    first, second = Record(rev="first"), Record(rev="second")
+
+    assert table.records.swap(KEY, None, first) is None
+    assert table.records.swap(KEY, None, second) == first
+    assert table.record() == first
+
+
+def test_a_record_changes_only_if_it_is_the_one_that_was_seen(table: Table) -> None:
+    """By its rev; a write that was refused changes nothing."""
+    table.put(Record(rev="1"))
+
+    assert table.records.swap(KEY, "1", Record(rev="2", attempts=1)) is None
+    found = table.records.swap(KEY, "1", Record(rev="3", attempts=9))
+
+    assert found == Record(rev="2", attempts=1)
+    assert table.record() == found
+
+
+def test_a_write_that_arrives_again_is_told_by_its_rev(table: Table) -> None:
+    """Its sender did not get the response."""
+    new = Record(rev="2")
+    table.put(Record(rev="1"))
+    table.records.swap(KEY, "1", new)
+
+    assert table.records.swap(KEY, "1", new) == new
+
+
+def test_a_record_that_is_gone_cannot_be_changed(table: Table) -> None:
+    """What comes back has no rev."""
+    found = table.records.swap(KEY, "1", Record(rev="2"))
+
+    assert found is not None
+    assert found.rev == ""
+    assert table.record() is None
+
+
+def test_a_record_is_kept_as_it_is(table: Table) -> None:
+    """Every field."""
+    assert table.record() is None
+
+    record = table.put(a_record())
+
+    assert table.record() == record
+    assert table.records.swap(KEY, None, Record(rev="other")) == record
+
+
+def test_a_field_that_loses_its_value_is_gone(table: Table) -> None:
+    """A write replaces the whole record."""
+    table.put(a_record())
+
+    table.put(Record(rev="2"))
+
+    assert table.record() == Record(rev="2")
+
+
+def test_a_failed_record_keeps_what_a_replay_needs(table: Table) -> None:
+    """Whoever is refused gets it; a batch does not read it, because it may be large."""
+    record = table.put(a_failed_record(an_upload()))
+
+    seen = table.record()
+
+    assert table.records.swap(KEY, None, Record(rev="other")) == record
+    assert seen == replace(record, failed=None)
+
+
+def test_records_of_versions_are_apart(table: Table) -> None:
+    """So are those of keys."""
+    keys = [KEY, (URI, "version:version-2"), (URI + "2", "version:version-1")]
+
+    for number, key in enumerate(keys):
+        table.put(Record(rev=str(number)), key)
+
+    assert [table.record(key) for key in keys] == [
+        Record(rev=str(number)) for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://b/a b+c%20?#", "s3://b/é/日本.jpg", "s3://b/" + "k" * 1_024]
+)
+def test_any_key_and_version_is_kept(table: Table, uri: str) -> None:
+    """Raw, and as long as S3 allows."""
+    key = (uri, "version:" + "v" * 900)
+
+    table.put(Record(rev="1"), key)
+
+    assert table.record(key) == Record(rev="1")
+
+
+def test_the_oldest_failure_is_that_of_all_that_are_failed(table: Table) -> None:
+    """Not of those that were tagged since, and not from before the time in question."""
+    assert table.records.oldest_failure(since=0.0) is None
+    for number in range(12):
+        key = (f"{URI}{number}", "version:1")
+        failed_at = NOON_SECONDS + 60 * (number + 1)
+        table.put(a_failed_record(an_upload(), failed_at=failed_at), key)
+    tagged = Record(Status.TAGGED, "2", ended_at=to_timestamp(NOON_SECONDS))
+    table.put(tagged, (f"{URI}0", "version:1"))
+
+    assert table.records.oldest_failure(since=0.0) == NOON_SECONDS + 120
+    later = NOON_SECONDS + 130
+    assert table.records.oldest_failure(since=later) == NOON_SECONDS + 180
+    assert table.records.oldest_failure(since=NOON_SECONDS + 9_999) is None
+
+
+# ---- results
+
+
+def test_a_result_is_kept_as_it_is(table: Table) -> None:
+    """With what tells whose it is."""
+    upload, document = an_upload(), a_result()
+    assert table.results.read(URI) is None
+
+    assert table.results.store(upload, document, retag="token", fence=1.0)
+
+    stored = table.results.read(URI)
+    assert stored is not None
+    assert stored.document == document
+    assert (stored.version, stored.order) == (upload.version, upload.order)
+    assert stored.retag == "token"
+
+
+def test_numbers_of_a_result_are_numerically_equal(table: Table) -> None:
+    """Up to 38 digits."""
+    digits = Decimal("0.12345678901234567890123456789012345678")
+    document = a_result(answer=an_answer({"confidence": digits, "pairIndex": 2}))
+
+    table.results.store(an_upload(), document, retag=None, fence=1.0)
+
+    stored = table.results.read(URI)
+    assert stored is not None
+    assert stored.document == document
+
+
+def test_a_newer_version_takes_the_place_of_an_older_one(table: Table) -> None:
+    """And an older one that comes late does not."""
+    older = an_upload(version_id="1", sequencer="0A")
+    newer = an_upload(version_id="2", sequencer="0B")
+
+    assert [table.store(one) for one in (older, newer, older)] == [True, True, False]
+
+    stored = table.results.read(URI)
+    assert stored is not None
+    assert stored.version == newer.version
+    assert stored.document == a_result(newer)
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("FF", "100"), ("0A", "0b"), ("a", "00B"), (None, "0")]
+)
+def test_sequencers_are_compared_as_numbers(
+    table: Table, smaller: str | None, larger: str
+) -> None:
+    """Left-padded, whatever their case; none is never newer than one."""
+    older = an_upload(version_id="1", sequencer=smaller)
+    newer = an_upload(version_id="2", sequencer=larger)
+
+    assert table.store(newer)
+    assert not table.store(older)
+    assert table.store(newer)
+
+
+def test_a_later_call_about_the_same_version_wins(table: Table) -> None:
+    """The older one, whose lease had expired, answers late."""
+    upload = an_upload()
+
+    assert table.store(upload, fence=100.0)
+    assert table.store(upload, fence=200.0)
+    assert not table.store(upload, fence=100.0)
+    assert table.store(upload, fence=200.0)  # its response was lost
+
+
+def test_results_of_keys_are_apart(table: Table) -> None:
+    """Sequencers order the versions of one key."""
+    assert table.store(an_upload("a.png", sequencer="0B"))
+    assert table.store(an_upload("b.png", sequencer="0A"))
+
+
+def test_a_result_that_does_not_fit_is_refused(table: Table) -> None:
+    """An item has 400 KB; nothing is stored."""
+    document = a_result(answer=an_answer({"note": "x" * 450_000}))
+
+    with pytest.raises(ResultTooLarge):
+        table.results.store(an_upload(), document, retag=None, fence=1.0)
+
+    assert table.results.read(URI) is None
+
+
+def test_a_large_result_fits(table: Table) -> None:
+    """Far larger than any answer."""
+    document = a_result(answer=an_answer({"note": "x" * 350_000}))
+
+    assert table.results.store(an_upload(), document, retag=None, fence=1.0)
+
+
+def test_a_result_moves_up_with_its_version(table: Table) -> None:
+    """Its first event had no sequencer; then an older version does not take its place."""
+    found, told = an_upload(sequencer=None), an_upload(sequencer="0B")
+    table.store(found)
+
+    moved = table.results.move_up(told)
+
+    stored = table.results.read(URI)
+    assert stored is not None
+    assert stored.document is not None
+    assert moved == replace(stored, document=None)
+    assert stored.order == told.order
+    assert stored.document == a_result(told)
+    assert not table.store(an_upload(version_id="older", sequencer="0A"))
+
+
+def test_a_result_does_not_move_for_another_version_or_down(table: Table) -> None:
+    """What is there is told."""
+    mine = an_upload(sequencer="0B")
+    table.store(mine)
+    before = table.results.read(URI)
+    assert before is not None
+
+    for upload in (
+        an_upload(version_id="other", sequencer="0C"),
+        an_upload(sequencer="0A"),
+        mine,
+    ):
+        assert table.results.move_up(upload) == replace(before, document=None)
+
+    assert table.results.read(URI) == before
+    assert table.results.move_up(an_upload("nothing.png")) is None
+
+
+# ---- what a batch reads, and operators
+
+
+def test_a_snapshot_of_nothing_is_empty(table: Table) -> None:
+    """Also for an empty batch."""
+    expected = (None, BreakerState())
+
+    for keys in ([], [KEY]):
+        found = table.reader.snapshot(keys)
+        assert found.breaker in expected
+        assert (found.records, found.results) == ({}, {})
+
+
+def test_a_snapshot_has_the_breaker_the_records_and_the_results(table: Table) -> None:
+    """In one request; of the results without the documents, which are large."""
+    table.breaker.count_failure("609", "Wrong key.")
+    record = table.put(a_record())
+    upload = an_upload()
+    table.store(upload)
+
+    found = table.reader.snapshot([KEY, (URI, "version:version-2")])
+
+    assert found.breaker == table.breaker.read()
+    assert found.records == {KEY: record}
+    stored = table.results.read(URI)
+    assert stored is not None
+    assert found.results == {URI: replace(stored, document=None)}
+
+
+def test_a_snapshot_of_hundreds_is_complete(table: Table) -> None:
+    """A request takes a hundred keys."""
+    keys = [(f"{URI}{number}", "version:1") for number in range(230)]
+    for number, key in enumerate(keys):
+        table.put(Record(rev=str(number)), key)
+
+    found = table.reader.snapshot(keys)
+
+    assert {key: record.rev for key, record in found.records.items()} == {
+        key: str(number) for number, key in enumerate(keys)
+    }
+
+
+def test_the_newest_version_that_has_ended_is_shown(table: Table) -> None:
+    """A failure that is as new as the result, or newer, is shown instead of it."""
+    assert table.reader.newest(URI) is None
+    versions = [
+        an_upload(version_id=f"version-{number}", sequencer=f"0{number}")
+        for number in (1, 2, 3)
+    ]
+    seen = []
+
+    table.put(a_failed_record(versions[0]), (URI, versions[0].version))
+    seen.append(table.reader.newest(URI))
+    table.store(versions[1])
+    seen.append(table.reader.newest(URI))
+    table.put(a_failed_record(versions[2]), (URI, versions[2].version))
+    seen.append(table.reader.newest(URI))
+
+    shown_now = [(one["status"], one["image"]["versionId"]) for one in seen if one]
+    assert shown_now == [
+        ("FAILED", "version-1"),
+        ("TAGGED", "version-2"),
+        ("FAILED", "version-3"),
+    ]
+
+
+def test_a_failure_is_shown_with_its_image(table: Table) -> None:
+    """And when it was discarded, if it was."""
+    upload = an_upload()
+    record = a_failed_record(upload)
+    assert record.failed is not None
+    discarded_at = "2026-11-23T00:00:00.000Z"
+
+    table.put(record)
+    failed = table.reader.newest(URI)
+    table.put(
+        replace(
+            record,
+            status=Status.DISCARDED,
+            failed=replace(record.failed, discarded_at=discarded_at),
+        )
+    )
+    discarded = table.reader.newest(URI)
+
+    failure = record.failed.failure.document()
+    assert failed == {"status": "FAILED", "image": upload.image(), "failure": failure}
+    assert discarded == failed | {"failure": failure | {"discardedAt": discarded_at}}
+
+
+@pytest.fixture
+def reader() -> Iterator[tuple[DynamoDBReader, DynamoDBRecords]]:
+    """What only operators use, on moto."""
+    with mock_aws():
+        name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
+        yield DynamoDBReader(client, name, clock), DynamoDBRecords(client, name, clock)
+
+
+def test_ended_uploads_are_counted_by_status_and_time(
+    reader: tuple[DynamoDBReader, DynamoDBRecords],
+) -> None:
+    """The skipped by their reason; those that are open are in no count."""
+    reads, records = reader
+    for number in range(10):
+        ended_at = to_timestamp(NOON_SECONDS + number)
+        records.swap(
+            (f"{URI}{number}", "v"),
+            None,
+            Record(Status.TAGGED, "1", ended_at=ended_at),
+        )
+    records.swap((URI, "skipped"), None, a_record())
+    records.swap((URI, "open"), None, Record(rev="1", lease_until=NOON_SECONDS))
+
+    assert reads.count_ended("TAGGED", since="2026") == 10
+    since = to_timestamp(NOON_SECONDS + 4)
+    assert reads.count_ended("TAGGED", since=since) == 6
+    assert reads.count_ended("OBJECT_GONE", since="2026") == 1
+    assert reads.count_ended("OPEN", since="2026") == 0
+
+
+def test_a_backfill_learns_which_versions_are_tagged(
+    reader: tuple[DynamoDBReader, DynamoDBRecords],
+) -> None:
+    """Not those that failed, were skipped or are open."""
+    reads, records = reader
+    uploads = [an_upload(f"{number}.png") for number in range(5)]
+    statuses = [Status.TAGGED, Status.FAILED, Status.SKIPPED, Status.OPEN]
+    for upload, status in zip(uploads, statuses, strict=False):
+        records.swap((upload.uri, upload.version), None, Record(status, "1"))
+
+    assert reads.tagged(uploads) == {(uploads[0].uri, uploads[0].version)}
