@@ -60,11 +60,9 @@ MANY = 16  # workers: while some are held up, others still get their turn
 WIDTH_WITHOUT_TERMINAL = 200
 DELAYS = (3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23)
 REFUSAL = "806"
-OUT_OF_PATIENCE = 24
-"""So many failed calls are more than the function makes for one note in its ten seconds."""
 
-Saying = Literal["tags", "refusal", "patience", "failure", "failures"]
-"""What the API has to say for a step to be reached; `failures`: as many as leave one attempt."""
+Saying = Literal["tags", "refusal", "patience", "failure"]
+"""What the API has to say for a step to be reached."""
 
 Mode = Literal["once", "for ever"]
 MODES: tuple[Mode, ...] = ("once", "for ever")
@@ -118,8 +116,6 @@ class Call:
     """Whether its calls do not tell whose they are."""
     statement: str = ""
     """Of the role's policy: what allows it, and nothing that must stay allowed."""
-    without: str = ""
-    """JMESPath: what has to fail first, time and again, for it to be reached."""
 
     @property
     def refused(self) -> bool:
@@ -146,20 +142,8 @@ class Call:
         return rule
 
 
-OF_THE_ITEM = "ends_with(Key.uri.S, '/KEY')"
-
-
-def writes(value: str) -> str:
-    """JMESPath: an update of the upload's item that writes a text that begins with `value`."""
-    return (
-        f"{OF_THE_ITEM} && values(ExpressionAttributeValues)"
-        f"[?S && starts_with(S, '{value}')] | [0]"
-    )
-
-
-def sets(attribute: str) -> str:
-    """JMESPath: an update of the upload's item that sets an attribute no other step sets."""
-    return f"{OF_THE_ITEM} && contains(UpdateExpression, '{attribute} = ')"
+OF_THE_ITEM = "ends_with(Item.uri.S, '/KEY')"
+"""JMESPath: a write of the upload's record, or of the result of its key."""
 
 
 DYNAMODB = {
@@ -170,24 +154,22 @@ DYNAMODB = {
 }
 
 
-def update(
+def put(
     name: str,
-    body: str,
+    condition: str,
     *,
     api_says: Saying = "tags",
     statement: str = "",
     is_claim: bool = False,
-    without: str = "",
 ) -> Call:
-    """A step that updates the upload's item; `body` tells it from the others."""
+    """A step that writes the record or the result; `condition` tells it from the others."""
     return Call(
-        f"DynamoDB UpdateItem ({name})",
-        operation="UpdateItem",
-        body=body,
+        f"DynamoDB PutItem ({name})",
+        operation="PutItem",
+        body=f"{OF_THE_ITEM} && {condition}",
         api_says=api_says,
         statement=statement,
         is_claim=is_claim,
-        without=without,
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     )
 
@@ -202,13 +184,24 @@ STEPS = (
         is_told_in_part=True,
         is_claim=True,
     ),
-    update("claim", writes("CLAIMED"), statement="KeepResults", is_claim=True),
-    update("confirm", sets("confirmed"), api_says="failures", is_claim=True),
     Call(
-        "DynamoDB Query",
-        operation="Query",
-        body="values(ExpressionAttributeValues)[?S && ends_with(S, '/KEY')] | [0]",
-        statement="FindTheNewestResult",
+        "DynamoDB BatchGetItem",
+        operation="BatchGetItem",
+        body="values(RequestItems)[].Keys[].uri.S | [?ends_with(@, '/KEY')] | [0]",
+        is_claim=True,
+        **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
+    ),
+    put(
+        "claim",
+        "Item.leaseUntil",
+        statement="KeepRecordsAndResults",
+        is_claim=True,
+    ),
+    Call(
+        "DynamoDB GetItem (result)",
+        operation="GetItem",
+        body="ends_with(Key.uri.S, '/KEY')",
+        api_says="failure",
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     ),
     Call(
@@ -229,7 +222,7 @@ STEPS = (
         statement="ReadTheApiKey",
     ),
     Call("Tagger API"),
-    update("store", writes("TAGGED#")),
+    put("store", "Item.version.S == 'result'"),
     Call(
         "SNS Publish",
         "sns",
@@ -239,23 +232,20 @@ STEPS = (
         denied="AuthorizationError",
         statement="AnnounceResults",
     ),
-    update("finish", writes("DONE")),
+    put("finish", "Item.status.S == 'TAGGED'"),
     Call(
-        "SQS SendMessage (bury)",
+        "SQS SendMessage (dead letter)",
         "sqs",
         "SendMessage",
         body="contains(MessageBody, 'KEY')",
         api_says="refusal",
-        statement="BuryDeadLetters",
+        statement="SendDeadLetters",
     ),
-    update("store failure", writes("FAILED"), api_says="refusal"),
-    update("release", sets("failures"), api_says="failure"),
-    update(
-        "withdraw",
-        sets("SET attempts"),
-        api_says="failures",
-        is_claim=True,
-        without=sets("confirmed"),
+    put("store failure", "Item.status.S == 'FAILED'", api_says="refusal"),
+    put(
+        "release",
+        "Item.status.S == 'OPEN' && !Item.leaseUntil",
+        api_says="failure",
     ),
     Call(
         "SQS ChangeMessageVisibilityBatch",
@@ -412,7 +402,7 @@ class Laboratory:
         """`cloud` is the local cloud's pid."""
         self._max_attempts = max_attempts
         # A link is fetched by the API itself
-        self._last_step = "Query" if transport == "url" else "GetObject"
+        self._last_step = "PutItem" if transport == "url" else "GetObject"
         self._stack = stack
         self._faults = faults
         self._cloud = cloud
@@ -545,10 +535,7 @@ class Laboratory:
     def _may_be_the_last(self, cell: Cell) -> bool:
         """Whether a cell's fault may use up an upload's attempts."""
         return (
-            cell.mode == "for ever"
-            or self._max_attempts == 1
-            or cell.fault == DENIED
-            or cell.step.api_says == "failures"
+            cell.mode == "for ever" or self._max_attempts == 1 or cell.fault == DENIED
         )
 
     def _make_faults(self, runs: Sequence[Run]) -> dict[int, Run]:
@@ -559,14 +546,8 @@ class Laboratory:
             if run.cell.fault == FORBIDDEN:
                 self._take_away(run.cell.step.statement)
                 run.struck = 1
-            for fault in sandbox_faults(run, max_attempts=self._max_attempts):
+            for fault in sandbox_faults(run):
                 self._stack.sandbox.fail({"sha256": run.sha256, **fault})
-            step = run.cell.step
-            if step.without:
-                before = replace(step, body=step.without).match(run.key, run.delay)
-                error = {"code": step.internal, "status": 500}
-                rules.append({**before, "error": error, "times": OUT_OF_PATIENCE})
-                whose.append(None)
             for rule in rules_of(run, last_step=self._last_step):
                 rules.append(rule)
                 whose.append(run)
@@ -764,8 +745,8 @@ def throttle_status(step: Call) -> int:
     return 503 if step.service == "s3" else 400
 
 
-def sandbox_faults(run: Run, *, max_attempts: int) -> list[dict[str, Any]]:
-    """What the sandbox does to a cell's image, in a stack with so many attempts."""
+def sandbox_faults(run: Run) -> list[dict[str, Any]]:
+    """What the sandbox does to a cell's image."""
     cell = run.cell
     if cell.fault == NO_FAULT:
         return []
@@ -774,9 +755,6 @@ def sandbox_faults(run: Run, *, max_attempts: int) -> list[dict[str, Any]]:
         "refusal": [{"code": int(REFUSAL)}],
         "patience": [{"status": 429, "body": "", "retryAfter": run.delay, "times": 1}],
         "failure": [{"code": 500, "times": 1}],
-        "failures": [{"code": 500, "times": max_attempts - 1}]
-        if max_attempts > 1
-        else [],
     }
     if not cell.step.is_api:
         return said[cell.step.api_says]

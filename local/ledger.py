@@ -12,14 +12,21 @@ from urllib.parse import unquote_plus
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from hangtag.uploads import order_of
 from local.watch import WatchedStack
+
+RESULT = "result"
+"""The sort key of an item that is the newest result of its key."""
 
 OWN_STATE = "hangtag:"
 """With this begin the uris of items that are no uploads: the stack's own state."""
 
 CUT_OFF = "CUT_OFF"
-EXCUSES = ("UNSTORED", CUT_OFF)
-"""What a second bill may have for an excuse: the store was down, or the attempt was cut off."""
+EXCUSES = ("UNSTORED", "OVERTAKEN", CUT_OFF)
+"""
+What explains a second bill: the store was down, a newer version's answer was kept instead, or the
+attempt was cut off.
+"""
 
 ABANDONED = "ABANDONED"
 """The code of what was begun as often as is allowed and never finished."""
@@ -78,6 +85,8 @@ class Ledger:
     announced: dict[Place, list[dict[str, Any]]]
     calls: dict[str, list[dict[str, Any]]]
     """By the SHA-256 of the image."""
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The items of the newest results, by key."""
     objects: set[Place] = field(default_factory=set)
     """The versions that are in the bucket."""
     unreadable: list[str] = field(default_factory=list)
@@ -91,18 +100,15 @@ class Ledger:
         announced = self.announced.get(place, [])
         calls = self.calls.get(sent.sha256, [])
         paid = sum(map(is_paid, calls))
-        counted = {
-            name.removeprefix("calls:"): int(number)
-            for name, number in item.items()
-            if name.startswith("calls:")
-        }
+        counted = {why: int(number) for why, number in item.get("calls", {}).items()}
         if item.get("cutOff"):
             # Attempts that could not count their call themselves
             counted[CUT_OFF] = int(item["cutOff"])
         status, detail = status_of(item)
         overtaken = self.is_overtaken(sent)
         troubles = [
-            *troubles_of_end(sent, item, status, detail, letters),
+            *troubles_of_end(status, detail, letters),
+            *self._troubles_of_result(sent, status),
             *troubles_of_skip(
                 sent,
                 status,
@@ -110,7 +116,7 @@ class Ledger:
                 is_there=place in self.objects,
                 overtaken=overtaken,
             ),
-            *troubles_of_announcements(sent, status, announced, overtaken=overtaken),
+            *troubles_of_announcements(sent, status, announced),
             *troubles_of_bill(len(calls), paid, counted),
         ]
         return Ending(
@@ -126,13 +132,36 @@ class Ledger:
         )
 
     def is_overtaken(self, sent: Sent) -> bool:
-        """Whether a newer version of the same key has ended, so that this one is stale."""
-        order = self.items.get((sent.key, sent.version), {}).get("order", "")
-        return any(
-            item.get("order", "") > order
-            for (key, _), item in self.items.items()
-            if key == sent.key
-        )
+        """Whether a newer version's answer is the result of the key."""
+        result = self.results.get(sent.key, {})
+        return str(result.get("order", "")) > self._order(sent)
+
+    def shown(self, key: str) -> str | None:
+        """The version that `hangtag results show` shows for a key."""
+        result = self.results.get(key, {})
+        shown = (str(result.get("order", "")), str(result.get("objectVersion", "")))
+        for (other, version), item in self.items.items():
+            if other == key and item.get("status") == "FAILED":
+                order = order_of(item.get("sequencer"))
+                if order >= shown[0]:
+                    shown = (order, version)
+        return shown[1].removeprefix("version:") or None
+
+    def _order(self, sent: Sent) -> str:
+        item = self.items.get((sent.key, sent.version), {})
+        return order_of(item.get("sequencer"))
+
+    def _troubles_of_result(self, sent: Sent, status: str) -> list[str]:
+        """What is TAGGED is the result of its key, unless a newer one is."""
+        result = self.results.get(sent.key)
+        if status != "TAGGED" or self.is_overtaken(sent):
+            return []
+        if result is None:
+            return ["TAGGED without a result"]
+        image = result["result"]["image"]
+        if (image["versionId"], image["etag"]) != (sent.version, sent.etag):
+            return ["the result is another version's"]
+        return []
 
 
 def read_ledger(stack: WatchedStack) -> Ledger:
@@ -144,7 +173,10 @@ def read_ledger(stack: WatchedStack) -> Ledger:
         if not uri.startswith(OWN_STATE):
             key = uri.removeprefix(f"s3://{bucket}/")
             version = str(item["version"]).removeprefix("version:")
-            ledger.items[key, version] = item
+            if version == RESULT:
+                ledger.results[key] = item
+            else:
+                ledger.items[key, version] = item
     for page in (
         stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
     ):
@@ -167,32 +199,22 @@ def read_ledger(stack: WatchedStack) -> Ledger:
 
 def status_of(item: Mapping[str, Any]) -> tuple[str, str]:
     """How an item says its upload has ended, and in what detail."""
-    state = item.get("state")
-    if state == "DONE" and "result" in item:
+    status = item.get("status")
+    if status == "TAGGED":
         return "TAGGED", ""
-    if state == "FAILED" and "failed" in item:
-        return "FAILED", str(item["failed"]["failure"]["code"])
-    if state == "SKIPPED":
-        return "SKIPPED", str(item.get("skipped"))
-    return "OPEN", str(state or "no item")
+    if status == "FAILED" and "failure" in item:
+        return "FAILED", str(item["failure"]["code"])
+    if status == "SKIPPED":
+        return "SKIPPED", str(item.get("reason"))
+    return "OPEN", str(status or "no item")
 
 
-def troubles_of_end(
-    sent: Sent,
-    item: Mapping[str, Any],
-    status: str,
-    detail: str,
-    letters: Sequence[str],
-) -> list[str]:
-    """Every upload ends, as what it is; what failed has its letter, with its code."""
+def troubles_of_end(status: str, detail: str, letters: Sequence[str]) -> list[str]:
+    """Every upload ends; what failed has its letter, with its code."""
     if status == "OPEN":
         return [f"lost: {detail}"]
     if status == "FAILED" and detail not in letters:
         return [f"FAILED as {detail} without its letter ({', '.join(letters)})"]
-    if status == "TAGGED":
-        image = item["result"]["image"]
-        if (image["versionId"], image["etag"]) != (sent.version, sent.etag):
-            return ["the result is another version's"]
     return []
 
 
@@ -216,12 +238,10 @@ def troubles_of_announcements(
     sent: Sent,
     status: str,
     announced: Sequence[Mapping[str, Any]],
-    *,
-    overtaken: bool,
 ) -> list[str]:
-    """What is tagged is announced unless it is stale, and always as the same thing."""
+    """What is tagged is announced, and always as the same thing."""
     troubles = []
-    if status == "TAGGED" and not announced and not overtaken:
+    if status == "TAGGED" and not announced:
         troubles.append("not announced")
     if len({one["id"] for one in announced}) > 1:
         troubles.append("announced under several ids")

@@ -397,7 +397,7 @@ class Soak:
 class Reckoning:
     """What became of all uploads, in numbers."""
 
-    def __init__(self, stack: WatchedStack, made: Made, ledger: Ledger) -> None:
+    def __init__(self, made: Made, ledger: Ledger) -> None:
         self._made = made
         self._ledger = ledger
         self._endings = [ledger.ending_of(sent) for sent in made.sent]
@@ -413,7 +413,7 @@ class Reckoning:
         ]
         missing = Counter(made.unreadable) - Counter(ledger.unreadable)
         self.troubles += [f"no letter of the message {body!r}" for body in missing]
-        self.troubles += wrong_newest(stack, self._endings)
+        self.troubles += wrong_newest(ledger, self._endings)
         self.troubles += [one for one in made.events if one.startswith("!")]
 
     def table(self) -> Table:
@@ -450,11 +450,7 @@ class Reckoning:
         row("calls beyond one", sum(one.extra_calls for one in endings), reasons)
         row("paid answers", sum(one.paid for one in endings))
         row("paid answers beyond one", sum(one.extra_paid for one in endings), excuses)
-        silent = sum(
-            one.status == "TAGGED" and not one.announcements for one in endings
-        )
         row("announcements", announced)
-        row("tagged, but overtaken before it was announced", silent)
         row("announced again", announced - once)
         row(
             "messages beside S3's own",
@@ -470,30 +466,18 @@ class Reckoning:
         return table
 
 
-def wrong_newest(stack: WatchedStack, endings: Sequence[Ending]) -> list[str]:
-    """Keys whose newest result is not that of the version that was uploaded last."""
+def wrong_newest(ledger: Ledger, endings: Sequence[Ending]) -> list[str]:
+    """Keys for which another version is shown than the last one uploaded that has ended."""
     last: dict[str, Ending] = {}
     versions = Counter(one.sent.key for one in endings)
     for one in endings:
         if one.status in ("TAGGED", "FAILED"):
             last[one.sent.key] = one
-    troubles = []
-    for key, ending in last.items():
-        if versions[key] == 1:
-            continue
-        found = stack.client("dynamodb").query(
-            TableName=stack.outputs["ResultsTableName"],
-            IndexName="newest",
-            KeyConditionExpression="uri = :uri",
-            ExpressionAttributeValues={":uri": {"S": stack.uri(key)}},
-            ConsistentRead=True,
-            ScanIndexForward=False,
-            Limit=1,
-        )["Items"]
-        shown = [item["version"]["S"].removeprefix("version:") for item in found]
-        if shown != [ending.sent.version]:
-            troubles.append(f"{key}: the newest result is that of {shown}")
-    return troubles
+    return [
+        f"{key}: the result that is shown is that of {ledger.shown(key)}"
+        for key, ending in last.items()
+        if versions[key] > 1 and ledger.shown(key) != ending.sent.version
+    ]
 
 
 def in_groups(planned: Sequence[Planned], size: int) -> Iterator[Sequence[Planned]]:

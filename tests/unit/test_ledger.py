@@ -7,24 +7,27 @@ from typing import Any
 
 import pytest
 
+from hangtag.uploads import order_of
 from local.ledger import Ending, Ledger, Sent
 
 KEY, VERSION, ETAG, SHA = "a.png", "v1", "e1", "0" * 64
 PAID = {"status": 201, "code": None}
 SENT = Sent(KEY, VERSION, SHA, ETAG)
 
-TAGGED = {
-    "state": "DONE",
-    "order": "01",
+TAGGED = {"status": "TAGGED", "sequencer": "01", "calls": {"FIRST": 1}}
+FAILED = {"status": "FAILED", "sequencer": "01", "failure": {"code": "806"}}
+RESULT = {
+    "objectVersion": f"version:{VERSION}",
+    "order": order_of("01"),
     "result": {"image": {"versionId": VERSION, "etag": ETAG}},
-    "calls:FIRST": 1,
 }
-FAILED = {"state": "FAILED", "order": "01", "failed": {"failure": {"code": "806"}}}
+NEWER = {"objectVersion": "version:v2", "order": order_of("02")}
+ANOTHER = {**RESULT, "result": {"image": {"versionId": "v0", "etag": "e0"}}}
 
 
 def skipped(reason: str) -> dict[str, Any]:
-    """An item that says so."""
-    return {"state": "SKIPPED", "order": "01", "skipped": reason}
+    """The record of an upload that was skipped."""
+    return {"status": "SKIPPED", "sequencer": "01", "reason": reason}
 
 
 def announcement(*, id_: str = "1", etag: str = ETAG) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def ending(
     letters: tuple[str, ...] = (),
     announced: tuple[dict[str, Any], ...] = (),
     paid: int = 0,
-    newer: bool = False,
+    result: dict[str, Any] | None = RESULT,
     is_there: bool = True,
 ) -> Ending:
     """What the ledger makes of one upload."""
@@ -46,8 +49,8 @@ def ending(
     ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
     if item is not None:
         ledger.items[place] = item
-    if newer:
-        ledger.items[KEY, "v2"] = {"state": "DONE", "order": "02"}
+    if result is not None:
+        ledger.results[KEY] = result
     if is_there:
         ledger.objects.add(place)
     ledger.letters[place] += letters
@@ -61,12 +64,21 @@ def ending(
     [
         ending(TAGGED, announced=(announcement(),), paid=1),
         ending(TAGGED, announced=(announcement(), announcement()), paid=1),
-        ending(TAGGED, newer=True, paid=1),
+        ending(TAGGED, announced=(announcement(),), result=NEWER, paid=1),
         ending({**TAGGED, "cutOff": 1}, announced=(announcement(),), paid=2),
-        ending({**TAGGED, "calls:UNSTORED": 1}, announced=(announcement(),), paid=2),
+        ending(
+            {**TAGGED, "calls": {"FIRST": 1, "UNSTORED": 1}},
+            announced=(announcement(),),
+            paid=2,
+        ),
+        ending(
+            {**TAGGED, "calls": {"FIRST": 1, "OVERTAKEN": 1}},
+            announced=(announcement(),),
+            paid=2,
+        ),
         ending(FAILED, letters=("806",)),
         ending(skipped("OBJECT_GONE"), is_there=False),
-        ending(skipped("SUPERSEDED"), newer=True),
+        ending(skipped("SUPERSEDED"), result=NEWER),
     ],
     ids=lambda it: f"{it.status} {it.detail}".strip(),
 )
@@ -79,7 +91,9 @@ def test_promises_that_were_kept_are_no_trouble(fine: Ending) -> None:
     ("broken", "trouble"),
     [
         (ending(None), "lost: no item"),
-        (ending({"state": "CLAIMED", "order": "01"}), "lost: CLAIMED"),
+        (ending({"status": "OPEN", "sequencer": "01"}), "lost: OPEN"),
+        (ending(TAGGED, result=None, paid=1), "TAGGED without a result"),
+        (ending(TAGGED, result=ANOTHER, paid=1), "the result is another version's"),
         (ending(TAGGED, paid=1), "not announced"),
         (ending(TAGGED, announced=(announcement(),), paid=2), "paid 2 times"),
         (
