@@ -171,7 +171,7 @@ def soak(
         in_time = run.go(talk)
         with step("Reading what became of them"):
             ledger = read_ledger(watched)
-        reckoning = Reckoning(watched, run.made, ledger)
+        reckoning = Reckoning(run.made, ledger)
         if reckoning.troubles:
             log = directory.parent / "soak.log"
             log.write_text(watched.function_log(events=MOST_LOG_LINES))
