@@ -8,9 +8,9 @@ from datetime import datetime
 from itertools import count
 from threading import Lock
 
-from hangtag.dead_letters import letter_of_result
 from hangtag.errors import ResultsUnavailable, ResultTooLarge
-from hangtag.operators.ports import KnownUpload, Standing, UploadKey
+from hangtag.lifecycle import UploadKey
+from hangtag.operators.old_failures import KnownUpload, Standing, letter_of_result
 from hangtag.ports import (
     NO_CALLS,
     Busy,

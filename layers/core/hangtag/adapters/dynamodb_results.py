@@ -50,9 +50,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
-from hangtag.dead_letters import letter_of_result
 from hangtag.errors import ResultsUnavailable, ResultTooLarge
-from hangtag.operators.ports import KnownUpload, Standing, UploadKey
+from hangtag.lifecycle import UploadKey
+from hangtag.operators.old_failures import KnownUpload, Standing, letter_of_result
 from hangtag.ports import (
     NO_CALLS,
     Busy,
