@@ -56,9 +56,9 @@ The meanings of the numbers are those of the Tagger API's documentation, version
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from hangtag.text import printable, without_secrets
 
@@ -601,6 +601,18 @@ class Failure:
             source=error.source,
             attempts=attempts,
             failed_at=failed_at,
+        )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Failure:
+        """The failure that stands in a FAILED result."""
+        return cls(
+            code=document["code"],
+            kind=document["kind"],
+            message=document["message"],
+            source=document["source"],
+            attempts=int(document["attempts"]),
+            failed_at=document["failedAt"],
         )
 
     def document(self) -> dict[str, str | int]:

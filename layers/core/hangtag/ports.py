@@ -158,11 +158,11 @@ class RecordStore(Protocol):
 
     def swap(self, key: UploadKey, seen: str | None, new: Record) -> Record | None:
         """
-        Write *new*, if the record's `rev` is still the one that was *seen* (None: no record).
+        Write *new*, if the `rev` of the record is still the one that was *seen* (None: no record).
 
-        Returns None if it was written, else the record that is there. One that has the `rev` of
-        *new* means that an earlier try of the same write arrived. *new* is written as it is: the
-        caller gives it a new `rev`.
+        Returns None if it was written, else the record that is there; its `rev` is empty where
+        there is no record. If it has the `rev` of *new*, an earlier try of the same write arrived:
+        so a write may be repeated. The caller gives *new* a new `rev`.
 
         Raises:
             ResultsUnavailable: DynamoDB refused or failed; it may have been written.

@@ -1,0 +1,177 @@
+"""One DynamoDB table: reads, conditional writes, and values in DynamoDB's notation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Context, Decimal
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from hangtag.adapters.aws_errors import code_of, translated
+from hangtag.backoff import backoff
+from hangtag.errors import ResultsUnavailable
+from hangtag.lifecycle import UploadKey
+from hangtag.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# The library's own type is a union of twenty shapes; an item is a dict of tagged values here.
+Item = dict[str, Any]
+
+_KEYS = 100  # DynamoDB's limit for a BatchGetItem
+
+
+class ItemTooLarge(Exception):
+    """DynamoDB does not take the item: it is too large, or nested too deeply."""
+
+
+class Table:
+    """
+    The table of records and results: partition key `uri`, sort key `version`.
+
+    All methods raise `ResultsUnavailable` where DynamoDB refuses or fails.
+    """
+
+    def __init__(self, client: DynamoDBClient, name: str, clock: Clock) -> None:
+        self.client = client
+        self.name = name
+        self._clock = clock
+
+    def get(self, key: UploadKey) -> Item | None:
+        """An item as it is now."""
+        with translated(ResultsUnavailable, f"reading {key[0]}"):
+            answer = self.client.get_item(
+                TableName=self.name, Key=key_of(key), ConsistentRead=True
+            )
+        return answer.get("Item")
+
+    def put(
+        self,
+        item: Item,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> Item | None:
+        """
+        Write an item if the *condition* holds.
+
+        Returns None if it was written, else the item that is there.
+
+        Raises:
+            ItemTooLarge: DynamoDB does not take it.
+        """
+        order: Any = {
+            "TableName": self.name,
+            "Item": item,
+            "ConditionExpression": condition,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if values:
+            order["ExpressionAttributeValues"] = dict(values)
+        if names:
+            order["ExpressionAttributeNames"] = dict(names)
+        with translated(ResultsUnavailable, f"writing {item['uri']['S']}"):
+            try:
+                self.client.put_item(**order)
+            except ClientError as error:
+                found = item_in_the_way(error)
+                if found is None and code_of(error) == "ValidationException":
+                    raise ItemTooLarge(str(error)) from error
+                if found is None:
+                    raise
+                return found
+        return None
+
+    def batch_get(
+        self,
+        keys: Iterable[UploadKey],
+        *,
+        projection: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Iterator[Item]:
+        """The items that are there now, in no order; only the attributes of the *projection*."""
+        left = iter(dict.fromkeys(keys))
+        while some := list(islice(left, _KEYS)):
+            asked: Any = {"Keys": list(map(key_of, some)), "ConsistentRead": True}
+            if projection:
+                asked["ProjectionExpression"] = projection
+            if names:
+                asked["ExpressionAttributeNames"] = dict(names)
+            yield from self._batch_get({self.name: asked})
+
+    def _batch_get(self, asked: Any) -> Iterator[Item]:  # noqa: ANN401 - boto3's own shape
+        tries = 0
+        while asked:
+            with translated(ResultsUnavailable, "reading a batch of items"):
+                answer = self.client.batch_get_item(RequestItems=asked)
+            yield from answer["Responses"].get(self.name, [])
+            # DynamoDB answers with what fits into 16 MB, or into its capacity
+            asked = answer.get("UnprocessedKeys")
+            if asked:
+                tries += 1
+                self._clock.sleep(backoff(tries, base=0.05, cap=2.0))
+
+
+def key_of(key: UploadKey) -> Item:
+    """A key in DynamoDB's notation."""
+    uri, version = key
+    return {"uri": {"S": uri}, "version": {"S": version}}
+
+
+def item_in_the_way(error: ClientError) -> Item | None:
+    """The item for which a condition did not hold, if that is the error."""
+    if code_of(error) != "ConditionalCheckFailedException":
+        return None
+    item: Any = error.response.get("Item")
+    return dict(item or {})
+
+
+# DynamoDB's numbers: 38 significant digits, magnitudes from 1e-130 to 9.99…e125
+_LARGEST_EXPONENT = 125
+_SMALLEST_EXPONENT = -130
+_NUMBERS = Context(prec=38, Emin=-128, Emax=_LARGEST_EXPONENT, traps=[])
+
+
+def to_attribute(value: object) -> Any:  # noqa: ANN401 - the library's union of shapes
+    """
+    A JSON-like value in DynamoDB's notation.
+
+    Numbers are never an error: beyond 38 digits they are rounded, too small ones are 0, too
+    large ones are kept as text.
+    """
+    return TypeSerializer().serialize(_storable(value))
+
+
+def from_attribute(value: Any) -> Any:  # noqa: ANN401 - JSON-like, in two notations
+    """The value of an attribute; whole numbers come back as `int`, others as `Decimal`."""
+    return _plain(TypeDeserializer().deserialize(value))
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _storable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(part) for part in value]
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return value
+    exact = Decimal(value)
+    if exact.is_zero() or exact.adjusted() < _SMALLEST_EXPONENT:
+        return Decimal(0)
+    if exact.adjusted() > _LARGEST_EXPONENT:
+        return str(value)
+    rounded = _NUMBERS.plus(exact)
+    return rounded if rounded.is_finite() else str(value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON-like
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
