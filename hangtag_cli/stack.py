@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.operators.backfill import Order, Sources
-from hangtag.operators.ports import DeadLetterBox
+from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.switch import Switch
 from hangtag.ports import DeadLetterQueue
 from hangtag.results import Document
@@ -74,6 +74,10 @@ class Stack:
     def results(self) -> DynamoDBResults:
         """Its results."""
         return _made(self._aws.results, self._output("ResultsTableName"))
+
+    def failure_book(self) -> FailureBook:
+        """The records of its failures."""
+        return _made(self._aws.failures, self._output("ResultsTableName"))
 
     def dead_letters(self, *, to: str | None = None) -> DeadLetterBox:
         """Its dead letters; they are replayed to its upload queue, or this (URL, ARN or name)."""

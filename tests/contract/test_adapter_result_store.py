@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from hangtag.adapters.dynamodb_results import DynamoDBResults, from_items
 from hangtag.errors import ResultsUnavailable, ResultTooLarge
-from hangtag.operators.ports import FailureBook, KnownUpload, Standing
 from hangtag.ports import (
     Busy,
     CallReason,
@@ -32,7 +31,6 @@ from tests.builders import (
     NOON,
     NOON_SECONDS,
     URI,
-    a_dead_letter,
     a_failed_result,
     a_result,
     an_answer,
@@ -1575,242 +1573,13 @@ def bring_to(store: OldResultStore, upload: Upload, mine: Claim, end: str) -> No
             store.confirm(upload, mine)
 
 
-# ---- the operators' book of failures
-
-
-class Book(OldResultStore, FailureBook, Protocol):
-    """A store, and its book of failures."""
-
-
-@pytest.fixture
-def book(store: ReadableResults) -> Book:
-    """The store, as operators of dead letters use it, too."""
-    return cast("Book", store)
-
-
-def failed(book: Book, upload: Upload | None = None, *, replays: int = 0) -> None:
-    """An upload from its claim to its end as FAILED, with all that is kept of it."""
-    upload = upload or an_upload()
-    book.store_failed(
-        upload,
-        held(book, upload, replays=replays),
-        a_failed_result(upload),
-        calls={},
-        unstored=False,
-        letter_id="letter-1",
-        request_id="request-1",
-    )
-
-
-def the_failure(book: Book) -> KnownUpload:
-    """The only one there is."""
-    [known] = book.failures()
-    return known
-
-
-def standing(book: Book, upload: Upload | None = None) -> Standing:
-    """How things stand with an upload."""
-    upload = upload or an_upload()
-    key = (upload.uri, upload.version)
-    return book.look_up([key])[key].standing
-
-
-def test_a_failure_is_told_like_its_dead_letter(book: Book) -> None:
-    """Should the letter expire, the result has everything that it had."""
-    failed(book)
-
-    known = the_failure(book)
-
-    assert known.key == (URI, an_upload().version)
-    assert (known.standing, known.replays, known.ended_at) == ("FAILED", 0, NOON)
-    assert known.letter_id == "letter-1"
-    assert known.letter == a_dead_letter()
-
-
-def test_many_failures_are_told_each_once(book: Book) -> None:
-    """More than fit into a page or a call."""
-    keys = [f"{number}.png" for number in range(130)]
-    for key in keys:
-        failed(book, an_upload(key))
-
-    told = [known.key[0].rpartition("/")[2] for known in book.failures()]
-
-    assert sorted(told) == sorted(keys)
-
-
-@pytest.mark.parametrize(
-    ("since", "until", "count"),
-    [
-        ("", "", 1),
-        (NOON, NOON, 1),
-        ("2026-11-22T12:00:00.001Z", "", 0),
-        ("", "2026-11-22T11:59:59.999Z", 0),
-    ],
-)
-def test_failures_are_told_by_when_they_failed(
-    book: Book, since: str, until: str, count: int
-) -> None:
-    """Both ends included."""
-    failed(book)
-
-    assert len(list(book.failures(since=since, until=until))) == count
-
-
-def test_the_oldest_failure_is_that_of_all_shards(book: Book) -> None:
+def test_the_oldest_failure_is_that_of_all_shards(store: ReadableResults) -> None:
     """Of those that nobody has dealt with; what is older than is asked for is left out."""
     noon = datetime.fromisoformat(NOON).timestamp()
-    nothing = book.oldest_failure(since=0)
+    nothing = store.oldest_failure(since=0)
     for number in range(20):
-        failed(book, an_upload(f"{number}.png"))
+        fail(store, an_upload(f"{number}.png"))
 
     assert nothing is None
-    assert book.oldest_failure(since=0) == book.oldest_failure(since=noon) == noon
-    assert book.oldest_failure(since=noon + 1) is None
-    for known in book.failures():
-        book.mark_replayed(known, at=NOON)
-    assert book.oldest_failure(since=0) is None
-
-
-def test_what_is_tried_again_or_tagged_is_no_failure(book: Book) -> None:
-    """Nor what nobody knows."""
-    failed(book)
-    mine = held(book, replays=1)
-    trying = (list(book.failures()), standing(book))
-    book.store_tagged(an_upload(), mine, a_result(), calls=ONE_CALL)
-    book.finish(an_upload(), mine, announced=True)
-
-    assert trying == ([], "OTHER")
-    assert (list(book.failures()), standing(book)) == ([], "TAGGED")
-    [known] = book.look_up([(URI, an_upload().version)]).values()
-    assert known.ended_at == NOON  # what failed before that has nothing left to do
-    assert book.look_up([("s3://b/unknown", "version:1")]) == {}
-
-
-def test_a_replay_is_reserved_by_one_for_a_while(book: Book, clock: FakeClock) -> None:
-    """Two operators do not send the same failure."""
-    failed(book)
-    known = the_failure(book)
-
-    first, second = (
-        book.reserve_replay(known, seconds=30),
-        book.reserve_replay(known, seconds=30),
-    )
-    discarded = book.discard(known, at=NOON)
-    clock.advance(31)
-
-    assert (first, second, discarded) == (True, False, False)
-    assert book.reserve_replay(known, seconds=30)
-    assert book.release_replay(known)
-    assert book.reserve_replay(known, seconds=30)
-
-
-def test_what_was_replayed_is_no_failure_until_it_fails_again(book: Book) -> None:
-    """While it waits on the upload queue, nobody replays it a second time."""
-    failed(book)
-    known = the_failure(book)
-
-    marked = book.mark_replayed(known, at=NOON)
-
-    assert marked
-    assert (list(book.failures()), standing(book)) == ([], "REPLAYED")
-    assert not book.reserve_replay(known, seconds=30)
-    assert not book.mark_replayed(known, at=NOON)
-    assert not book.discard(known, at=NOON)
-    failed(book, replays=1)
-    assert the_failure(book).replays == 1
-
-
-def test_a_replayed_failure_is_claimed_like_any_replay(book: Book) -> None:
-    """The mark changes nothing for the function: the replay begins anew, a copy does not."""
-    failed(book)
-    book.mark_replayed(the_failure(book), at=NOON)
-
-    copy = claim(book, sent_at=NOON_SECONDS - 60)
-    replayed = claim(book, replays=1, sent_at=NOON_SECONDS - 60)
-
-    assert (copy, replayed) == (
-        Done(SkipReason.ALREADY_FAILED),
-        claimed(1, None),
-    )
-
-
-def test_a_mark_that_comes_late_changes_nothing(book: Book, clock: FakeClock) -> None:
-    """The function was faster: the upload is claimed, or has failed anew already."""
-    failed(book)
-    known = the_failure(book)
-    mine = held(book, replays=1)
-    while_claimed = book.mark_replayed(known, at=NOON)
-    clock.advance(60)
-    again = a_failed_result()
-    again["failure"]["failedAt"] = "2026-11-22T12:01:00.000Z"
-    book.store_failed(an_upload(), mine, again, calls={}, unstored=False)
-
-    assert (while_claimed, book.mark_replayed(known, at=NOON)) == (False, False)
-    assert not book.discard(known, at=NOON)
-    assert the_failure(book).ended_at == "2026-11-22T12:01:00.000Z"
-
-
-def test_what_is_discarded_can_be_restored(book: Book) -> None:
-    """It is shown as discarded meanwhile, and has a new letter afterwards."""
-    failed(book)
-    known = the_failure(book)
-    before = cast("ReadableResults", book).newest(URI)
-
-    discarded = book.discard(known, at=NOON)
-    shown = cast("ReadableResults", book).newest(URI)
-    stood = (list(book.failures()), standing(book))
-    restored = book.restore(known, letter_id="letter-2")
-
-    assert (discarded, stood, restored) == (True, ([], "DISCARDED"), True)
-    assert shown is not None
-    assert shown["failure"]["discardedAt"] == NOON
-    assert the_failure(book).letter_id == "letter-2"
-    assert cast("ReadableResults", book).newest(URI) == before
-    assert not book.restore(known, letter_id="letter-3")
-
-
-def test_a_copy_of_what_was_discarded_does_not_bring_it_back(book: Book) -> None:
-    """Only what is sent afterwards does: a replay, or an operator's own hand."""
-    failed(book)
-    book.discard(the_failure(book), at=NOON)
-
-    copy = claim(book, sent_at=NOON_SECONDS - 60)
-    sent_again = claim(book, sent_at=NOON_SECONDS + 60)
-
-    assert (copy, sent_again) == (Done(SkipReason.ALREADY_FAILED), claimed(1, None))
-
-
-@pytest.mark.parametrize(
-    ("change", "failures", "discards"), [("mark", 0, 0), ("discard", 0, 1)]
-)
-def test_a_mark_moves_the_failure_in_the_counts(
-    dynamodb: DynamoDBResults, change: str, failures: int, discards: int
-) -> None:
-    """What `hangtag status` counts adds up: what was replayed waits on the queue."""
-    failed(dynamodb)
-    if change == "mark":
-        dynamodb.mark_replayed(the_failure(dynamodb), at=NOON)
-    else:
-        dynamodb.discard(the_failure(dynamodb), at=NOON)
-
-    assert dynamodb.count_ended("FAILED", since="2026") == failures
-    assert dynamodb.count_ended("DISCARDED", since="2026") == discards
-
-
-def test_what_was_discarded_and_is_gone_by_its_next_order_shows_its_result(
-    store: ReadableResults, book: Book
-) -> None:
-    """The discarded failure is over; the result that it did not replace counts on."""
-    upload = an_upload()
-    tag(book, upload)
-    mine = held(book, again="order-1")
-    book.store_failed(
-        upload, mine, a_failed_result(upload, "807"), calls={}, unstored=False
-    )
-    [known] = book.failures()
-    book.discard(known, at=NOON)
-    book.skip(
-        upload, SkipReason.OBJECT_GONE, claim=held(book, again="order-2"), at=NOON
-    )
-
-    assert store.newest(upload.uri) == a_result(upload)
+    assert store.oldest_failure(since=0) == store.oldest_failure(since=noon) == noon
+    assert store.oldest_failure(since=noon + 1) is None

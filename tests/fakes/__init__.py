@@ -6,6 +6,7 @@ They take the same contract tests as the adapters (tests/contract), so that they
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
 from tests.fakes.failing import CanFail, Killed, Killer
+from tests.fakes.failures import FakeFailureBook
 from tests.fakes.journal import FakeJournal, FakeMeter, Retry
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
@@ -35,6 +36,7 @@ __all__ = [
     "FakeDeadLetterBox",
     "FakeDeadLetterQueue",
     "FakeDeadline",
+    "FakeFailureBook",
     "FakeIntake",
     "FakeJournal",
     "FakeListing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
 from hangtag.adapters.aws_deadline import AwsPatience
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_state import DynamoDBBreaker, DynamoDBTurns
 from hangtag.adapters.file_checkpoint import FileCheckpoint
@@ -31,11 +33,10 @@ from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
 from hangtag.metering import MeteringJournal
 from hangtag.operators.backfill import Order, Sources
-from hangtag.operators.ports import DeadLetterBox, FailureBook
-from hangtag.operators.replay import Report, replay
-from hangtag.operators.replay_request import ReplayOrder
+from hangtag.operators.replay import ReplayReport, replay
+from hangtag.operators.replay_request import ReplayRequest
 from hangtag.operators.switch import Switch
-from hangtag.ports import Clock, Deadline
+from hangtag.ports import Deadline
 from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.tagging import Policy, Ports
 from hangtag.time_budget import Timing
@@ -126,43 +127,33 @@ def tagging_pipeline(
     )
 
 
-class Replayer:
-    """What carries out orders of ReplayFailures."""
-
-    def __init__(self, box: DeadLetterBox, book: FailureBook, clock: Clock) -> None:
-        self._box = box
-        self._book = book
-        self._clock = clock
-
-    def replay(self, order: ReplayOrder, deadline: Deadline) -> Report:
-        """See `hangtag.operators.replay`: the same that the operators' command does."""
-        return replay(
-            self._box,
-            self._book,
-            order.meant(),
-            clock=self._clock,
-            dry_run=order.dryRun,
-            limits=order.limits(),
-            deadline=deadline,
-        )
-
-
-def failure_replayer(settings: ReplaySettings) -> Replayer:
-    """The replayer of ReplayFailures, on AWS."""
+def failure_replayer(
+    settings: ReplaySettings,
+) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
+    """What ReplayFailures does with a request: the same as `hangtag failures replay`."""
     session = boto3.Session()
     config = client_config(read_seconds=5.0)
     clock = SystemClock()
-    return Replayer(
-        SqsDeadLetterBox(
-            session.client("sqs", config=config),
-            dead_letter_queue_url=settings.dead_letter_queue_url,
-            upload_queue_url=settings.upload_queue_url,
-        ),
-        DynamoDBResults(
-            session.client("dynamodb", config=config), settings.results_table, clock
-        ),
-        clock,
+    box = SqsDeadLetterBox(
+        session.client("sqs", config=config),
+        dead_letter_queue_url=settings.dead_letter_queue_url,
+        upload_queue_url=settings.upload_queue_url,
     )
+    dynamodb = session.client("dynamodb", config=config)
+    book = DynamoDBFailures(dynamodb, settings.results_table, clock)
+
+    def replay_failures(request: ReplayRequest, deadline: Deadline) -> ReplayReport:
+        return replay(
+            box,
+            book,
+            request.meant(),
+            clock=clock,
+            dry_run=request.dryRun,
+            limits=request.limits(),
+            deadline=deadline,
+        )
+
+    return replay_failures
 
 
 def client_config(
@@ -228,6 +219,10 @@ class OperatorAws:
     def results(self, table: str) -> DynamoDBResults:
         """The results, to be read."""
         return DynamoDBResults(self._tables(), table, SystemClock())
+
+    def failures(self, table: str) -> DynamoDBFailures:
+        """The records of failures."""
+        return DynamoDBFailures(self._tables(), table, SystemClock())
 
     def switch(
         self, *, table: str, function_name: str, upload_queue_url: str

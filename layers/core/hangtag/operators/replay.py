@@ -210,7 +210,7 @@ def _send(
     try:
         mine = move(book, key, record, reserved)
     except RecordChanged as change:
-        if change.found.status is Status.FAILED:
+        if change.found.status is not Status.REPLAYED:
             raise InOtherHands from change
         return
     try:
