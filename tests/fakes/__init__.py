@@ -5,6 +5,7 @@ They take the same contract tests as the adapters (tests/contract), so that they
 """
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
+from tests.fakes.failed_uploads import ALL, FailedUploads, upload_in
 from tests.fakes.failing import CanFail, Killed, Killer
 from tests.fakes.failures import FakeFailureBook
 from tests.fakes.journal import FakeJournal, FakeMeter, Retry
@@ -23,10 +24,12 @@ from tests.fakes.time import FakeClock, FakeDeadline
 from tests.fakes.world import LEASE_SECONDS, TIMING, World
 
 __all__ = [
+    "ALL",
     "LEASE_SECONDS",
     "TIMING",
     "Call",
     "CanFail",
+    "FailedUploads",
     "FakeAlarm",
     "FakeAnnouncer",
     "FakeApiKeys",
@@ -51,4 +54,5 @@ __all__ = [
     "Killer",
     "Retry",
     "World",
+    "upload_in",
 ]

@@ -142,8 +142,9 @@ def test_a_module_of_the_core_sees_only_those_before_it(file: Path) -> None:
 
 @pytest.mark.parametrize("file", ADAPTER_FILES, ids=name_of)
 def test_an_adapter_sees_the_core_and_one_client_library(file: Path) -> None:
-    """Of the other adapters, only the two that are helpers."""
-    helpers = {"adapters.aws_errors", "adapters.dynamodb_table"}
+    """Of the other adapters, only the helpers."""
+    names = ("aws_errors", "dynamodb_table", "dynamodb_records")
+    helpers = {f"adapters.{name}" for name in names}
 
     foreign = seen_by(file) - set(WITHOUT_ADAPTERS) - helpers
 

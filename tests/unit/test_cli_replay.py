@@ -20,7 +20,7 @@ from hangtag_cli.failures import failures
 from hangtag_cli.main import cli
 from hangtag_cli.stack import Stack
 from tests.builders import URI, a_dead_letter, a_letter, an_upload
-from tests.fakes import FakeClock, FakeDeadLetterBox, FakeResultStore
+from tests.fakes import FakeClock, FakeDeadLetterBox, FakeFailureBook
 
 
 @dataclass
@@ -37,9 +37,9 @@ class FakeStack:
         """The box."""
         return self.box
 
-    def results(self) -> FakeResultStore:
-        """A table that knows nothing."""
-        return FakeResultStore(FakeClock())
+    def failure_book(self) -> FakeFailureBook:
+        """A table without records."""
+        return FakeFailureBook()
 
 
 class AppOfTests(App):
@@ -358,7 +358,7 @@ def test_the_report_so_far_is_told_after_each_letter() -> None:
 
     replay_letters(
         FakeDeadLetterBox(*letters("803", "807")),
-        FakeResultStore(FakeClock()),
+        FakeFailureBook(),
         LetterFilter(),
         clock=FakeClock(),
         dry_run=False,

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
-from hangtag import lifecycle
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
-from hangtag.lifecycle import Record, Status, UploadKey
+from hangtag.lifecycle import Record, Status, UploadKey, reserve
+from hangtag.lifecycle import discard as discarded
+from hangtag.lifecycle import replay as replayed
 from hangtag.operators.letters import (
     HIDDEN_SECONDS,
     PAGE,
@@ -206,9 +207,9 @@ def _send(
         return
     key, record = found.failed
     _check_free(record, clock)
-    reserved = lifecycle.reserve(record, until=clock.now() + HIDDEN_SECONDS)
+    until = clock.now() + HIDDEN_SECONDS
     try:
-        mine = move(book, key, record, reserved)
+        mine = move(book, key, record, reserve(record, until=until))
     except RecordChanged as change:
         if change.found.status is not Status.REPLAYED:
             raise InOtherHands from change
@@ -217,11 +218,11 @@ def _send(
         box.resend(letter, replays=replays)
     except QueueUnavailable:
         with suppress(RecordChanged, ResultsUnavailable):
-            move(book, key, mine, lifecycle.reserve(mine, until=0.0))
+            move(book, key, mine, reserve(mine, until=0.0))
         raise
     # The function may have claimed the replay already.
     with suppress(RecordChanged):
-        move(book, key, mine, lifecycle.replay(mine))
+        move(book, key, mine, replayed(mine))
 
 
 def discard(
@@ -249,7 +250,7 @@ def discard(
         _check_free(record, clock)
         at = to_timestamp(clock.now())
         try:
-            move(book, key, record, lifecycle.discard(record, at=at))
+            move(book, key, record, discarded(record, at=at))
         except RecordChanged as change:
             raise InOtherHands from change
 

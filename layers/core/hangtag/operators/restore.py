@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from hangtag import lifecycle
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
 from hangtag.lifecycle import Record, Status
+from hangtag.lifecycle import restore as restored
 from hangtag.operators.letters import is_leftover, key_of, walk
 from hangtag.operators.ports import DeadLetterBox, FailureBook, Letter
 from hangtag.operators.replay import Progress, RecordChanged, ReplayReport, move
@@ -47,9 +47,10 @@ def restore(
                 if not dry_run:
                     letter_id = queue.bury(letter)
                     if key and record and record.status is Status.DISCARDED:
-                        restored = lifecycle.restore(record, letter_id=letter_id)
                         with suppress(RecordChanged):
-                            move(book, key, record, restored)
+                            move(
+                                book, key, record, restored(record, letter_id=letter_id)
+                            )
                     report.finish(found)
         except (QueueUnavailable, ResultsUnavailable) as error:
             report.troubles.append(str(error))
