@@ -393,7 +393,7 @@ def test_a_failure_that_another_operator_has_reserved_is_left(act: str) -> None:
     after = run()
 
     assert (during.done, during.left, after.done) == (0, 1, 1)
-    assert "Another operator" in during.troubles[0]
+    assert "try again in half a minute" in during.troubles[0]
 
 
 def test_a_failure_that_could_not_be_sent_is_free_again() -> None:
@@ -628,13 +628,23 @@ def test_a_function_ends_in_time_and_reports_what_is_left(
     failed = FailedUploads(*keys, with_letters=with_letters)
     deadline = FakeDeadline(20.0, failed.clock)
 
-    report = failed.replay(limits=ReplayLimits(per_second=1), deadline=deadline)
+    report = failed.replay(limits=ReplayLimits(per_second=0.5), deadline=deadline)
 
     assert report.is_cut_short
-    assert deadline.seconds_left() >= 14
+    assert deadline.seconds_left() >= 15
     assert 0 < report.done < 10
     assert len(list(failed.book.failures())) == 10 - report.done
     assert failed.box.hidden == []
+
+
+def test_a_function_without_time_begins_nothing() -> None:
+    """And counts nothing: it has not looked."""
+    failed = FailedUploads("a.png", "b.png")
+
+    report = failed.replay(deadline=FakeDeadline(5.0, failed.clock))
+
+    assert (report.is_cut_short, report.matched, report.done) == (True, 0, 0)
+    assert len(failed.box.visible) == 2
 
 
 def test_a_dry_run_names_what_a_real_one_would_begin_and_no_more() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hangtag.dead_letters import DeadLetter, letter_of_record
 from hangtag.errors import UNCODED, QueueUnavailable
-from hangtag.events import Unreadable, read_body
+from hangtag.events import read_body
 from hangtag.lifecycle import Record, Status, UploadKey
 from hangtag.operators.ports import DeadLetterBox, FailureBook, Letter
 from hangtag.ports import Clock
@@ -164,29 +164,16 @@ def key_of(letter: DeadLetter) -> UploadKey | None:
             return None
 
 
-def names_of(letter: DeadLetter) -> set[UploadKey | str]:
-    """What a letter is about; should it fail again, the letters of that have the same names."""
-    names: set[UploadKey | str] = set()
-    for entry in read_body(letter.body):
-        match entry:
-            case Upload():
-                names.add((entry.uri, entry.version))
-            case Unreadable():
-                names.add(entry.body)
-            case _:
-                names.add(letter.body)
-    return names
-
-
-def is_leftover(letter: DeadLetter, record: Record) -> bool:
+def is_leftover(letter: DeadLetter, record: Record | None) -> bool:
     """
     Whether the upload was tagged, replayed, discarded or skipped after the letter's failure.
 
     A letter without a code never is: SQS itself moved the message, which may be the replay.
     """
-    has_moved_on = record.status not in (Status.OPEN, Status.FAILED)
+    if record is None or record.status in (Status.OPEN, Status.FAILED):
+        return False
     is_older = letter.failure.failed_at <= record.ended_at
-    return has_moved_on and is_older and letter.failure.code != UNCODED
+    return is_older and letter.failure.code != UNCODED
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +192,6 @@ class FoundFailure:
         if self.key and self.record and self.record.status is Status.FAILED:
             return self.key, self.record
         return None
-
-    @property
-    def is_leftover(self) -> bool:
-        """As the function `is_leftover`."""
-        if self.record is None:
-            return False
-        return is_leftover(self.letter.letter, self.record)
 
 
 def failure_of_record(key: UploadKey, record: Record) -> FoundFailure:
@@ -274,7 +254,7 @@ def find(
         while not steps.is_over():
             for one in with_records(steps.receive(), book):
                 letter = one.letter
-                if one.is_leftover:
+                if is_leftover(letter.letter, one.record):
                     leftovers += meant.matches(letter)
                 elif one.failed is None:
                     found[letter.id] = letter

@@ -26,7 +26,7 @@ from hangtag.operators.letters import (
     LetterFilter,
     Walk,
     failure_of_record,
-    names_of,
+    is_leftover,
     with_records,
 )
 from hangtag.operators.ports import DeadLetterBox, FailureBook, Letter
@@ -123,11 +123,15 @@ Progress = Callable[[ReplayReport], None]
 
 
 class RecordChanged(Exception):
-    """The record is not the one that was read any more."""
+    """Another operator, or the function, works on the upload: its record has changed."""
 
     def __init__(self, found: Record) -> None:
-        super().__init__(f"it is {found.status} now")
+        super().__init__(
+            "Another operator or the function is working on some of them: try again in half a "
+            "minute."
+        )
         self.found = found
+        """The record as it is now."""
 
 
 def move(book: FailureBook, key: UploadKey, seen: Record, new: Record) -> Record:
@@ -144,15 +148,6 @@ def move(book: FailureBook, key: UploadKey, seen: Record, new: Record) -> Record
     if found is not None and found.rev != new.rev:
         raise RecordChanged(found)
     return new
-
-
-class InOtherHands(Exception):
-    """Another operator is replaying or discarding the failure."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Another operator is working on some of them: try again in half a minute."
-        )
 
 
 def replay(
@@ -197,7 +192,7 @@ def _send(
     Put one failure on the upload queue, unless it was replayed since it was read.
 
     Raises:
-        InOtherHands: Nothing was sent.
+        RecordChanged: Nothing was sent.
         QueueUnavailable, ResultsUnavailable: It may have been sent.
     """
     letter = found.letter
@@ -212,7 +207,7 @@ def _send(
         mine = move(book, key, record, reserve(record, until=until))
     except RecordChanged as change:
         if change.found.status is not Status.REPLAYED:
-            raise InOtherHands from change
+            raise
         return
     try:
         box.resend(letter, replays=replays)
@@ -243,16 +238,13 @@ def discard(
     """
 
     def remove(found: FoundFailure) -> None:
-        keep(found.letter)
         if found.failed is None:
+            keep(found.letter)
             return
         key, record = found.failed
         _check_free(record, clock)
-        at = to_timestamp(clock.now())
-        try:
-            move(book, key, record, discarded(record, at=at))
-        except RecordChanged as change:
-            raise InOtherHands from change
+        keep(found.letter)
+        move(book, key, record, discarded(record, at=to_timestamp(clock.now())))
 
     run = _Run(
         box,
@@ -268,8 +260,9 @@ def discard(
 
 
 def _check_free(record: Record, clock: Clock) -> None:
+    """Raises `RecordChanged` if another operator has reserved the failure."""
     if record.lease_until > clock.now():
-        raise InOtherHands
+        raise RecordChanged(record)
 
 
 class _Run:
@@ -297,7 +290,10 @@ class _Run:
         self._progress = progress
         self._next_slot = 0.0
         self._handled: dict[UploadKey | str, str | None] = {}
-        """By `names_of`: the `rev` of the FAILED record that was dealt with; None if it was not."""
+        """
+        By upload, or by a letter's body: the `rev` of the FAILED record that was dealt with, or
+        None where it was not.
+        """
 
     def to_the_end(self, *, dry_run: bool) -> ReplayReport:
         """
@@ -318,7 +314,7 @@ class _Run:
     def _next_letters(self, steps: Walk) -> None:
         """Deal with the letters of one receive: few enough that none stays hidden for long."""
         for found in with_records(steps.receive(self._page_size()), self._book):
-            if found.is_leftover or self._is_copy(found):
+            if self._is_leftover(found):
                 self._remove(found.letter, steps)
             elif self._is_due(found):
                 if not self._wait_for_slot():
@@ -334,12 +330,12 @@ class _Run:
                     return
                 self._deal_with(found, steps)
 
-    def _is_copy(self, found: FoundFailure) -> bool:
-        """Whether it is another letter of a failure that this run has dealt with."""
-        if found.failed is None:
-            return False
-        key, record = found.failed
-        return self._handled.get(key) == record.rev
+    def _is_leftover(self, found: FoundFailure) -> bool:
+        """Whether the letter's failure was dealt with, by this run or before."""
+        record = found.record
+        if record and found.key and self._handled.get(found.key) == record.rev:
+            return True
+        return is_leftover(found.letter.letter, record)
 
     def _remove(self, letter: Letter, steps: Walk) -> None:
         """Delete a letter of a failure that was dealt with before."""
@@ -358,11 +354,11 @@ class _Run:
         if not self._meant.matches(letter):
             return False
         # An upload that fails again at once would be replayed, and paid, without end.
-        names = names_of(letter.letter)
-        if names <= self._handled.keys():
+        name = found.key or letter.letter.body
+        if name in self._handled:
             report.came_back += 1
             return False
-        self._handled.update(dict.fromkeys(names))
+        self._handled[name] = None
         report.match(letter)
         is_over = self._limits.most is not None and report.would >= self._limits.most
         if letter.letter.replays >= self._limits.max_replays:
@@ -385,7 +381,7 @@ class _Run:
             if found.failed:
                 key, record = found.failed
                 self._handled[key] = record.rev
-        except (InOtherHands, QueueUnavailable, ResultsUnavailable) as error:
+        except (RecordChanged, QueueUnavailable, ResultsUnavailable) as error:
             report.troubles.append(str(error))
         self._progress(report)
 
