@@ -134,7 +134,7 @@ def fill(stack: Stack) -> None:
 def test_the_function_answers_what_the_command_prints(
     stack: Stack, event: dict[str, Any], arguments: list[str], matched: int
 ) -> None:
-    """On the same failures; and does what it has said."""
+    """On the same failures; a real run does what the dry run reported."""
     fill(stack)
 
     printed = json.loads(hangtag("--json", "failures", "replay", *arguments).stdout)

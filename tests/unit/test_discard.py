@@ -1,4 +1,4 @@
-"""Discarding and restoring: what is gone is in the backup, and comes back from it."""
+"""Discards and restores: each removed failure is in the backup, and comes back from it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_failure_whose_backup_cannot_be_written_is_not_discarded() -> None:
 def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
     method: str, call: int, *, after: bool, hard: bool
 ) -> None:
-    """What is neither a failure any more nor in the backup would be lost."""
+    """An upload that is neither FAILED nor in the backup would be lost."""
     keys = [f"{number}.png" for number in range(12)]
     failed = FailedUploads(*keys)
     killer = Killer(method, call, after=after, hard=hard)

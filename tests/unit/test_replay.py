@@ -484,7 +484,7 @@ def test_a_replay_that_is_killed_anywhere_loses_nothing(
 
 
 class Worker:
-    """The function, which tags what is on the upload queue; each attempt is paid."""
+    """The function: it tags all messages of the upload queue; each attempt is paid."""
 
     def __init__(self, failed: FailedUploads) -> None:
         self.failed = failed
@@ -552,7 +552,7 @@ def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
 
 
 def test_what_was_replayed_too_often_is_skipped() -> None:
-    """Somebody has to look at it; repeating it is paid for each time."""
+    """A person has to look at it; each repetition is paid."""
     failed = unknown(
         a_dead_letter(an_upload("a"), replays=5),
         a_dead_letter(an_upload("b"), replays=4),
@@ -648,7 +648,7 @@ def test_a_function_without_time_begins_nothing() -> None:
 
 
 def test_a_dry_run_names_what_a_real_one_would_begin_and_no_more() -> None:
-    """So that somebody can look before it is done; a million names would fill the memory."""
+    """People read them first; a million names would fill the memory."""
     some = unknown(*many(10)).replay(dry_run=True, limits=ReplayLimits(most=3))
     every = unknown(*many(MOST_CHOSEN + 5)).replay(dry_run=True)
     real = unknown(*many(10)).replay(limits=ReplayLimits(most=3))

@@ -8,7 +8,7 @@ from hangtag.operators.replay_request import RequestError, read_request
 
 
 def test_an_empty_request_is_a_dry_run_of_everything() -> None:
-    """Whoever presses "Test" in the console pays nothing."""
+    """The "Test" button of the console must cost nothing."""
     request = read_request({})
 
     assert request.dryRun

@@ -18,7 +18,7 @@ RETENTION_SECONDS = 14 * 24 * 3_600
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What is put into the dead-letter queue, or was found there."""
+    """A message of the dead-letter queue."""
 
     body: str
     """An S3 notification with exactly the record that failed; sending it back is the replay."""
@@ -97,8 +97,8 @@ def read_letter(
     """
     A letter as SQS hands it out.
 
-    One without a code (SQS's own redrive moved it, or somebody put it there) reads as
-    `UNCODED`; *sent_at* (ISO 8601) stands in where it does not say when it failed.
+    A letter without a code (SQS's own redrive moved it, or a person sent it) reads as `UNCODED`.
+    *sent_at* (ISO 8601) is the time of the failure if the letter does not contain one.
     """
     texts = {name: value.get("StringValue") or "" for name, value in attributes.items()}
     code = texts.get("ErrorCode") or UNCODED

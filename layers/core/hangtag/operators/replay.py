@@ -1,9 +1,9 @@
 """
 Replay and discard failures.
 
-A failure is a FAILED record, a dead letter, or both. The record is what counts: it keeps all that
-its letter says, and outlives it. Letters without a FAILED record are those of SQS's own redrive,
-of unreadable bodies, and handmade ones; the letter is all there is of them.
+A failure is a FAILED record, a dead letter, or both. Where both exist, the record decides: it keeps
+the contents of its letter, and outlives it. SQS's own redrive, unreadable bodies and people by hand
+make letters that have no FAILED record; these are replayed from the letter.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ def _check_free(record: Record, clock: Clock) -> None:
 
 
 class _Run:
-    """One pass over all failures: the letters first, then the records whose letter is gone."""
+    """One pass over all failures: the letters first, then the records whose letter was not seen."""
 
     def __init__(
         self,

@@ -71,7 +71,7 @@ class _Queued:
 
     def take(self, letter: DeadLetter) -> bool:
         """
-        Whether the queue has one that says the same; of several each counts once.
+        Whether the queue has an equal letter; of several equal ones each counts once.
 
         Raises:
             QueueUnavailable: SQS does not hand out letters.
