@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def default_path(now: datetime) -> Path:
-    """A file in the current directory that tells when it was made."""
+    """A file in the current directory, with the time in its name."""
     return Path(f"hangtag-discarded-{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z.jsonl")
 
 
 class Backup:
-    """A new file that only its owner can read; it is made with its first letter."""
+    """A new file that only its owner can read; it is created with its first letter."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,16 +33,16 @@ class Backup:
 
     def keep(self, letter: Letter) -> None:
         """
-        Write a letter down; it is on the disk when this returns.
+        Write a letter; it is on the disk when this returns.
 
         Raises:
-            NotDone: The file is there already or cannot be made, or the disk does not take it.
+            NotDone: The file exists already, or cannot be created or written.
         """
         from .letters import backup_document
 
         line = output.json_line(backup_document(letter)) + b"\n"
         if self._file is None:
-            self._file = self._made()
+            self._file = self._created()
         try:
             while line:
                 line = line[os.write(self._file, line) :]
@@ -51,23 +51,23 @@ class Backup:
                 _sync_folder(self.path.parent)
         except OSError as error:
             raise NotDone(
-                f"The backup {self.path} cannot be written ({error.strerror}): what is not "
-                "in it was not discarded"
+                f"The backup {self.path} cannot be written ({error.strerror}): letters that are "
+                "not in it were not discarded"
             ) from error
         self.letters += 1
 
     def close(self) -> None:
-        """The file, should there be one."""
+        """Close the file, if it was created."""
         if self._file is not None:
             os.close(self._file)
 
-    def _made(self) -> int:
+    def _created(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
             return os.open(self.path, flags, 0o600)
         except OSError as error:
             raise NotDone(
-                f"The backup {self.path} cannot be made ({error.strerror}), so nothing was "
+                f"The backup {self.path} cannot be created ({error.strerror}), so nothing was "
                 "discarded: name another with --backup"
             ) from error
 
@@ -87,7 +87,7 @@ def read_backup(path: Path) -> list[DeadLetter]:
     All letters of a backup. An unfinished last line is left out: its letter was not discarded.
 
     Raises:
-        NotDone: It cannot be read, or one of its lines is no letter.
+        NotDone: The file cannot be read, or one of its lines is not a letter.
     """
     from .letters import read_backup_document
 
@@ -113,13 +113,13 @@ def read_backup(path: Path) -> list[DeadLetter]:
             letters.append(read_backup_document(json.loads(line)))
         except (ValueError, RecursionError) as error:
             raise NotDone(
-                f"Nothing was restored: line {number} of {path} is no dead letter ({error})"
+                f"Nothing was restored: line {number} of {path} is not a dead letter ({error})"
             ) from error
     return letters
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that the file's name outlives a crash, too."""
+    """Write the file's name to the disk, too, so that it survives a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Ctrl-C between two receives: what was received is known then, and is put back."""
+"""Ctrl-C is deferred while letters are received, so that all of them are made visible again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from hangtag.operators.ports import DeadLetterBox, Letter
 
 
-class _PatientBox:
-    """A box that looks for a Ctrl-C before it receives; see `held_back`."""
+class _InterruptibleBox:
+    """A box that raises a deferred Ctrl-C before it receives; see `deferred_interrupts`."""
 
     def __init__(self, box: DeadLetterBox) -> None:
         self._box = box
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
-        listen()
+        raise_deferred_interrupt()
         return self._box.receive(most)
 
     def count(self) -> int:
@@ -34,26 +34,27 @@ class _PatientBox:
         self._box.resend(letter, replays=replays)
 
 
-def listen() -> None:
-    """Raise KeyboardInterrupt where a Ctrl-C was held back until now."""
+def raise_deferred_interrupt() -> None:
+    """Raise KeyboardInterrupt if Ctrl-C was pressed while it was deferred."""
     if hasattr(signal, "sigpending") and signal.SIGINT in signal.sigpending():
-        signal.sigwait({signal.SIGINT})  # heard, by this
+        signal.sigwait({signal.SIGINT})  # takes it, so that it is not delivered again
         raise KeyboardInterrupt
 
 
 @contextmanager
-def held_back(box: DeadLetterBox) -> Iterator[DeadLetterBox]:
+def deferred_interrupts(box: DeadLetterBox) -> Iterator[DeadLetterBox]:
     """
-    The same *box*, for somebody who only looks: Ctrl-C waits until all letters are put back.
+    The same *box*, with Ctrl-C deferred to the moments between two receives.
 
-    In the middle of a receive it would leave letters hidden that nobody knows of, and a second one
-    those that are being put back. Begin it before any thread, which would take the signal else.
+    In the middle of a receive it would leave letters hidden that the command does not know; a
+    second one would interrupt making them visible. Begin this before any thread is started: it
+    would receive the signal.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield box
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield _PatientBox(box)
+        yield _InterruptibleBox(box)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

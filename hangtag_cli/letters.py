@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,14 +14,13 @@ from rich.table import Table
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import Failure
-from hangtag.events import read_body
 from hangtag.operators.ports import Letter
-from hangtag.operators.replay import Report
+from hangtag.operators.replay import ReplayReport
 from hangtag.results import Document
-from hangtag.uploads import Upload
 
 from .advice import advice_on
 from .garments import failure_facts, version_facts
+from .surroundings import Surroundings, uploads_in
 from .tables import facts, indented, table, text
 
 if TYPE_CHECKING:
@@ -45,18 +43,8 @@ def letter_line(letter: Letter) -> Document:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is known of a letter beside the letter; None is what could not be asked."""
-
-    objects: Sequence[Document | None] | None
-    """Of each upload in it what its object is now; None is gone."""
-    log: Sequence[str] | None
-    """The function's lines of the invocation that buried it."""
-
-
 def letter_document(letter: Letter, around: Surroundings | None = None) -> Document:
-    """A letter as `failures show --json` prints it: everything known of it."""
+    """A letter with all its details, as `failures show --json` prints it."""
     advice = advice_on(letter.letter.failure.code)
     around = around or Surroundings(None, None)
     return {
@@ -72,7 +60,7 @@ def letter_document(letter: Letter, around: Surroundings | None = None) -> Docum
 
 
 def backup_document(letter: Letter) -> Document:
-    """A letter as it stands in a backup: all that is needed to bury it again."""
+    """A letter as a line of a backup: all that is needed to send it again."""
     return {
         **letter_line(letter),
         "requestId": letter.letter.request_id,
@@ -82,10 +70,10 @@ def backup_document(letter: Letter) -> Document:
 
 def read_backup_document(document: object) -> DeadLetter:
     """
-    A letter out of a backup.
+    A letter from a line of a backup.
 
     Raises:
-        ValueError: It is none.
+        ValueError: A field is missing or has the wrong type.
     """
     try:
         return _BackedUp.model_validate(document).letter()
@@ -110,7 +98,7 @@ class _BackedUp(BaseModel):
     body: str
 
     def letter(self) -> DeadLetter:
-        """What is buried again."""
+        """The letter that is sent again."""
         failure = Failure(
             self.code,
             self.kind,
@@ -129,7 +117,7 @@ def letters_page(
     if not letters:
         yield text("no dead letters", "green")
         return
-    rows = table("failed at", "code", "image, or id of the letter; what was said")
+    rows = table("failed at", "code", "image, or id of the letter; message")
     shown = letters[:limit]
     for letter in shown:
         failure = letter.letter.failure
@@ -186,7 +174,7 @@ def codes_table(letters: Iterable[Letter]) -> Table:
 def letter_page(
     letter: Letter, around: Surroundings | None = None
 ) -> Iterator[RenderableType]:
-    """Everything known of one letter."""
+    """One letter, with all its details."""
     around = around or Surroundings(None, None)
     failure = letter.letter.failure
     yield text(letter.letter.image or f"letter {letter.id}", "bold")
@@ -209,14 +197,14 @@ def letter_page(
     )
     if around.log is not None:
         yield text("the function's log of that attempt", "dim")
-        yield from indented("\n".join(around.log) or "(nothing is left of it)")
+        yield from indented("\n".join(around.log) or "(no lines: the log has expired)")
     yield text("body", "dim")
     yield from indented(_pretty(letter.letter.body))
     yield ""
 
 
-def replay_page(report: Report) -> Iterator[RenderableType]:
-    """What was done, or would be: each failure if that is dry, and all by code."""
+def replay_page(report: ReplayReport) -> Iterator[RenderableType]:
+    """What was done, or would be: counts by code; a dry run also names the failures."""
     if report.chosen:
         chosen = table("failed at", "code", "replays", "image, or id of the letter")
         for letter in report.chosen:
@@ -248,19 +236,12 @@ def _object_facts(found: Document | None) -> Iterator[tuple[str, object]]:
 
 
 def to_second(timestamp: str) -> str:
-    """A time of ours without its milliseconds, for tables; anything else as it is."""
+    """An ISO 8601 time without its milliseconds, for tables; other texts unchanged."""
     return re.sub(r"\.\d+Z$", "Z", timestamp)
 
 
-def uploads_in(letter: Letter) -> list[Upload]:
-    """The uploads a letter is about."""
-    return [
-        entry for entry in read_body(letter.letter.body) if isinstance(entry, Upload)
-    ]
-
-
 def _pretty(body: str) -> str:
-    """JSON over several lines; anything else as it is."""
+    """JSON over several lines; other texts unchanged."""
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

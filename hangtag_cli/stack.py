@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
@@ -22,7 +23,7 @@ from hangtag.adapters.sqs_queues import SqsDeadLetterBox, SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.operators.backfill import BackfillSources
 from hangtag.operators.backfill_start import BackfillRequest
-from hangtag.operators.ports import DeadLetterBox
+from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.switch import Switch
 from hangtag.ports import DeadLetterQueue
 from hangtag.results import Document
@@ -89,6 +90,12 @@ class Stack:
     def results(self) -> DynamoDBReader:
         """The results table."""
         return DynamoDBReader(
+            self._aws.dynamodb, self._output("ResultsTableName"), SystemClock()
+        )
+
+    def failure_book(self) -> FailureBook:
+        """The records of its failures."""
+        return DynamoDBFailures(
             self._aws.dynamodb, self._output("ResultsTableName"), SystemClock()
         )
 

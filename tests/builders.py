@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,8 @@ from urllib.parse import quote_plus
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import Failure
 from hangtag.events import Delivery, read_body
+from hangtag.lifecycle import CallReason as LifecycleCallReason
+from hangtag.lifecycle import FailedUpload, Record, UploadKey, fail
 from hangtag.operators.ports import Letter
 from hangtag.results import Document, failed_result, tagged_result
 from hangtag.tagger_api import Answer, Context, Language, read_answer
@@ -261,3 +264,42 @@ def a_dead_letter(
 def a_letter(letter_id: str, letter: DeadLetter | None = None) -> Letter:
     """A dead letter in hand."""
     return Letter(letter_id, f"handle of {letter_id}", letter or a_dead_letter())
+
+
+def a_failed_record(
+    upload: Upload | None = None,
+    *,
+    code: str = "807",
+    replays: int = 0,
+    letter_id: str = "letter-1",
+    failed_at: str = NOON,
+) -> Record:
+    """The record of an upload whose first attempt failed for good."""
+    upload = upload or an_upload()
+    failed = FailedUpload(
+        failure=replace(a_failure(code), failed_at=failed_at),
+        notification=upload.notification(),
+        letter_id=letter_id,
+        request_id="request-1",
+    )
+    claimed = Record(rev="rev-1", sequencer=upload.sequencer, replays=replays)
+    return fail(claimed, failed, calls={LifecycleCallReason.FIRST: 1}, at=failed_at)
+
+
+def key_of(upload: Upload) -> UploadKey:
+    """What the upload's record is found by."""
+    return (upload.uri, upload.version)
+
+
+def a_claim(attempt: int = 1) -> Claim:
+    """The right to work on an upload nobody has asked about."""
+    return Claim(
+        attempt=attempt,
+        unannounced=None,
+        sequencer=None,
+        ran_out=False,
+        reason=CallReason.FIRST,
+        calls={},
+        cut_off=0,
+        token="claim-1",
+    )

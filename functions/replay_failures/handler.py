@@ -1,27 +1,30 @@
 """
-ReplayFailures: an order in, a report out; see `hangtag.operators.replay_request`.
+ReplayFailures: a request in, a report out; see `hangtag.operators.replay_request`.
 
-It does what `hangtag failures replay` does, for those without a shell and for the schedule.
+It does what `hangtag failures replay` does, for the schedule and for people without a shell.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from hangtag.operators.replay_request import read_order
+from hangtag.operators.replay import ReplayReport
+from hangtag.operators.replay_request import ReplayRequest, read_request
+from hangtag.ports import Deadline
 from hangtag.settings import read_replay_settings
-from hangtag.wiring import Replayer, failure_replayer
+from hangtag.wiring import failure_replayer
 
 logger = Logger()
 
 
 @cache
-def replayer() -> Replayer:
+def replayer() -> Callable[[ReplayRequest, Deadline], ReplayReport]:
     """Wired on first use: importing this module needs no environment."""
     return failure_replayer(read_replay_settings(os.environ))
 
@@ -40,8 +43,7 @@ class LambdaDeadline:
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     """Lambda's entry point."""
-    order = read_order(event)
-    report = replayer().replay(order, LambdaDeadline(context))
+    report = replayer()(read_request(event), LambdaDeadline(context))
     logger.info(
         "replayed",
         extra={

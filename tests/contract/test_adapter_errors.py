@@ -16,6 +16,7 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
@@ -38,7 +39,6 @@ from hangtag.errors import (
     ResultsUnavailable,
     leaves,
 )
-from hangtag.operators.ports import KnownUpload, Standing
 from hangtag.ports import Claim
 from hangtag.results import announcement_of
 from hangtag.uploads import SkipReason
@@ -48,6 +48,7 @@ from tests.builders import (
     URI,
     a_claim,
     a_dead_letter,
+    a_failed_record,
     a_failed_result,
     a_letter,
     a_result,
@@ -153,7 +154,18 @@ def skip(store: DynamoDBResults, claim: Claim | None) -> None:
     store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=claim, at=NOON)
 
 
-KNOWN = KnownUpload((URI, "version:1"), Standing.FAILED, 0, NOON)
+UPLOAD = (URI, an_upload().version)
+
+
+def failures(operation: str, do: Callable[[DynamoDBFailures], object]) -> Call:
+    """A call of the operators' book of failures."""
+    return Call(
+        "dynamodb",
+        operation,
+        ResultsUnavailable,
+        lambda client: do(DynamoDBFailures(client, "ResultsTable", FakeClock())),
+    )
+
 
 CALLS = [
     Call(
@@ -211,13 +223,12 @@ CALLS = [
     dynamodb("query", lambda store: store.is_superseded(an_upload())),
     dynamodb("query", lambda store: store.newest(URI)),
     dynamodb("query", lambda store: store.count_ended("TAGGED", since="2026")),
-    dynamodb("query", lambda store: list(store.failures())),
-    dynamodb("batch_get_item", lambda store: store.look_up([KNOWN.key])),
-    dynamodb("update_item", lambda store: store.reserve_replay(KNOWN, seconds=1)),
-    dynamodb("update_item", lambda store: store.release_replay(KNOWN)),
-    dynamodb("update_item", lambda store: store.mark_replayed(KNOWN, at=NOON)),
-    dynamodb("update_item", lambda store: store.discard(KNOWN, at=NOON)),
-    dynamodb("update_item", lambda store: store.restore(KNOWN, letter_id="letter-2")),
+    failures("query", lambda book: list(book.failures())),
+    failures("batch_get_item", lambda book: book.look_up([UPLOAD])),
+    failures(
+        "put_item",
+        lambda book: book.swap(UPLOAD, "rev-1", a_failed_record()),
+    ),
     breaker("get_item", lambda store: store.read()),
     breaker("update_item", lambda store: store.count_failure("609", "wrong key")),
     breaker("update_item", lambda store: store.open(at=NOON, failures=1)),

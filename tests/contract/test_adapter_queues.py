@@ -34,7 +34,7 @@ from tests.fakes import (
     FakeClock,
     FakeDeadLetterBox,
     FakeDeadLetterQueue,
-    FakeResultStore,
+    FakeFailureBook,
     FakeUploadQueue,
 )
 
@@ -459,12 +459,11 @@ def test_a_replay_leaves_what_it_does_not_mean(box_of: BoxOf) -> None:
     other = a_dead_letter(an_upload("b"), code="807")
     box = box_of(meant, other)
 
-    clock = FakeClock()
     report = replay(
         box.port,
-        FakeResultStore(clock),
+        FakeFailureBook(),
         LetterFilter(codes={"803"}),
-        clock=clock,
+        clock=FakeClock(),
         dry_run=False,
     )
 

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
@@ -40,10 +41,12 @@ from tests.builders import (
     NOON,
     URI,
     a_dead_letter,
+    a_failed_record,
     a_failed_result,
     a_failure,
     a_result,
     an_upload,
+    key_of,
 )
 from tests.environment import REGION
 
@@ -399,22 +402,15 @@ def test_a_replay_goes_through_the_real_queues(stack: InMemory) -> None:
 
 
 def fail(stack: InMemory, key: str = KEY, code: str = "807") -> str:
-    """An upload fails as the function leaves it: a letter and a result; the letter's id."""
+    """An upload fails as the function leaves it: a letter and a record; the letter's id."""
     upload = an_upload(key)
     queue = SqsDeadLetterQueue(boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"])
     letter_id = queue.bury(a_dead_letter(upload, code=code))
-    results = stack.results()
-    claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
-    assert isinstance(claim, Claim)
-    results.store_failed(
-        upload,
-        claim,
-        a_failed_result(upload, code),
-        calls={},
-        unstored=False,
-        letter_id=letter_id,
-        request_id="request-1",
+    book = DynamoDBFailures(
+        boto3.client("dynamodb"), stack.outputs["ResultsTableName"], SystemClock()
     )
+    record = a_failed_record(upload, code=code, letter_id=letter_id)
+    assert book.swap(key_of(upload), None, record) is None
     return letter_id
 
 
@@ -425,7 +421,7 @@ def listed(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in shown.stdout.splitlines()]
 
 
-def test_a_failure_with_result_and_letter_is_listed_once(stack: InMemory) -> None:
+def test_a_failure_with_record_and_letter_is_listed_once(stack: InMemory) -> None:
     """By its letter's id, in the fixed shape."""
     letter_id = fail(stack)
 
@@ -544,7 +540,7 @@ def test_a_letter_that_somebody_has_made_is_shown_all_the_same(
 def test_a_discard_is_backed_up_and_can_be_restored(
     stack: InMemory, tmp_path: Path
 ) -> None:
-    """Letter and result go together, are counted as skipped, and come back together."""
+    """Letter and record go together, are counted as skipped, and come back together."""
     fail(stack)
     stack.bury(unreadable_letter())
     before = listed()
@@ -699,8 +695,10 @@ def test_a_queue_that_is_no_good_is_said_before_anything_is_done(
     assert len(stack.messages("DeadLetterQueueUrl")) == 1
 
 
-def test_a_letter_that_was_left_behind_is_told_and_removed(stack: InMemory) -> None:
-    """Somebody had it in hand while its failure was replayed from the result."""
+def test_a_letter_whose_failure_was_replayed_is_reported_and_removed(
+    stack: InMemory,
+) -> None:
+    """Another reader held it while its failure was replayed from the record."""
     fail(stack)
     sqs, url = boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
     [held] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]
@@ -714,9 +712,9 @@ def test_a_letter_that_was_left_behind_is_told_and_removed(stack: InMemory) -> N
 
     assert json.loads(replayed.stdout)["done"] == 1
     assert listed.stdout == ""
-    assert "1 letter in the queue beside these" in listed.stderr
+    assert "1 letter more in the queue" in listed.stderr
     assert (again.exit_code, json.loads(again.stdout)["matched"]) == (0, 0)
-    assert "1 letter of what was replayed or tagged before removed" in again.stderr
+    assert "1 letter of failures that were dealt with before removed" in again.stderr
     assert stack.messages("DeadLetterQueueUrl") == []
     assert len(stack.messages("UploadQueueUrl")) == 1
 

@@ -13,13 +13,12 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from functions.replay_failures.handler import lambda_handler, replayer
-from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.operators.replay_request import OrderError
-from hangtag.ports import Claim
+from hangtag.operators.replay_request import RequestError
 from hangtag_cli.main import cli
-from tests.builders import a_dead_letter, a_failed_result, an_upload
+from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
 from tests.contract.aws_parts import create_queue, create_table
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Context:
-    """What Lambda tells the function of its run."""
+    """Lambda's context of an invocation."""
 
     aws_request_id: str = "request-1"
     function_name: str = "ReplayFailures"
@@ -56,17 +55,10 @@ class Stack:
         if with_letter:
             queue = SqsDeadLetterQueue(boto3.client("sqs"), self.dead_letters)
             letter_id = queue.bury(a_dead_letter(upload, code=code))
-        results = DynamoDBResults(boto3.client("dynamodb"), self.table, SystemClock())
-        claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
-        assert isinstance(claim, Claim)
-        results.store_failed(
-            upload,
-            claim,
-            a_failed_result(upload, code),
-            calls={},
-            unstored=False,
-            letter_id=letter_id,
-        )
+        client = boto3.client("dynamodb")
+        book = DynamoDBFailures(client, self.table, SystemClock())
+        record = a_failed_record(upload, code=code, letter_id=letter_id)
+        assert book.swap(key_of(upload), None, record) is None
 
     def waiting(self, url: str) -> int:
         """Messages that others can see."""
@@ -102,8 +94,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         replayer.cache_clear()
 
 
-def order(event: Any, **context: Any) -> dict[str, object]:  # noqa: ANN401 - whatever is sent
-    """What the function answers."""
+def invoke(event: Any, **context: Any) -> dict[str, object]:  # noqa: ANN401 - whatever is sent
+    """The function's response."""
     return lambda_handler(event, cast("LambdaContext", Context(**context)))
 
 
@@ -113,7 +105,7 @@ def hangtag(*arguments: str) -> Result:
 
 
 def fill(stack: Stack) -> None:
-    """Failures of all sorts: with a letter, without, and a letter alone."""
+    """Failures of all kinds: with a letter, without, and a letter alone."""
     stack.fail("summer/a.png", code="803")
     stack.fail("summer/b.png", code="807")
     stack.fail("winter/c.png", code="803")
@@ -142,13 +134,13 @@ def fill(stack: Stack) -> None:
 def test_the_function_answers_what_the_command_prints(
     stack: Stack, event: dict[str, Any], arguments: list[str], matched: int
 ) -> None:
-    """On the same failures; and does what it has said."""
+    """On the same failures; a real run does what the dry run reported."""
     fill(stack)
 
     printed = json.loads(hangtag("--json", "failures", "replay", *arguments).stdout)
-    rehearsed = order(event)
+    rehearsed = invoke(event)
     untouched = (stack.waiting(stack.dead_letters), stack.waiting(stack.uploads))
-    replayed = order({**event, "dryRun": False})
+    replayed = invoke({**event, "dryRun": False})
 
     begun = min(matched, event.get("max", matched))
     assert printed["matched"] == matched
@@ -163,12 +155,12 @@ def test_the_function_answers_what_the_command_prints(
     assert stack.waiting(stack.uploads) == begun
 
 
-def test_an_order_that_is_not_understood_does_nothing(stack: Stack) -> None:
-    """Lambda shows the message to whoever gave it."""
+def test_an_invalid_request_does_nothing(stack: Stack) -> None:
+    """Lambda returns the message to the caller."""
     fill(stack)
 
-    with pytest.raises(OrderError, match=r"nothing was replayed.*dry_run"):
-        order({"dry_run": False})
+    with pytest.raises(RequestError, match=r"nothing was replayed.*dry_run"):
+        invoke({"dry_run": False})
 
     assert stack.waiting(stack.uploads) == 0
 
@@ -177,7 +169,7 @@ def test_a_function_without_time_left_replays_nothing(stack: Stack) -> None:
     """It ends before Lambda ends it, and hides no letter."""
     fill(stack)
 
-    answered = order({"dryRun": False}, milliseconds_left=5_000)
+    answered = invoke({"dryRun": False}, milliseconds_left=5_000)
 
     assert (answered["done"], answered["matched"]) == (0, 0)
     assert stack.waiting(stack.dead_letters) == 4

@@ -12,7 +12,7 @@ import pytest
 
 from hangtag.breaker import RECONCILE_MINUTES
 from hangtag.operators.replay import MAX_REPLAYS
-from hangtag.operators.replay_request import ReplayOrder, read_order
+from hangtag.operators.replay_request import ReplayRequest, read_request
 from hangtag.settings import (
     ReplaySettings,
     TaggingSettings,
@@ -135,15 +135,15 @@ def test_the_replay_gets_every_setting_it_reads_and_none_more() -> None:
 def test_the_schedule_is_off_and_orders_what_may_go_better_later() -> None:
     """For nothing else is repeating it worth a bill; max-replays ends it after five times."""
     schedule = properties("AutoReplay")
-    order = read_order(json.loads(schedule["Target"]["Input"]))
+    request = read_request(json.loads(schedule["Target"]["Input"]))
 
     assert RESOURCES["AutoReplay"]["Condition"] == "FailuresAreReplayed"
     assert RESOURCES["AutoReplayRole"]["Condition"] == "FailuresAreReplayed"
     assert TEMPLATE["Conditions"]["FailuresAreReplayed"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "AutoReplaySchedule"}, ""]}]
     }
-    assert order == ReplayOrder(kinds=["transient", "quota"], dryRun=False)
-    assert order.limits().max_replays == MAX_REPLAYS
+    assert request == ReplayRequest(kinds=["transient", "quota"], dryRun=False)
+    assert request.limits().max_replays == MAX_REPLAYS
 
 
 @pytest.mark.parametrize(

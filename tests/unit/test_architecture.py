@@ -146,6 +146,7 @@ def test_an_adapter_sees_the_core_and_one_client_library(file: Path) -> None:
     """Of the other adapters, only those that are helpers."""
     helpers = {
         "adapters.aws_errors",
+        "adapters.dynamodb_records",
         "adapters.dynamodb_table",
         "adapters.dynamodb_updates",
     }

@@ -1,4 +1,4 @@
-"""Ctrl-C while somebody only looks: every letter is visible when it is over."""
+"""Ctrl-C while letters are read: every letter is visible afterwards."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hangtag.dead_letters import DeadLetter
 from hangtag.operators.letters import LetterFilter, find
 from hangtag.operators.ports import Letter
 from hangtag.operators.restore import restore
-from hangtag_cli.interrupts import held_back, listen
+from hangtag_cli.interrupts import deferred_interrupts, raise_deferred_interrupt
 from tests.builders import a_dead_letter, a_letter, an_upload
 from tests.fakes import (
     FakeClock,
     FakeDeadLetterBox,
     FakeDeadLetterQueue,
-    FakeResultStore,
+    FakeFailureBook,
 )
 
 
@@ -28,10 +28,10 @@ def press_ctrl_c() -> None:
 
 
 class ImpatientBox(FakeDeadLetterBox):
-    """Whose user presses Ctrl-C when SQS has handed letters out, and again when they go back."""
+    """Its user presses Ctrl-C when SQS has handed letters out, and again when they go back."""
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
-        """The signal comes before anybody knows of the letters."""
+        """The signal comes before the command knows the letters."""
         letters = super().receive(most)
         press_ctrl_c()
         return letters
@@ -43,47 +43,50 @@ class ImpatientBox(FakeDeadLetterBox):
 
 
 def test_an_interrupt_in_the_middle_of_a_receive_hides_nothing() -> None:
-    """It is heard when the letters are known, and ends the walk all the same."""
+    """It is raised when the letters are known, and ends the walk all the same."""
     box = ImpatientBox(*(a_letter(f"letter {n}") for n in range(30)))
     clock = FakeClock()
 
-    with pytest.raises(KeyboardInterrupt), held_back(box) as held:
-        find(held, FakeResultStore(clock), LetterFilter(), clock=clock)
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts(box) as held:
+        find(held, FakeFailureBook(), LetterFilter(), clock=clock)
 
     assert len(box.visible) == 30
     assert box.hidden == []
 
 
-def test_an_interrupt_ends_a_restore_behind_the_letter_that_is_in_hand() -> None:
+def test_an_interrupt_ends_a_restore_after_the_letter_in_hand() -> None:
     """It is whole, and the others are for the next time."""
 
-    class Grave(FakeDeadLetterQueue):
-        """Whose user presses Ctrl-C with the first letter."""
+    class ImpatientQueue(FakeDeadLetterQueue):
+        """Its user presses Ctrl-C with the first letter."""
 
         def bury(self, letter: DeadLetter) -> str:
             press_ctrl_c()
             return super().bury(letter)
 
-    grave, clock = Grave(), FakeClock()
+    queue, clock = ImpatientQueue(), FakeClock()
     letters = [a_dead_letter(an_upload(f"{number}.png")) for number in range(3)]
 
-    with pytest.raises(KeyboardInterrupt), held_back(FakeDeadLetterBox()) as held:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        deferred_interrupts(FakeDeadLetterBox()) as held,
+    ):
         restore(
             letters,
-            grave,
+            queue,
             held,
-            FakeResultStore(clock),
+            FakeFailureBook(),
             clock=clock,
             dry_run=False,
-            progress=lambda _: listen(),
+            progress=lambda _: raise_deferred_interrupt(),
         )
 
-    assert grave.letters == letters[:1]
+    assert queue.letters == letters[:1]
 
 
-def test_without_an_interrupt_nothing_is_held_back_afterwards() -> None:
-    """The next Ctrl-C is heard at once."""
-    with held_back(FakeDeadLetterBox(a_letter("one"))) as held:
+def test_without_an_interrupt_nothing_is_deferred_interrupts_afterwards() -> None:
+    """The next Ctrl-C is raised at once."""
+    with deferred_interrupts(FakeDeadLetterBox(a_letter("one"))) as held:
         assert len(held.receive()) == 1
 
     with pytest.raises(KeyboardInterrupt):

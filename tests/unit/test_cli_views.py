@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import UNCODED, Failure, leaves
-from hangtag.operators.replay import Report
+from hangtag.operators.replay import ReplayReport
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page
 from hangtag_cli.letters import (
@@ -79,7 +79,7 @@ def test_a_failed_result_says_who_acts_and_how() -> None:
 
 def test_a_dry_run_shows_each_that_would_be_dealt_with() -> None:
     """What is hostile in a key or an id reaches no terminal."""
-    report = Report(dry_run=True)
+    report = ReplayReport(dry_run=True)
     report.matched = 3
     report.choose(a_letter("letter-1", a_dead_letter()))
     report.choose(a_letter(HOSTILE, replace(a_dead_letter(), image=None)))

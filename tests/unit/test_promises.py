@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier, BrokenBarrierError, active_count
@@ -32,9 +31,7 @@ from tests.fakes import (
     BUDGET,
     LEASE_SECONDS,
     Call,
-    FakeDeadLetterBox,
     Killed,
-    Killer,
     World,
     upload_of,
 )
@@ -835,69 +832,3 @@ def test_the_order_is_read_from_the_message() -> None:
 
     assert deliveries is not None
     assert [one.retag for one in deliveries] == ["order-1", None, None, None]
-
-
-# ---- replays
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
-    seed: int,
-) -> None:
-    """Operators are killed anywhere, the function works in between, and some letters expire."""
-    dice = random.Random(seed)  # noqa: S311 - no secret
-    world = World(max_attempts=1)
-    uploads = [world.upload(f"{number}.png") for number in range(12)]
-    world.tagger.fails_with(SidesTooSmall("Too small."))
-    world.tag(*uploads[:6])
-    world.tag(*uploads[6:])
-    world.tagger.recovers()
-    world.clock.advance(60)
-    box = FakeDeadLetterBox(
-        *(
-            a_letter(f"buried-{number}", letter)
-            for number, letter in enumerate(world.dead_letters.letters, start=1)
-            if dice.random() < 0.7
-        )
-    )
-
-    def work() -> None:
-        """The function takes what is on the upload queue by now."""
-        for number, (body, replays) in enumerate(box.resent[work_done[0] :]):
-            name = f"replay {work_done[0] + number}"
-            world.tag(a_delivery(body, message_id=name, replays=replays))
-        work_done[0] = len(box.resent)
-
-    work_done = [0]
-    methods = ["receive", "resend", "delete", "look_up", "failures"]
-    methods += ["reserve_replay", "mark_replayed"]
-    for _ in range(6):
-        killer = Killer(
-            dice.choice(methods),
-            dice.randrange(4),
-            after=dice.random() < 0.5,
-            hard=dice.random() < 0.5,
-        )
-        with suppress(Killed):
-            replay(
-                killer.watching(box),
-                killer.watching(world.results),
-                LetterFilter(),
-                clock=world.clock,
-                dry_run=False,
-                progress=lambda _: work() if dice.random() < 0.3 else None,
-            )
-        if dice.random() < 0.7:
-            work()
-        if dice.random() < 0.7:
-            world.clock.advance(31)
-            box.put_back(list(box.hidden))
-    for _ in range(2):
-        world.clock.advance(61)
-        box.put_back(list(box.hidden))
-        replay(box, world.results, LetterFilter(), clock=world.clock, dry_run=False)
-        work()
-
-    assert {world.ended_as(upload_of(one)) for one in uploads} == {"TAGGED"}
-    assert len(world.tagger.answered) == len(world.announcer.announced) == 12
-    assert (box.visible, box.hidden) == ([], [])

@@ -3,22 +3,22 @@ from __future__ import annotations
 import pytest
 
 from hangtag.operators.letters import LetterFilter
-from hangtag.operators.replay import Limits
-from hangtag.operators.replay_request import OrderError, read_order
+from hangtag.operators.replay import ReplayLimits
+from hangtag.operators.replay_request import RequestError, read_request
 
 
-def test_an_empty_order_is_a_dry_run_of_everything() -> None:
-    """Whoever presses "Test" in the console pays nothing."""
-    order = read_order({})
+def test_an_empty_request_is_a_dry_run_of_everything() -> None:
+    """The "Test" button of the console must cost nothing."""
+    request = read_request({})
 
-    assert order.dryRun
-    assert order.meant() == LetterFilter(codes=[], kinds=[])
-    assert order.limits() == Limits()
+    assert request.dryRun
+    assert request.meant() == LetterFilter(codes=[], kinds=[])
+    assert request.limits() == ReplayLimits()
 
 
-def test_an_order_names_failures_and_limits() -> None:
+def test_a_request_names_failures_and_limits() -> None:
     """As the command's options do."""
-    order = read_order(
+    request = read_request(
         {
             "codes": ["803"],
             "kinds": ["transient"],
@@ -29,11 +29,11 @@ def test_an_order_names_failures_and_limits() -> None:
         }
     )
 
-    assert not order.dryRun
-    assert order.meant() == LetterFilter(
+    assert not request.dryRun
+    assert request.meant() == LetterFilter(
         codes=["803"], kinds=["transient"], prefix="summer/"
     )
-    assert order.limits() == Limits(most=10, per_second=2.0)
+    assert request.limits() == ReplayLimits(most=10, per_second=2.0)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_order_names_failures_and_limits() -> None:
         ({"Records": []}, "Records"),
     ],
 )
-def test_an_order_that_is_not_understood_is_refused(event: object, named: str) -> None:
+def test_an_invalid_request_is_rejected(event: object, named: str) -> None:
     """A misspelt limit must not become no limit; the message names what is wrong."""
-    with pytest.raises(OrderError, match=f"{named}: .*ratePerSecond, dryRun"):
-        read_order(event)
+    with pytest.raises(RequestError, match=f"{named}: .*ratePerSecond, dryRun"):
+        read_request(event)

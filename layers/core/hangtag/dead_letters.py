@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hangtag.errors import UNCODED, Failure
 from hangtag.events import Unreadable, read_body, read_count, read_replays
+from hangtag.lifecycle import Record, UploadKey
 from hangtag.text import printable
 from hangtag.uploads import Upload
 
@@ -18,7 +18,7 @@ RETENTION_SECONDS = 14 * 24 * 3_600
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What is put into the dead-letter queue, or was found there."""
+    """A message of the dead-letter queue."""
 
     body: str
     """An S3 notification with exactly the record that failed; sending it back is the replay."""
@@ -28,7 +28,7 @@ class DeadLetter:
     replays: int
     """How often it was replayed before it failed this time."""
     request_id: str
-    """Of the invocation that buried it."""
+    """Of the invocation that sent it."""
 
     def attributes(self) -> dict[str, str]:
         """Message attributes by name; none is empty, none has control characters."""
@@ -63,7 +63,7 @@ def letter_of_upload(
 def letter_of_unreadable(
     unreadable: Unreadable, failure: Failure, *, replays: int, request_id: str
 ) -> DeadLetter:
-    """The dead letter of a body nobody can read; it stays as it is."""
+    """The dead letter of an unreadable body, which is kept byte for byte."""
     return DeadLetter(
         body=unreadable.body,
         failure=failure,
@@ -73,24 +73,21 @@ def letter_of_unreadable(
     )
 
 
-def letter_of_result(
-    result: Mapping[str, Any], *, body: str, replays: int, request_id: str
-) -> DeadLetter:
-    """The dead letter that a FAILED result tells of: the same, should it have expired."""
-    failure = result["failure"]
+def letter_of_record(key: UploadKey, record: Record) -> DeadLetter:
+    """
+    The dead letter of a FAILED record: what the queue has, or had until it expired.
+
+    Raises:
+        ValueError: The record keeps no failure.
+    """
+    if record.failed is None:
+        raise ValueError(f"the record of {key[0]} is {record.status}: it has no letter")
     return DeadLetter(
-        body=body,
-        failure=Failure(
-            code=failure["code"],
-            kind=failure["kind"],
-            message=failure["message"],
-            source=failure["source"],
-            attempts=int(failure["attempts"]),
-            failed_at=failure["failedAt"],
-        ),
-        image=result["image"]["uri"],
-        replays=replays,
-        request_id=request_id,
+        body=record.failed.notification,
+        failure=record.failed.failure,
+        image=key[0],
+        replays=record.replays,
+        request_id=record.failed.request_id,
     )
 
 
@@ -100,8 +97,8 @@ def read_letter(
     """
     A letter as SQS hands it out.
 
-    One without a code (SQS's own redrive moved it, or somebody put it there) reads as
-    `UNCODED`; *sent_at* (ISO 8601) stands in where it does not say when it failed.
+    A letter without a code (SQS's own redrive moved it, or a person sent it) reads as `UNCODED`.
+    *sent_at* (ISO 8601) is the time of the failure if the letter does not contain one.
     """
     texts = {name: value.get("StringValue") or "" for name, value in attributes.items()}
     code = texts.get("ErrorCode") or UNCODED
@@ -111,7 +108,7 @@ def read_letter(
             code=code,
             kind=texts.get("ErrorKind") or "uncoded",
             message=texts.get("ErrorMessage")
-            or "nobody wrote down why: SQS moved it, or it was put there by hand",
+            or "no reason was recorded: SQS moved it, or it was put there by hand",
             source=texts.get("ErrorSource") or "internal",
             attempts=read_count(attributes, "Attempts"),
             failed_at=_timestamp(texts.get("FailedAt", "")) or sent_at,
@@ -124,7 +121,7 @@ def read_letter(
 
 
 def _timestamp(text: str) -> str:
-    """*text*, if it sorts like a time of ours; else nothing: a letter may be anybody's."""
+    """*text* if it is an ISO 8601 time, which can be sorted; else an empty text."""
     return text if re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import boto3
@@ -9,6 +10,7 @@ from botocore.config import Config
 
 from hangtag.adapters.aws_deadline import BotoDeadline
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
@@ -28,11 +30,10 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
-from hangtag.operators.ports import DeadLetterBox, FailureBook
-from hangtag.operators.replay import Report, replay
-from hangtag.operators.replay_request import ReplayOrder
+from hangtag.operators.replay import ReplayReport, replay
+from hangtag.operators.replay_request import ReplayRequest
 from hangtag.policy import Policy, Ports
-from hangtag.ports import Clock, Deadline
+from hangtag.ports import Deadline
 from hangtag.rate_limit import RateLimiter
 from hangtag.settings import ReplaySettings, TaggingSettings
 from hangtag.telemetry import Fanout
@@ -114,43 +115,33 @@ def tagging_pipeline(
     )
 
 
-class Replayer:
-    """What carries out orders of ReplayFailures."""
-
-    def __init__(self, box: DeadLetterBox, book: FailureBook, clock: Clock) -> None:
-        self._box = box
-        self._book = book
-        self._clock = clock
-
-    def replay(self, order: ReplayOrder, deadline: Deadline) -> Report:
-        """See `hangtag.operators.replay`: the same that the operators' command does."""
-        return replay(
-            self._box,
-            self._book,
-            order.meant(),
-            clock=self._clock,
-            dry_run=order.dryRun,
-            limits=order.limits(),
-            deadline=deadline,
-        )
-
-
-def failure_replayer(settings: ReplaySettings) -> Replayer:
-    """The replayer of ReplayFailures, on AWS."""
+def failure_replayer(
+    settings: ReplaySettings,
+) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
+    """What ReplayFailures does with a request: the same as `hangtag failures replay`."""
     session = boto3.Session()
     config = client_config(read_seconds=5.0)
     clock = SystemClock()
-    return Replayer(
-        SqsDeadLetterBox(
-            session.client("sqs", config=config),
-            dead_letter_queue_url=settings.dead_letter_queue_url,
-            upload_queue_url=settings.upload_queue_url,
-        ),
-        DynamoDBResults(
-            session.client("dynamodb", config=config), settings.results_table, clock
-        ),
-        clock,
+    box = SqsDeadLetterBox(
+        session.client("sqs", config=config),
+        dead_letter_queue_url=settings.dead_letter_queue_url,
+        upload_queue_url=settings.upload_queue_url,
     )
+    dynamodb = session.client("dynamodb", config=config)
+    book = DynamoDBFailures(dynamodb, settings.results_table, clock)
+
+    def replay_failures(request: ReplayRequest, deadline: Deadline) -> ReplayReport:
+        return replay(
+            box,
+            book,
+            request.meant(),
+            clock=clock,
+            dry_run=request.dryRun,
+            limits=request.limits(),
+            deadline=deadline,
+        )
+
+    return replay_failures
 
 
 def client_config(

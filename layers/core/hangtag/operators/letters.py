@@ -1,23 +1,24 @@
-"""Dead letters and FAILED uploads, listed and filtered."""
+"""Dead letters and FAILED records: found, filtered, listed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hangtag.dead_letters import DeadLetter, letter_of_record
 from hangtag.errors import UNCODED, QueueUnavailable
-from hangtag.events import Unreadable, read_body
-from hangtag.operators.ports import (
-    DeadLetterBox,
-    FailureBook,
-    KnownUpload,
-    Letter,
-    Standing,
-    UploadKey,
-)
+from hangtag.events import read_body
+from hangtag.lifecycle import Record, Status, UploadKey
+from hangtag.operators.ports import DeadLetterBox, FailureBook, Letter
 from hangtag.ports import Clock
 from hangtag.uploads import Upload
+
+HIDDEN_SECONDS = 30.0
+"""How long a letter that was received stays hidden: `DeadLetterBox.receive`."""
+
+PAGE = 10
+"""Letters that SQS hands out at once, at most."""
 
 _EMPTY_RECEIVES = 2
 """
@@ -27,15 +28,8 @@ SQS answers from a sample of its servers; one empty answer proves nothing.
 """
 
 
-HIDDEN_SECONDS = 30.0
-"""How long a letter that was received stays hidden: `DeadLetterBox.receive`."""
-
-
-PAGE = 10
-
-
 class Walk:
-    """The letters of the queue, each once; what was received is put back at the end."""
+    """One pass over the queue, which sees each letter once; `close` makes them visible again."""
 
     def __init__(self, box: DeadLetterBox, clock: Clock) -> None:
         self._box = box
@@ -43,36 +37,33 @@ class Walk:
         self._seen: set[str] = set()
         self._held: dict[str, tuple[Letter, float]] = {}
         self._empty = 0
-        self._again = 0
+        self._repeated = 0
 
     def is_over(self) -> bool:
         """
-        Whether everything was seen.
+        Whether all letters were seen.
 
-        A walk that takes longer than a letter stays hidden meets letters again: they prove
-        nothing about the rest of the queue, until as many came again as there are.
+        A pass that takes longer than a letter stays hidden receives letters again. It goes on
+        until as many were repeated in a row as were seen.
         """
-        return self._empty >= _EMPTY_RECEIVES or self._again > len(self._seen)
+        return self._empty >= _EMPTY_RECEIVES or self._repeated > len(self._seen)
 
     def receive(self, most: int = PAGE) -> list[Letter]:
         """Letters that were not seen before; often none."""
         now = self._clock.now()
         found = self._box.receive(most)
         new = [letter for letter in found if letter.id not in self._seen]
-        # A letter's latest receipt handle is the one that counts.
+        # Only a letter's latest receipt handle is sure to work.
         self._held.update((letter.id, (letter, now)) for letter in found)
         self._seen.update(letter.id for letter in found)
         self._empty = 0 if found else self._empty + 1
-        self._again = 0 if new else self._again + len(found)
+        self._repeated = 0 if new else self._repeated + len(found)
         return new
 
-    def forget(self, letters: Iterable[Letter]) -> None:
-        """Put letters back as if they had not been seen: the walk meets them again."""
-        letters = list(letters)
-        for letter in letters:
-            self._held.pop(letter.id, None)
-            self._seen.discard(letter.id)
-        self._box.put_back(letters)
+    def letters(self) -> Iterator[Letter]:
+        """All that are left."""
+        while not self.is_over():
+            yield from self.receive()
 
     def delete(self, letter: Letter) -> None:
         """Remove a letter for good. Raises what the box raises."""
@@ -81,39 +72,32 @@ class Walk:
 
     def unseen(self) -> int:
         """
-        How many letters there are beside those that were seen; 0 where nobody can tell.
+        How many letters there are besides those that were seen; 0 where SQS does not answer.
 
-        Somebody else has them in hand, or they came when everything was seen.
+        Another reader holds them, or they came after the end of this pass.
         """
         with suppress(QueueUnavailable):
             return max(0, self._box.count() - len(self._held))
         return 0
 
     def close(self) -> None:
-        """Make visible what is hidden by this walk, and by nobody else since."""
+        """Make the letters visible that are still hidden by this pass."""
+        # Another reader may hold a letter that has become visible since: it stays hidden.
         since = self._clock.now() - HIDDEN_SECONDS
         self._box.put_back(
             [letter for letter, received in self._held.values() if received >= since]
         )
 
 
-def walk(
-    box: DeadLetterBox,
-    clock: Clock,
-    *,
-    unseen: Callable[[int], object] = lambda _: None,
-) -> Generator[Letter, None, None]:
+def walk(box: DeadLetterBox, clock: Clock) -> Iterator[Letter]:
     """
     Every letter in the queue, once.
 
-    SQS cannot peek: letters are received, and made visible again when the walk ends, also by an
-    error or Ctrl-C. A letter deleted on the way stays deleted. *unseen* is told how many more
-    there are at the end, in somebody else's hands.
+    SQS cannot peek: letters are received, and made visible again when the iteration ends, also
+    by an error or Ctrl-C.
     """
     with closing(Walk(box, clock)) as steps:
-        while not steps.is_over():
-            yield from steps.receive()
-        unseen(steps.unseen())
+        yield from steps.letters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +116,7 @@ class LetterFilter:
     until: str = ""
     """ISO 8601, UTC: failed then or earlier."""
     attempts: int = 0
-    """Begun at least that often."""
+    """Attempted at least that often."""
 
     def matches(self, letter: Letter) -> bool:
         """Whether *letter* is meant."""
@@ -143,58 +127,105 @@ class LetterFilter:
             or failure.attempts < self.attempts
             or (self.since and failure.failed_at < self.since)
             or (self.until and failure.failed_at > self.until)
-            or (self.prefix and not any(map(self._has_prefix, _uris_of(letter))))
         ):
             return False
+        return self._has_prefix(letter) and self._is_named(letter)
+
+    def _has_prefix(self, letter: Letter) -> bool:
+        if not self.prefix:
+            return True
+        uris = _uris_of(letter.letter)
+        if not self.prefix.startswith("s3://"):
+            uris = (uri.removeprefix("s3://").partition("/")[2] for uri in uris)
+        return any(uri.startswith(self.prefix) for uri in uris)
+
+    def _is_named(self, letter: Letter) -> bool:
         if not self.images and not self.ids:
             return True
-        is_named = any(uri in self.images for uri in _uris_of(letter))
-        return is_named or letter.id in self.ids
-
-    def _has_prefix(self, image: str) -> bool:
-        if self.prefix.startswith("s3://"):
-            return image.startswith(self.prefix)
-        return image.removeprefix("s3://").partition("/")[2].startswith(self.prefix)
+        is_image = any(uri in self.images for uri in _uris_of(letter.letter))
+        return is_image or letter.id in self.ids
 
 
-def _uris_of(letter: Letter) -> Iterator[str]:
-    """Of the images that a letter is about; one that somebody made may be about several."""
-    if letter.letter.image is not None:
-        yield letter.letter.image
-    for entry in read_body(letter.letter.body):
+def _uris_of(letter: DeadLetter) -> Iterator[str]:
+    """Of the images that a letter is about; a handmade one may be about several."""
+    if letter.image is not None:
+        yield letter.image
+    for entry in read_body(letter.body):
         if isinstance(entry, Upload):
             yield entry.uri
 
 
+def key_of(letter: DeadLetter) -> UploadKey | None:
+    """The upload that a letter is about; None unless it is exactly one."""
+    match read_body(letter.body):
+        case (Upload() as upload,):
+            return (upload.uri, upload.version)
+        case _:
+            return None
+
+
+def is_leftover(letter: DeadLetter, record: Record | None) -> bool:
+    """
+    Whether the upload was tagged, replayed, discarded or skipped after the letter's failure.
+
+    A letter without a code never is: SQS itself moved the message, which may be the replay.
+    """
+    if record is None or record.status in (Status.OPEN, Status.FAILED):
+        return False
+    is_older = letter.failure.failed_at <= record.ended_at
+    return is_older and letter.failure.code != UNCODED
+
+
 @dataclass(frozen=True, slots=True)
 class FoundFailure:
-    """One failure."""
+    """A letter and the record of its upload; either may be missing."""
 
-    found: Letter
-    """The letter in hand, or one as the result tells of it, without a receipt handle."""
+    letter: Letter
+    """With the record's failure, if the record is FAILED: SQS may have moved a copy uncoded."""
     key: UploadKey | None
-    """The upload, where the letter is about exactly one."""
-    told: int
-    """How often it was replayed, by the letter itself."""
-    known: KnownUpload | None
-    """What the table knows of it, where it stands as FAILED."""
-    is_left_behind: bool = False
-    """Whether the failure was replayed already, and only this letter of it is still there."""
+    """None unless the letter is about exactly one upload."""
+    record: Record | None
 
     @property
-    def in_hand(self) -> bool:
-        """Whether it was received from the queue."""
-        return bool(self.found.receipt_handle)
+    def failed(self) -> tuple[UploadKey, Record] | None:
+        """The upload and its record, if that is FAILED."""
+        if self.key and self.record and self.record.status is Status.FAILED:
+            return self.key, self.record
+        return None
 
-    @property
-    def code(self) -> str:
-        """The failure's."""
-        return self.found.letter.failure.code
 
-    @property
-    def replays(self) -> int:
-        """How often it was replayed before."""
-        return max(self.told, self.known.replays) if self.known else self.told
+def failure_of_record(key: UploadKey, record: Record) -> FoundFailure:
+    """The failure of a FAILED record, whose letter was not received."""
+    letter_id = (record.failed and record.failed.letter_id) or key[1]
+    letter = Letter(letter_id, "", letter_of_record(key, record))
+    return FoundFailure(letter, key, record)
+
+
+def with_records(
+    letters: Sequence[Letter], book: FailureBook
+) -> Iterator[FoundFailure]:
+    """Received *letters*, with the records of their uploads as they are now."""
+    keys = [key_of(letter.letter) for letter in letters]
+    known = [key for key in keys if key is not None]
+    records = book.look_up(known) if known else {}
+    for letter, key in zip(letters, keys, strict=True):
+        found = FoundFailure(letter, key, records.get(key) if key else None)
+        if found.failed:
+            same = replace(letter, letter=letter_of_record(*found.failed))
+            found = replace(found, letter=same)
+        yield found
+
+
+@dataclass(frozen=True, slots=True)
+class FailureList:
+    """What `find` found."""
+
+    letters: Sequence[Letter]
+    """The failures, newest first."""
+    leftovers: int
+    """Letters of failures that were dealt with already; the next replay removes them."""
+    unseen: int
+    """Letters that another reader holds."""
 
 
 def find(
@@ -203,113 +234,38 @@ def find(
     meant: LetterFilter,
     *,
     clock: Clock,
-    progress: Callable[[int], None] | None = None,
-    left_behind: Callable[[Letter], object] = lambda _: None,
-    unseen: Callable[[int], object] = lambda _: None,
-) -> list[Letter]:
+    progress: Callable[[int], None] = lambda _: None,
+) -> FailureList:
     """
-    The failures that are *meant*, newest first, each once; nothing is changed.
+    The failures that are *meant*, each once; nothing is changed.
 
-    The results are read first; then the queue is walked for letters that have none. *progress*
-    is called with how many were found so far. Letters whose failure was replayed already are
-    none, *left_behind* is told of those that are meant. *unseen* as in `walk`.
+    The records are read first, then the queue for letters that have none. *progress* is called
+    with how many were found so far.
 
     Raises:
         QueueUnavailable, ResultsUnavailable: SQS or DynamoDB refused or failed.
     """
     found: dict[UploadKey | str, Letter] = {
-        known.key: letter_of(known)
-        for known in book.failures(since=meant.since, until=meant.until)
+        key: failure_of_record(key, record).letter
+        for key, record in book.failures(since=meant.since, until=meant.until)
     }
-    ids = {letter.id for letter in found.values()}
+    leftovers = 0
     with closing(Walk(box, clock)) as steps:
         while not steps.is_over():
-            for entry in failures_of(steps.receive(), book):
-                if entry.is_left_behind:
-                    if meant.matches(entry.found):
-                        left_behind(entry.found)
-                    continue
-                name = entry.known.key if entry.known else entry.found.id
-                if entry.found.id in meant.ids:
-                    # A second letter perhaps, but asked for by its own id
-                    found[name] = entry.found
-                elif entry.found.id not in ids:
-                    found.setdefault(name, entry.found)
-            if progress is not None:
-                progress(len(found))
-        unseen(steps.unseen())
-    return sorted(
+            for one in with_records(steps.receive(), book):
+                letter = one.letter
+                if is_leftover(letter.letter, one.record):
+                    leftovers += meant.matches(letter)
+                elif one.failed is None:
+                    found[letter.id] = letter
+                elif one.key not in found or letter.id in meant.ids:
+                    # It may be a second letter: then it is found by its own id, too.
+                    found[one.failed[0]] = letter
+            progress(len(found))
+        unseen = steps.unseen()
+    letters = sorted(
         filter(meant.matches, found.values()),
         key=lambda letter: letter.letter.failure.failed_at,
         reverse=True,
     )
-
-
-def failures_of(letters: list[Letter], book: FailureBook) -> Iterator[FoundFailure]:
-    """What received letters are, with what the table knows of them now."""
-    keys = {letter.id: key_of(letter) for letter in letters}
-    wanted = [key for key in keys.values() if key is not None]
-    known_uploads = book.look_up(wanted) if wanted else {}
-    for letter in letters:
-        key = keys[letter.id]
-        known = known_uploads.get(key) if key else None
-        told = letter.letter.replays
-        if known is not None and is_left_behind(letter, known):
-            yield FoundFailure(letter, key, told, None, is_left_behind=True)
-        elif known is None or known.standing is not Standing.FAILED:
-            yield FoundFailure(letter, key, told, None)
-        else:
-            # The table tells the failure; the letter may be a copy that SQS moved, without a code
-            said = letter_of(known).letter
-            same = Letter(letter.id, letter.receipt_handle, said)
-            yield FoundFailure(same, key, told, known)
-
-
-def is_left_behind(letter: Letter, known: KnownUpload) -> bool:
-    """
-    Whether the upload was replayed, or tagged by a backfill, since this letter was written.
-
-    Not so the replayed message itself, should SQS have moved it to the dead-letter queue before
-    anybody began with it: nothing else is left of the upload then.
-    """
-    is_its_own = bool(known.letter_id) and known.letter_id == letter.id
-    is_told = letter.letter.failure.code != UNCODED
-    if known.standing is Standing.REPLAYED:
-        if is_its_own:
-            return True
-        return is_told and letter.letter.replays <= known.replays
-    is_tagged = known.standing is Standing.TAGGED and is_told
-    # What failed after that was to be tagged again
-    is_stale = is_tagged and letter.letter.failure.failed_at < known.ended_at
-    return is_stale or (
-        known.standing is not Standing.OTHER
-        and known.replays > letter.letter.replays
-        and not is_its_own
-    )
-
-
-def key_of(letter: Letter) -> UploadKey | None:
-    """The upload that a letter is about; None where it is about several, or none."""
-    match read_body(letter.letter.body):
-        case (Upload() as upload,):
-            return (upload.uri, upload.version)
-        case _:
-            return None
-
-
-def letter_of(known: KnownUpload) -> Letter:
-    """The letter of a FAILED result."""
-    assert known.letter is not None, "what failed has a letter"  # noqa: S101 - for mypy
-    return Letter(known.letter_id or known.key[1], "", known.letter)
-
-
-def names_of_uploads(letter: Letter) -> Iterator[str]:
-    """What a letter is about, in words that its next letter, should it fail again, has, too."""
-    for entry in read_body(letter.letter.body):
-        match entry:
-            case Upload():
-                yield f"{entry.uri} {entry.version_id} {entry.etag}"
-            case Unreadable():
-                yield entry.body
-            case _:
-                yield letter.letter.body
+    return FailureList(letters, leftovers, unseen)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from hangtag.dead_letters import DeadLetter
+from hangtag.lifecycle import Record, UploadKey
+from hangtag.ports import RecordStore
+from hangtag.uploads import Upload
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter in hand: hidden from others for a while."""
+    """A dead letter of the queue, or of a record whose letter was not received."""
 
     id: str
     receipt_handle: str
+    """Empty where the letter was not received from the queue."""
     letter: DeadLetter
 
 
@@ -23,11 +26,11 @@ class DeadLetterBox(Protocol):
     """The dead-letter queue as operators use it."""
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
-        """Up to *most* letters (ten), hidden for at most 30 s; none when there are none left."""
+        """Up to *most* letters (ten), hidden for 30 s; an empty answer proves little."""
         ...
 
     def count(self) -> int:
-        """About how many letters there are, those in anybody's hands included."""
+        """About how many letters there are, hidden ones included."""
         ...
 
     def put_back(self, letters: Iterable[Letter]) -> None:
@@ -47,77 +50,23 @@ class DeadLetterBox(Protocol):
         ...
 
 
-UploadKey = tuple[str, str]
-"""An upload's uri and version, which tell it from every other."""
-
-
-class Standing(StrEnum):
-    """How things stand with an upload, to somebody who holds a dead letter of it."""
-
-    FAILED = "FAILED"
-    """It lies in the dead-letter queue, or did until the letter expired."""
-    REPLAYED = "REPLAYED"
-    """It failed, and was put on the upload queue again; nobody has begun with it yet."""
-    DISCARDED = "DISCARDED"
-    """It failed, and an operator wants no more of it."""
-    TAGGED = "TAGGED"
-    """There is nothing left to do."""
-    OTHER = "OTHER"
-    """It waits for an attempt, is being worked on, or was skipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownUpload:
-    """What the table knows of an upload, as far as operators of dead letters need it."""
-
-    key: UploadKey
-    standing: Standing
-    replays: int
-    """The highest count of replays it was begun with."""
-    ended_at: str = ""
-    """ISO 8601, UTC; with the key it tells this failure from a later one."""
-    letter_id: str = ""
-    """Of its dead letter; empty where nobody has kept it."""
-    letter: DeadLetter | None = None
-    """What its dead letter says; None where it did not fail."""
-
-
-class FailureBook(Protocol):
+class FailureBook(RecordStore, Protocol):
     """
-    The failures in the table of results.
+    The records of the uploads, as operators of failures use them.
 
-    All methods raise `ResultsUnavailable`. Those that change something do it only as long as
-    the upload still stands as it was read, and tell whether it did.
+    All methods raise `ResultsUnavailable`.
     """
 
-    def failures(self, *, since: str = "", until: str = "") -> Iterator[KnownUpload]:
+    def failures(
+        self, *, since: str = "", until: str = ""
+    ) -> Iterator[tuple[UploadKey, Record]]:
         """
-        Those that stand as FAILED; the index that finds them may be behind by a moment.
+        The FAILED uploads; the index that finds them may be behind by a moment.
 
         *since* and *until* (ISO 8601, UTC, both included) limit when they failed.
         """
         ...
 
-    def look_up(self, keys: Iterable[UploadKey]) -> Mapping[UploadKey, KnownUpload]:
-        """What is known of these uploads now; those nobody knows are left out."""
-        ...
-
-    def reserve_replay(self, known: KnownUpload, *, seconds: float) -> bool:
-        """Whether nobody else may replay a FAILED upload, for that long or until it is marked."""
-        ...
-
-    def release_replay(self, known: KnownUpload) -> bool:
-        """Take a reservation back: nothing was sent."""
-        ...
-
-    def mark_replayed(self, known: KnownUpload, *, at: str) -> bool:
-        """From FAILED to REPLAYED (*at* is ISO 8601, UTC); the next claim begins anew."""
-        ...
-
-    def discard(self, known: KnownUpload, *, at: str) -> bool:
-        """From FAILED to DISCARDED (*at* is ISO 8601, UTC), unless its replay is reserved."""
-        ...
-
-    def restore(self, known: KnownUpload, *, letter_id: str) -> bool:
-        """From DISCARDED back to FAILED, with a new dead letter."""
+    def look_up(self, keys: Iterable[UploadKey]) -> Mapping[UploadKey, Record]:
+        """The records of these uploads as they are now; uploads without one are left out."""
         ...

@@ -1,108 +1,105 @@
 """
-What operators do with failures: look at them, replay, discard and restore them.
+Replay and discard failures.
 
-A failure is a dead letter, a FAILED result, or both: the result of an upload and its letter are
-the same failure, found twice. Letters alone are those of SQS's own redrive, of bodies nobody can
-read, and those that were put there by hand; a result alone is one whose letter has expired.
+A failure is a FAILED record, a dead letter, or both. Where both exist, the record decides: it keeps
+the contents of its letter, and outlives it. SQS's own redrive, unreadable bodies and people by hand
+make letters that have no FAILED record; these are replayed from the letter.
 """
 
 from __future__ import annotations
 
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
+from hangtag.lifecycle import Record, Status, UploadKey, reserve
+from hangtag.lifecycle import discard as discarded
+from hangtag.lifecycle import replay as replayed
 from hangtag.operators.letters import (
     HIDDEN_SECONDS,
     PAGE,
     FoundFailure,
     LetterFilter,
     Walk,
-    failures_of,
-    letter_of,
-    names_of_uploads,
+    failure_of_record,
+    is_leftover,
+    with_records,
 )
-from hangtag.operators.ports import (
-    DeadLetterBox,
-    FailureBook,
-    KnownUpload,
-    Letter,
-    Standing,
-    UploadKey,
-)
+from hangtag.operators.ports import DeadLetterBox, FailureBook, Letter
 from hangtag.ports import Clock, Deadline
 from hangtag.text import to_timestamp
 
 MAX_REPLAYS = 5
-"""How often a failure is replayed, unless somebody says otherwise."""
+"""How often a failure is replayed, unless the operator says otherwise."""
 
 MOST_CHOSEN = 1_000
-"""What a dry run names one by one; there may be a million."""
-
-
-_HOLD_SECONDS = 15.0
-"""How old a letter in hand may be when its turn comes; half of the time it stays hidden."""
+"""How many failures a dry run names."""
 
 _PAGE_SECONDS = 10.0
 """How long the letters of one receive may take at the rate that is asked for."""
 
 _RESERVE_SECONDS = 15.0
-"""Kept at the end of a function's time: for what is in hand, and for the report."""
-
-
-# ---- the letters
-
-
-# ---- what is done about them
+"""Kept at the end of a function's time: for the failure in hand, and for the report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ReplayLimits:
     """How much at once, and how fast."""
 
     most: int | None = None
     """Failures that are replayed or discarded at most; None for all."""
     per_second: float = 0.0
-    """A true rate, evenly spaced; 0 for none."""
+    """Evenly spaced; 0 for no limit."""
     max_replays: int = MAX_REPLAYS
-    """What was replayed that often is skipped."""
+    """Failures that were replayed that often are skipped."""
 
 
 @dataclass(slots=True)
-class Report:
-    """What was done, or would be."""
+class ReplayReport:
+    """What a replay, a discard or a restore did, or would do."""
 
     dry_run: bool
     matched: int = 0
     done: int = 0
     skipped: int = 0
     """Replayed too often; they are still dead letters."""
-    tidied: int = 0
-    """Letters removed whose failures were replayed or tagged before; they are no match."""
+    leftovers: int = 0
+    """Letters removed whose failures were dealt with before; not among the matched."""
     came_back: int = 0
-    """Letters about what this run has sent: it failed again, or had two letters."""
+    """Letters about uploads of this run: second ones, or the upload failed again meanwhile."""
     unseen: int = 0
-    """Letters that somebody else has in hand, or that came when everything was seen."""
+    """Letters that another reader holds."""
     would: int = 0
-    """What a run that is not dry would begin with."""
+    """Failures that a real run would begin with."""
     chosen: list[Letter] = field(default_factory=list)
     """The first of those, of a dry run; see `MOST_CHOSEN`."""
     by_code: Counter[str] = field(default_factory=Counter)
-    """What matched."""
+    """Of the matched."""
     done_by_code: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
-    """What AWS said of failures that were not dealt with; they are still dead letters."""
+    """Why failures were not dealt with; they are still dead letters."""
     is_cut_short: bool = False
-    """Whether the time was over before everything was seen."""
+    """Whether the time was over before all failures were seen."""
+
+    def match(self, letter: Letter) -> None:
+        """Count one that is meant."""
+        self.matched += 1
+        self.by_code[letter.letter.failure.code] += 1
 
     def choose(self, letter: Letter) -> None:
-        """One more that would be dealt with, were this no dry run."""
+        """Count one that is dealt with, or would be."""
         self.would += 1
         if self.dry_run and len(self.chosen) < MOST_CHOSEN:
             self.chosen.append(letter)
+
+    def finish(self, letter: Letter) -> None:
+        """Count one that was dealt with."""
+        self.done += 1
+        self.done_by_code[letter.letter.failure.code] += 1
 
     @property
     def left(self) -> int:
@@ -121,11 +118,36 @@ class Report:
         }
 
 
-Progress = Callable[[Report], None]
+Progress = Callable[[ReplayReport], None]
+"""Called after each failure, with the report so far."""
 
 
-class _InOtherHands(Exception):
-    """Somebody else is replaying or discarding it, or it stands otherwise by now."""
+class RecordChanged(Exception):
+    """Another operator, or the function, works on the upload: its record has changed."""
+
+    def __init__(self, found: Record) -> None:
+        super().__init__(
+            "Another operator or the function is working on some of them: try again in half a "
+            "minute."
+        )
+        self.found = found
+        """The record as it is now."""
+
+
+def move(book: FailureBook, key: UploadKey, seen: Record, new: Record) -> Record:
+    """
+    Write *new* if the record is still the one that was *seen*; returns it as it was written.
+
+    Raises:
+        RecordChanged: It is not.
+        ResultsUnavailable: DynamoDB refused or failed; it may have been written.
+    """
+    new = replace(new, rev=uuid.uuid4().hex)
+    found = book.swap(key, seen.rev, new)
+    # A write whose response was lost finds itself when botocore repeats it.
+    if found is not None and found.rev != new.rev:
+        raise RecordChanged(found)
+    return new
 
 
 def replay(
@@ -135,71 +157,67 @@ def replay(
     *,
     clock: Clock,
     dry_run: bool,
-    limits: Limits | None = None,
+    limits: ReplayLimits | None = None,
     deadline: Deadline | None = None,
-    progress: Progress | None = None,
-) -> Report:
+    progress: Progress = lambda _: None,
+) -> ReplayReport:
     """
     Put the failures that are *meant* back on the upload queue.
 
-    Each is sent first, marked in the table then, and its letter deleted last: a crash in between
-    makes it twice, never none. One that cannot be sent or deleted is left and does not stop the
-    others. A dry run does all but that. *progress* is called after each with the report so far.
-    It ends in time before *deadline*.
+    Each is sent first, marked in its record then, and its letter deleted last: a crash in
+    between repeats it, and never loses it. One that cannot be sent or deleted is left and does
+    not stop the others. A dry run does all but that. It ends in time before *deadline*.
 
     Raises:
-        QueueUnavailable, ResultsUnavailable: SQS does not hand out letters, or DynamoDB no
-            results; what was not replayed is still a dead letter.
+        QueueUnavailable, ResultsUnavailable: The letters or records cannot be read; what was not
+            replayed is still a dead letter.
     """
-    limits = limits or Limits()
-
-    def act(entry: FoundFailure, steps: Walk) -> None:
-        if not entry.is_left_behind:
-            _send(entry, box, book, clock)
-        if entry.in_hand:
-            steps.delete(entry.found)
-
-    def settle(known: KnownUpload) -> None:
-        book.mark_replayed(known, at=to_timestamp(clock.now()))
-
-    doing = _Doing(act, settle)
-    rounds = _Round(
+    run = _Run(
         box,
         book,
         meant,
-        doing,
+        lambda found: _send(found, box, book, clock),
         clock=clock,
-        limits=limits,
+        limits=limits or ReplayLimits(),
         deadline=deadline,
         progress=progress,
     )
-    return rounds.run(dry_run=dry_run)
+    return run.to_the_end(dry_run=dry_run)
 
 
 def _send(
-    entry: FoundFailure, box: DeadLetterBox, book: FailureBook, clock: Clock
+    found: FoundFailure, box: DeadLetterBox, book: FailureBook, clock: Clock
 ) -> None:
     """
-    Send, then mark.
+    Put one failure on the upload queue, unless it was replayed since it was read.
 
     Raises:
-        _InOtherHands: Nothing was sent.
+        RecordChanged: Nothing was sent.
+        QueueUnavailable, ResultsUnavailable: It may have been sent.
     """
-    known = entry.known
-    if known is None:
-        box.resend(entry.found, replays=entry.replays + 1)
+    letter = found.letter
+    replays = letter.letter.replays + 1
+    if found.failed is None:
+        box.resend(letter, replays=replays)
         return
-    if not book.reserve_replay(known, seconds=HIDDEN_SECONDS):
-        now = book.look_up([known.key]).get(known.key)
-        if now is not None and now.standing is Standing.REPLAYED:
-            return  # by somebody else, a moment ago
-        raise _InOtherHands
+    key, record = found.failed
+    _check_free(record, clock)
+    until = clock.now() + HIDDEN_SECONDS
     try:
-        box.resend(entry.found, replays=entry.replays + 1)
+        mine = move(book, key, record, reserve(record, until=until))
+    except RecordChanged as change:
+        if change.found.status is not Status.REPLAYED:
+            raise
+        return
+    try:
+        box.resend(letter, replays=replays)
     except QueueUnavailable:
-        book.release_replay(known)
+        with suppress(RecordChanged, ResultsUnavailable):
+            move(book, key, mine, reserve(mine, until=0.0))
         raise
-    book.mark_replayed(known, at=to_timestamp(clock.now()))
+    # The function may have claimed the replay already.
+    with suppress(RecordChanged):
+        move(book, key, mine, replayed(mine))
 
 
 def discard(
@@ -210,239 +228,180 @@ def discard(
     clock: Clock,
     dry_run: bool,
     keep: Callable[[Letter], None],
-    limits: Limits | None = None,
-    progress: Progress | None = None,
-) -> Report:
+    limits: ReplayLimits | None = None,
+    progress: Progress = lambda _: None,
+) -> ReplayReport:
     """
-    Remove the failures that are *meant*, each after *keep* has written it down for good.
+    Remove the failures that are *meant*, each after *keep* has written it to the backup.
 
     Their uploads end as DISCARDED. Otherwise like `replay`.
     """
 
-    def act(entry: FoundFailure, steps: Walk) -> None:
-        keep(entry.found)
-        at = to_timestamp(clock.now())
-        if entry.known and not book.discard(entry.known, at=at):
-            raise _InOtherHands
-        if entry.in_hand:
-            steps.delete(entry.found)
+    def remove(found: FoundFailure) -> None:
+        if found.failed is None:
+            keep(found.letter)
+            return
+        key, record = found.failed
+        _check_free(record, clock)
+        keep(found.letter)
+        move(book, key, record, discarded(record, at=to_timestamp(clock.now())))
 
-    def settle(known: KnownUpload) -> None:
-        book.discard(known, at=to_timestamp(clock.now()))
-
-    doing = _Doing(act, settle)
-    limits = replace(limits or Limits(), max_replays=sys.maxsize)
-    rounds = _Round(
+    run = _Run(
         box,
         book,
         meant,
-        doing,
+        remove,
         clock=clock,
-        limits=limits,
+        limits=replace(limits or ReplayLimits(), max_replays=sys.maxsize),
         deadline=None,
         progress=progress,
     )
-    return rounds.run(dry_run=dry_run)
+    return run.to_the_end(dry_run=dry_run)
 
 
-@dataclass(frozen=True, slots=True)
-class _Doing:
-    """What is done about failures."""
-
-    act: Callable[[FoundFailure, Walk], None]
-    """About one; raises `_InOtherHands`, or what box and book raise."""
-    settle: Callable[[KnownUpload], None]
-    """About a result whose letter was dealt with as if it had none."""
+def _check_free(record: Record, clock: Clock) -> None:
+    """Raises `RecordChanged` if another operator has reserved the failure."""
+    if record.lease_until > clock.now():
+        raise RecordChanged(record)
 
 
-class _Round:
-    """One way through all failures that are meant: the letters first, then the results alone."""
+class _Run:
+    """One pass over all failures: the letters first, then the records whose letter was not seen."""
 
     def __init__(
         self,
         box: DeadLetterBox,
         book: FailureBook,
         meant: LetterFilter,
-        doing: _Doing,
+        act: Callable[[FoundFailure], None],
         *,
         clock: Clock,
-        limits: Limits,
+        limits: ReplayLimits,
         deadline: Deadline | None,
-        progress: Progress | None,
+        progress: Progress,
     ) -> None:
         self._box = box
         self._book = book
         self._meant = meant
-        self._doing = doing
+        self._act = act
         self._clock = clock
         self._limits = limits
         self._deadline = deadline
-        self._progress = progress or (lambda _: None)
-        self._next_turn = 0.0
-        self._counted: set[str] = set()
-        self._met: set[UploadKey | str] = set()
-        """What has had its turn, or is left for good: by upload, and by the letter's id."""
-        self._sent: set[tuple[str, int]] = set()
-        self._acted: dict[UploadKey, int] = {}
-        """By upload, how often it had been replayed before this round dealt with it."""
-        self._alone: set[str] = set()
-        """Ids of letters that were dealt with as letters alone."""
+        self._progress = progress
+        self._next_slot = 0.0
+        self._handled: dict[UploadKey | str, str | None] = {}
+        """
+        By upload, or by a letter's body: the `rev` of the FAILED record that was dealt with, or
+        None where it was not.
+        """
 
-    def run(self, *, dry_run: bool) -> Report:
-        """Raises what the box raises when it receives, and the book when it is read."""
-        self.report = Report(dry_run=dry_run)
-        started = to_timestamp(self._clock.now())
-        # Closed at once, also by Ctrl-C: the letters become visible before anybody is told.
+    def to_the_end(self, *, dry_run: bool) -> ReplayReport:
+        """
+        Deal with all that are meant.
+
+        Raises:
+            QueueUnavailable, ResultsUnavailable: As `replay`.
+        """
+        self._report = ReplayReport(dry_run=dry_run)
         with closing(Walk(self._box, self._clock)) as steps:
-            while not steps.is_over() and not self._is_late():
-                self._page(steps)
-            if steps.is_over():
-                self.report.unseen = steps.unseen()
-            if not self._is_late():
-                self._results_alone(steps, started)
-        return self.report
+            while not steps.is_over() and self._wait_for_slot():
+                self._next_letters(steps)
+            if not self._report.is_cut_short:
+                self._report.unseen = steps.unseen()
+                self._records_without_letter(steps)
+        return self._report
 
-    def _page(self, steps: Walk) -> None:
-        """The letters of one receive: no more than can be dealt with while they are hidden."""
-        received_at = self._clock.now()
-        letters = steps.receive(self._page_size())
-        for number, entry in enumerate(failures_of(letters, self._book)):
-            if entry.is_left_behind or self._is_copy(entry):
-                self._tidy_up(entry, steps)
-                continue
-            if not self._is_due(entry):
-                continue
-            wait = self._wait()
-            if self._is_late(wait):
-                return
-            if self._clock.now() + wait > received_at + _HOLD_SECONDS:
-                # Others may have them meanwhile; this round meets them again.
-                steps.forget(letters[number:])
-                self._clock.sleep(wait)
-                return
-            self._deal_with(entry, steps, wait)
+    def _next_letters(self, steps: Walk) -> None:
+        """Deal with the letters of one receive: few enough that none stays hidden for long."""
+        for found in with_records(steps.receive(self._page_size()), self._book):
+            if self._is_leftover(found):
+                self._remove(found.letter, steps)
+            elif self._is_due(found):
+                if not self._wait_for_slot():
+                    return
+                self._deal_with(found, steps)
 
-    def _results_alone(self, steps: Walk, started: str) -> None:
-        """What failed before this round and whose letter was not met."""
+    def _records_without_letter(self, steps: Walk) -> None:
         meant = self._meant
-        for known in self._book.failures(since=meant.since, until=meant.until):
-            letter = letter_of(known)
-            if known.letter_id and known.letter_id in self._alone:
-                # Its event told no version, so that the letter did not tell the upload
-                self._doing.settle(known)
-                continue
-            if known.ended_at > started or {known.key, letter.id} & self._met:
-                continue
-            entry = FoundFailure(letter, known.key, known.replays, known)
-            if not self._is_due(entry):
-                continue
-            wait = self._wait()
-            if self._is_late(wait):
-                return
-            self._deal_with(entry, steps, wait)
+        for key, record in self._book.failures(since=meant.since, until=meant.until):
+            found = failure_of_record(key, record)
+            if key not in self._handled and self._is_due(found):
+                if not self._wait_for_slot():
+                    return
+                self._deal_with(found, steps)
 
-    def _is_copy(self, entry: FoundFailure) -> bool:
-        """Whether it is another letter of a failure that this round has dealt with."""
-        if entry.key is None or entry.key not in self._acted:
-            return False
-        return entry.told <= self._acted[entry.key]
+    def _is_leftover(self, found: FoundFailure) -> bool:
+        """Whether the letter's failure was dealt with, by this run or before."""
+        record = found.record
+        if record and found.key and self._handled.get(found.key) == record.rev:
+            return True
+        return is_leftover(found.letter.letter, record)
 
-    def _tidy_up(self, entry: FoundFailure, steps: Walk) -> None:
-        """
-        The second letter of a failure goes the way of the first, uncounted.
-
-        So does one that was left behind when its failure was replayed or tagged: nothing is sent.
-        """
-        is_meant = self._meant.matches(entry.found) or not entry.is_left_behind
-        if not is_meant:
+    def _remove(self, letter: Letter, steps: Walk) -> None:
+        """Delete a letter of a failure that was dealt with before."""
+        if not self._meant.matches(letter):
             return
         try:
-            if not self.report.dry_run:
-                self._doing.act(replace(entry, known=None, is_left_behind=True), steps)
-            self.report.tidied += 1
+            if not self._report.dry_run:
+                steps.delete(letter)
+            self._report.leftovers += 1
         except QueueUnavailable as error:
-            self.report.troubles.append(str(error))
+            self._report.troubles.append(str(error))
 
-    def _is_due(self, entry: FoundFailure) -> bool:
-        """Whether a failure is meant, and to be dealt with; counts it, if it was not."""
-        report = self.report
-        letter = entry.found
+    def _is_due(self, found: FoundFailure) -> bool:
+        """Whether a failure is meant and within the limits; counts it."""
+        report, letter = self._report, found.letter
         if not self._meant.matches(letter):
             return False
-        replays = letter.letter.replays
-        # What failed again at once is back before the round ends; replaying it without end
-        # would be paid for without end.
-        if all((name, replays) in self._sent for name in names_of_uploads(letter)):
-            report.came_back += letter.id not in self._met
-            self._met.add(letter.id)
+        # An upload that fails again at once would be replayed, and paid, without end.
+        name = found.key or letter.letter.body
+        if name in self._handled:
+            report.came_back += 1
             return False
-        if entry.known and entry.known.key in self._met:
-            return False  # another letter of the same failure
-        if letter.id not in self._counted:
-            self._counted.add(letter.id)
-            report.matched += 1
-            report.by_code[entry.code] += 1
-            if entry.replays >= self._limits.max_replays:
-                report.skipped += 1
-                self._meet(entry)
-                self._progress(report)
-                return False
-        if self._limits.most is not None and report.would >= self._limits.most:
-            self._meet(entry)
-            self._progress(report)
-            return False
-        return True
-
-    def _deal_with(self, entry: FoundFailure, steps: Walk, wait: float) -> None:
-        report = self.report
-        report.choose(entry.found)
-        troubles = len(report.troubles)
-        self._meet(entry)
-        replays = entry.replays + 1
-        self._sent.update((name, replays) for name in names_of_uploads(entry.found))
-        if not report.dry_run:
-            self._clock.sleep(wait)
-            self._next_turn = self._clock.now() + self._interval()
-            try:
-                self._doing.act(entry, steps)
-            except _InOtherHands:
-                report.troubles.append(
-                    "Somebody else is at some of them: try again in half a minute."
-                )
-            except (QueueUnavailable, ResultsUnavailable) as error:
-                report.troubles.append(str(error))
-            else:
-                report.done += 1
-                report.done_by_code[entry.code] += 1
-                if entry.known is None:
-                    self._alone.add(entry.found.id)
-        if entry.known and not report.troubles[troubles:]:
-            self._acted[entry.known.key] = entry.replays
+        self._handled[name] = None
+        report.match(letter)
+        is_over = self._limits.most is not None and report.would >= self._limits.most
+        if letter.letter.replays >= self._limits.max_replays:
+            report.skipped += 1
+        elif not is_over:
+            report.choose(letter)
+            return True
         self._progress(report)
+        return False
 
-    def _meet(self, entry: FoundFailure) -> None:
-        self._met.add(entry.found.id)
-        if entry.known:
-            self._met.add(entry.known.key)
+    def _deal_with(self, found: FoundFailure, steps: Walk) -> None:
+        report = self._report
+        try:
+            if not report.dry_run:
+                self._next_slot = self._clock.now() + self._interval()
+                self._act(found)
+                if found.letter.receipt_handle:
+                    steps.delete(found.letter)
+                report.finish(found.letter)
+            if found.failed:
+                key, record = found.failed
+                self._handled[key] = record.rev
+        except (RecordChanged, QueueUnavailable, ResultsUnavailable) as error:
+            report.troubles.append(str(error))
+        self._progress(report)
 
     def _interval(self) -> float:
         rate = self._limits.per_second
         return 1 / rate if rate > 0 else 0.0
 
     def _page_size(self) -> int:
-        if self.report.dry_run or not self._limits.per_second:
+        if self._report.dry_run or not self._limits.per_second:
             return PAGE
         return max(1, int(min(PAGE, self._limits.per_second * _PAGE_SECONDS)))
 
-    def _wait(self) -> float:
-        """Seconds until the next may be sent."""
-        if self.report.dry_run:
-            return 0.0
-        return max(0.0, self._next_turn - self._clock.now())
-
-    def _is_late(self, wait: float = 0.0) -> bool:
-        if self._deadline is None:
+    def _wait_for_slot(self) -> bool:
+        """Wait until the next may be dealt with; False if the function's time is over."""
+        wait = max(0.0, self._next_slot - self._clock.now())
+        if self._deadline is not None:
+            left = self._deadline.seconds_left()
+            self._report.is_cut_short |= left < wait + _RESERVE_SECONDS
+        if self._report.is_cut_short:
             return False
-        late = self._deadline.seconds_left() < wait + _RESERVE_SECONDS
-        self.report.is_cut_short |= late
-        return late
+        if wait:
+            self._clock.sleep(wait)
+        return True

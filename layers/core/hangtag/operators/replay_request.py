@@ -1,4 +1,4 @@
-"""The order that ReplayFailures takes."""
+"""The request that ReplayFailures takes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from hangtag.errors import Kind
 from hangtag.operators.letters import LetterFilter
-from hangtag.operators.replay import Limits
+from hangtag.operators.replay import ReplayLimits
 
 _Code = Annotated[str, StringConstraints(min_length=1)]
 
 
-class OrderError(ValueError):
-    """An order that is not understood, so that nothing is done; the message names what is wrong."""
+class RequestError(ValueError):
+    """An invalid request: nothing is done, and the message names what is wrong."""
 
 
-class ReplayOrder(BaseModel):
+class ReplayRequest(BaseModel):
     """Which failures are replayed, how many and how fast; without `dryRun: false`, none."""
 
     model_config = ConfigDict(
@@ -32,37 +32,37 @@ class ReplayOrder(BaseModel):
     """Of the key; of the uri, where it begins with s3://."""
     max: int | None = Field(default=None, ge=0)
     """At most that many; None means all."""
-    ratePerSecond: float | None = Field(  # noqa: N815 - the order's own name
+    ratePerSecond: float | None = Field(  # noqa: N815 - the request's own name
         default=None, ge=0, le=1_000_000
     )
-    """At most that many a second, evenly spaced; None or 0 means as fast as it goes."""
-    dryRun: bool = True  # noqa: N815 - the order's own name
-    """Only say what would be done."""
+    """At most that many a second, evenly spaced; None or 0 means no limit."""
+    dryRun: bool = True  # noqa: N815 - the request's own name
+    """Only report what would be done."""
 
     def meant(self) -> LetterFilter:
         """The failures that are meant."""
         return LetterFilter(codes=self.codes, kinds=self.kinds, prefix=self.prefix)
 
-    def limits(self) -> Limits:
+    def limits(self) -> ReplayLimits:
         """How much at once, and how fast."""
-        return Limits(self.max, self.ratePerSecond or 0.0)
+        return ReplayLimits(self.max, self.ratePerSecond or 0.0)
 
 
-def read_order(event: object) -> ReplayOrder:
+def read_request(event: object) -> ReplayRequest:
     """
-    The order in a Lambda event.
+    The request in a Lambda event.
 
     Raises:
-        OrderError: It is none: names every field that is wrong or unknown.
+        RequestError: It is invalid: names every field that is wrong or unknown.
     """
     try:
-        return ReplayOrder.model_validate(event)
+        return ReplayRequest.model_validate(event)
     except ValidationError as error:
         troubles = "; ".join(
             f"{'.'.join(map(str, trouble['loc'])) or 'the event'}: {trouble['msg']}"
             for trouble in error.errors(include_url=False)
         )
-        fields = ", ".join(ReplayOrder.model_fields)
-        raise OrderError(
-            f"nothing was replayed, the order is wrong: {troubles} (it may have: {fields})"
+        fields = ", ".join(ReplayRequest.model_fields)
+        raise RequestError(
+            f"nothing was replayed, the request is invalid: {troubles} (its fields: {fields})"
         ) from error

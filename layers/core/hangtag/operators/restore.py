@@ -2,100 +2,93 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
-from hangtag.operators.letters import is_left_behind, key_of, walk
-from hangtag.operators.ports import (
-    DeadLetterBox,
-    FailureBook,
-    KnownUpload,
-    Letter,
-    Standing,
-)
-from hangtag.operators.replay import Progress, Report
+from hangtag.lifecycle import Record, Status
+from hangtag.lifecycle import restore as restored
+from hangtag.operators.letters import is_leftover, key_of, walk
+from hangtag.operators.ports import DeadLetterBox, FailureBook, Letter
+from hangtag.operators.replay import Progress, RecordChanged, ReplayReport, move
 from hangtag.ports import Clock, DeadLetterQueue
 
 
 def restore(
-    letters: Iterable[DeadLetter],
-    grave: DeadLetterQueue,
+    letters: Sequence[DeadLetter],
+    queue: DeadLetterQueue,
     box: DeadLetterBox,
     book: FailureBook,
     *,
     clock: Clock,
     dry_run: bool,
-    progress: Progress | None = None,
-) -> Report:
+    progress: Progress = lambda _: None,
+) -> ReplayReport:
     """
-    Put discarded *letters* back into the dead-letter queue, of which *box* is the other end.
+    Put discarded *letters* back into the dead-letter *queue*, of which *box* is the other end.
 
-    Skipped is what is no longer discarded: it has failed again, was replayed or tagged, or is in
-    the queue, because the backup was restored before.
+    Skips a letter whose upload has failed again, was replayed or tagged since, and one that is
+    in the queue already: a backup may be restored twice.
     """
-    report = Report(dry_run=dry_run)
-    queued = _Queued(box, clock)
-    for letter in letters:
-        report.matched += 1
-        report.by_code[letter.failure.code] += 1
-        key = key_of(Letter("", "", letter))
+    report = ReplayReport(dry_run=dry_run)
+    queued = _Queued(letters, box, clock)
+    for number, letter in enumerate(letters, start=1):
+        found = Letter(f"line {number}", "", letter)
+        report.match(found)
         try:
-            known = book.look_up([key]).get(key) if key else None
-            is_discarded = known is not None and known.standing is Standing.DISCARDED
-            is_settled = known is not None and _is_settled(letter, known)
-            # Where the table does not tell, or not enough, only the queue does
-            if is_settled or not (is_discarded or queued.misses(letter)):
+            key = key_of(letter)
+            record = book.look_up([key]).get(key) if key else None
+            if not _is_wanted(letter, record, queued):
                 report.skipped += 1
-            elif dry_run:
-                report.choose(Letter("", "", letter))
             else:
-                letter_id = grave.send(letter)
-                if known and is_discarded:
-                    book.restore(known, letter_id=letter_id)
-                report.done += 1
-                report.done_by_code[letter.failure.code] += 1
+                report.choose(found)
+                if not dry_run:
+                    letter_id = queue.send(letter)
+                    if key and record and record.status is Status.DISCARDED:
+                        with suppress(RecordChanged):
+                            move(
+                                book, key, record, restored(record, letter_id=letter_id)
+                            )
+                    report.finish(found)
         except (QueueUnavailable, ResultsUnavailable) as error:
             report.troubles.append(str(error))
-        if progress is not None:
-            progress(report)
+        progress(report)
     return report
 
 
 class _Queued:
-    """The letters in the queue, which are read when the first of them is asked for."""
+    """Which of the letters are in the queue; it is read when that is first asked."""
 
-    def __init__(self, box: DeadLetterBox, clock: Clock) -> None:
+    def __init__(
+        self, letters: Sequence[DeadLetter], box: DeadLetterBox, clock: Clock
+    ) -> None:
+        self._letters = letters
         self._box = box
         self._clock = clock
-        self._letters: Counter[bytes] | None = None
+        self._left: Counter[DeadLetter] | None = None
 
-    def misses(self, letter: DeadLetter) -> bool:
+    def take(self, letter: DeadLetter) -> bool:
         """
-        Whether there is none that says the same; of several each counts once.
+        Whether the queue has an equal letter; of several equal ones each counts once.
 
         Raises:
             QueueUnavailable: SQS does not hand out letters.
         """
-        if self._letters is None:
-            found = walk(self._box, self._clock)
-            self._letters = Counter(_digest(one.letter) for one in found)
-        digest = _digest(letter)
-        self._letters[digest] -= 1
-        return self._letters[digest] < 0
+        if self._left is None:
+            wanted = set(self._letters)
+            found = (one.letter for one in walk(self._box, self._clock))
+            self._left = Counter(one for one in found if one in wanted)
+        self._left[letter] -= 1
+        return self._left[letter] >= 0
 
 
-def _digest(letter: DeadLetter) -> bytes:
-    """The same of two letters that say the same; bodies may be large, and many."""
-    told = json.dumps([letter.body, letter.attributes()], sort_keys=True)
-    return hashlib.sha256(told.encode()).digest()
-
-
-def _is_settled(letter: DeadLetter, known: KnownUpload) -> bool:
-    """Whether a discarded letter is of no use any more."""
-    if known.standing is Standing.REPLAYED:
-        return is_left_behind(Letter("", "", letter), known)
-    return known.standing in (Standing.FAILED, Standing.TAGGED)
+def _is_wanted(letter: DeadLetter, record: Record | None, queued: _Queued) -> bool:
+    """Whether a discarded letter is still missing."""
+    if record is not None:
+        if record.status is Status.DISCARDED:
+            return True
+        if record.status is Status.FAILED or is_leftover(letter, record):
+            return False
+    return not queued.take(letter)
