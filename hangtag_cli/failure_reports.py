@@ -12,10 +12,12 @@ import click
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
 
 from . import output
-from .app import INTERRUPTED, App, NotDone
+from .exits import INTERRUPTED, NotDone
 
 if TYPE_CHECKING:
     from hangtag.operators.replay import ReplayReport
+
+    from .app import App
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hangtag.results import Document
 from hangtag.uploads import Upload
 
 from . import output
-from .app import NotDone
+from .exits import NotDone
 
 if TYPE_CHECKING:
     from .stack import Stack

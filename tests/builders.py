@@ -12,8 +12,7 @@ from urllib.parse import quote_plus
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import Failure
 from hangtag.events import Delivery, read_body
-from hangtag.lifecycle import CallReason as LifecycleCallReason
-from hangtag.lifecycle import FailedUpload, Record, UploadKey, fail
+from hangtag.lifecycle import CallReason, FailedUpload, Record, UploadKey, fail
 from hangtag.operators.ports import Letter
 from hangtag.results import Document, failed_result, tagged_result
 from hangtag.tagger_api import Answer, Context, Language, read_answer
@@ -283,23 +282,9 @@ def a_failed_record(
         request_id="request-1",
     )
     claimed = Record(rev="rev-1", sequencer=upload.sequencer, replays=replays)
-    return fail(claimed, failed, calls={LifecycleCallReason.FIRST: 1}, at=failed_at)
+    return fail(claimed, failed, calls={CallReason.FIRST: 1}, at=failed_at)
 
 
 def key_of(upload: Upload) -> UploadKey:
     """What the upload's record is found by."""
     return (upload.uri, upload.version)
-
-
-def a_claim(attempt: int = 1) -> Claim:
-    """The right to work on an upload nobody has asked about."""
-    return Claim(
-        attempt=attempt,
-        unannounced=None,
-        sequencer=None,
-        ran_out=False,
-        reason=CallReason.FIRST,
-        calls={},
-        cut_off=0,
-        token="claim-1",
-    )

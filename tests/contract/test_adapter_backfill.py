@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 import pytest
 
-from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
@@ -23,6 +24,7 @@ from hangtag.errors import (
     QueueUnavailable,
     ResultsUnavailable,
 )
+from hangtag.lifecycle import Record, Status
 from hangtag.operators.backfill_ports import (
     Checkpoint,
     ListedObject,
@@ -32,17 +34,20 @@ from hangtag.operators.backfill_ports import (
     UnusableListing,
     UploadFeed,
 )
-from hangtag.ports import CallReason, Claim, OldResultStore
+from hangtag.ports import RecordStore
 from hangtag.uploads import Upload
-from tests.builders import BUCKET, PNG, a_failed_result, a_result, an_upload
+from tests.builders import BUCKET, PNG, an_upload
 from tests.contract.aws_parts import ONCE, create_queue, create_table, session
 from tests.contract.loopback import answer, loopback_server
 from tests.environment import REGION
 from tests.fakes import (
+    FakeBreakerStore,
     FakeCheckpoint,
     FakeClock,
     FakeListing,
-    FakeResultStore,
+    FakeRecords,
+    FakeResults,
+    FakeSnapshots,
     FakeUploadFeed,
 )
 
@@ -489,82 +494,83 @@ def test_sqs_that_fails_is_an_error_of_the_tree(
 # ---- what is tagged
 
 
-class Results(OldResultStore, TaggedVersions, Protocol):
-    """A store, and what a backfill asks it."""
+@dataclass(frozen=True)
+class Results:
+    """The table as a backfill reads it, and its records as the function writes them."""
+
+    reader: TaggedVersions
+    records: RecordStore
+
+    def put(self, upload: Upload, status: Status) -> None:
+        """Write the record of an upload."""
+        key = (upload.uri, upload.version)
+        assert self.records.swap(key, None, Record(status, "rev-1")) is None
 
 
 @pytest.fixture(params=["fake", "moto"])
 def results(request: pytest.FixtureRequest) -> Results:
-    """An empty store."""
+    """An empty table."""
     if request.param == "fake":
-        return FakeResultStore(FakeClock())
+        records = FakeRecords()
+        reader = FakeSnapshots(FakeBreakerStore(), records, FakeResults())
+        return Results(reader, records)
     request.getfixturevalue("aws")
-    create_table()
-    return DynamoDBResults(session().client("dynamodb"), "ResultsTable", FakeClock())
+    name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
+    return Results(
+        DynamoDBReader(client, name, clock), DynamoDBRecords(client, name, clock)
+    )
 
 
-def test_versions_with_a_result_are_tagged(results: Results) -> None:
-    """Announced or not. Those that failed, wait or are unknown are not tagged."""
-
-    def held(upload: Upload) -> Claim:
-        claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
-        assert isinstance(claim, Claim)
-        return claim
-
-    calls = {CallReason.FIRST: 1}
-    done, stored, failed, waiting, new = (an_upload(f"{n}.jpg") for n in range(5))
+def test_versions_that_are_tagged_are_known(results: Results) -> None:
+    """Not those that failed, wait for an attempt or are unknown."""
+    tagged, failed, waiting, new = (an_upload(f"{number}.jpg") for number in range(4))
     other_version = an_upload("0.jpg", version_id="version-2")
     plain = an_upload("plain.jpg", version_id=None)
-    for upload in (done, stored, plain):
-        claim = held(upload)
-        results.store_tagged(upload, claim, a_result(upload), calls=calls)
-        if upload is not stored:
-            results.finish(upload, claim, announced=True)
-    results.store_failed(
-        failed, held(failed), a_failed_result(failed), calls=calls, unstored=False
-    )
-    results.release(waiting, held(waiting), calls=calls, unstored=False)
+    for upload, status in (
+        (tagged, Status.TAGGED),
+        (plain, Status.TAGGED),
+        (failed, Status.FAILED),
+        (waiting, Status.OPEN),
+    ):
+        results.put(upload, status)
 
-    known = results.tagged(
-        [done, done, stored, failed, waiting, new, other_version, plain]
+    known = results.reader.tagged(
+        [tagged, tagged, failed, waiting, new, other_version, plain]
     )
 
-    assert known == {(one.uri, one.version) for one in (done, stored, plain)}
+    assert known == {(one.uri, one.version) for one in (tagged, plain)}
 
 
 @pytest.mark.usefixtures("aws")
 def test_keys_that_dynamodb_left_out_are_read_again() -> None:
-    """Large results do not fit into one answer."""
-    create_table()
-    client = session().client("dynamodb")
+    """Its capacity may not be enough for one response."""
+    name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
+    reader = DynamoDBReader(client, name, clock)
+    results = Results(reader, DynamoDBRecords(client, name, clock))
     uploads = [an_upload(f"{number}.jpg") for number in range(100)]
-    results = DynamoDBResults(client, "ResultsTable", FakeClock())
     for upload in uploads:
-        claim = results.claim(upload, replays=0, sent_at=None, lease_seconds=60)
-        assert isinstance(claim, Claim)
-        results.finish(upload, claim, announced=True)
+        results.put(upload, Status.TAGGED)
     asked: list[int] = []
 
     def leave_some_out(parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
-        found = parsed["Responses"]["ResultsTable"]
+        found = parsed["Responses"][name]
         asked.append(len(found))
         rest = found[30:]
-        parsed["Responses"]["ResultsTable"] = found[:30]
+        parsed["Responses"][name] = found[:30]
         if rest:
+            keys = [{part: item[part] for part in ("uri", "version")} for item in rest]
+            names = {"#uri": "uri", "#version": "version", "#status": "status"}
             parsed["UnprocessedKeys"] = {
-                "ResultsTable": {
-                    "Keys": [
-                        {name: item[name] for name in ("uri", "version")}
-                        for item in rest
-                    ],
-                    "ProjectionExpression": "#uri, version, #state",
-                    "ExpressionAttributeNames": {"#uri": "uri", "#state": "state"},
+                name: {
+                    "Keys": keys,
+                    "ProjectionExpression": ", ".join(names),
+                    "ExpressionAttributeNames": names,
                 }
             }
 
     client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_some_out)
 
-    assert len(results.tagged(uploads)) == 100
+    assert len(reader.tagged(uploads)) == 100
     assert asked == [100, 70, 40, 10]
 
 
@@ -575,7 +581,7 @@ def test_dynamodb_that_fails_is_an_error_of_the_tree() -> None:
         client = session().client("dynamodb", config=ONCE, endpoint_url=server.url)
 
         with pytest.raises(ResultsUnavailable):
-            DynamoDBResults(client, "ResultsTable", FakeClock()).tagged([an_upload()])
+            DynamoDBReader(client, "ResultsTable", FakeClock()).tagged([an_upload()])
 
 
 # ---- the checkpoint

@@ -1,4 +1,4 @@
-"""`Patience`: no request to AWS begins that could not end in time."""
+"""`AwsDeadline`: no request to AWS begins that could not end in time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hangtag.adapters.aws_deadline import AwsPatience, OutOfPatience
+from hangtag.adapters.aws_deadline import BotoDeadline, DeadlineTooClose
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.errors import ResultsUnavailable
 from tests.contract.aws_parts import create_table, session
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def patience() -> AwsPatience:
+def deadline() -> BotoDeadline:
     """One request may take two seconds."""
-    return AwsPatience(seconds=2.0)
+    return BotoDeadline(seconds=2.0)
 
 
 @pytest.fixture
-def client(aws: None, patience: AwsPatience) -> DynamoDBClient:  # noqa: ARG001
+def client(aws: None, deadline: BotoDeadline) -> DynamoDBClient:  # noqa: ARG001
     """DynamoDB in memory, watched over."""
     create_table()
-    return patience.watch_over(session().client("dynamodb"))
+    return deadline.watch_over(session().client("dynamodb"))
 
 
 @pytest.mark.parametrize("left", [2.0, 60.0])
 def test_a_request_that_has_the_time_is_made(
-    client: DynamoDBClient, patience: AwsPatience, left: float
+    client: DynamoDBClient, deadline: BotoDeadline, left: float
 ) -> None:
     """To the last moment."""
-    patience.begin(FakeDeadline(left, FakeClock()))
+    deadline.begin(FakeDeadline(left, FakeClock()))
 
     assert (
         DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").failures == 1
@@ -49,25 +49,25 @@ def test_a_request_without_an_invocation_is_made(client: DynamoDBClient) -> None
 
 
 def test_a_request_that_has_no_time_fails_like_one_that_failed(
-    client: DynamoDBClient, patience: AwsPatience
+    client: DynamoDBClient, deadline: BotoDeadline
 ) -> None:
     """It is not sent, and not tried twice; the adapter makes it one of our errors."""
-    patience.begin(FakeDeadline(1.9, FakeClock()))
+    deadline.begin(FakeDeadline(1.9, FakeClock()))
 
     with pytest.raises(ResultsUnavailable, match="no time is left"):
         DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no")
 
-    patience.begin(FakeDeadline(60.0, FakeClock()))
+    deadline.begin(FakeDeadline(60.0, FakeClock()))
     assert DynamoDBBreaker(client, "ResultsTable").read().failures == 0
 
 
-def test_the_middle_of_a_long_answer_is_looked_at_too(patience: AwsPatience) -> None:
+def test_the_middle_of_a_long_answer_is_looked_at_too(deadline: BotoDeadline) -> None:
     """A trickle keeps every timeout."""
     clock = FakeClock()
-    patience.check()
-    patience.begin(FakeDeadline(10.0, clock))
-    patience.check()
+    deadline.check()
+    deadline.begin(FakeDeadline(10.0, clock))
+    deadline.check()
     clock.advance(8.5)
 
-    with pytest.raises(OutOfPatience):
-        patience.check()
+    with pytest.raises(DeadlineTooClose):
+        deadline.check()

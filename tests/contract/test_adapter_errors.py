@@ -17,6 +17,8 @@ from botocore.stub import Stubber
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
@@ -39,17 +41,14 @@ from hangtag.errors import (
     ResultsUnavailable,
     leaves,
 )
-from hangtag.ports import Claim
+from hangtag.lifecycle import Record
 from hangtag.results import announcement_of
-from hangtag.uploads import SkipReason
 from tests.builders import (
     NOON,
     NOON_SECONDS,
     URI,
-    a_claim,
     a_dead_letter,
     a_failed_record,
-    a_failed_result,
     a_letter,
     a_result,
     an_upload,
@@ -92,11 +91,6 @@ def objects(client: Any) -> S3Objects:  # noqa: ANN401 - any service's client
     return S3Objects(client, max_image_bytes=1_000)
 
 
-def results(client: Any) -> DynamoDBResults:  # noqa: ANN401 - any service's client
-    """The adapter of DynamoDB."""
-    return DynamoDBResults(client, "ResultsTable", FakeClock())
-
-
 def box(client: Any) -> SqsDeadLetterBox:  # noqa: ANN401 - any service's client
     """The operators' adapter of SQS."""
     return SqsDeadLetterBox(
@@ -115,11 +109,31 @@ def key_of(client: Any) -> SecretsManagerKey:  # noqa: ANN401 - any service's cl
     return SecretsManagerKey(client, "api-key", FakeClock())
 
 
-def dynamodb(operation: str, make: Callable[[DynamoDBResults], object]) -> Call:
-    """A call of the result store."""
+def dynamodb(
+    operation: str, adapter: Callable[..., Any], do: Callable[[Any], object]
+) -> Call:
+    """A call of an adapter of the results table."""
     return Call(
-        "dynamodb", operation, ResultsUnavailable, lambda client: make(results(client))
+        "dynamodb",
+        operation,
+        ResultsUnavailable,
+        lambda client: do(adapter(client, "ResultsTable", FakeClock())),
     )
+
+
+def records(operation: str, do: Callable[[DynamoDBRecords], object]) -> Call:
+    """A call of the store of records."""
+    return dynamodb(operation, DynamoDBRecords, do)
+
+
+def results(operation: str, do: Callable[[DynamoDBResults], object]) -> Call:
+    """A call of the store of results."""
+    return dynamodb(operation, DynamoDBResults, do)
+
+
+def reader(operation: str, do: Callable[[DynamoDBReader], object]) -> Call:
+    """A call of the reader of both."""
+    return dynamodb(operation, DynamoDBReader, do)
 
 
 def breaker(operation: str, make: Callable[[DynamoDBBreaker], object]) -> Call:
@@ -144,27 +158,12 @@ def sqs(operation: str, make: Callable[[Any], object]) -> Call:
     return Call("sqs", operation, QueueUnavailable, make)
 
 
-def store_tagged(store: DynamoDBResults) -> None:
-    """As the pipeline does after an answer."""
-    store.store_tagged(an_upload(), a_claim(), a_result(), calls={})
-
-
-def skip(store: DynamoDBResults, claim: Claim | None) -> None:
-    """As the pipeline does with what is no work."""
-    store.skip(an_upload(), SkipReason.OBJECT_GONE, claim=claim, at=NOON)
-
-
 UPLOAD = (URI, an_upload().version)
 
 
 def failures(operation: str, do: Callable[[DynamoDBFailures], object]) -> Call:
     """A call of the operators' book of failures."""
-    return Call(
-        "dynamodb",
-        operation,
-        ResultsUnavailable,
-        lambda client: do(DynamoDBFailures(client, "ResultsTable", FakeClock())),
-    )
+    return dynamodb(operation, DynamoDBFailures, do)
 
 
 CALLS = [
@@ -194,35 +193,18 @@ CALLS = [
         ApiKeyUnavailable,
         lambda client: key_of(client).fresh_key(),
     ),
-    dynamodb(
-        "update_item",
-        lambda store: store.claim(
-            an_upload(), replays=0, sent_at=None, lease_seconds=60
-        ),
+    records("put_item", lambda store: store.swap(UPLOAD, None, Record(rev="1"))),
+    records("query", lambda store: store.oldest_failure(since=0.0)),
+    results("get_item", lambda store: store.read(URI)),
+    results(
+        "put_item",
+        lambda store: store.store(an_upload(), a_result(), retag=None, fence=1.0),
     ),
-    dynamodb(
-        "update_item",
-        lambda store: store.release(an_upload(), a_claim(), calls={}, unstored=False),
-    ),
-    dynamodb(
-        "update_item", lambda store: store.withdraw(an_upload(), a_claim(), calls={})
-    ),
-    dynamodb("update_item", lambda store: skip(store, a_claim())),
-    dynamodb("update_item", lambda store: skip(store, None)),
-    dynamodb("update_item", store_tagged),
-    dynamodb(
-        "update_item",
-        lambda store: store.finish(an_upload(), a_claim(), announced=True),
-    ),
-    dynamodb(
-        "update_item",
-        lambda store: store.store_failed(
-            an_upload(), a_claim(), a_failed_result(), calls={}, unstored=False
-        ),
-    ),
-    dynamodb("query", lambda store: store.is_superseded(an_upload())),
-    dynamodb("query", lambda store: store.newest(URI)),
-    dynamodb("query", lambda store: store.count_ended("TAGGED", since="2026")),
+    results("update_item", lambda store: store.move_up(an_upload())),
+    reader("batch_get_item", lambda table: table.snapshot([UPLOAD])),
+    reader("batch_get_item", lambda table: table.tagged([an_upload()])),
+    reader("query", lambda table: table.newest(URI)),
+    reader("query", lambda table: table.count_ended("TAGGED", since="2026")),
     failures("query", lambda book: list(book.failures())),
     failures("batch_get_item", lambda book: book.look_up([UPLOAD])),
     failures(
@@ -260,7 +242,7 @@ CALLS = [
     sqs("send_message", lambda client: SqsUploadQueue(client, QUEUE_URL).send("{}")),
     sqs(
         "send_message",
-        lambda client: SqsDeadLetterQueue(client, QUEUE_URL).bury(a_dead_letter()),
+        lambda client: SqsDeadLetterQueue(client, QUEUE_URL).send(a_dead_letter()),
     ),
     sqs("receive_message", lambda client: box(client).receive()),
     sqs("delete_message", lambda client: box(client).delete(a_letter("letter-1"))),
@@ -450,7 +432,10 @@ def test_putting_letters_back_never_fails() -> None:
 
 def test_a_result_that_dynamodb_calls_invalid_is_no_outage() -> None:
     """Too large or too deep: waiting does not help, and each retry would be paid for."""
-    tagged = dynamodb("update_item", store_tagged)
+    tagged = results(
+        "put_item",
+        lambda store: store.store(an_upload(), a_result(), retag=None, fence=1.0),
+    )
 
     error = stubbed_error(tagged, "ValidationException", 400)
 

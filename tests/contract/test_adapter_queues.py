@@ -262,7 +262,7 @@ def test_a_buried_letter_carries_its_failure(grave: Grave) -> None:
     """The notification as the body, the failure as attributes."""
     upload = an_upload()
 
-    grave.port.bury(a_dead_letter(upload, code="803", replays=2))
+    grave.port.send(a_dead_letter(upload, code="803", replays=2))
 
     assert grave.buried() == [
         (
@@ -291,7 +291,7 @@ def test_a_letter_with_any_message_can_be_buried(grave: Grave, message: str) -> 
     """SQS refuses control characters and empty values; burying must not fail for them."""
     letter = DeadLetter("{}", a_failure(message=message), None, 0, "")
 
-    grave.port.bury(letter)
+    grave.port.send(letter)
 
     ((_, attributes),) = grave.buried()
     assert attributes.get("ErrorMessage", "").isprintable()
@@ -307,7 +307,7 @@ def test_the_largest_upload_message_fits_into_the_dead_letter_queue(
         body, a_failure(message="y" * 1_000), "s3://b/" + "k" * 1_024, 9, "r"
     )
 
-    grave.port.bury(letter)
+    grave.port.send(letter)
 
     ((buried, attributes),) = grave.buried()
     assert (len(buried), len(attributes)) == (262_144, 9)
@@ -343,7 +343,7 @@ def sqs_box(queues: Queues, letters: list[DeadLetter]) -> Box:
     """The adapter, and both queues in moto."""
     queue = SqsDeadLetterQueue(queues.client, queues.dead_letters)
     for letter in letters:
-        queue.bury(letter)
+        queue.send(letter)
 
     def visible() -> int:
         attributes = queues.client.get_queue_attributes(
@@ -523,7 +523,7 @@ def test_a_letter_with_foreign_attributes_is_read(queues: Queues) -> None:
 def test_putting_back_what_is_gone_is_no_error(queues: Queues) -> None:
     """It ends a walk, also after a delete; there is nothing to be done about it."""
     box = queues.box()
-    SqsDeadLetterQueue(queues.client, queues.dead_letters).bury(a_dead_letter())
+    SqsDeadLetterQueue(queues.client, queues.dead_letters).send(a_dead_letter())
     (held,) = box.receive()
     unknown = Letter("unknown", "no handle", held.letter)
 

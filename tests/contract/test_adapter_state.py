@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY, DynamoDBBreaker, state_of
-from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.breaker import BreakerStore
 from hangtag.errors import MESSAGE_LIMIT
@@ -186,7 +186,7 @@ def test_the_state_is_no_result(client: DynamoDBClient) -> None:
     breaker.count_failure("609", "wrong key")
     breaker.open(at=NOON, failures=1)
     reserve(DynamoDBSlots(client, "ResultsTable"))
-    results = DynamoDBResults(client, "ResultsTable", FakeClock())
+    results = DynamoDBReader(client, "ResultsTable", FakeClock())
 
     assert results.newest("hangtag:breaker") is None
     assert results.newest("hangtag:slots") is None

@@ -9,13 +9,13 @@ import socket
 import stat
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
@@ -24,16 +24,19 @@ from moto import mock_aws
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.breaker import FAILURES_TO_OPEN
 from hangtag.dead_letters import DeadLetter
 from hangtag.errors import Failure
-from hangtag.ports import BreakerState, Claim
+from hangtag.lifecycle import Record, Status
+from hangtag.ports import BreakerState
 from hangtag.results import Document
 from hangtag.text import to_timestamp
-from hangtag.uploads import SkipReason
+from hangtag.uploads import SkipReason, Upload
 from hangtag_cli.main import cli
 from tests.builders import (
     BUCKET,
@@ -42,13 +45,13 @@ from tests.builders import (
     URI,
     a_dead_letter,
     a_failed_record,
-    a_failed_result,
-    a_failure,
     a_result,
     an_upload,
     key_of,
 )
 from tests.environment import REGION
+
+_Adapter = TypeVar("_Adapter")
 
 UUID_LENGTH = 36
 
@@ -62,21 +65,11 @@ TEMPLATE: dict[str, dict[str, Any]] = {
                 "BillingMode": "PAY_PER_REQUEST",
                 "AttributeDefinitions": [
                     {"AttributeName": name, "AttributeType": "S"}
-                    for name in ("uri", "version", "order", "statusShard", "endedAt")
+                    for name in ("uri", "version", "statusShard", "endedAt")
                 ],
                 "KeySchema": [
                     {"AttributeName": "uri", "KeyType": "HASH"},
                     {"AttributeName": "version", "KeyType": "RANGE"},
-                ],
-                "LocalSecondaryIndexes": [
-                    {
-                        "IndexName": "newest",
-                        "KeySchema": [
-                            {"AttributeName": "uri", "KeyType": "HASH"},
-                            {"AttributeName": "order", "KeyType": "RANGE"},
-                        ],
-                        "Projection": {"ProjectionType": "KEYS_ONLY"},
-                    }
                 ],
                 "GlobalSecondaryIndexes": [
                     {
@@ -107,27 +100,34 @@ class InMemory:
 
     outputs: dict[str, str]
 
-    def results(self) -> DynamoDBResults:
-        """Its results, to be written."""
-        return DynamoDBResults(
-            boto3.client("dynamodb"), self.outputs["ResultsTableName"], SystemClock()
-        )
+    def results(self) -> DynamoDBReader:
+        """Its results, to be read."""
+        return self._of_the_table(DynamoDBReader)
 
-    def store(self, result: Document, **upload: Any) -> None:  # noqa: ANN401 - builder's
-        """Keep a result as the function does."""
-        arrived = an_upload(**upload)
-        results = self.results()
-        claim = results.claim(arrived, replays=0, sent_at=None, lease_seconds=60)
-        assert isinstance(claim, Claim)
-        if result["status"] == "TAGGED":
-            results.store_tagged(arrived, claim, result, calls={})
-            results.finish(arrived, claim, announced=True)
-        else:
-            results.store_failed(arrived, claim, result, calls={}, unstored=False)
+    def store(self, document: Document, **upload: Any) -> None:  # noqa: ANN401 - builder's
+        """Store a result of an upload as the function does."""
+        arrived, ended_at = an_upload(**upload), document["taggedAt"]
+        results = self._of_the_table(DynamoDBResults)
+        assert results.store(arrived, document, retag=None, fence=1.0)
+        self._put(arrived, Record(Status.TAGGED, "rev-1", ended_at=ended_at))
+
+    def fail(self, record: Record, *, key: str) -> None:
+        """Write the record of an upload that failed."""
+        self._put(an_upload(key), record)
 
     def skip(self, key: str, reason: SkipReason, *, at: str) -> None:
-        """Note a skipped upload as the function does."""
-        self.results().skip(an_upload(key), reason, claim=None, at=at)
+        """Write the record of an upload that was skipped."""
+        self._put(
+            an_upload(key), Record(Status.SKIPPED, "1", ended_at=at, reason=reason)
+        )
+
+    def _put(self, upload: Upload, record: Record) -> None:
+        records = self._of_the_table(DynamoDBRecords)
+        assert records.swap((upload.uri, upload.version), None, record) is None
+
+    def _of_the_table(self, adapter: Callable[..., _Adapter]) -> _Adapter:
+        name = self.outputs["ResultsTableName"]
+        return adapter(boto3.client("dynamodb"), name, SystemClock())
 
     def breaker(self) -> DynamoDBBreaker:
         """What the function notes of its breaker."""
@@ -148,13 +148,13 @@ class InMemory:
         ]
         return mapping["State"]
 
-    def bury(self, *letters: DeadLetter) -> None:
+    def send(self, *letters: DeadLetter) -> None:
         """Put letters into the dead-letter queue."""
         queue = SqsDeadLetterQueue(
             boto3.client("sqs"), self.outputs["DeadLetterQueueUrl"]
         )
         for letter in letters:
-            queue.bury(letter)
+            queue.send(letter)
 
     def messages(self, output: str) -> list[dict[str, Any]]:
         """What can be received from a queue now."""
@@ -270,7 +270,7 @@ def test_a_uri_carries_the_raw_key(stack: InMemory, key: str) -> None:
 
 def test_the_result_of_a_failed_upload_is_shown_too(stack: InMemory) -> None:
     """Whether it was tagged or not: this is where people look first."""
-    stack.store(a_failed_result(code="807"))
+    fail(stack)
 
     for_programs = hangtag("--json", "results", "show", URI)
     for_people = hangtag("results", "show", URI)
@@ -303,7 +303,7 @@ def test_letters_are_listed_newest_first_and_stay_visible(stack: InMemory) -> No
         3,
         "request-1",
     )
-    stack.bury(older, unreadable_letter())
+    stack.send(older, unreadable_letter())
 
     shown = hangtag("--json", "failures", "list")
 
@@ -337,7 +337,7 @@ def test_letters_are_listed_newest_first_and_stay_visible(stack: InMemory) -> No
 
 def test_letters_that_another_reader_has_received_are_counted(stack: InMemory) -> None:
     """They are hidden for half a minute; nobody is to think that they are gone."""
-    stack.bury(a_dead_letter(), a_dead_letter(), a_dead_letter())
+    stack.send(a_dead_letter(), a_dead_letter(), a_dead_letter())
     boto3.client("sqs").receive_message(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"], MaxNumberOfMessages=2
     )
@@ -353,7 +353,7 @@ def test_letters_that_another_reader_has_received_are_counted(stack: InMemory) -
 
 def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
     """One cause at a time."""
-    stack.bury(a_dead_letter(code="807"), a_dead_letter(code="823"))
+    stack.send(a_dead_letter(code="807"), a_dead_letter(code="823"))
 
     shown = hangtag("failures", "list", "--code", "823", "--json")
 
@@ -363,7 +363,7 @@ def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
 
 def test_a_letter_is_shown_by_its_image_and_by_its_id(stack: InMemory) -> None:
     """With all that is known of it: advice, versions and the body."""
-    stack.bury(a_dead_letter(code="807"), unreadable_letter())
+    stack.send(a_dead_letter(code="807"), unreadable_letter())
 
     by_image = json.loads(hangtag("--json", "failures", "show", URI).stdout)
     by_id = json.loads(hangtag("--json", "failures", "show", by_image["id"]).stdout)
@@ -379,7 +379,7 @@ def test_a_letter_is_shown_by_its_image_and_by_its_id(stack: InMemory) -> None:
 def test_a_replay_goes_through_the_real_queues(stack: InMemory) -> None:
     """Dry first, then for real: the notification is back, with its count of replays."""
     letter = a_dead_letter(code="807", replays=1)
-    stack.bury(letter, a_dead_letter(code="823"))
+    stack.send(letter, a_dead_letter(code="823"))
 
     rehearsed = hangtag("--json", "failures", "replay", "--code", "807")
     untouched = len(stack.messages("DeadLetterQueueUrl"))
@@ -405,7 +405,7 @@ def fail(stack: InMemory, key: str = KEY, code: str = "807") -> str:
     """An upload fails as the function leaves it: a letter and a record; the letter's id."""
     upload = an_upload(key)
     queue = SqsDeadLetterQueue(boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"])
-    letter_id = queue.bury(a_dead_letter(upload, code=code))
+    letter_id = queue.send(a_dead_letter(upload, code=code))
     book = DynamoDBFailures(
         boto3.client("dynamodb"), stack.outputs["ResultsTableName"], SystemClock()
     )
@@ -471,7 +471,7 @@ def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
         Bucket=BUCKET, Key=KEY, Body=b"12345", Metadata={"tagger-id": "A-1"}
     )
     upload = an_upload(version_id=put["VersionId"])
-    stack.bury(a_dead_letter(upload), a_dead_letter(an_upload("gone.jpg")))
+    stack.send(a_dead_letter(upload), a_dead_letter(an_upload("gone.jpg")))
 
     shown = json.loads(hangtag("--json", "failures", "show", URI).stdout)
     for_people = hangtag("failures", "show", URI)
@@ -508,7 +508,7 @@ def test_the_log_of_an_attempt_leaves_its_neighbours_out(stack: InMemory) -> Non
         logStreamName=stream,
         logEvents=[{"timestamp": int(now * 1000), "message": line} for line in lines],
     )
-    stack.bury(replace(letter, failure=failure))
+    stack.send(replace(letter, failure=failure))
 
     shown = hangtag("--json", "failures", "show", URI)
 
@@ -528,7 +528,7 @@ def test_a_letter_that_somebody_has_made_is_shown_all_the_same(
 ) -> None:
     """Whatever it says: the way to get rid of it begins with looking at it."""
     failure = replace(a_dead_letter().failure, failed_at=failed_at)
-    stack.bury(DeadLetter(body, failure, None, 0, "a request"))
+    stack.send(DeadLetter(body, failure, None, 0, "a request"))
     [line] = listed()
 
     shown = hangtag("failures", "show", line["id"])
@@ -542,7 +542,7 @@ def test_a_discard_is_backed_up_and_can_be_restored(
 ) -> None:
     """Letter and record go together, are counted as skipped, and come back together."""
     fail(stack)
-    stack.bury(unreadable_letter())
+    stack.send(unreadable_letter())
     before = listed()
     backup = tmp_path / "backup.jsonl"
     named = ["--backup", str(backup)]
@@ -748,12 +748,12 @@ def test_the_rate_is_kept(stack: InMemory) -> None:
 
 def test_status_tells_how_things_stand(stack: InMemory) -> None:
     """What waits, what failed with which code, what ended lately."""
-    stack.bury(a_dead_letter(code="803"), a_dead_letter(code="803"))
+    stack.send(a_dead_letter(code="803"), a_dead_letter(code="803"))
     stack.store(a_result(tagged_at=now()))
     stack.store(
         a_result(tagged_at="2020-01-01T00:00:00.000Z"), key="old.jpg", sequencer=None
     )
-    stack.store(failed_now(), key="failed.jpg")
+    stack.fail(a_failed_record(failed_at=now()), key="failed.jpg")
     stack.skip("gone.jpg", SkipReason.OBJECT_GONE, at=now())
     stack.skip("long gone.jpg", SkipReason.OBJECT_GONE, at="2020-01-01T00:00:00.000Z")
     stack.skip("old version.jpg", SkipReason.SUPERSEDED, at=now())
@@ -784,7 +784,7 @@ def test_status_tells_how_things_stand(stack: InMemory) -> None:
 
 def test_status_for_people_fits_on_a_screen(stack: InMemory) -> None:
     """The numbers, and below what to do about each code."""
-    stack.bury(a_dead_letter(code="803"))
+    stack.send(a_dead_letter(code="803"))
     stack.store(a_result(tagged_at="2020-01-01T00:00:00.000Z"))
     stack.map_queue_to_function(enabled=True)
 
@@ -904,13 +904,6 @@ def test_a_pause_of_an_open_breaker_keeps_both(stack: InMemory) -> None:
 def now() -> str:
     """The time, as results carry it."""
     return to_timestamp(SystemClock().now())
-
-
-def failed_now() -> Document:
-    """A FAILED result of this moment."""
-    result = a_failed_result(an_upload("failed.jpg"))
-    result["failure"] = {**a_failure().document(), "failedAt": now()}
-    return result
 
 
 # ---- key set

@@ -54,7 +54,7 @@ class Stack:
         letter_id = "expired"
         if with_letter:
             queue = SqsDeadLetterQueue(boto3.client("sqs"), self.dead_letters)
-            letter_id = queue.bury(a_dead_letter(upload, code=code))
+            letter_id = queue.send(a_dead_letter(upload, code=code))
         client = boto3.client("dynamodb")
         book = DynamoDBFailures(client, self.table, SystemClock())
         record = a_failed_record(upload, code=code, letter_id=letter_id)

@@ -5,7 +5,9 @@ They take the same contract tests as the adapters (tests/contract), so that they
 """
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
+from tests.fakes.failed_uploads import ALL, FailedUploads, upload_in
 from tests.fakes.failing import CanFail, Killed, Killer
+from tests.fakes.failures import FakeFailureBook
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import (
@@ -23,10 +25,12 @@ from tests.fakes.time import FakeClock, FakeDeadline
 from tests.fakes.world import BUDGET, LEASE_SECONDS, World, upload_of
 
 __all__ = [
+    "ALL",
     "BUDGET",
     "LEASE_SECONDS",
     "Call",
     "CanFail",
+    "FailedUploads",
     "FakeAnnouncer",
     "FakeApiKeys",
     "FakeBreakerStore",
@@ -35,6 +39,7 @@ __all__ = [
     "FakeDeadLetterBox",
     "FakeDeadLetterQueue",
     "FakeDeadline",
+    "FakeFailureBook",
     "FakeListing",
     "FakeMapping",
     "FakeObjectStore",
@@ -49,5 +54,6 @@ __all__ = [
     "Killed",
     "Killer",
     "World",
+    "upload_in",
     "upload_of",
 ]

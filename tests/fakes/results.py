@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from threading import Lock
 
 from hangtag.breaker import BreakerStore
 from hangtag.errors import ResultTooLarge
-from hangtag.lifecycle import UploadKey
+from hangtag.lifecycle import Status, UploadKey
 from hangtag.operators.show import newest
 from hangtag.ports import Snapshot, StoredResult
 from hangtag.results import Document
@@ -99,6 +99,15 @@ class FakeSnapshots(CanFail):
             if stored is not None:
                 results[key[0]] = replace(stored, document=None)
         return Snapshot(self._breaker.read(), records, results)
+
+    def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:
+        """Those that are TAGGED."""
+        self._may_fail("tagged")
+        keys = {(upload.uri, upload.version) for upload in uploads}
+        records = self._records.records
+        return {
+            key for key in keys & records.keys() if records[key].status is Status.TAGGED
+        }
 
 
 def shown(records: FakeRecords, results: FakeResults, uri: str) -> Document | None:

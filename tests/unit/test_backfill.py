@@ -15,6 +15,7 @@ import pytest
 
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
 from hangtag.events import read_body, record_of_object
+from hangtag.lifecycle import CallReason, Record, Status
 from hangtag.operators.backfill import (
     DEPTH_CHECK_MESSAGES,
     MAX_SENDS,
@@ -27,14 +28,16 @@ from hangtag.operators.backfill import (
 from hangtag.operators.backfill_estimate import expected_speed
 from hangtag.operators.backfill_ports import ListedObject, Listing, UnusableCheckpoint
 from hangtag.operators.backfill_start import BackfillRequest, start_of
-from hangtag.ports import CallReason, Claim
 from hangtag.uploads import Upload
-from tests.builders import BUCKET, NOON, PNG, a_delivery, a_result
+from tests.builders import BUCKET, NOON, PNG, a_delivery
 from tests.fakes import (
+    FakeBreakerStore,
     FakeCheckpoint,
     FakeClock,
     FakeListing,
-    FakeResultStore,
+    FakeRecords,
+    FakeResults,
+    FakeSnapshots,
     FakeUploadFeed,
     World,
 )
@@ -58,7 +61,8 @@ class Backfilling:
     tokens: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        self.results = FakeResultStore(self.clock)
+        self.records = FakeRecords()
+        self.results = FakeSnapshots(FakeBreakerStore(), self.records, FakeResults())
 
     def run(
         self,
@@ -91,15 +95,13 @@ class Backfilling:
         return [entry for entry in entries if isinstance(entry, Upload)]
 
     def tag(self, key: str) -> None:
-        """A result of this key's version."""
+        """This key's version is tagged."""
         upload = record_of_object(
             bucket=BUCKET, key=key, version_id="version-1", etag=None, size=1, at=NOON
         )
         assert isinstance(upload, Upload)
-        claim = self.results.claim(upload, replays=0, sent_at=None, lease_seconds=1)
-        assert isinstance(claim, Claim)
-        self.results.store_tagged(upload, claim, a_result(upload), calls={})
-        self.results.finish(upload, claim, announced=True)
+        name = (upload.uri, upload.version)
+        self.records.swap(name, None, Record(Status.TAGGED, "rev-1"))
 
 
 def names(number: int) -> list[str]:
@@ -273,7 +275,7 @@ def test_killed_at_any_point_it_continues_and_leaves_none_out(
 
 
 def _die_after(
-    plan: FakeListing | FakeUploadFeed | FakeCheckpoint | FakeResultStore,
+    plan: FakeListing | FakeUploadFeed | FakeCheckpoint | FakeSnapshots,
     at: str,
     survived: int,
     error: BaseException,
@@ -661,7 +663,7 @@ def test_a_backfilled_object_is_tagged_once() -> None:
         "old.jpg", version_id=facts.version_id, etag=facts.etag, size=facts.size
     )
     work = Backfilling(listing)
-    work.results = world.results
+    work.results = world.snapshots
     work.run()
 
     [(body, _)] = work.feed.sent
@@ -669,7 +671,7 @@ def test_a_backfilled_object_is_tagged_once() -> None:
 
     assert len(world.announcer.announced) == 1
     [upload] = work.uploads()
-    assert world.results.calls_about(upload) == {CallReason.FIRST: 1}
+    assert world.calls_about(upload) == {CallReason.FIRST: 1}
     assert work.run().not_sent == {NotSent.ALREADY_TAGGED: 1}
 
 
@@ -681,14 +683,14 @@ def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() 
     listing = FakeListing()
     listing.put("coat.jpg", version_id=facts.version_id, etag=facts.etag)
     work = Backfilling(listing)
-    work.results = world.results
+    work.results = world.snapshots
     work.run()
 
     [(body, _)] = work.feed.sent
     world.tag(a_delivery(body))
 
     [upload] = work.uploads()
-    assert world.results.ended_as(upload) == "SUPERSEDED"
+    assert world.ended_as(upload) == "SUPERSEDED"
     assert len(world.tagger.calls) == 1
 
 

@@ -59,11 +59,11 @@ class Stack:
 
     def events(self) -> list[str]:
         """What became of the breaker, and how it was found."""
-        return [event.event for event in self.telemetry.seen(BreakerSeen)]
+        return [event.event for event in self.telemetry.of(BreakerSeen)]
 
     def troubles(self) -> list[str]:
         """The codes of what went wrong beside the uploads."""
-        return [event.error.code for event in self.telemetry.seen(Trouble)]
+        return [event.error.code for event in self.telemetry.of(Trouble)]
 
 
 @pytest.fixture

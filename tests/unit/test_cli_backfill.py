@@ -23,7 +23,15 @@ from hangtag_cli.backfill import backfill, checkpoint_name, progress_text
 from hangtag_cli.main import cli
 from hangtag_cli.stack import Stack
 from tests.builders import BUCKET
-from tests.fakes import FakeClock, FakeListing, FakeResultStore, FakeUploadFeed
+from tests.fakes import (
+    FakeBreakerStore,
+    FakeClock,
+    FakeListing,
+    FakeRecords,
+    FakeResults,
+    FakeSnapshots,
+    FakeUploadFeed,
+)
 
 URI = f"s3://{BUCKET}/2024/"
 DEFAULTS = {
@@ -59,7 +67,7 @@ class FakeStack:
         self.requests.append(request)
         return BackfillSources(
             self.listing,
-            FakeResultStore(self.clock),
+            FakeSnapshots(FakeBreakerStore(), FakeRecords(), FakeResults()),
             self.feed,
             FileCheckpoint(checkpoint),
             self.clock,

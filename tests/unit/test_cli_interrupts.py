@@ -60,9 +60,9 @@ def test_an_interrupt_ends_a_restore_after_the_letter_in_hand() -> None:
     class ImpatientQueue(FakeDeadLetterQueue):
         """Its user presses Ctrl-C with the first letter."""
 
-        def bury(self, letter: DeadLetter) -> str:
+        def send(self, letter: DeadLetter) -> str:
             press_ctrl_c()
-            return super().bury(letter)
+            return super().send(letter)
 
     queue, clock = ImpatientQueue(), FakeClock()
     letters = [a_dead_letter(an_upload(f"{number}.png")) for number in range(3)]

@@ -22,11 +22,9 @@ from hangtag.errors import (
 )
 from hangtag.events import Delivery, read_deliveries
 from hangtag.lifecycle import CallReason
-from hangtag.operators.letters import LetterFilter
-from hangtag.operators.replay import replay
 from hangtag.time_budget import TimeBudget
 from hangtag.uploads import SkipReason
-from tests.builders import PNG, a_delivery, a_letter, an_answer, sqs_event
+from tests.builders import PNG, a_delivery, an_answer, sqs_event
 from tests.fakes import (
     BUDGET,
     LEASE_SECONDS,

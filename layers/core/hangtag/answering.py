@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from hangtag.attempt import Attempt
 from hangtag.calling import Caller
+from hangtag.lifecycle import CallReason
 from hangtag.policy import Policy, Ports
 from hangtag.ports import ImageHead, StoredImage
 from hangtag.results import Document, tagged_result
@@ -46,7 +47,7 @@ class Answering:
         if found is None:
             return None
         language, context, answer = found
-        attempt.is_unstored = True
+        attempt.next_call = CallReason.UNSTORED
         attempt.batch.breaker.succeeded()
         return tagged_result(
             attempt.upload,

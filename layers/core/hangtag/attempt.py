@@ -10,7 +10,7 @@ from hangtag.calling import Calling
 from hangtag.claims import Claim
 from hangtag.errors import HangtagError
 from hangtag.events import Delivery
-from hangtag.lifecycle import UploadKey
+from hangtag.lifecycle import CallReason, UploadKey
 from hangtag.ports import Clock, Deadline, Snapshot
 from hangtag.telemetry import Work
 from hangtag.uploads import Upload
@@ -104,8 +104,8 @@ class Attempt:
     claim: Claim
     calling: Calling
     stopwatch: Stopwatch
-    is_unstored: bool = False
-    """Whether the API answered, and the answer is stored nowhere yet."""
+    next_call: CallReason | None = None
+    """Why the API would be called again, once it has answered."""
 
     @property
     def number(self) -> int:

@@ -81,8 +81,12 @@ class Endings:
             ClaimLost, ResultsUnavailable: As `Claims.write`.
         """
         upload, at = attempt.upload, self.now()
+        why = attempt.next_call
         self._write(
-            attempt, lambda r, calls: lifecycle.skip(r, reason, calls=calls, at=at)
+            attempt,
+            lambda r, calls: lifecycle.skip(
+                r, reason, calls=calls, at=at, next_call=why
+            ),
         )
         self._ports.telemetry.emit(Skipped(reason, upload.uri, upload, attempt.work()))
         return ENDED
@@ -136,12 +140,12 @@ class Endings:
 
     def release(self, attempt: Attempt, *, is_attempt: bool) -> None:
         """Release the claim; if that fails, its lease expires."""
-        is_unstored = attempt.is_unstored
+        why = attempt.next_call
         with suppress(ResultsUnavailable, ClaimLost):
             self._write(
                 attempt,
                 lambda r, calls: lifecycle.release(
-                    r, calls=calls, is_attempt=is_attempt, is_unstored=is_unstored
+                    r, calls=calls, is_attempt=is_attempt, next_call=why
                 ),
                 reserve=self._policy.budget.request,
             )
@@ -179,7 +183,7 @@ class Endings:
             replays=attempt.arrived.delivery.replays,
             request_id=attempt.batch.request_id,
         )
-        failure, is_unstored = letter.failure, attempt.is_unstored
+        failure, why = letter.failure, attempt.next_call
         try:
             letter_id = self._ports.dead_letters.send(letter)
             failed = FailedUpload(failure, letter.body, letter_id, letter.request_id)
@@ -190,7 +194,7 @@ class Endings:
                     failed,
                     calls=calls,
                     at=failure.failed_at,
-                    is_unstored=is_unstored,
+                    next_call=why,
                 ),
             )
         except ClaimLost:

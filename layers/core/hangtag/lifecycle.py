@@ -234,37 +234,46 @@ def first_call(mine: Record) -> CallReason:
 
 
 def release(
-    mine: Record, *, calls: Calls, is_attempt: bool, is_unstored: bool = False
+    mine: Record,
+    *,
+    calls: Calls,
+    is_attempt: bool,
+    next_call: CallReason | None = None,
 ) -> Record:
     """
     Handed back, to be delivered again.
 
-    *is_attempt*: it counts as one. *is_unstored*: the API answered, and the answer is lost.
+    *is_attempt*: it counts as one. *next_call*: why the API is called again, although it answered.
     """
-    next_call = None if calls else mine.next_call
     return replace(
         mine,
         status=_after("release", mine),
         lease_until=0.0,
         attempts=mine.attempts + is_attempt,
         calls=_sum(mine.calls, calls),
-        next_call=CallReason.UNSTORED if is_unstored else next_call,
+        next_call=next_call or (None if calls else mine.next_call),
     )
 
 
 def finish(mine: Record, *, calls: Calls, at: str) -> Record:
     """Stored and announced, *at* (ISO 8601, UTC)."""
-    return replace(_ended("finish", mine, calls, at), next_call=None)
+    released = release(mine, calls=calls, is_attempt=True)
+    status = _after("finish", mine)
+    return replace(released, status=status, ended_at=at, next_call=None)
 
 
 def skip(
-    mine: Record | None, reason: SkipReason, *, at: str, calls: Calls = NO_CALLS
+    mine: Record | None,
+    reason: SkipReason,
+    *,
+    at: str,
+    calls: Calls = NO_CALLS,
+    next_call: CallReason | None = None,
 ) -> Record:
     """Nothing to tag, or nothing to announce. None: it was not even claimed."""
-    skipped = replace(_ended("skip", mine or Record(), calls, at), reason=reason)
-    if reason is SkipReason.SUPERSEDED and calls:
-        skipped = replace(skipped, next_call=CallReason.OVERTAKEN)
-    return skipped
+    mine = mine or Record()
+    released = release(mine, calls=calls, is_attempt=False, next_call=next_call)
+    return replace(released, status=_after("skip", mine), ended_at=at, reason=reason)
 
 
 def fail(
@@ -273,12 +282,11 @@ def fail(
     *,
     calls: Calls,
     at: str,
-    is_unstored: bool = False,
+    next_call: CallReason | None = None,
 ) -> Record:
-    """Dead-lettered; *is_unstored* as in `release`."""
-    released = release(mine, calls=calls, is_attempt=True, is_unstored=is_unstored)
-    status = _after("fail", mine)
-    return replace(released, status=status, ended_at=at, failed=failed)
+    """Dead-lettered; *next_call* as in `release`."""
+    released = release(mine, calls=calls, is_attempt=True, next_call=next_call)
+    return replace(released, status=_after("fail", mine), ended_at=at, failed=failed)
 
 
 def reserve(old: Record, *, until: float) -> Record:
@@ -308,16 +316,6 @@ def _after(event: str, old: Record) -> Status:
         return TRANSITIONS[event][old.status]
     except KeyError:
         raise ValueError(f"no {event} of an upload that is {old.status}") from None
-
-
-def _ended(event: str, mine: Record, calls: Calls, at: str) -> Record:
-    return replace(
-        mine,
-        status=_after(event, mine),
-        lease_until=0.0,
-        calls=_sum(mine.calls, calls),
-        ended_at=at,
-    )
 
 
 def _sum(first: Calls, second: Calls) -> Calls:

@@ -39,7 +39,7 @@ from hangtag.errors import (
     ResultsUnavailable,
 )
 from hangtag.events import Delivery, Unreadable
-from hangtag.lifecycle import Arrival, Busy, Done
+from hangtag.lifecycle import Arrival, Busy, CallReason, Done
 from hangtag.policy import Policy, Ports
 from hangtag.ports import StoredResult
 from hangtag.rate_limit import RateLimited
@@ -181,6 +181,9 @@ class Tagging:
                 return Retry(DEADLINE, str(error), delay)
             return self._endings.fail(attempt, error)
         except HangtagError as error:
+            if isinstance(error, ResultsUnavailable) and not attempt.calling.calls:
+                # The table failed before anything was called: no upload is to blame
+                return self._endings.hand_back(attempt, error)
             return self._endings.fail(attempt, error)
         # A bug of Hangtag ends like any failure: counted, retried, dead-lettered with its code
         except Exception as error:  # noqa: BLE001
@@ -261,7 +264,7 @@ class Tagging:
             clock=self._ports.clock,
             until=self._endings.until(attempt, self._policy.budget.request),
         )
-        attempt.is_unstored = False
+        attempt.next_call = CallReason.OVERTAKEN
         attempt.stopwatch.end("store")
         return is_stored
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.lifecycle import Record, UploadKey
 from hangtag.ports import RecordStore
-from hangtag.uploads import Upload
 
 
 @dataclass(frozen=True, slots=True)
