@@ -24,7 +24,7 @@ from rich.console import Console
 
 from local.cloud import free_port
 from local.faults import Faults
-from local.ledger import scan
+from local.ledger import RESULT, scan
 from local.progress import steps_on
 from local.stack import bring_up, take_down
 from local.watch import WatchedStack, watch
@@ -43,7 +43,8 @@ AWS_EVENT_BYTES = 26
 
 INVOCATIONS = "Lambda, invocations"
 LOG_BYTES = "log of the function, bytes"
-ITEM_BYTES = "DynamoDB, bytes of an item"
+RESULT_BYTES = "DynamoDB, bytes of a result"
+RECORD_BYTES = "DynamoDB, bytes of a record"
 ANNOUNCED_BYTES = "SNS, bytes of an announcement"
 OWN_SECONDS = "seconds beside the API, median"
 
@@ -92,13 +93,16 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
     size = sum(len(text.encode()) + AWS_EVENT_BYTES for text, _ in events)
     yield LOG_BYTES, size / IMAGES
     items = [item for item in scan(stack) if item["uri"].startswith("s3://")]
+    results = [item for item in items if item["version"] == RESULT]
+    records = [item for item in items if item["version"] != RESULT]
     # DynamoDB counts names and values; their JSON is about as long.
-    sizes = [len(json.dumps(item, default=str)) for item in items]
-    yield ITEM_BYTES, sum(sizes) / len(sizes)
+    for name, some in ((RESULT_BYTES, results), (RECORD_BYTES, records)):
+        sizes = [len(json.dumps(item, default=str)) for item in some]
+        yield name, sum(sizes) / len(sizes)
     lengths = [len(json.dumps(one.document)) for one in stack.announcements()]
     yield ANNOUNCED_BYTES, sum(lengths) / len(lengths)
     laps = [line["milliseconds"] for line in lines if line.get("message") == "tagged"]
-    yield OWN_SECONDS, median(lap["all"] - lap["ask"] for lap in laps) / 1000
+    yield OWN_SECONDS, median(lap["all"] - lap["call"] for lap in laps) / 1000
 
 
 def parsed(text: str) -> dict[str, Any]:

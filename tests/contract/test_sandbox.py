@@ -613,7 +613,7 @@ def test_a_file_without_certificates_is_a_wrong_use(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["sandbox", "--port", "0", "--ca-file", str(file)])
 
     assert result.exit_code == 2
-    assert "holds no certificates" in result.output
+    assert "contains no PEM certificates" in result.output
 
 
 @dataclass(frozen=True)
