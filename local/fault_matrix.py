@@ -244,7 +244,7 @@ STEPS = (
     put("store failure", "Item.status.S == 'FAILED'", api_says="refusal"),
     put(
         "release",
-        "Item.status.S == 'OPEN' && !Item.leaseUntil",
+        "Item.status.S == 'OPEN' && !(Item.leaseUntil)",
         api_says="failure",
     ),
     Call(

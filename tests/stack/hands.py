@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from local.ledger import RESULT
 from local.watch import WatchedStack
 
 
@@ -34,8 +35,18 @@ def calls_about(stack: WatchedStack, content: bytes) -> list[dict[str, Any]]:
     return [call for call in stack.sandbox_calls() if call["sha256"] == sha256(content)]
 
 
-def items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
-    """The rows of one key."""
+def records_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
+    """The records of the versions of one key."""
+    return [one for one in _items_of(stack, key) if one["version"]["S"] != RESULT]
+
+
+def result_of(stack: WatchedStack, key: str) -> dict[str, Any]:
+    """The result of one key."""
+    [item] = [one for one in _items_of(stack, key) if one["version"]["S"] == RESULT]
+    return item
+
+
+def _items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
     found = stack.client("dynamodb").query(
         TableName=stack.outputs["ResultsTableName"],
         KeyConditionExpression="uri = :uri",

@@ -14,8 +14,8 @@ from local.stack import hangtag_command
 from local.watch import WatchedStack
 from tests.stack.hands import (
     calls_about,
-    items_of,
     picture,
+    records_of,
     unheard,
     wait_until_idle,
 )
@@ -33,9 +33,9 @@ def wait_until_done(stack: WatchedStack, keys: Sequence[str]) -> None:
     """Until the version of each key is tagged."""
 
     def are_done() -> bool | None:
-        items = [item for key in keys for item in items_of(stack, key)]
-        states = [item["state"]["S"] for item in items]
-        return True if states == ["DONE"] * len(keys) else None
+        items = [item for key in keys for item in records_of(stack, key)]
+        states = [item["status"]["S"] for item in items]
+        return True if states == ["TAGGED"] * len(keys) else None
 
     stack.wait_for(are_done, "all to be tagged")
 
@@ -59,7 +59,7 @@ def test_what_was_there_before_is_tagged_once_and_again_when_it_is_wanted(
 
     dry = backfill(stack, file, uri)
     wait_until_idle(stack)
-    untouched = [items_of(stack, key) for key in keys]
+    untouched = [records_of(stack, key) for key in keys]
     done = backfill(stack, file, "--yes", "--rate", "50", uri)
     wait_until_done(stack, keys)
     second = backfill(stack, file, "--yes", uri)
@@ -77,8 +77,8 @@ def test_what_was_there_before_is_tagged_once_and_again_when_it_is_wanted(
 
     assert again["enqueued"] == 1
     assert len(calls_about(stack, picture(keys[-1]))) == 2
-    [item] = items_of(stack, keys[-1])
-    assert item["calls:FIRST"] == item["calls:AGAIN"] == {"N": "1"}
+    [item] = records_of(stack, keys[-1])
+    assert item["calls"]["M"] == {"FIRST": {"N": "1"}, "AGAIN": {"N": "1"}}
     assert len(stack.announcements(keys[-1])) == 2
     assert not file.exists()
 

@@ -14,9 +14,10 @@ from local.watch import WatchedStack
 from tests.stack.hands import (
     calls_about,
     configured,
-    items_of,
     notification,
     picture,
+    records_of,
+    result_of,
     sha256,
     wait_until_idle,
 )
@@ -48,7 +49,7 @@ def test_an_upload_is_tagged_stored_and_announced_with_one_call(
     assert announcement.document["type"] == "hangtag.image.tagged.v1"
     assert announcement.document["subject"] == "main-job.png"
     assert announcement.attributes["productId"] == "A-1"
-    assert len(items_of(stack, "main-job.png")) == 1
+    assert len(records_of(stack, "main-job.png")) == 1
     assert len(calls_about(stack, content)) == 1
 
 
@@ -57,7 +58,7 @@ def test_digits_are_stored_as_the_api_sent_them(stack: WatchedStack) -> None:
     stack.upload("digits.png", picture("digits"))
 
     announcement = stack.wait_for_announcement("digits.png")
-    [item] = items_of(stack, "digits.png")
+    item = result_of(stack, "digits.png")
     stored = item["result"]["M"]["objects"]["L"][0]["M"]["tags"]["L"][0]["M"]
     announced = json.loads(json.dumps(announcement.document), parse_float=Decimal)
     tag = announced["data"]["objects"][0]["tags"][0]
@@ -246,8 +247,8 @@ def test_folder_markers_and_test_events_are_skipped(stack: WatchedStack) -> None
     )
     wait_until_idle(stack)
 
-    [marker] = items_of(stack, "a folder/")
-    assert marker["skipped"] == {"S": "FOLDER_MARKER"}
+    [marker] = records_of(stack, "a folder/")
+    assert marker["reason"] == {"S": "FOLDER_MARKER"}
     assert stack.result(stack.uri("a folder/")) is None
     assert stack.dead_letters(stack.uri("a folder/")) == []
     assert not any("s3:TestEvent" in one.body for one in stack.dead_letters())

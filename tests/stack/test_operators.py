@@ -18,9 +18,9 @@ from local.stack import Letter, hangtag_command
 from local.watch import WatchedStack
 from tests.stack.hands import (
     calls_about,
-    items_of,
     notification,
     picture,
+    records_of,
     sha256,
     unheard,
     wait_until_idle,
@@ -83,7 +83,7 @@ def test_operators_see_give_up_bring_back_and_replay_failures(
     # All that is known of one, with the log of its attempt
     shown = report_of(stack, "show", stack.uri(KEYS[0]))
     assert shown["objects"][0]["size"] == len(picture(KEYS[0]))
-    assert any('"buried"' in line for line in shown["log"])
+    assert any('"dead-lettered"' in line for line in shown["log"])
 
     # Given up and brought back
     discarded = report_of(
@@ -204,7 +204,7 @@ def fill_the_dead_letter_queue(stack: WatchedStack, mended: list[str]) -> None:
 
     def have_failed() -> bool | None:
         states = [
-            item["state"]["S"] for key in REFUSED for item in items_of(stack, key)
+            item["status"]["S"] for key in REFUSED for item in records_of(stack, key)
         ]
         return True if states == ["FAILED"] * len(REFUSED) else None
 
@@ -220,7 +220,7 @@ def tagged(stack: WatchedStack, keys: list[str]) -> set[str]:
     return {
         key
         for key in keys
-        if [item["state"]["S"] for item in items_of(stack, key)] == ["DONE"]
+        if [item["status"]["S"] for item in records_of(stack, key)] == ["TAGGED"]
     }
 
 

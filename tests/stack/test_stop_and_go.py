@@ -15,8 +15,8 @@ from tests.stack.conftest import PARAMETERS
 from tests.stack.hands import (
     calls_about,
     configured,
-    items_of,
     picture,
+    records_of,
     sha256,
     wait_until_idle,
 )
@@ -138,7 +138,7 @@ def tagged(stack: WatchedStack, keys: list[str]) -> list[str]:
     return [
         key
         for key in keys
-        if any(item["state"]["S"] == "DONE" for item in items_of(stack, key))
+        if any(item["status"]["S"] == "TAGGED" for item in records_of(stack, key))
     ]
 
 
