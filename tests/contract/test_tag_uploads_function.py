@@ -179,7 +179,9 @@ def test_an_upload_comes_out_tagged_and_announced(stack: Stack) -> None:
 
     answered = invoke(sqs_event(body))
 
-    items = {item["version"]: item for item in stack.table.scan()["Items"]}
+    items: dict[str, dict[str, Any]] = {
+        str(item["version"]): dict(item) for item in stack.table.scan()["Items"]
+    }
     (heard,) = stack.take(stack.heard)
     assert answered == {"batchItemFailures": []}
     result, (upload,) = items.pop("result"), items.values()
