@@ -402,7 +402,9 @@ class Laboratory:
         """`cloud` is the local cloud's pid."""
         self._max_attempts = max_attempts
         # A link is fetched by the API itself
-        self._last_step = "PutItem" if transport == "url" else "GetObject"
+        self._last_step = (
+            "DynamoDB PutItem (claim)" if transport == "url" else "S3 GetObject"
+        )
         self._stack = stack
         self._faults = faults
         self._cloud = cloud
@@ -704,7 +706,7 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
     """
     What the proxy does to a cell's upload.
 
-    The operation `last_step` is what the function asks of AWS right before it calls the API.
+    `last_step` is the function's last AWS call before it calls the API.
     """
     cell = run.cell
     step = cell.step
@@ -713,8 +715,8 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
     if step.is_api:
         if cell.fault not in KILLING:
             return []
-        # Does nothing: it tells which worker is about to ask.
-        [step] = [one for one in STEPS if one.operation == last_step]
+        # Does nothing, but shows which worker is about to call the API.
+        [step] = [one for one in STEPS if one.name == last_step]
         return [{**step.match(run.key, 0), **times(cell, 1), "latency": 1}]
     effects: dict[str, tuple[dict[str, Any], int]] = {
         THROTTLED: (

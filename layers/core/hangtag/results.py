@@ -48,11 +48,6 @@ def failed_result(upload: Upload, failure: Failure) -> Document:
     }
 
 
-def placed_anew(result: Document, upload: Upload) -> Document:
-    """A TAGGED result, with the place in the order that the upload has now."""
-    return {**result, "image": {**result["image"], "sequencer": upload.sequencer}}
-
-
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """A CloudEvents 1.0 document and the SNS message attributes to filter it by."""
