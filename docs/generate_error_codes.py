@@ -1,5 +1,5 @@
 """
-Writes docs/error-codes.md from the tree in hangtag.errors.
+Writes docs/error-codes.md from the tree of errors.
 
     python docs/generate_error_codes.py > docs/error-codes.md
 """  # noqa: INP001 - docs/ is a folder of pages, not a package
@@ -9,15 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from hangtag.errors import (
-    KINDS,
-    UNCODED,
-    HangtagError,
-    HttpStatus,
-    Kind,
-    UnlistedApiCode,
-    leaves,
-)
+from hangtag.errors import KINDS, UNCODED, HangtagError, Kind
+from hangtag.tagger_api.errors import HttpStatus, UnlistedApiCode, leaves
 
 HEAD = """\
 # Error codes

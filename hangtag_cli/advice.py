@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hangtag.errors import UNCODED, HttpStatus, UnlistedApiCode, leaves
+from hangtag.errors import UNCODED
+from hangtag.tagger_api.errors import HttpStatus, UnlistedApiCode, leaves
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.errors import Failure
+from hangtag.failure import Failure
 from hangtag.operators.ports import Letter
 from hangtag.operators.replay import ReplayReport
 from hangtag.results import Document

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from hangtag.errors import HangtagError, leaves
+from hangtag.errors import HangtagError
 from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     LANGUAGES,
@@ -24,6 +24,7 @@ from hangtag.tagger_api import (
     Detection,
     TaggingRequest,
 )
+from hangtag.tagger_api.errors import leaves
 from hangtag_sandbox import vocabulary
 from hangtag_sandbox.answers import answer, refusal, to_json
 from hangtag_sandbox.calls import Call

@@ -10,8 +10,8 @@ from typing import Any, cast
 from urllib.parse import quote_plus
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.errors import Failure
 from hangtag.events import Delivery, read_body
+from hangtag.failure import Failure
 from hangtag.lifecycle import CallReason, FailedUpload, Record, UploadKey, fail
 from hangtag.operators.ports import Letter
 from hangtag.results import Document, failed_result, tagged_result

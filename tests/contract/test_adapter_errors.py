@@ -39,10 +39,10 @@ from hangtag.errors import (
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
-    leaves,
 )
 from hangtag.lifecycle import Record
 from hangtag.results import announcement_of
+from hangtag.tagger_api.errors import leaves
 from tests.builders import (
     NOON,
     NOON_SECONDS,

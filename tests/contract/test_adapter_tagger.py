@@ -17,20 +17,17 @@ from threading import Barrier, Thread
 import pytest
 
 from hangtag.adapters.http_tagger import MAX_ANSWER_BYTES, HttpTagger
-from hangtag.errors import (
+from hangtag.errors import ApiTimeout, ApiUnreachable, BadAnswer, HangtagError
+from hangtag.ports import Tagger
+from hangtag.tagger_api import Answer, Base64Body, Context, Language, TaggingRequest
+from hangtag.tagger_api.errors import (
     ApiRedirected,
-    ApiTimeout,
-    ApiUnreachable,
-    BadAnswer,
-    HangtagError,
     HttpStatus,
     KeyRefused,
     PrefixRefused,
     QuotaExceeded,
     SidesTooSmall,
 )
-from hangtag.ports import Tagger
-from hangtag.tagger_api import Answer, Base64Body, Context, Language, TaggingRequest
 from tests.builders import (
     API_KEY,
     PNG,

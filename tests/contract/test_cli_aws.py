@@ -31,7 +31,7 @@ from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.breaker import FAILURES_TO_OPEN
 from hangtag.dead_letters import DeadLetter
-from hangtag.errors import Failure
+from hangtag.failure import Failure
 from hangtag.lifecycle import Record, Status
 from hangtag.ports import BreakerState
 from hangtag.results import Document

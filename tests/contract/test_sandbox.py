@@ -31,7 +31,7 @@ import requests
 from click.testing import CliRunner
 from PIL import Image
 
-from hangtag.errors import HangtagError, QuotaExceeded
+from hangtag.errors import HangtagError
 from hangtag.tagger_api import (
     LANGUAGES,
     MEDIA_TYPES,
@@ -41,6 +41,7 @@ from hangtag.tagger_api import (
     media_type,
     read_answer,
 )
+from hangtag.tagger_api.errors import QuotaExceeded
 from hangtag_cli.main import cli
 from hangtag_sandbox import serve
 from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hangtag.errors import leaves
 from hangtag.metrics import NAMESPACE, SERVICE, Metric
+from hangtag.tagger_api.errors import leaves
 from tests.template.cloudformation import ROOT, read_template
 
 TEMPLATE = read_template()

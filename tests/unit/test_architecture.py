@@ -25,6 +25,7 @@ ROOMS = (
     # What arrives, what is asked, what is kept: pure
     "text",
     "errors",
+    "failure",
     "uploads",
     "events",
     "lifecycle",

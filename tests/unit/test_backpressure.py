@@ -10,17 +10,15 @@ import pytest
 
 from hangtag.breaker import FAILURES_TO_OPEN, RECONCILE_MINUTES
 from hangtag.ending import BREAKER_BASE_SECONDS
-from hangtag.errors import (
-    ApiInternalError,
-    ApiKeyMissing,
-    ApiTimeout,
-    KeyRefused,
-    QuotaExceeded,
-    ResultsUnavailable,
-    SidesTooSmall,
-)
+from hangtag.errors import ApiKeyMissing, ApiTimeout, ResultsUnavailable
 from hangtag.events import Delivery, read_body
 from hangtag.ports import BreakerState
+from hangtag.tagger_api.errors import (
+    ApiInternalError,
+    KeyRefused,
+    QuotaExceeded,
+    SidesTooSmall,
+)
 from hangtag.uploads import Upload
 from tests.fakes import Killed, World
 

@@ -9,14 +9,10 @@ from contextlib import suppress
 import pytest
 
 from hangtag.breaker import FAILURES_TO_OPEN, Breaker, Watch, fault_of
-from hangtag.errors import (
-    KeyRefused,
-    MappingUnavailable,
-    QuotaExceeded,
-    ResultsUnavailable,
-)
+from hangtag.errors import MappingUnavailable, ResultsUnavailable
 from hangtag.operators.switch import Switch
 from hangtag.ports import BreakerState
+from hangtag.tagger_api.errors import KeyRefused, QuotaExceeded
 from hangtag.telemetry import BreakerSeen, Trouble
 from tests.builders import NOON
 from tests.fakes import (

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from hangtag.errors import (
+from hangtag.errors import HangtagError
+from hangtag.policy import ImageTransport
+from hangtag.tagger_api.errors import (
     ApiInternalError,
-    HangtagError,
     HttpStatus,
     KeyRefused,
     LanguageRefused,
@@ -14,7 +15,6 @@ from hangtag.errors import (
     TooManyBytes,
     UrlNotFetched,
 )
-from hangtag.policy import ImageTransport
 from tests.fakes import LEASE_SECONDS, Call, World, upload_of
 
 

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.errors import UNCODED, Failure, leaves
+from hangtag.errors import UNCODED
+from hangtag.failure import Failure
 from hangtag.operators.replay import ReplayReport
+from hangtag.tagger_api.errors import leaves
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page
 from hangtag_cli.letters import (

@@ -12,8 +12,9 @@ from hangtag.dead_letters import (
     letter_of_upload,
     read_letter,
 )
-from hangtag.errors import MESSAGE_LIMIT, Failure, InternalError
+from hangtag.errors import MESSAGE_LIMIT, InternalError
 from hangtag.events import Unreadable, read_body
+from hangtag.failure import Failure
 from hangtag.text import printable
 from tests.builders import (
     BUCKET,

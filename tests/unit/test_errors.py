@@ -7,15 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docs.generate_error_codes import error_codes
-from hangtag import errors as failures
-from hangtag.errors import (
-    KINDS,
-    MESSAGE_LIMIT,
-    BadAnswer,
-    Failure,
-    HangtagError,
+from hangtag import errors
+from hangtag.errors import KINDS, MESSAGE_LIMIT, BadAnswer, HangtagError, InternalError
+from hangtag.failure import Failure
+from hangtag.tagger_api.errors import (
     HttpStatus,
-    InternalError,
     SidesTooSmall,
     UnlistedApiCode,
     UnlistedError,
@@ -63,10 +59,10 @@ def every_error(branch: type[HangtagError] = HangtagError) -> set[type[HangtagEr
 
 def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
     """The tree in the module's docstring: name to parent and code."""
-    assert failures.__doc__ is not None
+    assert errors.__doc__ is not None
     branches: dict[int, str] = {}
     drawn: dict[str, tuple[str | None, str | None]] = {}
-    for line in failures.__doc__.splitlines():
+    for line in errors.__doc__.splitlines():
         found = _TREE_LINE.match(line)
         if found:
             depth = len(found["indent"]) // 4
@@ -196,7 +192,7 @@ def test_the_page_says_of_every_leaf_what_the_code_does(
 
 def test_the_page_has_no_code_that_the_tree_has_not() -> None:
     """Every listed code can occur."""
-    assert set(page_rows()) == {leaf.code for leaf in LEAVES} | {failures.UNCODED}
+    assert set(page_rows()) == {leaf.code for leaf in LEAVES} | {errors.UNCODED}
 
 
 @pytest.mark.parametrize("code", DOCUMENTED)

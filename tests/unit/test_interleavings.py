@@ -21,15 +21,14 @@ from hypothesis.stateful import (
 from hangtag.errors import (
     AnnouncementFailed,
     ApiTimeout,
-    KeyRefused,
     MappingUnavailable,
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
-    SidesTooSmall,
 )
 from hangtag.events import Delivery, read_body
 from hangtag.lifecycle import CallReason
+from hangtag.tagger_api.errors import KeyRefused, SidesTooSmall
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, PNG
 from tests.fakes import LEASE_SECONDS, CanFail, Killed, World

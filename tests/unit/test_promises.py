@@ -16,12 +16,11 @@ from hangtag.errors import (
     ObjectUnavailable,
     QueueUnavailable,
     ResultsUnavailable,
-    SidesTooSmall,
     UnreadableEvent,
-    UrlNotFetched,
 )
 from hangtag.events import Delivery, read_deliveries
 from hangtag.lifecycle import CallReason
+from hangtag.tagger_api.errors import SidesTooSmall, UrlNotFetched
 from hangtag.time_budget import TimeBudget
 from hangtag.uploads import SkipReason
 from tests.builders import PNG, a_delivery, an_answer, sqs_event

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from hangtag.errors import UNCODED, leaves
+from hangtag.errors import UNCODED
+from hangtag.tagger_api.errors import leaves
 from hangtag_cli.main import cli
 
 RUNBOOK = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")

@@ -8,17 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hangtag.errors import (
-    MESSAGE_LIMIT,
-    BadAnswer,
-    HangtagError,
+from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
+from hangtag.results import announcement_of
+from hangtag.tagger_api import Answer, named_values, parse_json, read_answer
+from hangtag.tagger_api.errors import (
     HttpStatus,
     SidesTooSmall,
     UnlistedApiCode,
     UrlNotFetched,
 )
-from hangtag.results import announcement_of
-from hangtag.tagger_api import Answer, named_values, parse_json, read_answer
 from hangtag.text import to_json
 from tests.builders import (
     a_result,

@@ -11,13 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from hangtag.errors import (
-    KeyNotSent,
-    KeyRefused,
-    OutOfTime,
-    PrefixRefused,
-    UrlNotFetched,
-)
+from hangtag.errors import OutOfTime
 from hangtag.lifecycle import CallReason
 from hangtag.ports import ApiKeys, Clock, Deadline, StoredImage, Tagger
 from hangtag.rate_limit import RateLimited, RateLimiter
@@ -28,6 +22,12 @@ from hangtag.tagger_api import (
     Language,
     RequestBody,
     UrlBody,
+)
+from hangtag.tagger_api.errors import (
+    KeyNotSent,
+    KeyRefused,
+    PrefixRefused,
+    UrlNotFetched,
 )
 from hangtag.time_budget import TimeBudget
 

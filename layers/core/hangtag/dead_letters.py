@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hangtag.errors import UNCODED, Failure
+from hangtag.errors import UNCODED
 from hangtag.events import Unreadable, read_body, read_count, read_replays
+from hangtag.failure import Failure
 from hangtag.lifecycle import Record, UploadKey
 from hangtag.text import printable
 from hangtag.uploads import Upload

@@ -12,8 +12,9 @@ from hangtag.backoff import backoff
 from hangtag.breaker import SYSTEMIC_KINDS
 from hangtag.claims import ClaimLost, Claims
 from hangtag.dead_letters import DeadLetter, letter_of_upload
-from hangtag.errors import Failure, HangtagError, ResultsUnavailable
+from hangtag.errors import HangtagError, ResultsUnavailable
 from hangtag.events import Delivery
+from hangtag.failure import Failure
 from hangtag.lifecycle import Calls, FailedUpload, Record
 from hangtag.policy import Policy, Ports
 from hangtag.results import Document

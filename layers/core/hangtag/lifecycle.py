@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from hangtag.errors import Failure
+from hangtag.failure import Failure
 from hangtag.uploads import SkipReason, order_of
 
 UploadKey = tuple[str, str]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hangtag.errors import Failure
+from hangtag.failure import Failure
 from hangtag.tagger_api import Answer, Context, Language, named_values
 from hangtag.text import to_json
 from hangtag.uploads import Upload

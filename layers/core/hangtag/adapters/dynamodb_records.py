@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.adapters.dynamodb_table import Item, Table, from_attribute, key_of
-from hangtag.errors import Failure, ResultsUnavailable
+from hangtag.errors import ResultsUnavailable
+from hangtag.failure import Failure
 from hangtag.lifecycle import (
     CallReason,
     FailedUpload,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hangtag.calling import API_TIMEOUT_SECONDS
-from hangtag.errors import HangtagError, KeyNotSent, KeyRefused
+from hangtag.errors import HangtagError
 from hangtag.ports import Tagger
 from hangtag.tagger_api import DEFAULT_LANGUAGE, ProbeBody
+from hangtag.tagger_api.errors import KeyNotSent, KeyRefused
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from hangtag.errors import ApiRedirected, BadAnswer, HttpStatus, error_from_api
+from hangtag.errors import BadAnswer
 from hangtag.tagger_api.answer import NOTHING_DETECTED, Answer, AnswerData
+from hangtag.tagger_api.errors import ApiRedirected, HttpStatus, error_from_api
 from hangtag.text import printable, shortened, without_secrets
 
 

@@ -1,0 +1,59 @@
+"""What is kept of an error: on the dead letter, and in the FAILED record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hangtag.errors import HangtagError
+from hangtag.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The record of an error, on the dead letter and in the FAILED result."""
+
+    code: str
+    kind: str
+    message: str
+    source: str
+    attempts: int
+    """Attempts until then, with the one that failed."""
+    failed_at: str
+    """ISO 8601, UTC."""
+
+    @classmethod
+    def of(cls, error: HangtagError, *, attempts: int, failed_at: str) -> Failure:
+        """The failure that records *error*."""
+        return cls(
+            code=error.code,
+            kind=error.kind,
+            message=printable(str(error)).strip() or type(error).__name__,
+            source=error.source,
+            attempts=attempts,
+            failed_at=failed_at,
+        )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Failure:
+        """The failure in a FAILED result; the reverse of `document`."""
+        return cls(
+            code=document["code"],
+            kind=document["kind"],
+            message=document["message"],
+            source=document["source"],
+            attempts=int(document["attempts"]),
+            failed_at=document["failedAt"],
+        )
+
+    def document(self) -> dict[str, str | int]:
+        """The failure as a FAILED result contains it."""
+        return {
+            "code": self.code,
+            "kind": self.kind,
+            "message": self.message,
+            "source": self.source,
+            "attempts": self.attempts,
+            "failedAt": self.failed_at,
+        }
