@@ -1,4 +1,4 @@
-"""Who acts on a failure, and what to do, from the error tree."""
+"""The advice on failures, from the error tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hangtag.tagger_api.errors import HttpStatus, UnlistedApiCode, leaves
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do about a failure."""
+    """The person who acts on a failure, and the action."""
 
     who: str
     text: str

@@ -1,4 +1,4 @@
-"""What all commands share: the global options, and their classes for click."""
+"""The global options of all commands, and their classes for click."""
 
 from __future__ import annotations
 

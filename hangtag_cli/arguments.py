@@ -162,7 +162,7 @@ def read_queue(text: str) -> str:
     An SQS queue: its URL, its ARN, or its name.
 
     Raises:
-        ValueError: It is none of the three.
+        ValueError: It has another form.
     """
     parts = urlsplit(text)
     if parts.scheme in ("http", "https"):

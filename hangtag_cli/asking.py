@@ -33,7 +33,7 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is the same in the calls for all files."""
+    """The parameters that the calls for all files share."""
 
     tagger: Tagger
     language: Language

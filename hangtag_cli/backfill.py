@@ -252,7 +252,7 @@ def _progress(
 
 
 def progress_text(report: BackfillReport, sent_before: int, seconds: float) -> str:
-    """What a backfill does now, and the rate of this run in its *seconds* so far."""
+    """The state of a backfill, and the rate of this run in its *seconds* so far."""
     doing = "Enqueueing"
     if report.waits_at is not None:
         doing = f"Waiting: {report.waits_at:,} on the queue"
@@ -278,7 +278,7 @@ def _say_once_if_it_waits() -> Callable[[BackfillReport], None]:
 def _page(
     report: BackfillReport, price: float | None, speed: TaggingSpeed | None
 ) -> Iterator[RenderableType]:
-    """What a backfill did, or would do, as a table."""
+    """The report of a backfill, or of its dry run, as a table."""
     from .tables import facts
 
     pairs: list[tuple[str, object]] = [
@@ -306,7 +306,7 @@ def _page(
 def _summary(
     report: BackfillReport, price: float | None, speed: TaggingSpeed | None
 ) -> str:
-    """What a backfill did, or would do, in a sentence."""
+    """The report of a backfill, or of its dry run, in a sentence."""
     if not report.listed:
         return "There is nothing: no object has such a key. Nothing is enqueued."
     if not report.dry_run:

@@ -1,4 +1,4 @@
-"""How a command ends that did not do what it was asked for."""
+"""Ends of commands that could not do their work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `hangtag failures replay`, `discard` and `restore` print while they run and at the end."""
+"""The progress and the reports of `hangtag failures replay`, `discard` and `restore`."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def talk_of_unseen(count: int) -> None:
 
 
 def _so_far(report: ReplayReport, action: Action) -> str:
-    """What was done before the command ended early."""
+    """The report of a command that ended early."""
     if report.dry_run:
         return "Nothing was changed."
     return (

@@ -113,7 +113,7 @@ class _BackedUp(BaseModel):
 def letters_page(
     letters: Sequence[Letter], limit: int | None = None
 ) -> Iterator[RenderableType]:
-    """Letters, *limit* of them at most, and what to do about each code of all."""
+    """Letters, at most *limit*, and the advice on the codes of all."""
     if not letters:
         yield text("no dead letters", "green")
         return
@@ -141,7 +141,7 @@ def letters_page(
 
 
 def codes_table(letters: Iterable[Letter]) -> Table:
-    """Letters counted by code, the most frequent first, with what to do."""
+    """Letters counted by code, the most frequent first, each code with its advice."""
     counts: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], str] = {}
     for letter in letters:
@@ -204,7 +204,7 @@ def letter_page(
 
 
 def replay_page(report: ReplayReport) -> Iterator[RenderableType]:
-    """What was done, or would be: counts by code; a dry run also names the failures."""
+    """Counts by code; of a dry run, also the names of the failures."""
     if report.chosen:
         chosen = table("failed at", "code", "replays", "image, or id of the letter")
         for letter in report.chosen:

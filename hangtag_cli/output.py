@@ -18,7 +18,7 @@ _WIDTH_OF_PIPES = 120
 
 
 def data(document: Mapping[str, object]) -> None:
-    """Print one line of JSON, in UTF-8 whatever the terminal's encoding is."""
+    """Print one line of JSON, in UTF-8, even if the terminal has another encoding."""
     click.echo(json_line(document))
 
 
@@ -51,7 +51,7 @@ def talk(message: str) -> None:
 @contextmanager
 def working(doing: str) -> Iterator[Callable[[str], None]]:
     """
-    Show what is *doing* on a terminal while the block runs; yields a function that changes it.
+    Show the text *doing* on a terminal while the block runs; yields a function that changes it.
 
     Without a terminal it shows nothing.
     """

@@ -1,4 +1,4 @@
-"""The deployed stack: what the commands read and change on AWS."""
+"""The deployed stack, as the commands read and change it on AWS."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Stack:
     def backfill_sources(
         self, request: BackfillRequest, *, checkpoint: Path
     ) -> BackfillSources:
-        """What a backfill reads and writes."""
+        """The ports of a backfill."""
         client, bucket, prefix = self._aws.s3, request.bucket, request.prefix
         listing: S3Listing | S3Inventory
         if request.inventory is None:
@@ -151,7 +151,7 @@ class Stack:
     # ---- what the commands ask AWS for themselves
 
     def object_of(self, upload: Upload) -> Document | None:
-        """What S3 says now about an upload's object version; None if it is gone."""
+        """An upload's object version, as S3 describes it now; None if it is gone."""
         version: HeadObjectRequestTypeDef = {"Bucket": upload.bucket, "Key": upload.key}
         if upload.version_id is not None:
             version["VersionId"] = upload.version_id
@@ -208,7 +208,7 @@ class Stack:
         )
 
     def vitals(self) -> Vitals:
-        """What CloudWatch and Secrets Manager say about the stack now."""
+        """The state of the stack now, from CloudWatch and Secrets Manager."""
         return read_vitals(
             self._aws.cloudwatch,
             self._aws.secrets,

@@ -114,7 +114,7 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
 
 
 def _show(app: App, since: datetime, found: _Found | None) -> _Found:
-    """Show it once. Returns the letters: those *found* before, or else read now."""
+    """Show it once. Returns the letters: *found*, or else read now."""
     from hangtag.text import to_timestamp
 
     stack = app.stack()
@@ -244,7 +244,7 @@ def _tagging(tagging: TaggingState) -> tuple[str, str]:
 
 
 def _fault_page(breaker: BreakerState) -> Iterator[RenderableType]:
-    """Why tagging has stopped, and what makes it go on."""
+    """The reason why tagging has stopped, and the way to resume it."""
     from hangtag.breaker import FAILURES_TO_OPEN, RECONCILE_MINUTES
 
     from .advice import advice_on

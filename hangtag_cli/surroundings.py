@@ -1,4 +1,4 @@
-"""What `hangtag failures show` prints besides the letter: its objects and its log."""
+"""The object and the log of a letter, as `hangtag failures show` prints them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What belongs to a letter; None is what could not be read."""
+    """The object and the log of a letter; None if they could not be read."""
 
     objects: Sequence[Document | None] | None
     """Of each upload, the object as it is now; None if it is gone."""
@@ -31,7 +31,7 @@ class Surroundings:
 
 
 def look_around(stack: Stack, letter: Letter) -> Surroundings:
-    """The objects and the log of a letter; what cannot be read is left out, with a message."""
+    """Read both; an error becomes a message on stderr, and that part is left out."""
     objects, log = None, None
     try:
         objects = [stack.object_of(upload) for upload in uploads_in(letter)]

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 @pass_app
 def pause(app: App) -> None:
     """
-    Take no more uploads from the queue, until you resume.
+    Stop tagging until you resume.
 
-    What is in hand is finished. Uploads stay on the queue; those that wait there for longer than
-    14 days are lost. Nothing but `hangtag resume` ends a pause.
+    Running invocations finish. Uploads stay on the queue; an upload that waits there for longer
+    than 14 days is lost. Only `hangtag resume` ends a pause.
     """
     stack = app.stack()
     with output.working("Pausing ..."):
@@ -46,8 +46,8 @@ def pause(app: App) -> None:
     left = f", {oldest}" if oldest else ""
     output.talk(
         f"Tagging is paused{since}. Uploads stay on the queue ({_waiting(stack)}) and age there: "
-        f"one that waits for longer than 14 days is lost{left}. It takes up to a minute until no "
-        "more are taken; what comes until then goes back by itself. Only `hangtag resume` ends it."
+        f"one that waits for longer than 14 days is lost{left}. The "
+        "pause takes effect within a minute. Only `hangtag resume` ends it."
     )
 
 
@@ -74,7 +74,7 @@ def resume(app: App) -> None:
         output.data({"paused": False, "breaker": breaker_document(BreakerState())})
     output.talk(
         f"Tagging goes on within a minute ({_waiting(stack)})."
-        + _what_was_closed(before)
+        + _closed_breaker(before)
     )
 
 
@@ -90,8 +90,8 @@ def replay_command(code: str) -> str:
     return f"hangtag failures replay --code {printable(code)} --yes"
 
 
-def _what_was_closed(before: BreakerState) -> str:
-    """What a resume did to the breaker, and what is left to do."""
+def _closed_breaker(before: BreakerState) -> str:
+    """The effect of a resume on the breaker, and the command to run next."""
     if before.code is None:
         return " The breaker, which was open, is closed." if before.is_open else ""
     cause = f"{printable(before.code)} ({before.message})"

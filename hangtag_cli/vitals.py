@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What CloudWatch and Secrets Manager say about a stack. None: unknown, or access denied."""
+    """The state of a stack, from CloudWatch and Secrets Manager. None: unknown or denied."""
 
     oldest_upload_seconds: float | None = None
     """Age of the oldest message on the upload queue."""
@@ -89,7 +89,7 @@ def read_vitals(
     """
     The vitals of a stack now. *upload_queue* and *dead_letter_queue* are names.
 
-    It raises nothing: what AWS refuses or does not know is None.
+    It raises nothing: if AWS refuses or has no value, that field is None.
     """
     numbers = (
         _tried(

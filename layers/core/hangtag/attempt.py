@@ -45,7 +45,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What the uploads of one invocation share."""
+    """Shared by the uploads of one invocation."""
 
     request_id: str
     deadline: Deadline
@@ -62,11 +62,11 @@ class Arrived:
     is_gone: bool = False
     """Whether there was no object when its version was looked for."""
     error: HangtagError | None = None
-    """Why its object version could not be identified: its attempt fails so."""
+    """The error in identifying its object version; its attempt fails with it."""
 
     @property
     def key(self) -> UploadKey:
-        """What copies of the same upload have in common."""
+        """The same for all copies of an upload."""
         return (self.upload.uri, self.upload.version)
 
 
@@ -118,6 +118,6 @@ class Attempt:
         return is_short and not self.calling.calls
 
     def work(self) -> Work:
-        """What it did so far, for the log."""
+        """The work so far, for the log."""
         milliseconds = self.stopwatch.milliseconds()
         return Work(self.number, dict(self.calling.calls), milliseconds)

@@ -24,8 +24,8 @@ def backoff(
     """
     Seconds to wait after the try of this *number* (from 1).
 
-    They double from *base* up to *cap*, give or take a quarter: what failed together does not
-    come back together. *random_fraction* returns 0 to 1.
+    They double from *base* up to *cap*, plus or minus a quarter, so that uploads that failed
+    together do not come back together. *random_fraction* returns 0 to 1.
     """
     doubled = base * 2.0 ** min(max(number, 1) - 1, _MOST_DOUBLINGS)
     return min(doubled * (0.75 + random_fraction() / 2), cap)

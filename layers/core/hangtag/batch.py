@@ -1,7 +1,7 @@
 """
 The main job: deliveries in, every upload tagged, failed or skipped, the rest handed back.
 
-What happens to one upload is in `hangtag.tagging`; here is what happens to many.
+`hangtag.tagging` works on one upload, this module on all of a batch.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _Copies = list[Arrived]
 
 
 class _Outcome:
-    """What becomes of the deliveries of a batch."""
+    """The outcome of each delivery of a batch."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -79,7 +79,7 @@ class _Outcome:
 
 
 class Pipeline:
-    """Tags uploads. Keeps nothing between invocations but what the ports keep."""
+    """Tags uploads. Keeps no state between invocations, except in the ports."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class Pipeline:
             return (Unreadable(UnreadableEvent(message), delivery.body),)
 
     def _identify(self, parsed: _Parsed) -> Arrived | None:
-        """The upload of a record, with the version of its object; None where there is none."""
+        """The upload of a record, with its object's version; None if the record is no upload."""
         upload, delivery = parsed.record, parsed.delivery
         if not isinstance(upload, Upload):
             return None
@@ -234,7 +234,7 @@ class Pipeline:
         return BatchContext(invocation.request_id, invocation.deadline, watch, snapshot)
 
     def _snapshot(self, keys: Iterable[UploadKey]) -> Snapshot:
-        """Without it the claims find out what they need."""
+        """An empty one if the table fails: each claim then reads its own record."""
         try:
             return self._ports.snapshots.snapshot(keys)
         except ResultsUnavailable as error:
@@ -248,10 +248,10 @@ class Pipeline:
         self, copies: Mapping[UploadKey, _Copies], batch: BatchContext
     ) -> tuple[list[_Copies], list[_Copies]]:
         """
-        Those that are worked on together, and those whose last attempt was cut off.
+        The uploads to work on together, and the uploads whose last attempt was cut off.
 
-        These run alone, one after the other and after all others, so that one that kills the
-        function cannot take its neighbours with it.
+        The latter run alone, one after the other and after all others: an upload that crashes
+        the function then has no neighbours that could be cut off with it.
         """
         now = self._ports.clock.now()
         together: list[_Copies] = []
@@ -263,7 +263,7 @@ class Pipeline:
         return together, alone
 
     def _tag(self, batch: BatchContext, outcome: _Outcome, copies: _Copies) -> None:
-        """Copies of one upload, in turn."""
+        """Work on the copies of one upload, one after the other."""
         for number, arrived in enumerate(copies):
             tag = partial(self._tagging.tag, arrived, batch)
             end = self._guarded(arrived.upload.uri, arrived.delivery, tag)
@@ -278,10 +278,10 @@ class Pipeline:
         self, batch: BatchContext, outcome: _Outcome, others: list[_Parsed]
     ) -> None:
         """
-        End what is no upload in one delivery, the body that cannot be read last.
+        End the skips and the unreadable records of one delivery.
 
-        That one is dead-lettered when its delivery has nothing else left to do: else each retry of
-        a neighbour in the same message would dead-letter it again.
+        Its body is dead-lettered after all its uploads have ended: otherwise each retry of such
+        an upload would dead-letter the body again.
         """
         for parsed in others:
             if not outcome.has_ended(parsed.delivery):
@@ -314,7 +314,7 @@ class Pipeline:
         try:
             self._ports.upload_queue.delay(delays)
         except QueueUnavailable as error:
-            # They come back all the same, only later than meant
+            # They come back when the visibility timeout runs out
             self._ports.telemetry.emit(Trouble("delaying deliveries", error))
 
 
@@ -327,7 +327,7 @@ def _copies_by_key(arrived: Iterable[Arrived]) -> dict[UploadKey, _Copies]:
 
 
 def _others_by_delivery(parsed: Iterable[_Parsed]) -> list[list[_Parsed]]:
-    """What is no upload, delivery by delivery."""
+    """Skips and unreadable records, by delivery."""
     others: dict[str, list[_Parsed]] = {}
     for one in parsed:
         if not isinstance(one.record, Upload):

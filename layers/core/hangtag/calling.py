@@ -43,7 +43,7 @@ class Calling:
     reason: CallReason
     """Why the first of them is made."""
     calls: Counter[CallReason] = field(default_factory=Counter)
-    """Those that were begun."""
+    """Calls that were begun, by reason."""
 
 
 class Caller:

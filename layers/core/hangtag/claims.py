@@ -1,5 +1,5 @@
 """
-Claims: one worker at a time, whatever the table answers.
+Claims: one worker at a time works on an upload, even if responses of the table are lost.
 
 Every write is a compare-and-swap on the record's `rev`. A write whose response is lost is repeated:
 the record that refuses it then has the `rev` that was just written.
@@ -65,7 +65,7 @@ def swap(
 
 
 class Claims:
-    """Claims uploads, and writes what becomes of them."""
+    """Claims uploads, and writes their records."""
 
     def __init__(self, records: RecordStore, clock: Clock) -> None:
         self._records = records
@@ -98,7 +98,7 @@ class Claims:
         self, key: UploadKey, reason: SkipReason, *, at: str, until: float
     ) -> None:
         """
-        An upload ends without having been claimed; one that is known already stays as it is.
+        An upload ends without having been claimed; if it has a record already, that stays as it is.
 
         Raises:
             ResultsUnavailable: The table failed until that moment (seconds since 1970).
@@ -114,7 +114,7 @@ class Claims:
         until: float,
     ) -> None:
         """
-        Write what becomes of a claimed upload.
+        Write the record of a claimed upload, changed by *change*.
 
         Raises:
             ClaimLost: Another worker has it now; nothing is changed.

@@ -32,7 +32,7 @@ class DeadLetter:
     """Of the invocation that sent it."""
 
     def attributes(self) -> dict[str, str]:
-        """Message attributes by name; none is empty, none has control characters."""
+        """Message attributes by name; without empty values and control characters."""
         attributes = {
             "ErrorCode": self.failure.code,
             "ErrorKind": self.failure.kind,
@@ -76,7 +76,7 @@ def letter_of_unreadable(
 
 def letter_of_record(key: UploadKey, record: Record) -> DeadLetter:
     """
-    The dead letter of a FAILED record: what the queue has, or had until it expired.
+    The dead letter of a FAILED record: the one in the queue, or the one that expired there.
 
     Raises:
         ValueError: The record keeps no failure.

@@ -176,7 +176,7 @@ class Endings:
         return to_timestamp(self._ports.clock.now())
 
     def _dead_letter(self, attempt: Attempt, error: HangtagError) -> Ended | Retry:
-        """Send first, write then: what cannot be dead-lettered stays on the queue."""
+        """Send first, then write: if the letter cannot be sent, the message stays on the queue."""
         attempts = min(attempt.number, self._policy.max_attempts)
         letter = letter_of_upload(
             attempt.upload,

@@ -1,5 +1,5 @@
 """
-The errors of Hangtag, and what to do about each.
+The errors of Hangtag, each with the action to take.
 
 Each leaf of this tree has one code. The code is on the dead letter, in the result and in the log.
 docs/error-codes.md is generated from this module.
@@ -62,7 +62,7 @@ from typing import ClassVar, Literal
 from hangtag.text import without_secrets
 
 Kind = Literal["permanent", "transient", "auth", "quota", "config", "uncoded"]
-"""What to do about a failure; see `KINDS`."""
+"""The action that a failure calls for; see `KINDS`."""
 
 Source = Literal["api", "image", "aws", "event", "internal"]
 """Where a failure comes from."""
@@ -82,7 +82,7 @@ KINDS: dict[Kind, str] = {
 }
 
 UNCODED = "UNCODED"
-"""The code of a dead letter that carries none."""
+"""The code of a dead letter without one."""
 
 MESSAGE_LIMIT = 1_000
 """The longest message of a failure, in characters."""
@@ -164,7 +164,7 @@ class UnreadableEvent(PermanentError):
 
 
 class UnsupportedFormat(PermanentError):
-    """The first bytes are not those of one of the six formats."""
+    """The first bytes belong to none of the six formats."""
 
     code = "UNSUPPORTED_FORMAT"
     source = "image"

@@ -66,7 +66,7 @@ class Delivery:
     sent_at: float | None = None
     """When the message was sent, in seconds since 1970; None if unknown."""
     retag: str | None = None
-    """The token of a request to tag also what is tagged; None where there is none."""
+    """The token of a request to tag also what is tagged; None if there is no request."""
 
 
 def read_deliveries(event: object) -> tuple[Delivery, ...] | None:

@@ -1,4 +1,4 @@
-"""What is kept of an error: on the dead letter, and in the FAILED record."""
+"""An error as the dead letter and the FAILED record keep it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The life of an upload: one record per object version, its statuses, and what each event makes of it.
+The life of an upload: one record per object version, its statuses, and the events that change them.
 
     status     claim        release  finish  fail    skip     reserve  replay    discard    restore
     (none)     OPEN                                SKIPPED
@@ -15,9 +15,9 @@ The life of an upload: one record per object version, its statuses, and what eac
     (2) OPEN for a new re-tag token, or if another version's answer took the place of its own.
     (3) Done for a copy: a message that was sent before the end, with no newer sequencer.
 
-The functions are pure. Who calls them writes what they return by compare-and-swap on `rev`: a
-record changes only if it is still the one that was read. So every write may be repeated, and a
-late duplicate of one is refused.
+The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it
+replaces the record in the table only if that is still the one that was read. So every write may
+be repeated, and a late duplicate is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hangtag.failure import Failure
 from hangtag.uploads import SkipReason, order_of
 
 UploadKey = tuple[str, str]
-"""An upload's uri and `Upload.version`, which tell it from every other."""
+"""An upload's uri and `Upload.version`; no other upload has both."""
 
 
 class Status(StrEnum):
@@ -60,7 +60,7 @@ TRANSITIONS: Mapping[str, Mapping[Status | None, Status]] = {
     "discard": {Status.FAILED: Status.DISCARDED},
     "restore": {Status.DISCARDED: Status.FAILED},
 }
-"""What each event makes of each status; where there is none, the event is refused."""
+"""By event: the statuses that accept it, and the status that follows. Others refuse it."""
 
 
 class CallReason(StrEnum):
@@ -94,11 +94,11 @@ NO_CALLS: Calls = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class FailedUpload:
-    """What a FAILED record keeps besides its status: all that a replay needs."""
+    """The part of a FAILED record that a replay needs."""
 
     failure: Failure
     notification: str
-    """What a replay sends, should the dead letter have expired."""
+    """The message that a replay sends if the dead letter has expired."""
     letter_id: str = ""
     """The dead letter's id, as SQS gave it."""
     request_id: str = ""
@@ -109,7 +109,7 @@ class FailedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of one object version."""
+    """The state of one object version."""
 
     status: Status = Status.OPEN
     rev: str = ""
@@ -117,7 +117,7 @@ class Record:
     sequencer: str | None = None
     """The highest that the version's events came with."""
     lease_until: float = 0.0
-    """Seconds since 1970; until then a worker (FAILED: an operator) holds it. 0: nobody does."""
+    """Seconds since 1970; until then a worker (FAILED: an operator) holds it. 0: it is free."""
     attempts: int = 0
     """Attempts that ended, since it arrived or was replayed; one that was cut off is among them."""
     cut_off: int = 0
@@ -149,7 +149,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a claim needs to know of the delivery and the moment."""
+    """The delivery, and the time, as a claim needs them."""
 
     now: float
     """Seconds since 1970."""
@@ -159,7 +159,7 @@ class Arrival:
     sent_at: str = ""
     """ISO 8601, UTC; when the message was sent. Empty where it is unknown."""
     retag: str | None = None
-    """The token of a request to tag also what is tagged."""
+    """The token of a request to tag the upload again, even if it is tagged."""
     is_overtaken: bool = False
     """Whether another version's answer took the place of this version's, which is the newer one."""
 
@@ -181,7 +181,7 @@ class Busy:
 
 
 def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
-    """The record with a lease for one attempt, or why there is none."""
+    """The record with a lease for one attempt, or the reason to begin no attempt."""
     lease_until = arrival.now + arrival.lease_seconds
     if old is None:
         return Record(
@@ -295,12 +295,12 @@ def reserve(old: Record, *, until: float) -> Record:
 
 
 def replay(old: Record) -> Record:
-    """It was put on the upload queue again. `ended_at` still tells the failure."""
+    """It was put on the upload queue again. `ended_at` stays that of the failure."""
     return replace(old, status=_after("replay", old), lease_until=0.0)
 
 
 def discard(old: Record, *, at: str) -> Record:
-    """Its dead letter is removed, *at* (ISO 8601, UTC). `ended_at` still tells the failure."""
+    """Its dead letter is removed, *at* (ISO 8601, UTC). `ended_at` stays that of the failure."""
     failed = old.failed and replace(old.failed, discarded_at=at)
     return replace(old, status=_after("discard", old), lease_until=0.0, failed=failed)
 

@@ -12,7 +12,7 @@ SERVICE = "service"
 
 
 class Metric(StrEnum):
-    """A metric. An invocation publishes those that it has values for."""
+    """A metric. An invocation publishes a metric if it has a value for it."""
 
     IMAGES_TAGGED = "ImagesTagged"
     """Uploads that were tagged and announced."""
@@ -33,7 +33,7 @@ class Metric(StrEnum):
     BREAKER_OPEN = "BreakerOpen"
     """1 while the breaker is open, published by every invocation that reads it; else 0."""
     OLDEST_FAILURE = "OldestFailure"
-    """How long ago the oldest FAILED upload failed; 0 if there is none."""
+    """How long ago the oldest FAILED upload failed; 0 without one."""
 
     @property
     def unit(self) -> str:

@@ -1,4 +1,4 @@
-"""What the main job is made of: its ports, and what the stack's parameters say."""
+"""The ports of the main job, and its parameters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the stack's parameters say."""
+    """The stack's parameters, as the main job uses them."""
 
     language: Language
     detection: tuple[Detection, ...]

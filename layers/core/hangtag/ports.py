@@ -1,5 +1,5 @@
 """
-What the core needs from outside, and nothing more.
+The ports of the core: everything it needs from outside.
 
 Each port has an adapter in `hangtag.adapters` and a fake in the tests; both take the same
 contract tests. Adapters translate every foreign error into a leaf of `hangtag.errors`.
@@ -48,7 +48,7 @@ class AwsDeadline(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What S3 says of an object version."""
+    """An object version, as S3 describes it."""
 
     version_id: str | None
     etag: str
@@ -67,7 +67,7 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageHead:
-    """What the first bytes of an object version tell: it is an image the API takes."""
+    """An object version whose first bytes are those of an image that the API accepts."""
 
     media_type: str
     metadata: Mapping[str, str]
@@ -90,7 +90,7 @@ class ObjectStore(Protocol):
         """
         Exactly the upload's version, or None if that is gone.
 
-        No more than the first bytes are read of what is no image.
+        If it is not an image, only its first bytes are read.
 
         Raises:
             EmptyImage, ImageTooLarge, UnsupportedFormat: It is not to be sent.
@@ -104,7 +104,7 @@ class ObjectStore(Protocol):
 
     def link(self, upload: Upload, *, seconds: float) -> str:
         """
-        A URL from which anybody can fetch exactly the upload's version for that long.
+        A URL from which anyone can fetch exactly the upload's version for that long.
 
         It is a secret: it goes to the API and into no log.
         """
@@ -119,7 +119,7 @@ class ApiKeys(Protocol):
         The key.
 
         Raises:
-            ApiKeyMissing: The secret holds none.
+            ApiKeyMissing: The secret contains no key.
             ApiKeyUnavailable: Secrets Manager refused or failed.
         """
         ...
@@ -167,9 +167,10 @@ class RecordStore(Protocol):
 
     def oldest_failure(self, *, since: float) -> float | None:
         """
-        When the oldest upload failed that is FAILED, and failed since then; None if there is none.
+        When the oldest of the uploads failed that are FAILED since *since* or later.
 
-        Both in seconds since 1970. The index that finds it may be behind by a moment.
+        None without such an upload. Both times in seconds since 1970. The index may be behind by a
+        moment.
 
         Raises:
             ResultsUnavailable: DynamoDB refused or failed.
@@ -179,7 +180,7 @@ class RecordStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """What is stored as the result of a key."""
+    """The stored result of a key."""
 
     version: str
     """`Upload.version` of the object version that it is about."""
@@ -188,7 +189,7 @@ class StoredResult:
     retag: str | None
     """`Record.retag` when it was stored: a newer request to tag again wants another answer."""
     document: Document | None = None
-    """The result; None where only what stands above was read."""
+    """The result; None if only the attributes above were read."""
 
 
 class ResultStore(Protocol):
@@ -206,7 +207,7 @@ class ResultStore(Protocol):
         self, upload: Upload, document: Document, *, retag: str | None, fence: float
     ) -> bool:
         """
-        Store a result; False where a newer one is there, and nothing is changed.
+        Store a result; False if a newer one is stored, and nothing is changed.
 
         Newer is a higher `Upload.order`, and for the same order a later *fence*: the end of the
         lease (`Record.lease_until`) under which the API was called. May be repeated.
@@ -218,9 +219,9 @@ class ResultStore(Protocol):
 
     def move_up(self, upload: Upload) -> StoredResult | None:
         """
-        Give the upload's own result the upload's order, should that be higher.
+        Raise the order of the upload's own result to the upload's, if that is higher.
 
-        Returns what is there now, without its document; None where nothing is.
+        Returns the stored result after that, without its document; None without one.
         """
         ...
 
@@ -238,7 +239,7 @@ class BreakerState:
     opened_at: str | None = None
     """ISO 8601, UTC; None while the breaker is closed or half-open."""
     paused_at: str | None = None
-    """ISO 8601, UTC; None where nobody has paused."""
+    """ISO 8601, UTC; None if tagging is not paused."""
 
     @property
     def is_open(self) -> bool:
@@ -253,11 +254,11 @@ class BreakerState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the table says about a batch before anything is done."""
+    """The state of a batch in the table, before its first claim."""
 
     breaker: BreakerState | None = None
     records: Mapping[UploadKey, Record] = field(default_factory=dict)
-    """Without what a FAILED one keeps (`Record.failed`)."""
+    """Without `Record.failed`."""
     results: Mapping[str, StoredResult] = field(default_factory=dict)
     """By uri, without their documents."""
 
@@ -319,7 +320,7 @@ class UploadQueue(Protocol):
         Hide deliveries for some seconds, by receipt handle.
 
         Raises:
-            QueueUnavailable: SQS refused or failed, for some of them at least; those come back
+            QueueUnavailable: SQS refused or failed, at least for some of them. They come back
                 when the queue's visibility timeout runs out.
         """
         ...

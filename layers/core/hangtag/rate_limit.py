@@ -97,7 +97,7 @@ class RateLimiter:
         Ask whether a slot may be free until *latest* (seconds since 1970), without a request.
 
         Raises:
-            RateLimited: It is known that none is.
+            RateLimited: It is known that no slot is free until then.
         """
         if self._next_free > latest:
             raise self._limited()

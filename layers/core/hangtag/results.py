@@ -1,4 +1,4 @@
-"""What is concluded about an upload: the result that is stored and the announcement of it."""
+"""The result of an upload, as it is stored, and its announcement."""
 
 from __future__ import annotations
 

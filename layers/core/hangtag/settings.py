@@ -38,11 +38,11 @@ _TAGGER_API_URL = re.compile(
 
 
 class SettingsError(ValueError):
-    """A variable is missing or wrong; the message names it and what is expected."""
+    """A variable is missing or wrong; the message names it and the expected value."""
 
 
 class TaggingSettings(BaseModel):
-    """What TagUploads is told by its stack; see the parameters in template.yaml."""
+    """The settings of TagUploads; see the parameters in template.yaml."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -79,7 +79,7 @@ class TaggingSettings(BaseModel):
 
 
 class ReplaySettings(BaseModel):
-    """What ReplayFailures is told by its stack."""
+    """The settings of ReplayFailures."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,7 +90,7 @@ class ReplaySettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AskSettings:
-    """What `hangtag tag` needs: the API, and no AWS."""
+    """The settings of `hangtag tag`: the API, and no AWS."""
 
     tagger_api_url: str
     language: Language

@@ -192,7 +192,7 @@ class Tagging:
             return self._endings.fail(attempt, InternalError(message))
 
     def _attempt(self, attempt: Attempt) -> Ended | Retry:
-        """From the claim to the end. Raises what goes wrong on the way."""
+        """From the claim to the end. Raises any `HangtagError`, `ClaimLost` or `RateLimited`."""
         upload = attempt.upload
         stored = self._stored(attempt)
         is_own = stored is not None and self._is_own(attempt, stored)
@@ -229,7 +229,7 @@ class Tagging:
 
     def _stored(self, attempt: Attempt) -> StoredResult | None:
         """
-        What is stored as the result of the key.
+        The stored result of the key.
 
         The snapshot is good enough for a first claim: no attempt before can have stored an answer.
         """

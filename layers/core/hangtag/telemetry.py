@@ -1,4 +1,4 @@
-"""What is reported while the function works: the log and the metrics are made of these events."""
+"""The events that the log and the metrics are made from."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hangtag.uploads import SkipReason, Upload
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What an attempt did until it ended."""
+    """The work of an attempt until it ended."""
 
     attempt: int = 0
-    """From 1; 0 where none was begun."""
+    """From 1; 0 if no attempt was begun."""
     calls: Calls = field(default_factory=lambda: NO_CALLS)
     milliseconds: Mapping[str, int] = field(default_factory=dict)
     """By part: `read`, `call`, `store`, `announce`, and `all`."""
@@ -55,7 +55,7 @@ class DeadLettered:
 
     letter: DeadLetter
     upload: Upload | None = None
-    """None where the message holds none."""
+    """None if the message has no upload."""
     work: Work = NO_WORK
 
 
@@ -83,7 +83,7 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class BreakerSeen:
-    """The breaker, as somebody has just left or found it."""
+    """The state of the breaker has been read or changed."""
 
     event: str
     """`opened`, `closed`, `let through`, or how it was found: `open`, `at rest`."""
@@ -100,14 +100,14 @@ class BreakerSeen:
 
 @dataclass(frozen=True, slots=True)
 class OldestFailure:
-    """The age of the oldest upload that is FAILED; 0 if there is none."""
+    """The age of the oldest upload that is FAILED; 0 without one."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something beside the uploads went wrong; none of them suffers."""
+    """An error that affects no upload."""
 
     doing: str
     error: HangtagError
@@ -143,7 +143,7 @@ class Telemetry(Protocol):
         ...
 
     def flush(self) -> None:
-        """The invocation ends: write what was kept back."""
+        """The invocation ends: write buffered events."""
         ...
 
 

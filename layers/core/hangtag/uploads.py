@@ -1,7 +1,7 @@
 """
 An upload, the object version that Hangtag works on, and the reasons to skip one.
 
-`hangtag.events` makes them of what S3 sends.
+`hangtag.events` reads them from S3's events.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Skip:
 
 
 SEQUENCER_DIGITS = 64
-"""The most digits that a sequencer may have; those of S3 have 16 to 18."""
+"""The most digits of a sequencer; S3's have 16 to 18."""
 
 
 def order_of(sequencer: str | None) -> str:

@@ -118,7 +118,7 @@ def tagging_pipeline(
 def failure_replayer(
     settings: ReplaySettings,
 ) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
-    """What ReplayFailures does with a request: the same as `hangtag failures replay`."""
+    """A replay for ReplayFailures, the same as `hangtag failures replay`."""
     session = boto3.Session()
     config = client_config(read_seconds=5.0)
     clock = SystemClock()

@@ -18,7 +18,7 @@ class DeadlineTooClose(BotoCoreError):
 class _Client(Protocol):
     @property
     def meta(self) -> Any:  # noqa: ANN401 - botocore's
-        """What botocore tells of a client."""
+        """The part of botocore's client metadata that is used here."""
         ...
 
 
@@ -50,7 +50,7 @@ class BotoDeadline:
         Check the time, in the middle of a long response.
 
         Raises:
-            DeadlineTooClose: There is none.
+            DeadlineTooClose: No time is left.
         """
         if self._deadline is not None and self._deadline.seconds_left() < self._seconds:
             raise DeadlineTooClose

@@ -1,4 +1,4 @@
-"""Errors of botocore, told apart."""
+"""Errors of botocore, by cause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hangtag.errors import HangtagError
 @contextmanager
 def translated(to: type[HangtagError], doing: str) -> Iterator[None]:
     """
-    Whatever botocore raises inside becomes *to*, with what was being done in front.
+    Raise *to* instead of botocore's errors; its message begins with *doing*.
 
     Raises:
         HangtagError: *to*.
@@ -25,7 +25,7 @@ def translated(to: type[HangtagError], doing: str) -> Iterator[None]:
 
 
 def code_of(error: ClientError) -> str:
-    """AWS's name of an error, such as `NoSuchKey`; a bare HTTP status where it has none."""
+    """AWS's name of an error, such as `NoSuchKey`; or the HTTP status if it has no name."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 

@@ -1,4 +1,4 @@
-"""What the table says: about a batch, about a key, about everything that has ended."""
+"""Reads of the table: a batch, a key, and the records that have ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAMES = {"#uri": "uri", "#version": "version"} | {
 
 
 class DynamoDBReader:
-    """`SnapshotReader`, `TaggedVersions` and what else operators read, on DynamoDB."""
+    """`SnapshotReader`, `TaggedVersions` and the operators' reads, on DynamoDB."""
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
         self._table = Table(client, table, clock)
@@ -77,7 +77,7 @@ class DynamoDBReader:
         return newest(stored, records)
 
     def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:
-        """Uri and version of those that are TAGGED."""
+        """Uri and version of the TAGGED ones."""
         found = self._table.batch_get(
             ((upload.uri, upload.version) for upload in uploads),
             projection="#uri, #version, #status",

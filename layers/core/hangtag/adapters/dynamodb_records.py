@@ -5,7 +5,7 @@ The records of the uploads, in DynamoDB: one small item per object version.
     status          `lifecycle.Status`
     rev             of this state; every write is a compare-and-swap on it
     sequencer       the highest that the version's events came with
-    leaseUntil      epoch milliseconds, while somebody holds it
+    leaseUntil      epoch milliseconds, while a worker holds it
     attempts        that ended, since it arrived or was replayed
     cutOff          attempts that were cut off, of all time
     calls           a map: calls by `lifecycle.CallReason`

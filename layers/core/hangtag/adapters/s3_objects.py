@@ -146,10 +146,10 @@ class S3Objects:
 
 def _first_bytes(upload: Upload, body: StreamingBody, *, size: int) -> bytes:
     """
-    Enough to tell the media type by.
+    Enough bytes for the media type.
 
-    A connection that breaks off may give fewer than were asked for: judged by a single byte, a
-    good image would be none, for ever.
+    A connection that breaks off may return fewer bytes than requested. Judged by a single byte, a
+    good image would be refused for good.
     """
     wanted = min(SIGNATURE_BYTES, size)
     first = b""

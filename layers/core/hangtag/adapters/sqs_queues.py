@@ -147,7 +147,7 @@ def _change_visibility(
     """
     Hide messages for some seconds, by receipt handle.
 
-    Returns what went wrong. What could not be changed comes back when the visibility timeout
+    Returns the errors, as text. After an error, a message comes back when the visibility timeout
     that it has now runs out.
     """
     troubles: list[str] = []

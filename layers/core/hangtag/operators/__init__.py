@@ -1,1 +1,1 @@
-"""What operators do: look at failures, replay, discard, restore; backfill; pause and resume."""
+"""The work of operators: look at failures, replay, discard, restore; backfill; pause and resume."""

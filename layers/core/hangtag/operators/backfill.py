@@ -71,7 +71,7 @@ class BackfillLimits:
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a backfill did, or would do, in all its runs together."""
+    """The progress of a backfill, or of a dry run, over all its runs."""
 
     dry_run: bool
     listed: int = 0
@@ -79,7 +79,7 @@ class BackfillReport:
     not_sent: Counter[str] = field(default_factory=Counter)
     """Objects by `NotSent`."""
     bytes: int = 0
-    """Of the objects to send, as far as the listing knows; of a dry run, those left to send."""
+    """Of the objects to send, as far as the listing knows; of a dry run, still to send."""
     waits_at: int | None = None
     """The queue's depth, while it is too deep."""
 
@@ -340,7 +340,7 @@ def _batch_size(rate: float | None) -> int:
 
 
 def _body(entry: Upload | Unreadable) -> str:
-    """The function dead-letters what is unreadable."""
+    """Unreadable names are sent, too: the function dead-letters them."""
     return entry.notification() if isinstance(entry, Upload) else entry.body
 
 

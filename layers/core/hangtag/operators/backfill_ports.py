@@ -1,4 +1,4 @@
-"""What a backfill needs from outside."""
+"""The ports of a backfill."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ListedObject:
 
     key: str
     version_id: str | None
-    """None if the listing does not say, or the object has none."""
+    """None if the listing does not say, or the bucket has no versions."""
     etag: str | None
     size: int | None
     """Bytes."""
@@ -34,7 +34,7 @@ class Listing(Protocol):
 
     def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
         """
-        All objects in the listing's sequence, or those after the place *after*.
+        All objects in the listing's sequence, or the objects after the place *after*.
 
         Only one page is in memory at a time.
 
@@ -50,7 +50,7 @@ class TaggedVersions(Protocol):
 
     def tagged(self, uploads: Sequence[Upload]) -> AbstractSet[UploadKey]:
         """
-        The keys of those uploads that have a TAGGED result.
+        The keys of the uploads that have a TAGGED result.
 
         Raises:
             ResultsUnavailable: DynamoDB refused or failed.
@@ -65,7 +65,7 @@ class UploadFeed(Protocol):
         """
         Send up to ten notifications, with the re-tag token *again* if there is one.
 
-        Returns the indexes (from 0) of those that the queue did not accept.
+        Returns the indexes (from 0) of the notifications that the queue did not accept.
 
         Raises:
             QueueUnavailable: SQS refused or failed; it may have accepted any of them.
@@ -90,7 +90,7 @@ class Checkpoint(Protocol):
     """Where a backfill saves its progress. All methods raise `UnusableCheckpoint`."""
 
     def load(self) -> Mapping[str, Any] | None:
-        """The document that was saved last; None if there is none."""
+        """The document that was saved last; None before the first."""
         ...
 
     def save(self, document: Mapping[str, Any]) -> None:

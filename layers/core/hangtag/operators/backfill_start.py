@@ -1,4 +1,4 @@
-"""What a backfill is about, and where a run of it starts."""
+"""The request of a backfill, and the place where a run of it starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_COUNT = 10**18  # bytes or objects
 
 @dataclass(frozen=True, slots=True)
 class BackfillRequest:
-    """What to backfill. A checkpoint belongs to one request."""
+    """The objects to backfill. A checkpoint belongs to one request."""
 
     stack: str
     bucket: str

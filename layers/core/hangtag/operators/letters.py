@@ -49,7 +49,7 @@ class Walk:
         return self._empty >= _EMPTY_RECEIVES or self._repeated > len(self._seen)
 
     def receive(self, most: int = PAGE) -> list[Letter]:
-        """Letters that were not seen before; often none."""
+        """Letters that were not seen before; often an empty list."""
         now = self._clock.now()
         found = self._box.receive(most)
         new = [letter for letter in found if letter.id not in self._seen]
@@ -72,7 +72,7 @@ class Walk:
 
     def unseen(self) -> int:
         """
-        How many letters there are besides those that were seen; 0 where SQS does not answer.
+        How many more letters there are; 0 where SQS does not answer.
 
         Another reader holds them, or they came after the end of this pass.
         """
@@ -218,7 +218,7 @@ def with_records(
 
 @dataclass(frozen=True, slots=True)
 class FailureList:
-    """What `find` found."""
+    """The failures that `find` returns."""
 
     letters: Sequence[Letter]
     """The failures, newest first."""
@@ -239,7 +239,7 @@ def find(
     """
     The failures that are *meant*, each once; nothing is changed.
 
-    The records are read first, then the queue for letters that have none. *progress* is called
+    The records are read first, then the queue for letters without a record. *progress* is called
     with how many were found so far.
 
     Raises:

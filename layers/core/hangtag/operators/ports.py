@@ -1,4 +1,4 @@
-"""What operators' work needs from outside."""
+"""The ports of the operators' work."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ReplayLimits:
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What a replay, a discard or a restore did, or would do."""
+    """The report of a replay, a discard or a restore, or of its dry run."""
 
     dry_run: bool
     matched: int = 0
@@ -76,7 +76,7 @@ class ReplayReport:
     would: int = 0
     """Failures that a real run would begin with."""
     chosen: list[Letter] = field(default_factory=list)
-    """The first of those, of a dry run; see `MOST_CHOSEN`."""
+    """Of a dry run: the first ones; see `MOST_CHOSEN`."""
     by_code: Counter[str] = field(default_factory=Counter)
     """Of the matched."""
     done_by_code: Counter[str] = field(default_factory=Counter)
@@ -103,7 +103,7 @@ class ReplayReport:
 
     @property
     def left(self) -> int:
-        """What matched, was not skipped and is still as it was."""
+        """The failures that matched, were not skipped and are still unchanged."""
         return self.matched - self.done - self.skipped
 
     def document(self) -> dict[str, object]:
@@ -164,7 +164,7 @@ def replay(
     """
     Put the failures that are *meant* back on the upload queue.
 
-    Each is sent first, marked in its record then, and its letter deleted last: a crash in
+    Each is sent first, then marked in its record, and its letter is deleted last: a crash in
     between repeats it, and never loses it. One that cannot be sent or deleted is left and does
     not stop the others. A dry run does all but that. It ends in time before *deadline*.
 
@@ -312,7 +312,7 @@ class _Run:
         return self._report
 
     def _next_letters(self, steps: Walk) -> None:
-        """Deal with the letters of one receive: few enough that none stays hidden for long."""
+        """Work on the letters of one receive: so few that each is hidden for a short time only."""
         for found in with_records(steps.receive(self._page_size()), self._book):
             if self._is_leftover(found):
                 self._remove(found.letter, steps)

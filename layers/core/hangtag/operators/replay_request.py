@@ -14,11 +14,11 @@ _Code = Annotated[str, StringConstraints(min_length=1)]
 
 
 class RequestError(ValueError):
-    """An invalid request: nothing is done, and the message names what is wrong."""
+    """An invalid request: nothing is done, and the message names the wrong field."""
 
 
 class ReplayRequest(BaseModel):
-    """Which failures are replayed, how many and how fast; without `dryRun: false`, none."""
+    """Which failures are replayed, how many and how fast. It is a dry run by default."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False
@@ -37,7 +37,7 @@ class ReplayRequest(BaseModel):
     )
     """At most that many a second, evenly spaced; None or 0 means no limit."""
     dryRun: bool = True  # noqa: N815 - the request's own name
-    """Only report what would be done."""
+    """Only report, change nothing."""
 
     def meant(self) -> LetterFilter:
         """The failures that are meant."""

@@ -170,7 +170,7 @@ class Answer:
 
 
 def named_values(attribute: object) -> Iterator[str]:
-    """The name and the id of an attribute, without those that are missing or empty."""
+    """The name and the id of an attribute, without missing and empty ones."""
     if isinstance(attribute, Mapping):
         for part in ("name", "id"):
             value = attribute.get(part)

@@ -1,7 +1,7 @@
 """
 The API's part of the tree in `hangtag.errors`, and the list of all leaves.
 
-The meanings of the numbers are those of the Tagger API's documentation, version 2.12.
+The meanings of the numbers come from the Tagger API's documentation, version 2.12.
 """
 
 from __future__ import annotations

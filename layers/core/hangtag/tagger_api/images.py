@@ -45,7 +45,7 @@ def require_media_type(first_bytes: bytes, name: str) -> str:
     The media type of an image by its first bytes; *name* is for the error's message.
 
     Raises:
-        UnsupportedFormat: It has none of the six formats.
+        UnsupportedFormat: It is in another format than the six.
     """
     kind = media_type(first_bytes)
     if kind is None:
