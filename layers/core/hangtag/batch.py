@@ -108,20 +108,7 @@ class Pipeline:
             for delivery in deliveries
             for record in self._read(delivery)
         ]
-        # As wide as a batch of messages with one upload each, as S3 sends them; no wider, because
-        # each holds an image in memory.
-        with ThreadPoolExecutor(max_workers=self._width) as pool:
-            arrived = pool.map(self._identify, parsed)
-            copies = _copies_by_key(one for one in arrived if one is not None)
-            batch = self._context(copies, invocation)
-            together, alone = self._isolated(copies, batch)
-            for _ in pool.map(partial(self._tag, batch, outcome), together):
-                pass
-            for some in alone:
-                self._tag(batch, outcome, some)
-            others = _others_by_delivery(parsed)
-            for _ in pool.map(partial(self._end, batch, outcome), others):
-                pass
+        self._work(parsed, outcome, invocation)
         if outcome.delays:
             self._delay(outcome.delays)
         self._ports.telemetry.flush()
@@ -179,6 +166,24 @@ class Pipeline:
             self._report_oldest_failure()
             self._ports.telemetry.flush()
         return {"open": state.is_open, "code": state.code, "failures": state.failures}
+
+    def _work(
+        self, parsed: Sequence[_Parsed], outcome: _Outcome, invocation: Invocation
+    ) -> None:
+        # As wide as a batch of messages with one upload each, as S3 sends them; no wider, because
+        # each holds an image in memory.
+        with ThreadPoolExecutor(max_workers=self._width) as pool:
+            arrived = pool.map(self._identify, parsed)
+            copies = _copies_by_key(one for one in arrived if one is not None)
+            batch = self._context(copies, invocation)
+            together, alone = self._isolated(copies, batch)
+            for _ in pool.map(partial(self._tag, batch, outcome), together):
+                pass
+            for some in alone:
+                self._tag(batch, outcome, some)
+            others = _others_by_delivery(parsed)
+            for _ in pool.map(partial(self._end, batch, outcome), others):
+                pass
 
     def _report_oldest_failure(self) -> None:
         """SQS's own age leaves out messages that were received three times."""

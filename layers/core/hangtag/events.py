@@ -226,12 +226,21 @@ def _read_record(record: object) -> Upload | Skip:
     # Bucket notifications have "ObjectCreated:Put", configurations "s3:ObjectCreated:Put".
     if not event_name.removeprefix("s3:").startswith("ObjectCreated:"):
         return Skip(SkipReason.NOT_AN_UPLOAD, f"s3://{bucket}/{key}")
+    upload = _upload(bucket, key, found, record)
+    if key.endswith("/") and upload.size == 0:
+        return Skip(SkipReason.FOLDER_MARKER, upload.uri, upload)
+    return upload
+
+
+def _upload(
+    bucket: str, key: str, found: Mapping[str, Any], record: dict[str, Any]
+) -> Upload:
     version_id = _optional_text(found, "versionId")
     etag = _optional_text(found, "eTag") or ""
     size = found.get("size")
     sequencer = found.get("sequencer")
     is_valid = isinstance(sequencer, str) and _SEQUENCER.fullmatch(sequencer)
-    upload = Upload(
+    return Upload(
         bucket=bucket,
         key=key,
         version_id=None if version_id == "null" else version_id,
@@ -240,9 +249,6 @@ def _read_record(record: object) -> Upload | Skip:
         sequencer=sequencer if is_valid else None,
         record=record,
     )
-    if key.endswith("/") and upload.size == 0:
-        return Skip(SkipReason.FOLDER_MARKER, upload.uri, upload)
-    return upload
 
 
 _PUT = "ObjectCreated:Put"

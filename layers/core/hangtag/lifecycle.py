@@ -190,26 +190,17 @@ def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
             replays=arrival.replays,
             retag=arrival.retag,
         )
-    wants_retag = arrival.retag not in (None, old.retag)
     if old.status is Status.OPEN and old.lease_until > arrival.now:
         return Busy(old.lease_until - arrival.now)
-    if old.status is Status.TAGGED and not (wants_retag or arrival.is_overtaken):
-        return Done(SkipReason.ALREADY_TAGGED, old)
-    has_ended = old.status in (Status.FAILED, Status.DISCARDED, Status.SKIPPED)
-    is_replay = arrival.replays > old.replays
-    is_newer = order_of(arrival.sequencer) > old.order
-    is_copy = "" < arrival.sent_at < old.ended_at and not is_newer
-    if has_ended and is_copy and not (is_replay or wants_retag):
-        return Done(old.reason or SkipReason.ALREADY_FAILED, old)
+    reason = _reason_to_end(old, arrival)
+    if reason is not None:
+        return Done(reason, old)
     was_cut_off = old.is_cut_off(arrival.now)
-    is_new_round = old.status is not Status.OPEN or is_replay or wants_retag
-    next_call = old.next_call
-    if was_cut_off:
-        next_call = CallReason.UNFINISHED
-    if wants_retag and (old.calls or old.status is Status.TAGGED):
-        next_call = CallReason.AGAIN
-    elif old.status is Status.TAGGED:
-        next_call = CallReason.OVERTAKEN
+    is_new_round = (
+        old.status is not Status.OPEN
+        or _is_replay(old, arrival)
+        or _wants_retag(old, arrival)
+    )
     return replace(
         old,
         status=_after("claim", old),
@@ -217,13 +208,47 @@ def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
         lease_until=lease_until,
         attempts=0 if is_new_round else old.attempts + was_cut_off,
         cut_off=old.cut_off + was_cut_off,
-        next_call=next_call,
+        next_call=_reason_of_next_call(old, arrival),
         replays=max(old.replays, arrival.replays),
         retag=arrival.retag or old.retag,
         ended_at="",
         reason=None,
         failed=None,
     )
+
+
+def _reason_to_end(old: Record, arrival: Arrival) -> SkipReason | None:
+    """Why nothing is left to do for a delivery; None if there is something to do."""
+    if _wants_retag(old, arrival):
+        return None
+    if old.status is Status.TAGGED:
+        return None if arrival.is_overtaken else SkipReason.ALREADY_TAGGED
+    if old.status not in (Status.FAILED, Status.DISCARDED, Status.SKIPPED):
+        return None
+    is_newer = order_of(arrival.sequencer) > old.order
+    is_copy = "" < arrival.sent_at < old.ended_at and not is_newer
+    if is_copy and not _is_replay(old, arrival):
+        return old.reason or SkipReason.ALREADY_FAILED
+    return None
+
+
+def _reason_of_next_call(old: Record, arrival: Arrival) -> CallReason | None:
+    is_tagged = old.status is Status.TAGGED
+    if _wants_retag(old, arrival) and (old.calls or is_tagged):
+        return CallReason.AGAIN
+    if is_tagged:
+        return CallReason.OVERTAKEN
+    if old.is_cut_off(arrival.now):
+        return CallReason.UNFINISHED
+    return old.next_call
+
+
+def _wants_retag(old: Record, arrival: Arrival) -> bool:
+    return arrival.retag not in (None, old.retag)
+
+
+def _is_replay(old: Record, arrival: Arrival) -> bool:
+    return arrival.replays > old.replays
 
 
 def first_call(mine: Record) -> CallReason:

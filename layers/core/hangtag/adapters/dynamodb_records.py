@@ -118,25 +118,29 @@ def item_of(key: UploadKey, record: Record) -> Item:
         "replays": record.replays,
     }
     item: Item = key_of(key)
-    failed = record.failed
-    if failed is not None:
-        texts["notification"] = failed.notification
-        texts["letterId"] = failed.letter_id
-        texts["requestId"] = failed.request_id
-        texts["discardedAt"] = failed.discarded_at
-        failure = failed.failure.document()
-        item["failure"] = {
-            "M": {
-                name: {"N" if isinstance(value, int) else "S": str(value)}
-                for name, value in failure.items()
-            }
-        }
+    if record.failed is not None:
+        item |= _failed_attributes(record.failed)
     item |= {name: {"S": str(value)} for name, value in texts.items() if value}
     item |= {name: {"N": str(value)} for name, value in numbers.items() if value}
     if record.calls:
         calls = {why: {"N": str(number)} for why, number in record.calls.items()}
         item["calls"] = {"M": calls}
     return item
+
+
+def _failed_attributes(failed: FailedUpload) -> Item:
+    texts = {
+        "notification": failed.notification,
+        "letterId": failed.letter_id,
+        "requestId": failed.request_id,
+        "discardedAt": failed.discarded_at,
+    }
+    failure = {
+        name: {"N" if isinstance(value, int) else "S": str(value)}
+        for name, value in failed.failure.document().items()
+    }
+    attributes = {name: {"S": value} for name, value in texts.items() if value}
+    return {**attributes, "failure": {"M": failure}}
 
 
 def record_of(item: Item) -> Record:

@@ -164,6 +164,10 @@ def _storable(value: object) -> object:
         return [_storable(part) for part in value]
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return value
+    return _storable_number(value)
+
+
+def _storable_number(value: int | Decimal) -> Decimal | str:
     exact = Decimal(value)
     if exact.is_zero() or exact.adjusted() < _SMALLEST_EXPONENT:
         return Decimal(0)

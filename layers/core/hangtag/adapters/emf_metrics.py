@@ -74,10 +74,7 @@ class EmfMetrics:
 def _measurements(event: Event) -> Iterator[_Measurement]:
     match event:
         case Tagged():
-            yield Metric.IMAGES_TAGGED, 1, ()
-            if event.seconds_since_upload is not None:
-                milliseconds = 1000 * max(0.0, event.seconds_since_upload)
-                yield Metric.UPLOAD_TO_TAGGED_LATENCY, milliseconds, ()
+            yield from _measurements_of_tagged(event.seconds_since_upload)
         case Skipped():
             yield _measurement_of_skip(event.reason)
         case DeadLettered():
@@ -96,6 +93,12 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
             pass  # only the log has them
         case _:
             assert_never(event)
+
+
+def _measurements_of_tagged(seconds: float | None) -> Iterator[_Measurement]:
+    yield Metric.IMAGES_TAGGED, 1, ()
+    if seconds is not None:
+        yield Metric.UPLOAD_TO_TAGGED_LATENCY, 1000 * max(0.0, seconds), ()
 
 
 def _measurement_of_skip(reason: SkipReason) -> _Measurement:

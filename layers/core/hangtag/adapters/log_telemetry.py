@@ -42,16 +42,15 @@ class LogTelemetry:
                 self._logger.error("dead-lettered", extra=_dead_lettered(event))
             case HandedBack():
                 self._logger.warning("handed back", extra=_handed_back(event))
-            case BreakerSeen():
-                if event.event in _BREAKER_CHANGES:
-                    self._logger.warning("breaker", extra=_breaker(event))
+            case BreakerSeen() if event.event in _BREAKER_CHANGES:
+                self._logger.warning("breaker", extra=_breaker(event))
             case Trouble():
                 self._logger.warning("trouble", extra=_trouble(event))
             case Unforeseen():
                 extra = {"uri": event.about}
                 self._logger.error("unforeseen", exc_info=event.error, extra=extra)
-            case Called() | OldestFailure():
-                pass  # calls are in the line of their upload; the age is a metric
+            case BreakerSeen() | Called() | OldestFailure():
+                pass  # metrics; the calls of an upload are in its line
             case _:
                 assert_never(event)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from hangtag.backoff import backoff
 from hangtag.errors import QueueUnavailable
-from hangtag.events import ParsedRecord, Unreadable, record_of_object
+from hangtag.events import Unreadable, record_of_object
 from hangtag.lifecycle import UploadKey
 from hangtag.operators.backfill_ports import (
     Checkpoint,
@@ -55,6 +55,10 @@ class NotSent(StrEnum):
     """The object has no bytes."""
     TOO_LARGE = "TOO_LARGE"
     """The object is larger than the stack sends to the API."""
+
+
+_Entry = Upload | Unreadable | NotSent
+"""A listed object: to be sent, or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,27 +188,27 @@ class _Run:
 
     def _handle(self, found: Sequence[ListedObject]) -> None:
         """Count each object as not sent, or add it to the batch; send full batches."""
-        reasons = [self._reason_not_to_send(one) for one in found]
-        entries = [
-            self._entry(one) if reason is None else None
-            for one, reason in zip(found, reasons, strict=True)
-        ]
+        entries = [self._entry(one) for one in found]
         tagged = self._tagged(entries)
-        for one, reason, entry in zip(found, reasons, entries, strict=True):
+        for one, entry in zip(found, entries, strict=True):
             self._report.listed += 1
             self._place = one.place
             if isinstance(entry, Upload) and (entry.uri, entry.version) in tagged:
-                self._report.not_sent[NotSent.ALREADY_TAGGED] += 1
-            elif entry is None or isinstance(entry, Skip):
-                self._report.not_sent[reason or NotSent.FOLDER_MARKER] += 1
+                self._count_or_add(one, NotSent.ALREADY_TAGGED)
             else:
-                self._report.bytes += one.size or 0
-                self._batch.append(_body(entry))
-                if len(self._batch) >= self._batch_size:
-                    self._send()
+                self._count_or_add(one, entry)
         if not self._batch:
             self._save(self._place, self._counts())
         self._progress(self._report)
+
+    def _count_or_add(self, found: ListedObject, entry: _Entry) -> None:
+        if isinstance(entry, NotSent):
+            self._report.not_sent[entry] += 1
+            return
+        self._report.bytes += found.size or 0
+        self._batch.append(_body(entry))
+        if len(self._batch) >= self._batch_size:
+            self._send()
 
     def _reason_not_to_send(self, found: ListedObject) -> NotSent | None:
         """The reason, as far as the listing alone shows it."""
@@ -217,8 +221,11 @@ class _Run:
         is_too_large = largest is not None and found.size > largest
         return NotSent.TOO_LARGE if is_too_large else None
 
-    def _entry(self, found: ListedObject) -> ParsedRecord:
-        return record_of_object(
+    def _entry(self, found: ListedObject) -> _Entry:
+        reason = self._reason_not_to_send(found)
+        if reason is not None:
+            return reason
+        record = record_of_object(
             bucket=self._request.bucket,
             key=found.key,
             version_id=found.version_id,
@@ -226,8 +233,9 @@ class _Run:
             size=found.size,
             at=self._at,
         )
+        return NotSent.FOLDER_MARKER if isinstance(record, Skip) else record
 
-    def _tagged(self, entries: Sequence[ParsedRecord | None]) -> AbstractSet[UploadKey]:
+    def _tagged(self, entries: Sequence[_Entry]) -> AbstractSet[UploadKey]:
         uploads = [entry for entry in entries if isinstance(entry, Upload)]
         if self._request.again or not uploads:
             return frozenset()

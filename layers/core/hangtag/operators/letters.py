@@ -121,15 +121,18 @@ class LetterFilter:
     def matches(self, letter: Letter) -> bool:
         """Whether *letter* is meant."""
         failure = letter.letter.failure
-        if (
-            (self.codes and failure.code not in self.codes)
-            or (self.kinds and failure.kind not in self.kinds)
-            or failure.attempts < self.attempts
-            or (self.since and failure.failed_at < self.since)
-            or (self.until and failure.failed_at > self.until)
-        ):
-            return False
-        return self._has_prefix(letter) and self._is_named(letter)
+        return (
+            (not self.codes or failure.code in self.codes)
+            and (not self.kinds or failure.kind in self.kinds)
+            and failure.attempts >= self.attempts
+            and self._is_in_time(failure.failed_at)
+            and self._has_prefix(letter)
+            and self._is_named(letter)
+        )
+
+    def _is_in_time(self, failed_at: str) -> bool:
+        is_late = bool(self.until) and failed_at > self.until
+        return failed_at >= self.since and not is_late
 
     def _has_prefix(self, letter: Letter) -> bool:
         if not self.prefix:

@@ -167,15 +167,7 @@ def _read_success(document: dict[str, Any]) -> Answer:
     Raises:
         ValueError: The document is not a successful answer; the message says why.
     """
-    status = document.get("status")
-    if status is not None and status != "ok":
-        raise ValueError(
-            f"its status is {shortened(repr(status))}, without an error code"
-        )
-    data = document.get("data")
-    if not isinstance(data, dict):
-        raise ValueError("it has no data")
-
+    data = _data(document)
     # notMatchedObject occurs beside data, too.
     beside = {name: part for name, part in document.items() if name not in _ENVELOPE}
     parts = _one_spelling(chain(data.items(), beside.items()), _DATA_SPELLINGS)
@@ -189,6 +181,18 @@ def _read_success(document: dict[str, Any]) -> Answer:
         image_info=_listed(parts.get("imageInfo")),
         unknown={name: part for name, part in parts.items() if name not in _PARTS},
     )
+
+
+def _data(document: dict[str, Any]) -> dict[str, Any]:
+    status = document.get("status")
+    if status is not None and status != "ok":
+        raise ValueError(
+            f"its status is {shortened(repr(status))}, without an error code"
+        )
+    data = document.get("data")
+    if not isinstance(data, dict):
+        raise ValueError("it has no data")
+    return data
 
 
 _ENVELOPE = {"status", "data", "error"}
