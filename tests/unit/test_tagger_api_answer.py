@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
-from hangtag.results import announcement_of
-from hangtag.tagger_api import Answer, named_values, parse_json, read_answer
+from hangtag.results import announcement_of, named_values
+from hangtag.tagger_api import Answer, parse_json, read_answer
 from hangtag.tagger_api.errors import (
     HttpStatus,
     SidesTooSmall,
@@ -413,7 +413,7 @@ def test_the_name_and_the_id_of_an_attribute_are_its_values(
     attribute: object, expected: list[str]
 ) -> None:
     """Subscribers filter by both."""
-    assert expected == list(named_values(attribute))
+    assert expected == named_values(attribute)
 
 
 # ---- any body

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from hangtag.attempt import Attempt
 from hangtag.calling import Caller
 from hangtag.lifecycle import CallReason
@@ -14,8 +11,6 @@ from hangtag.results import Document, tagged_result
 from hangtag.tagger_api import Answer, Context, Language, read_metadata
 from hangtag.telemetry import Called
 from hangtag.text import to_timestamp
-
-_T = TypeVar("_T")
 
 
 class Answering:
@@ -69,16 +64,16 @@ class Answering:
         if image is None:
             return None
         language, context = self._context(image)
-        answer = self._timed(
-            attempt,
-            lambda: self._caller.call_with_image(
+        try:
+            answer = self._caller.call_with_image(
                 image,
                 context,
                 language=language,
                 calling=attempt.calling,
                 is_second_form=is_second_form,
-            ),
-        )
+            )
+        finally:
+            attempt.stopwatch.end("call")
         return language, context, answer
 
     def _sends_urls(self, attempt: Attempt) -> bool:
@@ -97,12 +92,12 @@ class Answering:
             return None
         language, context = self._context(head)
         url = self._ports.objects.link(upload, seconds=self._policy.lease_seconds)
-        answer = self._timed(
-            attempt,
-            lambda: self._caller.call_with_url(
+        try:
+            answer = self._caller.call_with_url(
                 url, context, language=language, calling=attempt.calling
-            ),
-        )
+            )
+        finally:
+            attempt.stopwatch.end("call")
         return language, context, answer
 
     def _context(self, image: StoredImage | ImageHead) -> tuple[Language, Context]:
@@ -111,9 +106,3 @@ class Answering:
             language=self._policy.language,
             detection=self._policy.detection,
         )
-
-    def _timed(self, attempt: Attempt, call: Callable[[], _T]) -> _T:
-        try:
-            return call()
-        finally:
-            attempt.stopwatch.end("call")

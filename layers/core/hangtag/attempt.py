@@ -86,7 +86,7 @@ class Stopwatch:
 
     def milliseconds(self) -> Mapping[str, int]:
         """Each part, and all of it until now."""
-        return {**self._parts, "all": round(1000 * self.seconds())}
+        return {**self._parts, "all": round(1000 * (self._clock.now() - self._began))}
 
     def seconds(self) -> float:
         """All of it until now."""

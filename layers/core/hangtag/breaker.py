@@ -106,13 +106,14 @@ class Breaker:
         closed.
         """
         state = state or BreakerState()
-        if state.is_stopped:
+        is_stopped = state.is_stopped
+        if is_stopped:
             # The mapping may be enabled: by a deployment, or because whoever opened the
             # breaker was cut off, or because Lambda has not finished disabling it.
             self._disable_mapping()
-        if state.is_open:
-            self._report("open", state)
-        return Watch(self, state)
+            if state.is_open:
+                self._report("open", state)
+        return Watch(self, state.failures, is_stopped=is_stopped)
 
     def reconcile(self) -> BreakerState:
         """
@@ -185,16 +186,12 @@ class Breaker:
 class Watch:
     """The breaker during one batch; the batch's threads share it."""
 
-    def __init__(self, breaker: Breaker, state: BreakerState) -> None:
+    def __init__(self, breaker: Breaker, failures: int, *, is_stopped: bool) -> None:
         self._breaker = breaker
-        self._failures = state.failures
-        self._is_stopped = state.is_stopped
+        self._failures = failures
         self._lock = Lock()
-
-    @property
-    def is_stopped(self) -> bool:
+        self.is_stopped = is_stopped
         """Whether uploads go back to the queue untouched."""
-        return self._is_stopped
 
     def failed(self, error: HangtagError) -> bool:
         """
@@ -206,7 +203,7 @@ class Watch:
         failures = self._breaker.count(error)
         with self._lock:
             self._failures = failures
-            self._is_stopped = self._is_stopped or failures >= FAILURES_TO_OPEN
+            self.is_stopped = self.is_stopped or failures >= FAILURES_TO_OPEN
         return failures <= FAILURES_TO_OPEN
 
     def succeeded(self) -> None:

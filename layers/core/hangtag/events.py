@@ -356,7 +356,7 @@ def _optional_text(
 ) -> str | None:
     """The text, or None if it is missing, empty or no text."""
     value = parent.get(name)
-    if not _is_text(value):
+    if not isinstance(value, str) or not value:
         return None
     if len(value.encode()) > longest:
         raise _InvalidRecord(f"{name} is longer than {longest:,} bytes")

@@ -249,7 +249,7 @@ class BreakerState:
     @property
     def is_stopped(self) -> bool:
         """Whether uploads stay on the queue: the breaker is open, or tagging is paused."""
-        return self.is_open or self.paused_at is not None
+        return self.opened_at is not None or self.paused_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hangtag.failure import Failure
-from hangtag.tagger_api import Answer, Context, Language, named_values
+from hangtag.tagger_api import Answer, Context, Language
 from hangtag.text import to_json
 from hangtag.uploads import Upload
 
@@ -79,11 +79,8 @@ def announcement_of(result: Document, *, bucket_arn: str) -> Announcement:
         "gender": _name(result.get("genderInfo")),
     }
     lists = {
-        "objectType": _distinct(_object_types(result)),
-        "category": _distinct(_tag_values(result, "category")),
-        "item": _distinct(_tag_values(result, "item")),
-        "color": _distinct(_tag_values(result, "colors")),
-        "look": _distinct(_tag_values(result, "looks")),
+        "objectType": _object_types(result),
+        **_tag_values(result),
     }
     return Announcement(
         document={
@@ -112,26 +109,43 @@ def _announcement_id(result: Document) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
-def _object_types(result: Document) -> Iterator[str]:
-    for found in result["objects"]:
-        kind = found.get("type")
-        if isinstance(kind, str) and kind:
-            yield kind
+def _object_types(result: Document) -> tuple[str, ...]:
+    kinds = (found.get("type") for found in result["objects"])
+    return tuple(
+        dict.fromkeys(kind for kind in kinds if isinstance(kind, str) and kind)
+    )
 
 
-def _tag_values(result: Document, attribute: str) -> Iterator[str]:
-    """Names and ids of one attribute (or all of a list of them) over all tags."""
+def _tag_values(result: Document) -> dict[str, tuple[str, ...]]:
+    """The attributes of type String.Array: names and ids over all tags, each once."""
+    values: dict[str, dict[str, None]] = {name: {} for name in _TAG_ATTRIBUTES}
     for found in result["objects"]:
         for tag in found.get("tags") or ():
-            value = tag.get(attribute)
-            for named in value if isinstance(value, list) else (value,):
-                yield from named_values(named)
+            for name, attribute in _TAG_ATTRIBUTES.items():
+                values[name] |= dict.fromkeys(named_values(tag.get(attribute)))
+    return {name: tuple(found) for name, found in values.items()}
+
+
+_TAG_ATTRIBUTES = {
+    "category": "category",
+    "item": "item",
+    "color": "colors",
+    "look": "looks",
+}
+"""Names of attributes of a tag, by the message attribute that lists their values."""
+
+
+def named_values(attribute: object) -> list[str]:
+    """The name and the id of an attribute, or of each in a list, without missing and empty ones."""
+    return [
+        value
+        for named in (attribute if isinstance(attribute, list) else (attribute,))
+        if isinstance(named, Mapping)
+        for value in (named.get("name"), named.get("id"))
+        if isinstance(value, str) and value
+    ]
 
 
 def _name(named: object) -> str:
     name = named.get("name") if isinstance(named, Mapping) else None
     return name if isinstance(name, str) else ""
-
-
-def _distinct(values: Iterator[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))

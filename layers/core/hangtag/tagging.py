@@ -144,12 +144,13 @@ class Tagging:
             sent_at="" if delivery.sent_at is None else to_timestamp(delivery.sent_at),
             retag=delivery.retag,
         )
-        seen = batch.snapshot.records.get(arrived.key)
+        key = arrived.key
+        seen = batch.snapshot.records.get(key)
         until = now + _CLAIM_SECONDS
-        found = self._claims.claim(arrived.key, seen, arrival, until=until)
+        found = self._claims.claim(key, seen, arrival, until=until)
         if isinstance(found, Done) and self._is_overtaken(upload, found):
             arrival = replace(arrival, is_overtaken=True)
-            return self._claims.claim(arrived.key, found.record, arrival, until=until)
+            return self._claims.claim(key, found.record, arrival, until=until)
         return found
 
     def _is_overtaken(self, upload: Upload, done: Done) -> bool:

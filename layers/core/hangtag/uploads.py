@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 
@@ -45,7 +46,7 @@ ENDING_REASONS = (
 """The reasons that end an upload. The other reasons skip records without a new upload."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Upload:
     """One object version that arrived."""
 
@@ -62,7 +63,7 @@ class Upload:
     record: Mapping[str, Any]
     """The record of the S3 notification; sending it again replays the upload."""
 
-    @property
+    @cached_property
     def uri(self) -> str:
         """`s3://bucket/key` with the raw key: nothing in it is percent-encoded."""
         return f"s3://{self.bucket}/{self.key}"
@@ -82,7 +83,7 @@ class Upload:
         """
         return self.version_id is not None
 
-    @property
+    @cached_property
     def version(self) -> str:
         """
         Distinguishes this version from the others of its key.
@@ -96,7 +97,7 @@ class Upload:
             return _bounded("etag:", self.etag)
         return f"event:{self.order}"
 
-    @property
+    @cached_property
     def order(self) -> str:
         """The `order_of` its sequencer."""
         return order_of(self.sequencer)
@@ -132,7 +133,9 @@ class Upload:
         )
 
     def ordered_as(self, sequencer: str | None) -> Upload:
-        """The same upload with another sequencer."""
+        """The upload with this sequencer."""
+        if sequencer == self.sequencer:
+            return self
         return replace(self, sequencer=sequencer)
 
     def notification(self) -> str:

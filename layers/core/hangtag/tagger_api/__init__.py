@@ -1,6 +1,6 @@
 """The Tagger API, version 2.12: its requests, its answers, and the image formats it takes."""
 
-from hangtag.tagger_api.answer import Answer, AnswerBody, named_values
+from hangtag.tagger_api.answer import Answer, AnswerBody
 from hangtag.tagger_api.images import (
     MEDIA_TYPES,
     SIGNATURE_BYTES,
@@ -42,7 +42,6 @@ __all__ = [
     "TaggingRequest",
     "UrlBody",
     "media_type",
-    "named_values",
     "parse_json",
     "read_answer",
     "read_detection",

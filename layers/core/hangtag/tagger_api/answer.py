@@ -8,7 +8,6 @@ as it came. `hangtag.tagger_api.reading` makes an `Answer` of a body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any
@@ -167,12 +166,3 @@ class Answer:
             "genderInfo": self.gender_info,
             "imageInfo": self.image_info,
         }
-
-
-def named_values(attribute: object) -> Iterator[str]:
-    """The name and the id of an attribute, without missing and empty ones."""
-    if isinstance(attribute, Mapping):
-        for part in ("name", "id"):
-            value = attribute.get(part)
-            if isinstance(value, str) and value:
-                yield value
