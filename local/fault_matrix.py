@@ -189,6 +189,7 @@ STEPS = (
         operation="BatchGetItem",
         body="values(RequestItems)[].Keys[].uri.S | [?ends_with(@, '/KEY')] | [0]",
         is_claim=True,
+        alone=True,  # a batch has one
         **DYNAMODB,  # type: ignore[arg-type]  # texts, all of them
     ),
     put(
@@ -521,7 +522,8 @@ class Laboratory:
         if cell.fault != NO_FAULT and not struck:
             return [NEVER_STRUCK]
         end = f"{ending.status} {ending.detail}".strip()
-        begins = not cell.step.is_claim or cell.fault in KILLING
+        # A claim whose response comes too late may be in the table, and then it expires
+        begins = not cell.step.is_claim or cell.fault in HOLDING
         if ending.detail == ABANDONED and not begins:
             return ["abandoned, though nobody has begun it"]
         if cell.step.refused and cell.fault != NO_FAULT:
