@@ -194,7 +194,7 @@ STEPS = (
     put(
         "claim",
         "Item.leaseUntil",
-        statement="KeepRecordsAndResults",
+        statement="WriteRecordsAndResults",
         is_claim=True,
     ),
     Call(
@@ -219,7 +219,7 @@ STEPS = (
         internal="InternalServiceError",
         denied="AccessDeniedException",
         alone=True,
-        statement="ReadTheApiKey",
+        statement="ReadApiKey",
     ),
     Call("Tagger API"),
     put("store", "Item.version.S == 'result'"),
