@@ -4,7 +4,8 @@ Runs the whole stack on one machine, without Docker, an AWS account or an API ke
     processes      background programs
     cloud          the local cloud
     sandbox        the sandbox Tagger API
-    stack          builds, deploys and uses the real template
+    sam            builds and deploys the real template
+    stack          starts, uses and stops the whole stack
     watch          waits for the stack's results and announcements
     garments       draws sample images
     demo           the demonstration of `make demo`
