@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.fault_matrix import (
+from local.fault_cells import (
     DENIED,
     ERROR_500,
     FAULTS,
@@ -18,17 +18,17 @@ from local.fault_matrix import (
     SLOW,
     STEPS,
     THROTTLED,
-    Call,
     Cell,
     Mode,
-    Outcome,
+    UploadStep,
     all_cells,
-    laboratory,
 )
+from local.fault_outcomes import Outcome
+from local.fault_runner import cell_runner
 from tests.stack.conftest import steps_in_the_report
 
 
-def step(name: str) -> Call:
+def step(name: str) -> UploadStep:
     """The step of this name."""
     [found] = [one for one in STEPS if one.name == name]
     return found
@@ -73,8 +73,8 @@ def outcomes(
 ) -> Iterator[dict[str, Outcome]]:
     """What all the cells showed: they are run together, in a stack of their own."""
     directory = tmp_path_factory.mktemp("faults")
-    with laboratory(directory, step=steps_in_the_report(request.config)) as lab:
-        yield {str(outcome.cell): outcome for outcome in lab.run(FEW)}
+    with cell_runner(directory, step=steps_in_the_report(request.config)) as runner:
+        yield {str(outcome.cell): outcome for outcome in runner.run(FEW)}
 
 
 @pytest.mark.parametrize("met", [str(one) for one in FEW])
