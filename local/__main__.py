@@ -21,8 +21,9 @@ from local.demo import demo
 from local.fault_matrix import show_matrix
 from local.processes import LocalError
 from local.progress import steps_on
+from local.sam import build
 from local.soak import FEWEST, MOST, soak
-from local.stack import Stack, bring_up, build, running_stack, take_down
+from local.stack import Stack, bring_up, running_stack, take_down
 
 LOCAL = ROOT / ".local"
 RUN = LOCAL / "run"

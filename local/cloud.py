@@ -1,4 +1,4 @@
-"""The local cloud: MiniStack, on loopback and with TLS and IAM enforced."""
+"""Runs the local cloud: MiniStack on loopback, with TLS and IAM enforced."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ READY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach a local cloud, and as whom."""
+    """Endpoint and credentials of a local cloud."""
 
     endpoint_url: str
     certificate: str
@@ -41,24 +41,26 @@ class Access:
     region: str = REGION
 
     def client(self, service: str) -> Any:  # noqa: ANN401  # as `client_of`
-        """A boto3 client of this cloud, whatever AWS settings the developer has."""
+        """Return a boto3 client of this cloud; the developer's AWS settings have no effect."""
         return client_of(self, service)
 
     def get(self, path: str) -> bytes:
         """
-        What MiniStack itself, not a service of AWS, answers at `path`.
+        Return the response of MiniStack's own API, which AWS does not have, at `path`.
+
+        The certificate proves that it is this cloud.
 
         Raises:
-            OSError: it does not answer; its certificate proves that it is this cloud.
+            OSError: MiniStack does not respond.
         """
         context = ssl.create_default_context(cafile=self.certificate)
         direct = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        with direct.open(self.endpoint_url + path, timeout=5) as answer:
-            content: bytes = answer.read()
+        with direct.open(self.endpoint_url + path, timeout=5) as response:
+            content: bytes = response.read()
             return content
 
     def variables(self) -> dict[str, str]:
-        """What leads a program to this cloud, and nowhere else, past any proxy."""
+        """Return the environment variables that make a program use only this cloud, no proxy."""
         direct = f"127.0.0.1,localhost,{os.environ.get('NO_PROXY', '')}".rstrip(",")
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -75,20 +77,20 @@ class Access:
         }
 
     def environment(self) -> dict[str, str]:
-        """This process' environment, with the AWS settings of this cloud alone."""
+        """Return this process's environment with the AWS settings of this cloud only."""
         return own_environment() | self.variables()
 
 
-# Any: boto3's types know a client only by the literal name of its service.
+# Any: boto3's types need the literal name of the service.
 @cache
 def client_of(access: Access, service: str) -> Any:  # noqa: ANN401
-    """A boto3 client, made once per service: that takes long."""
-    nothing = (None, None, os.devnull, None)
+    """Return a boto3 client; cached, because its creation is slow."""
+    no_file = (None, None, os.devnull, None)
     core = botocore.session.Session(
         session_vars={
             "profile": (None, None, None, None),
-            "config_file": nothing,
-            "credentials_file": nothing,
+            "config_file": no_file,
+            "credentials_file": no_file,
         }
     )
     session = boto3.Session(
@@ -107,9 +109,9 @@ def client_of(access: Access, service: str) -> Any:  # noqa: ANN401
 
 def own_environment() -> dict[str, str]:
     """
-    This process' environment without what the developer has set for other stacks.
+    Return this process's environment without the developer's AWS and Hangtag variables.
 
-    The programs of this Python come first on the PATH: `sam build` looks there for the
+    The programs of this Python come first on the PATH, because `sam build` looks there for the
     Python of the function's runtime.
     """
     path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
@@ -122,40 +124,40 @@ def own_environment() -> dict[str, str]:
 
 
 class LocalCloud:
-    """A local cloud that keeps everything it writes in `directory`; several can run."""
+    """A local cloud with all its files in `directory`; several can run at the same time."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._rooms = directory / "ministack"
+        self._folder = directory / "ministack"
         self._access_file = directory / "access.json"
         self._process = Process("cloud", directory)
 
-    def start(self, *, port: int = 0, functions_call: str | None = None) -> None:
+    def start(self, *, port: int = 0, functions_endpoint: str | None = None) -> None:
         """
-        Start it on `port` (0: a free one), with a user `deployer` who may do everything.
+        Start it on `port` (0: any free port), with an IAM user `deployer` with all permissions.
 
-        `functions_call` is the address that its functions take for AWS, if not its own: that
-        of a proxy in front of it, which has the same certificate.
+        `functions_endpoint` is the AWS endpoint of its functions, if it is not the cloud itself but
+        a proxy in front of it, which has the same certificate.
 
         Raises:
-            LocalError: it runs already, or did not start; then nothing of it is left running.
+            LocalError: It is running already, or did not start; no process is left running.
         """
         if self.runs():
-            raise LocalError(f"a local cloud runs already in {self._directory}")
-        shutil.rmtree(self._rooms, ignore_errors=True)
-        for room in ("tmp", "home"):
-            (self._rooms / room).mkdir(parents=True)
+            raise LocalError(f"a local cloud is running already in {self._directory}")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        for name in ("tmp", "home"):
+            (self._folder / name).mkdir(parents=True)
         port = port or free_port()
         root = Access(
             endpoint_url=f"https://127.0.0.1:{port}",
-            certificate=str(self._rooms / "tmp/ministack-tls/server.crt"),
+            certificate=str(self._folder / "tmp/ministack-tls/server.crt"),
             access_key_id="AKIA" + random_text(string.ascii_uppercase, 16),
             secret_access_key=random_text(string.ascii_letters, 40),
         )
         self._process.start(
-            # Isolated (-I), so that nothing in this folder is mistaken for a package.
+            # -I, so that Python does not import the modules in this folder as packages.
             [CLOUD_PYTHON, "-I", Path(__file__).with_name("launch_cloud.py")],
-            env=self._environment(root, port, functions_call),
+            env=self._environment(root, port, functions_endpoint),
         )
         try:
             self._process.wait_until_ready(
@@ -163,88 +165,91 @@ class LocalCloud:
             )
             deployer = create_deployer(root)
             deployer.client("s3").create_bucket(Bucket=ARTIFACTS_BUCKET)
-            self._remember(deployer)
-        except BaseException:  # Ctrl-C too: what was started is stopped again
+            self._save_access(deployer)
+        except BaseException:  # Ctrl-C, too, must leave no process running
             self.stop()
             raise
 
     @property
     def access(self) -> Access:
         """
-        How to reach it.
+        Endpoint and credentials.
 
         Raises:
-            LocalError: it does not run.
+            LocalError: The cloud is not running.
         """
         if not self.runs():
-            raise LocalError("the local cloud does not run; `make up` starts it")
+            raise LocalError("the local cloud is not running; `make up` starts it")
         return Access(**json.loads(self._access_file.read_text()))
 
     def runs(self) -> bool:
-        """Whether it runs, whoever started it."""
+        """Whether the cloud is running, also if another command started it."""
         return self._process.pid() is not None
 
     def pid(self) -> int | None:
-        """Its pid, None when it does not run; the functions are children of it."""
+        """Return the cloud's pid, or None if it is not running; its functions are its children."""
         return self._process.pid()
 
     def stop(self) -> bool:
-        """End it, with all it holds; False when it did not run."""
+        """Stop the cloud and delete its data; False if it was not running."""
         ran = self._process.stop()
         self._access_file.unlink(missing_ok=True)
-        shutil.rmtree(self._rooms, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         return ran
 
     def _environment(
-        self, root: Access, port: int, functions_call: str | None
+        self, root: Access, port: int, functions_endpoint: str | None
     ) -> dict[str, str]:
         """
-        All that MiniStack and the functions it runs get to see of this machine.
+        Return the complete environment of MiniStack and its functions.
 
-        They inherit it: a developer's own AWS settings or proxies must not be in it.
+        It must not contain the developer's AWS settings or proxies, because the functions inherit
+        it.
         """
-        rooms = self._rooms
-        endpoint = {"AWS_ENDPOINT_URL": functions_call} if functions_call else {}
+        folder = self._folder
+        endpoint = (
+            {"AWS_ENDPOINT_URL": functions_endpoint} if functions_endpoint else {}
+        )
         return endpoint | {
             "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(rooms / "home"),
-            "TMPDIR": str(rooms / "tmp"),
-            "STATE_DIR": str(rooms / "state"),
-            "S3_DATA_DIR": str(rooms / "s3"),
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "STATE_DIR": str(folder / "state"),
+            "S3_DATA_DIR": str(folder / "s3"),
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_REGION": root.region,
             "AUTH": "true",
             "USE_SSL": "1",
-            # Set here, because MiniStack hands its certificate to the functions only on
-            # machines that keep all certificates in one file.
+            # MiniStack passes its certificate to the functions only on machines that keep all
+            # certificates in one file.
             "AWS_CA_BUNDLE": root.certificate,
             "AWS_ACCESS_KEY_ID": root.access_key_id,
             "AWS_SECRET_ACCESS_KEY": root.secret_access_key,
             "LAMBDA_EXECUTOR": "local",
-            # It would look for leftovers of other MiniStacks in a Docker that is here.
-            "DOCKER_HOST": f"unix://{rooms / 'no-docker'}",
+            # Without this, MiniStack looks for old containers in the machine's Docker.
+            "DOCKER_HOST": f"unix://{folder / 'no-docker'}",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
         }
 
-    def _remember(self, access: Access) -> None:
+    def _save_access(self, access: Access) -> None:
         self._access_file.touch(mode=0o600)
         self._access_file.write_text(json.dumps(asdict(access)))
 
 
 def is_ready(access: Access) -> bool | None:
-    """True when the cloud answers, None until then."""
+    """Return True if the cloud is ready, otherwise None."""
     try:
         access.get("/_ministack/ready")
-    except OSError:  # no certificate yet, nobody listens yet, not ready yet
+    except OSError:  # no certificate yet, no listener yet, or not ready yet
         return None
     return True
 
 
 def create_deployer(root: Access) -> Access:
-    """A new user who may do everything: IAM checks users, but never the root user."""
+    """Create an IAM user with all permissions, because IAM does not check the root user."""
     iam = root.client("iam")
     iam.create_user(UserName="deployer")
     iam.attach_user_policy(
@@ -260,7 +265,7 @@ def create_deployer(root: Access) -> Access:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Find a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -268,5 +273,5 @@ def free_port() -> int:
 
 
 def random_text(alphabet: str, length: int) -> str:
-    """Secret text."""
+    """Return a cryptographically random text of these letters."""
     return "".join(secrets.choice(alphabet) for _ in range(length))

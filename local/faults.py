@@ -1,4 +1,4 @@
-"""A proxy between the functions and the local cloud, told how the calls go wrong."""
+"""Runs a proxy between the functions and the local cloud that injects faults by rules."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ READY_SECONDS = 30.0
 MOST_FIRED = 2_000
 Rule = Mapping[str, Any]
 """
-A rule of microburst: `service`, `operation`, `resource` (of S3: part of bucket/key as the path
-has it), `body` (a JMESPath that must be true), `times`, `probability`; and what goes wrong:
-`error` (`code`, `status`), `latency` (milliseconds; the call then still happens), `timeout_ms`
-(it does not), `reset`, `response` (`abort_frac`: the call happens, its answer breaks off).
+A rule of microburst.
+
+Which calls: `service`, `operation`, `resource` (for S3: a part of the path), `body` (a JMESPath
+that must be true), `times`, `probability`. Which fault: `error` (`code`, `status`), `latency`
+(milliseconds; then the call is executed), `timeout_ms` (the call is not executed), `reset`,
+`response` (`abort_bytes` or `bandwidth_kbps`: the call is executed, its response is cut or slow).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A call that a rule has struck."""
+    """A call into which a fault was injected."""
 
     at: float
     """Epoch seconds."""
     rule: int
-    """The id of the rule, as `Faults.set` gave it."""
+    """The id of the rule, as returned by `Faults.set`."""
     operation: str
     port: int | None
-    """Of 127.0.0.1, from which it was made."""
+    """The caller's port on 127.0.0.1."""
 
 
 class Faults:
     """
-    The proxy in front of a local cloud; it keeps its log in `directory`.
+    The proxy in front of a local cloud, with its log in `directory`.
 
-    Start it before the cloud's functions, and give them `url` as their AWS endpoint. It passes
-    everything on until `set` says what goes wrong.
+    Start it before the cloud's functions, and give them `url` as their AWS endpoint. It injects no
+    faults until `set` is called.
     """
 
     def __init__(self, directory: Path, *, port: int) -> None:
@@ -58,21 +60,21 @@ class Faults:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The URL of the proxy."""
         return f"https://127.0.0.1:{self._port}"
 
     def start(self, access: Access) -> None:
         """
-        Start it in front of the cloud that `access` leads to, under the same certificate.
+        Start the proxy in front of the cloud of `access`, with the same certificate.
 
         Raises:
-            LocalError: it did not start; nothing of it is left running.
+            LocalError: The proxy did not start; no process is left running.
         """
         self._certificate = access.certificate
         launcher = Path(__file__).with_name("launch_faults.py")
         self._process.start(
             [
-                # Isolated (-I), so that nothing in this folder is mistaken for a package.
+                # -I, so that Python does not import the modules in this folder as packages.
                 sys.executable,
                 "-I",
                 launcher,
@@ -86,33 +88,33 @@ class Faults:
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
             self._warm_up(access)
-        except BaseException:  # Ctrl-C too: what was started is stopped again
+        except BaseException:  # Ctrl-C, too, must leave no process running
             self.stop()
             raise
 
     def stop(self) -> bool:
-        """End it; False when it did not run."""
+        """Stop the proxy; False if it was not running."""
         return self._process.stop()
 
     def set(self, rules: Sequence[Rule]) -> list[int]:
         """
-        From now on calls go wrong by `rules`, the first that matches; their ids.
+        Replace the rules, and return their ids; the first rule that matches a call applies.
 
-        What was struck before is forgotten.
+        It also empties the list of `fired`.
         """
         self._ask("DELETE", "fired")
-        told = json.loads(self._ask("POST", "rules", list(rules)))
-        if not isinstance(told, list):
-            raise LocalError(f"the fault proxy took no rules: {told}")
-        return [rule["id"] for rule in told]
+        stored = json.loads(self._ask("POST", "rules", list(rules)))
+        if not isinstance(stored, list):
+            raise LocalError(f"the fault proxy rejected the rules: {stored}")
+        return [rule["id"] for rule in stored]
 
     def clear(self) -> None:
-        """From now on nothing goes wrong; calls that are held up stay so until their time."""
+        """Remove all rules; calls that are delayed at the moment stay delayed."""
         self._ask("POST", "rules", [])
 
     def fired(self) -> list[Fired]:
-        """The last 2,000 calls that were struck, oldest first."""
-        told = json.loads(self._ask("GET", f"fired?limit={MOST_FIRED}"))
+        """List the last 2,000 calls with an injected fault, oldest first."""
+        events = json.loads(self._ask("GET", f"fired?limit={MOST_FIRED}"))
         return [
             Fired(
                 at=event["ts"],
@@ -120,14 +122,14 @@ class Faults:
                 operation=event["operation"] or "",
                 port=int(event["note"]) if str(event["note"]).isdigit() else None,
             )
-            for event in told
+            for event in events
         ]
 
     def _warm_up(self, access: Access) -> None:
         """
-        Have it load what it knows of each service; the first call would take seconds else.
+        Make a call to each service, because the proxy takes seconds for the first one.
 
-        The calls ask for nothing that is there: what they are answered is no matter.
+        The calls name resources that do not exist, and their responses are ignored.
         """
         session = boto3.Session(
             aws_access_key_id=access.access_key_id,
@@ -143,7 +145,7 @@ class Faults:
             ("lambda", "get_function", {"FunctionName": "nothing"}),
         ]
         for service, call, arguments in calls:
-            # The service's name is no literal here, which boto3's types want
+            # boto3's types need the literal name of the service
             client: Any = session.client(  # type: ignore[call-overload]
                 service,
                 endpoint_url=self.url,
@@ -165,20 +167,20 @@ class Faults:
     def _ask(self, method: str, path: str, body: object = None) -> bytes:
         context = ssl.create_default_context(cafile=self._certificate)
         direct = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        request = Request(  # noqa: S310  # its own https:// address
+        request = Request(  # noqa: S310  # the proxy's own https:// address
             f"{self.url}/_microburst/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         try:
-            with direct.open(request, timeout=10) as answer:
-                content: bytes = answer.read()
+            with direct.open(request, timeout=10) as response:
+                content: bytes = response.read()
                 return content
         except HTTPError as error:
-            said = error.read().decode(errors="replace")
+            reason = error.read().decode(errors="replace")
             raise LocalError(
-                f"the fault proxy answered {method} {path} with {error.code}: {said}"
+                f"the fault proxy answered {method} {path} with {error.code}: {reason}"
             ) from error
         except OSError as error:
             raise LocalError(

@@ -1,12 +1,12 @@
 """
-What the local cloud's own Python runs in place of the `ministack` command.
+Starts MiniStack instead of the `ministack` command, in the local cloud's own Python.
 
-It starts the same program, with two functions of it put right; there are no settings for that.
+It patches two functions of MiniStack, which have no settings.
 """
 
 from typing import Any
 
-# It lives in .local/cloud alone, with an environment of its own.
+# MiniStack is installed only in the environment in .local/cloud.
 from ministack import app  # type: ignore[import-not-found]
 from ministack.services import lambda_svc  # type: ignore[import-not-found]
 
@@ -15,20 +15,18 @@ concurrency_of_mapping = lambda_svc._sqs_esm_concurrency  # noqa: SLF001
 
 def no_port_443(*_: object) -> bool:
     """
-    Whether port 443 may be taken, too, as MiniStack does with TLS wherever it is allowed to.
+    Return False, so that MiniStack does not also listen on port 443, as it does with TLS.
 
-    Nobody here asks for it, and two clouds side by side, or a web server of this machine,
-    would meet there.
+    The stack does not need that port, and a second cloud or a web server may use it.
     """
     return False
 
 
 def concurrency_as_a_number(mapping: dict[str, Any], *others: object) -> int:
     """
-    How many batches of an event source mapping may be in flight.
+    Return how many batches of an event source mapping may be in flight.
 
-    MiniStack compares that with numbers; but where it is a parameter of the stack that was
-    given a value, it is text, as all of CloudFormation's parameters are.
+    MiniStack compares this with numbers, but the value of a CloudFormation parameter is a text.
     """
     scaling = mapping.get("ScalingConfig") or {}
     if "MaximumConcurrency" in scaling:

@@ -1,4 +1,4 @@
-"""What became of every upload: the table, the letters, the announcements and the bill."""
+"""Collects the outcome of every upload, and checks it against the promises of the design."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from hangtag.uploads import order_of
 from local.watch import WatchedStack
 
 RESULT = "result"
-"""The sort key of an item that is the newest result of its key."""
+"""The sort key of an item with the newest result of a key."""
 
-OWN_STATE = "hangtag:"
-"""With this begin the uris of items that are no uploads: the stack's own state."""
+STATE_PREFIX = "hangtag:"
+"""The prefix of the uris of items that are not uploads: the breaker, the rate limiter."""
 
 CUT_OFF = "CUT_OFF"
-EXCUSES = ("UNSTORED", "OVERTAKEN", CUT_OFF)
+PAID_AGAIN_REASONS = ("UNSTORED", "OVERTAKEN", CUT_OFF)
 """
-What explains a second bill: the store was down, a newer version's answer was kept instead, or the
-attempt was cut off.
+The reasons that justify a second paid answer: the first answer could not be stored, the result of a
+newer version was stored instead, or the attempt was cut off.
 """
 
 ABANDONED = "ABANDONED"
-"""The code of what was begun as often as is allowed and never finished."""
+"""The code of an upload whose last allowed attempt was cut off."""
 
-Place = tuple[str, str]
-"""A key and the id of one version of it."""
+ObjectVersion = tuple[str, str]
+"""A key and a version id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,62 +47,66 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What became of one upload."""
+    """The outcome of one upload."""
 
     sent: Sent
     status: str
-    """TAGGED, FAILED, SKIPPED, or OPEN: it has not ended."""
+    """TAGGED, FAILED, SKIPPED, or OPEN if the upload is not finished."""
     detail: str
-    """The error code or the reason of a skip; what it waits for where it has not ended."""
+    """The error code, the reason of a skip, or the status in the record if not finished."""
     calls: int
     paid: int
-    """Calls that the API answered with tags, as far as the answer could arrive."""
+    """Calls that were answered with tags, without answers that could not arrive."""
     counted: Mapping[str, int]
-    """The calls that the table counts, by their reasons."""
+    """The calls in the upload's record, by reason."""
     announcements: int
     letters: Sequence[str]
     """The codes of its dead letters."""
     troubles: Sequence[str]
-    """What contradicts the promises; empty if nothing does."""
+    """Each broken promise in words."""
 
     @property
     def extra_calls(self) -> int:
-        """Calls beyond the one that every upload has."""
+        """Calls after the first one."""
         return max(0, self.calls - 1)
 
     @property
     def extra_paid(self) -> int:
-        """Paid answers beyond the one that every upload has."""
+        """Paid answers after the first one."""
         return max(0, self.paid - 1)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """All there is to know about a stack's uploads, read in one go."""
+    """The records, results, dead letters, announcements and API calls of a stack."""
 
-    items: dict[Place, dict[str, Any]]
-    letters: dict[Place, list[str]]
-    announced: dict[Place, list[dict[str, Any]]]
+    items: dict[ObjectVersion, dict[str, Any]]
+    """The records."""
+    letters: dict[ObjectVersion, list[str]]
+    """The codes of the dead letters."""
+    announced: dict[ObjectVersion, list[dict[str, Any]]]
     calls: dict[str, list[dict[str, Any]]]
     """By the SHA-256 of the image."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The items of the newest results, by key."""
-    objects: set[Place] = field(default_factory=set)
-    """The versions that are in the bucket."""
+    objects: set[ObjectVersion] = field(default_factory=set)
+    """The versions in the bucket."""
     unreadable: list[str] = field(default_factory=list)
-    """The bodies of dead letters that tell of no upload."""
+    """The bodies of dead letters without an upload."""
 
     def ending_of(self, sent: Sent) -> Ending:
-        """What became of an upload, and what is wrong with that."""
-        place = (sent.key, sent.version)
-        item = self.items.get(place, {})
-        letters = self.letters.get(place, [])
-        announced = self.announced.get(place, [])
+        """Return the outcome of an upload with its broken promises."""
+        version = (sent.key, sent.version)
+        item = self.items.get(version, {})
+        letters = self.letters.get(version, [])
+        announced = self.announced.get(version, [])
         calls = self.calls.get(sent.sha256, [])
         paid = sum(map(is_paid, calls))
-        counted = {why: int(number) for why, number in item.get("calls", {}).items()}
+        counted = {
+            reason: int(number) for reason, number in item.get("calls", {}).items()
+        }
         if item.get("cutOff"):
-            # Attempts that could not count their call themselves
+            # An attempt that was cut off cannot count its own call
             counted[CUT_OFF] = int(item["cutOff"])
         status, detail = status_of(item)
         overtaken = self.is_overtaken(sent)
@@ -113,11 +117,11 @@ class Ledger:
                 sent,
                 status,
                 detail,
-                is_there=place in self.objects,
+                in_bucket=version in self.objects,
                 overtaken=overtaken,
             ),
             *troubles_of_announcements(sent, status, announced),
-            *troubles_of_bill(len(calls), paid, counted),
+            *troubles_of_calls(len(calls), paid, counted),
         ]
         return Ending(
             sent,
@@ -132,12 +136,12 @@ class Ledger:
         )
 
     def is_overtaken(self, sent: Sent) -> bool:
-        """Whether a newer version's answer is the result of the key."""
+        """Whether the result of the key is the result of a newer version."""
         result = self.results.get(sent.key, {})
         return str(result.get("order", "")) > self._order(sent)
 
     def shown(self, key: str) -> str | None:
-        """The version that `hangtag results show` shows for a key."""
+        """Return the version that `hangtag results show` shows for a key."""
         result = self.results.get(key, {})
         shown = (str(result.get("order", "")), str(result.get("objectVersion", "")))
         for (other, version), item in self.items.items():
@@ -152,7 +156,7 @@ class Ledger:
         return order_of(item.get("sequencer"))
 
     def _troubles_of_result(self, sent: Sent, status: str) -> list[str]:
-        """What is TAGGED is the result of its key, unless a newer one is."""
+        """Check that a TAGGED version is the result of its key, or a newer version is."""
         result = self.results.get(sent.key)
         if status != "TAGGED" or self.is_overtaken(sent):
             return []
@@ -165,12 +169,12 @@ class Ledger:
 
 
 def read_ledger(stack: WatchedStack) -> Ledger:
-    """The ledger of a stack, as it is now."""
+    """Read the ledger of a stack."""
     bucket = stack.outputs["UploadsBucketName"]
     ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
     for item in scan(stack):
         uri = str(item["uri"])
-        if not uri.startswith(OWN_STATE):
+        if not uri.startswith(STATE_PREFIX):
             key = uri.removeprefix(f"s3://{bucket}/")
             version = str(item["version"]).removeprefix("version:")
             if version == RESULT:
@@ -183,11 +187,11 @@ def read_ledger(stack: WatchedStack) -> Ledger:
         for version in page.get("Versions", ()):
             ledger.objects.add((version["Key"], version["VersionId"]))
     for letter in stack.dead_letters():
-        place = place_of(letter.body)
-        if place is None:
+        object_version = object_version_of(letter.body)
+        if object_version is None:
             ledger.unreadable.append(letter.body)
         else:
-            ledger.letters[place].append(letter.code or "UNCODED")
+            ledger.letters[object_version].append(letter.code or "UNCODED")
     for announcement in stack.announcements():
         data = announcement.document["data"]
         image = data["image"]
@@ -198,7 +202,7 @@ def read_ledger(stack: WatchedStack) -> Ledger:
 
 
 def status_of(item: Mapping[str, Any]) -> tuple[str, str]:
-    """How an item says its upload has ended, and in what detail."""
+    """Return the `status` and `detail` of an `Ending` from the upload's record."""
     status = item.get("status")
     if status == "TAGGED":
         return "TAGGED", ""
@@ -210,7 +214,7 @@ def status_of(item: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def troubles_of_end(status: str, detail: str, letters: Sequence[str]) -> list[str]:
-    """Every upload ends; what failed has its letter, with its code."""
+    """Check that the upload is finished, and that a failed upload has a letter with its code."""
     if status == "OPEN":
         return [f"lost: {detail}"]
     if status == "FAILED" and detail not in letters:
@@ -219,17 +223,17 @@ def troubles_of_end(status: str, detail: str, letters: Sequence[str]) -> list[st
 
 
 def troubles_of_skip(
-    sent: Sent, status: str, reason: str, *, is_there: bool, overtaken: bool
+    sent: Sent, status: str, reason: str, *, in_bucket: bool, overtaken: bool
 ) -> list[str]:
-    """What is skipped is what the reason says."""
+    """Check that the reason of a skip is true."""
     if status != "SKIPPED":
         return []
-    is_so = {
-        "OBJECT_GONE": not is_there,
+    is_true = {
+        "OBJECT_GONE": not in_bucket,
         "SUPERSEDED": overtaken,
         "FOLDER_MARKER": sent.key.endswith("/"),
     }
-    if is_so.get(reason):
+    if is_true.get(reason):
         return []
     return [f"skipped as {reason}, and is not"]
 
@@ -239,7 +243,7 @@ def troubles_of_announcements(
     status: str,
     announced: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    """What is tagged is announced, and always as the same thing."""
+    """Check that a tagged upload is announced, always with the same id and version."""
     troubles = []
     if status == "TAGGED" and not announced:
         troubles.append("not announced")
@@ -250,12 +254,12 @@ def troubles_of_announcements(
     return troubles
 
 
-def troubles_of_bill(calls: int, paid: int, counted: Mapping[str, int]) -> list[str]:
-    """One paid answer; every call beyond one has its reason, every bill beyond its excuse."""
+def troubles_of_calls(calls: int, paid: int, counted: Mapping[str, int]) -> list[str]:
+    """Check that the record gives a reason for each call and for each extra paid answer."""
     troubles = []
-    excuses = sum(counted.get(reason, 0) for reason in EXCUSES)
-    if paid - 1 > excuses:
-        troubles.append(f"paid {paid} times, {excuses} excused")
+    justified = sum(counted.get(reason, 0) for reason in PAID_AGAIN_REASONS)
+    if paid - 1 > justified:
+        troubles.append(f"paid {paid} times, {justified} repeats with a reason")
     if calls > sum(counted.values()):
         troubles.append(f"{calls} calls, {sum(counted.values())} counted")
     if counted.get("FIRST", 0) > 1:
@@ -265,33 +269,33 @@ def troubles_of_bill(calls: int, paid: int, counted: Mapping[str, int]) -> list[
 
 def is_paid(call: Mapping[str, Any]) -> bool:
     """
-    Whether a call of the sandbox's log was answered with tags that could arrive.
+    Whether a call in the sandbox's log was answered with tags that could arrive.
 
-    An answer that was told to come too late or broken is a failed call to whoever asked.
+    An answer that the sandbox cut or delayed too long is a failed call for the function.
     """
     fault = call.get("fault") or {}
-    spoiled = isinstance(fault, Mapping) and (
+    lost = isinstance(fault, Mapping) and (
         fault.get("cut") or (fault.get("delaySeconds") or 0) >= TOO_LATE_SECONDS
     )
-    return call["status"] == 201 and call["code"] is None and not spoiled
+    return call["status"] == 201 and call["code"] is None and not lost
 
 
 TOO_LATE_SECONDS = 8.0
-"""Longer than the function waits for an answer in the stacks of these tests."""
+"""More than the function's deadline for an answer in the stacks of the fault tests."""
 
 
-def place_of(body: str) -> Place | None:
-    """The upload that a dead letter tells of."""
+def object_version_of(body: str) -> ObjectVersion | None:
+    """Return the object version in a message or dead letter; None if it is unreadable."""
     try:
         [record] = json.loads(body)["Records"]
-        told = record["s3"]["object"]
-        return unquote_plus(told["key"]), str(told.get("versionId"))
+        uploaded = record["s3"]["object"]
+        return unquote_plus(uploaded["key"]), str(uploaded.get("versionId"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def scan(stack: WatchedStack) -> Iterable[dict[str, Any]]:
-    """All items of the results table."""
+    """Yield all items of the results table."""
     deserialize = TypeDeserializer().deserialize
     pages = (
         stack.client("dynamodb")
@@ -304,7 +308,7 @@ def scan(stack: WatchedStack) -> Iterable[dict[str, Any]]:
 
 
 def send(stack: WatchedStack, key: str, body: bytes) -> Sent:
-    """Upload an image, and note what was uploaded."""
+    """Upload an image, and return its key, version and digests."""
     return Sent(
         key=key,
         version=stack.upload(key, body),

@@ -1,15 +1,11 @@
-"""The real template, built and deployed into the local cloud, and the hands to use it."""
+"""Starts the whole stack with the real template in a local cloud, and uses it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import platform
 import secrets
-import shutil
 import signal
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from local.cloud import PROGRAMS, ROOT, Access, LocalCloud, own_environment
+from local.cloud import PROGRAMS, Access, LocalCloud
 from local.faults import Faults
 from local.processes import LocalError, Process
 from local.progress import Step
+from local.sam import build, deploy
 from local.sandbox import Sandbox
 
 STACK_NAME = "hangtag"  # samconfig.toml names it, and the CLI expects it
-BUILDS = ROOT / ".local/build"
 COMMAND_SECONDS = 120.0
 PARAMETERS = {
     "RetryBaseSeconds": "1",
@@ -33,15 +29,12 @@ PARAMETERS = {
     "VisibilityTimeout": "30",
     "MaxConcurrency": "2",
 }
-"""
-What differs from the template's defaults: nobody waits long for a retry, and a small machine
-does not start more functions than it has processors for.
-"""
+"""Overrides of the template's defaults: short retry delays, and few functions at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter, looked at without receiving it."""
+    """A dead letter, read without receiving it."""
 
     body: str
     attributes: dict[str, str]
@@ -49,20 +42,20 @@ class Letter:
 
     @property
     def code(self) -> str | None:
-        """Its error code."""
+        """The error code."""
         return self.attributes.get("ErrorCode")
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A deployed stack, with the sandbox it asks, and the hands to use both."""
+    """A deployed stack with its sandbox."""
 
     access: Access
     sandbox: Sandbox
     outputs: dict[str, str]
 
     def uri(self, key: str) -> str:
-        """Of the upload with this key."""
+        """Return the uri of the upload with this key."""
         return f"s3://{self.outputs['UploadsBucketName']}/{key}"
 
     def set_key(self, key: str) -> None:
@@ -70,14 +63,14 @@ class Stack:
         Set the Tagger API's key.
 
         Raises:
-            LocalError: `hangtag key set` failed.
+            LocalError: The command `hangtag key set` failed.
         """
         done = self.hangtag("key", "set", text=key)
         if done.returncode:
             raise LocalError(f"hangtag key set failed:\n{done.stderr}")
 
     def key(self) -> str:
-        """The Tagger API's key."""
+        """Return the Tagger API's key."""
         secret = self.client("secretsmanager").get_secret_value(
             SecretId=self.outputs["ApiKeySecretArn"]
         )
@@ -88,25 +81,25 @@ class Stack:
         self, key: str, body: bytes, metadata: Mapping[str, str] | None = None
     ) -> str:
         """
-        Put an image into the uploads bucket; the id of its version.
+        Put an image into the uploads bucket, and return the id of its version.
 
-        `metadata` is named without `x-amz-meta-`. Values that are not ASCII are encoded as
-        RFC 2047 says, which is how they travel in a header.
+        The names in `metadata` have no `x-amz-meta-`. Values that are not ASCII are encoded by
+        RFC 2047, because they are sent as headers.
         """
         encoded = {name: to_header(text) for name, text in (metadata or {}).items()}
-        answer = self.client("s3").put_object(
+        response = self.client("s3").put_object(
             Bucket=self.outputs["UploadsBucketName"],
             Key=key,
             Body=body,
             Metadata=encoded,
         )
-        version: str = answer["VersionId"]
+        version: str = response["VersionId"]
         return version
 
     def hangtag(
         self, *arguments: str, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run the real command for this stack, with `text` on its stdin."""
+        """Run the command `hangtag` on this stack, with `text` on its stdin."""
         return subprocess.run(
             hangtag_command(arguments),
             env=self.access.environment(),
@@ -118,7 +111,7 @@ class Stack:
         )
 
     def show_hangtag(self, *arguments: str) -> int:
-        """Run the real command where its user sees it; its exit status."""
+        """Run the command `hangtag` with visible output, and return its exit status."""
         return subprocess.run(
             hangtag_command(arguments),
             env=self.access.environment(),
@@ -129,10 +122,10 @@ class Stack:
 
     def result(self, uri: str) -> dict[str, Any] | None:
         """
-        The newest result of an upload, None where there is none yet.
+        Return the newest result of an upload, or None if it has no result yet.
 
         Raises:
-            LocalError: `hangtag results show` failed otherwise.
+            LocalError: The command `hangtag results show` failed for another reason.
         """
         shown = self.hangtag("--json", "results", "show", uri)
         if shown.stdout:
@@ -144,9 +137,9 @@ class Stack:
 
     def dead_letters(self, uri: str | None = None) -> list[Letter]:
         """
-        The letters in the dead-letter queue, or those of one upload.
+        List the dead letters, or the dead letters of one upload.
 
-        They are looked at, not received: none is hidden, and no receive is counted.
+        It does not receive the messages, so they stay visible and their receive count stays.
         """
         url = self.outputs["DeadLetterQueueUrl"]
         path = f"/_ministack/sqs/messages?QueueUrl={quote(url, safe='')}"
@@ -165,7 +158,7 @@ class Stack:
         return [one for one in letters if uri in (None, one.attributes.get("Image"))]
 
     def sandbox_calls(self) -> list[dict[str, Any]]:
-        """All tag calls the sandbox got so far, each `{"sha256", "status", "code"}`."""
+        """List all tag calls to the sandbox so far; docs/sandbox.md lists their fields."""
         return self.sandbox.calls()
 
     def fail_image(
@@ -173,22 +166,22 @@ class Stack:
         sha256: str,
         *,
         code: int,
-        message: str = "As told",
+        message: str = "Injected fault",
         times: int | None = None,
     ) -> None:
-        """Have the sandbox refuse the image with these bytes, so many `times` or for ever."""
+        """Make the sandbox refuse the image with this digest `times` times, or until healed."""
         self.sandbox.fail_image(sha256, code=code, message=message, times=times)
 
     def heal_image(self, sha256: str) -> None:
-        """Have the sandbox tag the image with these bytes again."""
+        """Make the sandbox tag the image with this digest again."""
         self.sandbox.heal_image(sha256)
 
     def client(self, service: str) -> Any:  # noqa: ANN401  # as Access.client
-        """A boto3 client of the cloud the stack lives in."""
+        """Return a boto3 client of the stack's cloud."""
         return self.access.client(service)
 
     def log_events(self) -> Iterator[str]:
-        """The texts of the function's log, from its beginning."""
+        """Yield the events of the function's log, oldest first."""
         function = self.client("lambda").get_function_configuration(
             FunctionName=self.outputs["TagUploadsFunctionName"]
         )
@@ -201,13 +194,13 @@ class Stack:
             yield from (event["message"] for event in page["events"])
 
     def function_log(self, events: int = 20) -> str:
-        """The end of the function's log."""
+        """Return the last events of the function's log."""
         lines = [text.rstrip() for text in self.log_events()]
         return "\n".join(lines[-events:]) or "(the function has not logged anything)"
 
 
 def hangtag_command(arguments: Sequence[str]) -> list[str]:
-    """The command line of `hangtag` for the stack."""
+    """Return the command line of `hangtag` for the stack."""
     return [str(PROGRAMS / "hangtag"), "--stack", STACK_NAME, *arguments]
 
 
@@ -221,19 +214,20 @@ def bring_up(
     faults: Faults | None = None,
 ) -> Stack:
     """
-    The stack, deployed and with an API key, in a local cloud of its own in `directory`.
+    Deploy the stack and set its API key, in a new local cloud in `directory`.
 
-    With `faults`, a proxy of the same directory, the function's calls of AWS go through it.
+    With `faults`, a proxy with the same directory, the function calls AWS through the proxy.
 
     Raises:
-        LocalError: something did not work; nothing is left running.
+        LocalError: A step failed; no process is left running.
     """
     cloud = LocalCloud(directory)
     sandbox = Sandbox(directory)
     key = secrets.token_urlsafe(24)
     try:
         with step("Starting the local cloud"):
-            cloud.start(port=cloud_port, functions_call=faults.url if faults else None)
+            endpoint = faults.url if faults else None
+            cloud.start(port=cloud_port, functions_endpoint=endpoint)
         if faults is not None:
             with step("Starting the fault proxy"):
                 faults.start(cloud.access)
@@ -252,14 +246,14 @@ def bring_up(
         stack = Stack(cloud.access, sandbox, read_outputs(cloud.access))
         with step("Setting the API key (hangtag key set)"):
             stack.set_key(key)
-    except BaseException:  # Ctrl-C too: what was started is stopped again
+    except BaseException:  # Ctrl-C, too, must leave no process running
         take_down(directory)
         raise
     return stack
 
 
 def running_stack(directory: Path) -> Stack | None:
-    """What `bring_up` has left running in `directory`; None when it is not whole."""
+    """Return the running stack of `bring_up` in `directory`; None if a program has ended."""
     cloud = LocalCloud(directory)
     sandbox = Sandbox(directory)
     if not (cloud.runs() and sandbox.runs()):
@@ -268,8 +262,8 @@ def running_stack(directory: Path) -> Stack | None:
 
 
 def take_down(directory: Path) -> bool:
-    """End what runs in `directory`; False when nothing did."""
-    # An impatient second Ctrl-C must not leave half of it running.
+    """Stop all programs of `bring_up` in `directory`; False if no program was running."""
+    # A second Ctrl-C must not interrupt this.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         stopped = [
@@ -282,106 +276,12 @@ def take_down(directory: Path) -> bool:
     return any(stopped)
 
 
-def build(directory: Path) -> Path:
-    """
-    Build the template for this machine's Python; the built template, in `directory`.
-
-    Several builds of one checkout take turns, because they share a cache: most of the time
-    goes into third-party packages that seldom change.
-
-    Raises:
-        LocalError: sam failed; with what it printed.
-    """
-    target = directory / "build"
-    BUILDS.mkdir(parents=True, exist_ok=True)
-    with (BUILDS / "lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        sam(
-            "build",
-            "--build-dir",
-            str(BUILDS / "stack"),
-            "--cached",
-            "--cache-dir",
-            str(BUILDS / "cache"),
-            "--parameter-overrides",
-            overrides(runtime()),
-            directory=directory,
-            env=own_environment(),
-        )
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(BUILDS / "stack", target, symlinks=True)
-    return target / "template.yaml"
-
-
-def deploy(template: Path, access: Access, parameters: Mapping[str, str]) -> None:
-    """
-    Deploy a built template as the stack `hangtag`.
-
-    Raises:
-        LocalError: sam failed; with what it printed.
-    """
-    sam(
-        "deploy",
-        "--template-file",
-        str(template),
-        "--parameter-overrides",
-        overrides({**runtime(), **parameters}),
-        directory=template.parent.parent,
-        env=access.environment(),
-    )
-
-
-def sam(command: str, *arguments: str, directory: Path, env: Mapping[str, str]) -> None:
-    """
-    Run a command of sam with the settings that samconfig.toml has for the local cloud.
-
-    Raises:
-        LocalError: it failed; with what it printed.
-    """
-    program = str(PROGRAMS / "sam")
-    settings = ["--config-env", "local", "--config-file", str(ROOT / "samconfig.toml")]
-    log = directory / f"sam-{command}.log"
-    directory.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output:
-        done = subprocess.run(
-            [program, command, *settings, *arguments],
-            check=False,
-            cwd=ROOT,
-            env={
-                **env,
-                "SAM_CLI_TELEMETRY": "0",
-                # Where sam keeps its own notes: not in the home of whoever runs this.
-                "__SAM_CLI_APP_DIR": str(directory / "sam"),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    if done.returncode:
-        said = log.read_text(errors="replace")
-        raise LocalError(f"sam {command} failed with {done.returncode}:\n{said}")
-
-
-def runtime() -> dict[str, str]:
-    """The stack's parameters for this machine and this Python."""
-    machine = platform.machine().lower()
-    return {
-        "PythonRuntime": f"python3.{sys.version_info.minor}",
-        "Architecture": "arm64" if machine in ("arm64", "aarch64") else "x86_64",
-    }
-
-
-def overrides(parameters: Mapping[str, str]) -> str:
-    """Parameters as sam reads them."""
-    return " ".join(f"{name}={value}" for name, value in parameters.items())
-
-
 def read_outputs(access: Access) -> dict[str, str]:
     """
-    The outputs of the deployed stack.
+    Return the outputs of the deployed stack.
 
     Raises:
-        LocalError: it is not deployed.
+        LocalError: The stack is not deployed.
     """
     cloudformation = access.client("cloudformation")
     try:
@@ -394,12 +294,12 @@ def read_outputs(access: Access) -> dict[str, str]:
 
 
 def to_header(text: str) -> str:
-    """Text as a header carries it: RFC 2047-encoded when it is not ASCII."""
+    """Encode a text for a header: by RFC 2047 if it is not ASCII."""
     if text.isascii():
         return text
     return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
 
 
 def text_attributes(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """The message attributes of SQS, without their types."""
+    """Return the values of SQS message attributes, without their types."""
     return {name: value["StringValue"] for name, value in attributes.items()}

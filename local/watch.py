@@ -23,13 +23,11 @@ class Announcement:
 
 
 class Subscriber:
-    """A queue with a subscription to a topic of the stack."""
+    """A queue with a subscription to the results topic of the stack."""
 
-    def __init__(
-        self, stack: Stack, name: str, *, topic: str = "ResultsTopicArn"
-    ) -> None:
-        """Subscribe to the topic in the output *topic*; earlier messages are not received."""
-        topic = stack.outputs[topic]
+    def __init__(self, stack: Stack, name: str) -> None:
+        """Subscribe a new queue of this name; it does not receive earlier messages."""
+        topic = stack.outputs["ResultsTopicArn"]
         self._sqs = stack.access.client("sqs")
         self._received: list[dict[str, Any]] = []
         self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -69,11 +67,6 @@ class Subscriber:
             for message in self._received
         ]
 
-    def texts(self) -> list[str]:
-        """List the bodies of all messages received so far, in the sequence of their arrival."""
-        self._receive()
-        return [message["Body"] for message in self._received]
-
     def _receive(self) -> None:
         while messages := self._sqs.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -103,16 +96,16 @@ class WatchedStack(Stack):
     def wait_for(
         self,
         check: Callable[[], T | None],
-        what: str,
+        awaited: str,
         *,
         seconds: float = WAIT_SECONDS,
     ) -> T:
-        """Call `check` until it returns a value, and return that value; `what` describes it."""
+        """Call `check` until it returns a value, and return that value; `awaited` describes it."""
         return wait_for(
             check,
             seconds=seconds,
             otherwise=lambda: self.with_log(
-                f"timed out after {seconds:g} s waiting for {what}"
+                f"timed out after {seconds:g} s waiting for {awaited}"
             ),
         )
 

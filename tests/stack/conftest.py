@@ -1,4 +1,4 @@
-"""The real template in a local cloud of its own, deployed once for all tests here."""
+"""Deploys the real template in a new local cloud, once for all tests here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PARAMETERS = {
     "AutoReplaySchedule": '"rate(7 days)"',  # quoted for sam, which splits at spaces
 }
 """
-Small, so that a test of a retry takes seconds, and two processors are enough. The schedule is there
-to be deployed; no test waits for it.
+Short delays and low concurrency, so that tests take seconds on two processors. The schedule is only
+deployed; its first run is after the tests.
 """
 
 
@@ -30,9 +30,9 @@ def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WatchedStack]:
     """
-    The stack, a sandbox to ask, a subscriber to its topic, and helpers to wait with.
+    The deployed stack with a sandbox and a subscriber.
 
-    All tests share it, and its dead-letter queue: let each use keys and images of its own.
+    All tests share it and its dead-letter queue, so each test must use its own keys and images.
     """
     directory = tmp_path_factory.mktemp("stack")
     deployed = bring_up(
@@ -45,13 +45,13 @@ def stack(
 
 
 def steps_in_the_report(config: pytest.Config) -> Step:
-    """Steps told where pytest reports: making the stack takes longer than any test."""
+    """Return a `Step` that prints in pytest's report, because the deployment takes long."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
 
     @contextmanager
     def step(work: str) -> Iterator[None]:
-        if reporter is not None:  # one of several processes has none
+        if reporter is not None:  # None in a worker process of pytest-xdist
             with capture.global_and_fixture_disabled():
                 reporter.ensure_newline()
                 reporter.write_line(f"{work} ...")

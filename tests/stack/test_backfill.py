@@ -1,4 +1,4 @@
-"""What was in the bucket before anybody heard of it comes out tagged, once."""
+"""A backfill tags the objects that were in the bucket before the stack, each one once."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 from local.processes import wait_for
 from local.stack import hangtag_command
 from local.watch import WatchedStack
-from tests.stack.hands import (
+from tests.stack.helpers import (
     calls_about,
     picture,
     records_of,
-    unheard,
     wait_until_idle,
+    without_notifications,
 )
 
 
 def backfill(stack: WatchedStack, file: Path, *arguments: str) -> dict[str, Any]:
-    """What `hangtag --json backfill` prints."""
+    """Run `hangtag --json backfill`, and return its report."""
     done = stack.hangtag("--json", "backfill", "--checkpoint", str(file), *arguments)
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 def wait_until_done(stack: WatchedStack, keys: Sequence[str]) -> None:
-    """Until the version of each key is tagged."""
+    """Wait until every version of these keys, one for each key, is tagged."""
 
     def are_done() -> bool | None:
         items = [item for key in keys for item in records_of(stack, key)]
@@ -40,16 +40,16 @@ def wait_until_done(stack: WatchedStack, keys: Sequence[str]) -> None:
     stack.wait_for(are_done, "all to be tagged")
 
 
-def test_what_was_there_before_is_tagged_once_and_again_when_it_is_wanted(
+def test_a_backfill_tags_existing_objects_once_and_again_on_request(
     stack: WatchedStack, tmp_path: Path
 ) -> None:
-    """A dry run sends nothing, a second backfill finds all done, --again pays once more."""
+    """A dry run and a second backfill send no messages; --again pays for a second call."""
     file = tmp_path / "checkpoint.json"
     keys = [
         *(f"before us/{number} + 50%25.png" for number in range(11)),
         "before us/드레스 #1?.png",
     ]
-    with unheard(stack):
+    with without_notifications(stack):
         for key in keys:
             stack.upload(key, b"an older version, and no image")
             stack.upload(key, picture(key))
@@ -83,13 +83,13 @@ def test_what_was_there_before_is_tagged_once_and_again_when_it_is_wanted(
     assert not file.exists()
 
 
-def test_a_backfill_that_is_interrupted_and_killed_goes_on_and_leaves_none_out(
+def test_a_backfill_resumes_after_an_interrupt_and_a_kill_without_gaps(
     stack: WatchedStack, tmp_path: Path
 ) -> None:
-    """The real process, by Ctrl-C and by SIGKILL; each picture is paid once."""
+    """The test stops the real process by Ctrl-C and SIGKILL; each image is paid once."""
     file = tmp_path / "checkpoint.json"
     keys = [f"cut off/{number:02}.png" for number in range(24)]
-    with unheard(stack):
+    with without_notifications(stack):
         for key in keys:
             stack.upload(key, picture(key))
     uri = stack.uri("cut off/")
@@ -98,15 +98,15 @@ def test_a_backfill_that_is_interrupted_and_killed_goes_on_and_leaves_none_out(
         cut_off(stack, file, cut, "--rate", "6", uri)
         for cut in (signal.SIGINT, signal.SIGKILL)
     ]
-    noted = json.loads(file.read_text(encoding="utf-8"))["counts"]["enqueued"]
+    enqueued = json.loads(file.read_text(encoding="utf-8"))["counts"]["enqueued"]
     done = backfill(stack, file, "--yes", uri)
     wait_until_idle(stack)
     wait_until_done(stack, keys)
 
     assert statuses == [130, -signal.SIGKILL]
-    assert 2 <= noted < len(keys)
+    assert 2 <= enqueued < len(keys)
     assert (done["listed"], done["dryRun"]) == (24, False)
-    # What was sent just before the kill, and not noted, may be tagged by the next run
+    # A message sent just before the kill may be missing in the checkpoint, and tagged by now
     assert done["enqueued"] + done["skipped"] == 24
     assert done["skipped"] <= 1
     assert [len(calls_about(stack, picture(key))) for key in keys] == [1] * len(keys)
@@ -115,7 +115,7 @@ def test_a_backfill_that_is_interrupted_and_killed_goes_on_and_leaves_none_out(
 def cut_off(
     stack: WatchedStack, file: Path, cut: signal.Signals, *arguments: str
 ) -> int:
-    """Begin a backfill and end it when it has sent something; its exit status."""
+    """Start a backfill, send it a signal after its first messages, and return its exit status."""
     before = file.stat().st_mtime_ns if file.exists() else 0
     process = subprocess.Popen(
         hangtag_command(
@@ -132,6 +132,6 @@ def cut_off(
         counts = json.loads(file.read_text(encoding="utf-8"))["counts"]
         return True if counts["enqueued"] else None
 
-    wait_for(has_sent, seconds=60, otherwise=lambda: "nothing was sent")
+    wait_for(has_sent, seconds=60, otherwise=lambda: "no message was sent")
     process.send_signal(cut)
     return process.wait(timeout=60)

@@ -1,4 +1,4 @@
-"""Faults between the function and everything outside: a few cells of `make faults`."""
+"""A few cells of `make faults`: faults in the function's calls of AWS and the API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.fault_matrix import (
+from local.fault_cells import (
     DENIED,
     ERROR_500,
     FAULTS,
@@ -18,24 +18,24 @@ from local.fault_matrix import (
     SLOW,
     STEPS,
     THROTTLED,
-    Call,
     Cell,
     Mode,
-    Outcome,
+    UploadStep,
     all_cells,
-    laboratory,
 )
+from local.fault_outcomes import Outcome
+from local.fault_runner import cell_runner
 from tests.stack.conftest import steps_in_the_report
 
 
-def step(name: str) -> Call:
-    """The step of this name."""
+def step(name: str) -> UploadStep:
+    """Return the step of this name."""
     [found] = [one for one in STEPS if one.name == name]
     return found
 
 
 def cell(name: str, fault: str, mode: Mode = "once") -> Cell:
-    """A cell of the matrix."""
+    """Return a cell of the matrix."""
     return Cell(step(name), fault, mode)
 
 
@@ -71,21 +71,21 @@ FEW = [
 def outcomes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Outcome]]:
-    """What all the cells showed: they are run together, in a stack of their own."""
+    """The outcomes of the cells by name; all cells run together in a new stack."""
     directory = tmp_path_factory.mktemp("faults")
-    with laboratory(directory, step=steps_in_the_report(request.config)) as lab:
-        yield {str(outcome.cell): outcome for outcome in lab.run(FEW)}
+    with cell_runner(directory, step=steps_in_the_report(request.config)) as runner:
+        yield {str(outcome.cell): outcome for outcome in runner.run(FEW)}
 
 
-@pytest.mark.parametrize("met", [str(one) for one in FEW])
-def test_an_upload_that_meets_a_fault_ends_and_is_paid_once(
-    outcomes: dict[str, Outcome], met: str
+@pytest.mark.parametrize("name", [str(one) for one in FEW])
+def test_an_upload_that_meets_a_fault_is_finished_and_paid_once(
+    outcomes: dict[str, Outcome], name: str
 ) -> None:
-    """It is tagged, or failed with its letter; every call has its reason."""
-    assert outcomes[met].troubles == ()
+    """It is tagged, or it failed and has a dead letter; every extra call has a reason."""
+    assert outcomes[name].troubles == ()
 
 
-def test_the_few_cells_touch_every_step_and_every_fault() -> None:
-    """A step or a fault that is new comes into these tests, too."""
+def test_the_few_cells_cover_every_step_and_every_fault() -> None:
+    """A new step or fault must be added to these tests, too."""
     assert {one.step for one in FEW} == {one.step for one in all_cells()}
     assert {one.fault for one in FEW} == set(FAULTS)

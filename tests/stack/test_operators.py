@@ -1,4 +1,4 @@
-"""Operators at work on the real template: list, show, discard, restore and replay failures."""
+"""Operators list, show, discard, restore and replay failures on the real template."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hangtag.events import read_body
 from hangtag.uploads import Upload
 from local.stack import Letter, hangtag_command
 from local.watch import WatchedStack
-from tests.stack.hands import (
+from tests.stack.helpers import (
     calls_about,
     notification,
     picture,
     records_of,
     sha256,
-    unheard,
     wait_until_idle,
+    without_notifications,
 )
 
 KEYS = [f"operators/{number}.png" for number in range(4)]
@@ -32,7 +32,7 @@ PREFIX = ("--prefix", "operators/")
 
 @pytest.fixture(scope="module")
 def refused(stack: WatchedStack) -> WatchedStack:
-    """Four pictures that the API refused; it would take them now."""
+    """Four dead-lettered images that the API refused, and would accept now."""
     for key in KEYS:
         stack.fail_image(sha256(picture(key)), code=806)
         stack.upload(key, picture(key))
@@ -45,47 +45,47 @@ def refused(stack: WatchedStack) -> WatchedStack:
 
 
 def listed(stack: WatchedStack) -> list[dict[str, Any]]:
-    """What `failures list` tells of these pictures."""
-    shown = stack.hangtag("--json", "failures", "list", *PREFIX)
-    return [json.loads(line) for line in shown.stdout.splitlines()]
+    """Return the output of `failures list` for these images."""
+    done = stack.hangtag("--json", "failures", "list", *PREFIX)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def report_of(stack: WatchedStack, *arguments: str) -> dict[str, Any]:
-    """What a command under `failures` prints."""
+    """Run a command under `failures`, and return its report."""
     report: dict[str, Any] = json.loads(
         stack.hangtag("--json", "failures", *arguments).stdout
     )
     return report
 
 
-def ordered(stack: WatchedStack, order: dict[str, Any]) -> dict[str, Any]:
-    """What the function answers."""
+def request_replay(stack: WatchedStack, request: dict[str, Any]) -> dict[str, Any]:
+    """Invoke the function ReplayFailures, and return its response."""
     answer = stack.client("lambda").invoke(
         FunctionName=stack.outputs["ReplayFailuresFunctionName"],
-        Payload=json.dumps(order).encode(),
+        Payload=json.dumps(request).encode(),
     )
-    told: dict[str, Any] = json.loads(answer["Payload"].read())
-    return told
+    response: dict[str, Any] = json.loads(answer["Payload"].read())
+    return response
 
 
-def test_operators_see_give_up_bring_back_and_replay_failures(
+def test_operators_list_show_discard_restore_and_replay_failures(
     refused: WatchedStack, tmp_path: Path
 ) -> None:
-    """One story: nothing is lost on the way, and each picture is paid for once."""
+    """No failure is lost between the commands, and each image is paid once."""
     stack = refused
     backup = tmp_path / "backup.jsonl"
     uris = {stack.uri(key) for key in KEYS}
 
-    # Each failure once, although there are a result and a letter of it
+    # Each failure is listed once, although it has a result and a dead letter
     assert sorted(line["image"] for line in listed(stack)) == sorted(uris)
     assert len(stack.dead_letters()) >= 4
 
-    # All that is known of one, with the log of its attempt
+    # One failure is shown with the log of its attempt
     shown = report_of(stack, "show", stack.uri(KEYS[0]))
     assert shown["objects"][0]["size"] == len(picture(KEYS[0]))
     assert any('"dead-lettered"' in line for line in shown["log"])
 
-    # Given up and brought back
+    # Two failures are discarded and restored
     discarded = report_of(
         stack, "discard", *PREFIX, "--max", "2", "--backup", str(backup), "--yes"
     )
@@ -97,21 +97,21 @@ def test_operators_see_give_up_bring_back_and_replay_failures(
     assert report_of(stack, "restore", str(backup), "--yes")["done"] == 2
     assert {line["image"] for line in listed(stack)} == uris
 
-    # By hand and by order, the same would be done
-    by_hand = report_of(stack, "replay", "--code", "806", *PREFIX)
-    by_order = ordered(stack, {"codes": ["806"], "prefix": "operators/"})
-    assert by_order == by_hand
-    assert by_order["matched"] == 4
-    assert "dryrun" in ordered(stack, {"dryrun": False})["errorMessage"]
+    # The command and the function report the same dry run
+    by_command = report_of(stack, "replay", "--code", "806", *PREFIX)
+    by_function = request_replay(stack, {"codes": ["806"], "prefix": "operators/"})
+    assert by_function == by_command
+    assert by_function["matched"] == 4
+    assert "dryrun" in request_replay(stack, {"dryrun": False})["errorMessage"]
 
-    # A letter that expired: its failure is replayed from the result, with the others
+    # A failure whose dead letter has expired is replayed from its result
     remove_letter(stack, stack.uri(KEYS[3]))
     assert {line["image"] for line in listed(stack)} == uris
 
-    # Half by hand, half by order
+    # The command replays two failures, the function the others
     halves = [
         report_of(stack, "replay", *PREFIX, "--max", "2", "--rate", "5", "--yes"),
-        ordered(stack, {"prefix": "operators/", "dryRun": False}),
+        request_replay(stack, {"prefix": "operators/", "dryRun": False}),
     ]
     assert [half["done"] for half in halves] == [2, 2]
     for key in KEYS:
@@ -126,81 +126,81 @@ def test_operators_see_give_up_bring_back_and_replay_failures(
 
 KILLED = ("--prefix", "killed/")
 REFUSED = [f"killed/{number:02}.png" for number in range(20)]
-REFUSED_FOR_EVER = REFUSED[::5]
-BY_HAND = [f"killed/by hand {number:02}.png" for number in range(60)]
-NONSENSE = "put there by hand, and no event"
+STILL_REFUSED = REFUSED[::5]
+SENT_BY_HAND = [f"killed/by hand {number:02}.png" for number in range(60)]
+UNREADABLE = "sent by hand, not an event"
 HIDDEN_SECONDS = 30.0
-"""The longest that a replay, also one that was killed, hides a letter."""
+"""The visibility timeout of a letter during a replay."""
 
 
 def test_replays_that_are_interrupted_and_killed_lose_nothing(
     stack: WatchedStack,
 ) -> None:
-    """The real process, cut off in the middle; what comes of each letter is counted up."""
-    mended = [key for key in REFUSED if key not in REFUSED_FOR_EVER]
-    everyone = [*REFUSED, *BY_HAND]
-    fill_the_dead_letter_queue(stack, mended)
+    """The test stops the real process in the middle, and accounts for every letter."""
+    fixed = [key for key in REFUSED if key not in STILL_REFUSED]
+    all_keys = [*REFUSED, *SENT_BY_HAND]
+    fill_the_dead_letter_queue(stack, fixed)
 
-    # An interrupt lets go of what is in hand, at once
+    # An interrupted replay makes its letters visible at once
     interrupted = cut_off_replay(stack, signal.SIGINT, "--rate", "4")
     assert interrupted == 130
     assert [key for key, letter in letters_of_killed(stack) if not letter.visible] == []
 
-    # A kill cannot; but nothing is lost, and half a minute later everything is free again
+    # The letters of a killed replay are not lost, and visible again after half a minute
     killed = [cut_off_replay(stack, signal.SIGKILL) for _ in range(5)]
     killed_at = time.monotonic()
     wait_until_idle(stack)
     left = {key for key, _ in letters_of_killed(stack)}
     assert killed == [-signal.SIGKILL] * 5
-    assert left | tagged(stack, everyone) == set(everyone)
-    assert len(REFUSED_FOR_EVER) < len(left) < len(everyone)
+    assert left | tagged(stack, all_keys) == set(all_keys)
+    assert len(STILL_REFUSED) < len(left) < len(all_keys)
     time.sleep(max(0.0, killed_at + HIDDEN_SECONDS - time.monotonic()))
     assert [key for key, letter in letters_of_killed(stack) if not letter.visible] == []
 
-    # The last one comes to its end
+    # The last replay finishes
     last = report_of(stack, "replay", *KILLED, "--yes")
     wait_until_idle(stack)
     assert (last["left"], last["skipped"]) == (0, 0)
-    assert tagged(stack, everyone) == {*mended, *BY_HAND}
-    assert sorted(key for key, _ in letters_of_killed(stack)) == REFUSED_FOR_EVER
+    assert tagged(stack, all_keys) == {*fixed, *SENT_BY_HAND}
+    assert sorted(key for key, _ in letters_of_killed(stack)) == STILL_REFUSED
     for key, letter in letters_of_killed(stack):
         assert letter.code == "806", key
         assert int(letter.attributes["Replays"]) >= 1, key
     calls = stack.sandbox_calls()
-    for key in (*mended, *BY_HAND):
+    for key in (*fixed, *SENT_BY_HAND):
         of_key = [call for call in calls if call["sha256"] == sha256(picture(key))]
-        expected = [None] if key in BY_HAND else [806, None]
+        expected = [None] if key in SENT_BY_HAND else [806, None]
         assert [call["code"] for call in of_key] == expected, key
 
 
-def test_what_nobody_can_read_is_buried_again_with_its_code(
+def test_an_unreadable_letter_is_dead_lettered_again_with_its_code(
     stack: WatchedStack,
 ) -> None:
-    """Put there by hand, it is replayed like any letter, and told apart from then on."""
-    bury_by_hand(stack, NONSENSE)
+    """A message that an operator sent without a code gets one by a replay."""
+    send_dead_letter(stack, UNREADABLE)
 
     report = report_of(stack, "replay", "--code", "UNCODED", "--yes")
 
-    def buried_again() -> Letter | None:
-        letters = [one for one in stack.dead_letters() if one.body == NONSENSE]
+    def dead_lettered_again() -> Letter | None:
+        letters = [one for one in stack.dead_letters() if one.body == UNREADABLE]
         return next((one for one in letters if one.code), None)
 
-    letter = stack.wait_for(buried_again, "the letter that nobody can read")
+    letter = stack.wait_for(dead_lettered_again, "the unreadable letter with a code")
     assert report["done"] >= 1
     assert letter.code == "UNREADABLE_EVENT"
     assert letter.attributes["Replays"] == "1"
 
 
-def fill_the_dead_letter_queue(stack: WatchedStack, mended: list[str]) -> None:
-    """Letters of the function's own, most of whose pictures are *mended*, and some by hand."""
-    with unheard(stack):
-        versions = {key: stack.upload(key, picture(key)) for key in BY_HAND}
+def fill_the_dead_letter_queue(stack: WatchedStack, fixed: list[str]) -> None:
+    """Fill it with letters of the function and some sent by hand; then heal the *fixed* images."""
+    with without_notifications(stack):
+        versions = {key: stack.upload(key, picture(key)) for key in SENT_BY_HAND}
     for key in REFUSED:
         stack.fail_image(sha256(picture(key)), code=806)
     for number, refused_key in enumerate(REFUSED):
         stack.upload(refused_key, picture(refused_key))
-        for key in BY_HAND[number :: len(REFUSED)]:  # so that they lie mixed
-            bury_by_hand(stack, notification(stack, key, versions[key]))
+        for key in SENT_BY_HAND[number :: len(REFUSED)]:  # mixes both kinds
+            send_dead_letter(stack, notification(stack, key, versions[key]))
 
     def have_failed() -> bool | None:
         states = [
@@ -210,13 +210,16 @@ def fill_the_dead_letter_queue(stack: WatchedStack, mended: list[str]) -> None:
 
     stack.wait_for(have_failed, "all to be refused")
     wait_until_idle(stack)
-    for key in mended:
+    for key in fixed:
         stack.heal_image(sha256(picture(key)))
-    assert sorted(key for key, _ in letters_of_killed(stack)) == [*REFUSED, *BY_HAND]
+    assert sorted(key for key, _ in letters_of_killed(stack)) == [
+        *REFUSED,
+        *SENT_BY_HAND,
+    ]
 
 
 def tagged(stack: WatchedStack, keys: list[str]) -> set[str]:
-    """Those that are."""
+    """Return the keys whose only version is tagged."""
     return {
         key
         for key in keys
@@ -225,7 +228,7 @@ def tagged(stack: WatchedStack, keys: list[str]) -> set[str]:
 
 
 def letters_of_killed(stack: WatchedStack) -> list[tuple[str, Letter]]:
-    """The letters that the replays to be killed are about, each with its key."""
+    """Return the letters of the keys in `killed/`, each with its key."""
     return [
         (entry.key, letter)
         for letter in stack.dead_letters()
@@ -234,8 +237,8 @@ def letters_of_killed(stack: WatchedStack) -> list[tuple[str, Letter]]:
     ]
 
 
-def bury_by_hand(stack: WatchedStack, body: str) -> None:
-    """As somebody with the console would: no code, no attributes."""
+def send_dead_letter(stack: WatchedStack, body: str) -> None:
+    """Send a dead letter without attributes, as an operator can in the console."""
     stack.client("sqs").send_message(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=body
     )
@@ -245,16 +248,16 @@ def cut_off_replay(
     stack: WatchedStack, cut: signal.Signals, *arguments: str
 ) -> int | None:
     """
-    Begin a replay, and end it at any moment after its first letter has gone.
+    Start a replay, and send it a signal at a random moment after its first letter is replayed.
 
     Returns its exit status.
     """
 
-    def here() -> set[tuple[str, str | None]]:
+    def present() -> set[tuple[str, str | None]]:
         letters = letters_of_killed(stack)
         return {(key, letter.attributes.get("FailedAt")) for key, letter in letters}
 
-    before = here()
+    before = present()
     process = subprocess.Popen(
         hangtag_command(["failures", "replay", *KILLED, *arguments, "--yes"]),
         env=stack.access.environment(),
@@ -263,8 +266,8 @@ def cut_off_replay(
     )
     began = time.monotonic()
     try:
-        while before <= here():
-            assert time.monotonic() < began + 60, "nothing was replayed"
+        while before <= present():
+            assert time.monotonic() < began + 60, "no letter was replayed"
             time.sleep(0.02)
         time.sleep(random.uniform(0.0, 0.1))  # noqa: S311 - nothing secret
         process.send_signal(cut)
@@ -273,8 +276,10 @@ def cut_off_replay(
         process.kill()
 
 
-def test_a_schedule_that_is_asked_for_orders_replays(stack: WatchedStack) -> None:
-    """It is deployed with its role, and its order is one that the function takes."""
+def test_the_replay_schedule_is_deployed_and_its_request_is_valid(
+    stack: WatchedStack,
+) -> None:
+    """The function accepts the schedule's input."""
     schedules = stack.client("scheduler")
     [found] = [
         one
@@ -283,14 +288,14 @@ def test_a_schedule_that_is_asked_for_orders_replays(stack: WatchedStack) -> Non
     ]
     target = schedules.get_schedule(Name=found["Name"])["Target"]
 
-    answer = ordered(stack, {**json.loads(target["Input"]), "dryRun": True})
+    report = request_replay(stack, {**json.loads(target["Input"]), "dryRun": True})
 
     assert stack.outputs["ReplayFailuresFunctionName"] in target["Arn"]
-    assert answer["dryRun"] is True
+    assert report["dryRun"] is True
 
 
 def remove_letter(stack: WatchedStack, uri: str) -> None:
-    """As if it had expired: received and deleted, while all others become visible again."""
+    """Delete a letter, as if it had expired, and make the others visible again."""
     sqs, url = stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
     received = []
     while messages := sqs.receive_message(

@@ -1,4 +1,4 @@
-"""template.yaml as data: what the tests of the wiring ask of it."""
+"""Reads template.yaml for the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEMPLATE = ROOT / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows CloudFormation's short forms: `!Ref x` is `{"Ref": "x"}`."""
+    """A YAML loader for CloudFormation's short forms: `!Ref x` becomes `{"Ref": "x"}`."""
 
 
 def _short_form(loader: yaml.Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -27,21 +27,21 @@ def _short_form(loader: yaml.Loader, suffix: str, node: yaml.Node) -> dict[str, 
         case yaml.MappingNode():
             return {name: loader.construct_mapping(node, deep=True)}
         case _:
-            raise TypeError(f"!{suffix} holds {node!r}")
+            raise TypeError(f"!{suffix} contains {node!r}")
 
 
 _Loader.add_multi_constructor("!", _short_form)
 
 
 def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
-    """The template, its intrinsic functions in the long form."""
+    """Return the template with all intrinsic functions in their long form."""
     loader = _Loader(path.read_text("utf-8"))
     template: dict[str, Any] = loader.get_single_data()
     return template
 
 
 def references(value: object) -> Iterator[str]:
-    """Every name that an intrinsic function in *value* refers to."""
+    """Yield the names that intrinsic functions in *value* refer to."""
     match value:
         case {"Ref": str(name)}:
             yield name

@@ -1,4 +1,4 @@
-"""Alarms and the dashboard look at numbers that somebody tells, and lead to the runbook."""
+"""Alarms and the dashboard use metrics that are published; alarms link to the runbook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALARMS = {
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
 
-OF_AWS = {
+AWS_METRICS = {
     "AWS/SQS": (
         {
             "ApproximateNumberOfMessagesVisible",
@@ -32,22 +32,22 @@ OF_AWS = {
     ),
     "AWS/Lambda": ({"Invocations", "Errors", "Throttles"}, {"FunctionName"}),
 }
-"""What AWS tells of each queue and each function: metrics, and their dimensions."""
+"""The metrics that AWS publishes for queues and functions, and their dimensions, by namespace."""
 
 STACK = {"Ref": "AWS::StackName"}
 
 
-def looked_at() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Who looks, the namespace, the metric and its dimensions."""
+def used_metrics() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Yield resource, namespace, metric and dimensions for every use of a metric."""
     for name, alarm in ALARMS.items():
         properties = alarm["Properties"]
-        singles = [properties] if "MetricName" in properties else []
-        calculated = [
+        single = [properties] if "MetricName" in properties else []
+        in_queries = [
             query["MetricStat"]["Metric"]
             for query in properties.get("Metrics", [])
             if "MetricStat" in query
         ]
-        for metric in (*singles, *calculated):
+        for metric in (*single, *in_queries):
             dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
             yield name, metric["Namespace"], metric["MetricName"], dimensions
     for widget in dashboard()["widgets"]:
@@ -57,61 +57,63 @@ def looked_at() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
 
 
 def dashboard() -> dict[str, Any]:
-    """Its body, with what CloudFormation fills in as it is written."""
+    """Return the dashboard's body, with the placeholders of `Fn::Sub` not replaced."""
     body: dict[str, Any] = json.loads(
         RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     )
     return body
 
 
-LOOKED_AT = list(looked_at())
+USED_METRICS = list(used_metrics())
 CODES = {(leaf.code, leaf.kind) for leaf in leaves()}
 
 
 @pytest.mark.parametrize(
-    ("who", "namespace", "metric", "dimensions"),
-    LOOKED_AT,
-    ids=[f"{who}-{metric}" for who, _, metric, _ in LOOKED_AT],
+    ("resource", "namespace", "metric", "dimensions"),
+    USED_METRICS,
+    ids=[f"{resource}-{metric}" for resource, _, metric, _ in USED_METRICS],
 )
-def test_what_is_looked_at_is_told_by_somebody(
-    who: str, namespace: str, metric: str, dimensions: dict[str, Any]
+def test_alarms_and_the_dashboard_use_published_metrics(
+    resource: str, namespace: str, metric: str, dimensions: dict[str, Any]
 ) -> None:
-    """An alarm on a metric that nobody tells is never raised."""
+    """An alarm on a metric without data never changes to ALARM."""
     if namespace == NAMESPACE:
         own = dict(dimensions)
-        assert own.pop(SERVICE) in (STACK, "${AWS::StackName}"), who
+        assert own.pop(SERVICE) in (STACK, "${AWS::StackName}"), resource
         assert tuple(own) in ((), Metric(metric).dimensions)
-        if "code" in own:  # one that nobody has would never be raised
+        if "code" in own:  # an unknown code has no data
             assert (own["code"], own["kind"]) in CODES
     else:
-        metrics, names = OF_AWS[namespace]
+        metrics, names = AWS_METRICS[namespace]
         assert metric in metrics
         assert set(dimensions) == names
 
 
-def calculates(alarm: str, numbers: dict[str, float]) -> bool:
-    """Whether an alarm that calculates is raised by these numbers, each by its query's id."""
+def is_raised(alarm: str, numbers: dict[str, float]) -> bool:
+    """Whether these numbers, by query id, raise an alarm with metric math."""
     properties = ALARMS[alarm]["Properties"]
     [expression] = [one for one in properties["Metrics"] if "Expression" in one]
     ids = {one["Id"] for one in properties["Metrics"] if "MetricStat" in one}
     assert set(numbers) <= ids
-    words: dict[str, Any] = {
-        "FILL": lambda value, instead: instead if value is None else value,
+    names: dict[str, Any] = {
+        "FILL": lambda value, default: default if value is None else value,
         "MAX": max,
-        "IF": lambda asked, yes, no: yes if asked else no,
+        "IF": lambda condition, yes, no: yes if condition else no,
         **{name: numbers.get(name) for name in ids},
     }
     try:
-        value = eval(expression["Expression"], {"__builtins__": {}}, words)  # noqa: S307 - our own
+        value = eval(expression["Expression"], {"__builtins__": {}}, names)  # noqa: S307 - our own
     except ZeroDivisionError:
-        return False  # CloudWatch has no number then
+        return False  # CloudWatch returns no data then
     assert properties["ComparisonOperator"] == "GreaterThanThreshold"
     return bool(value > properties["Threshold"])
 
 
 @pytest.mark.parametrize("code", ["609", "612", "623", "823"])
-def test_the_systemic_alarm_looks_at_the_codes_that_it_names(code: str) -> None:
-    """The key, the address and the account: one of them is enough, and none is silence."""
+def test_the_systemic_alarm_is_raised_by_each_code_in_its_description(
+    code: str,
+) -> None:
+    """One failure with any of the codes is enough."""
     assert f"c{code}" in {
         one["Id"]
         for one in ALARMS["SystemicFailuresAlarm"]["Properties"]["Metrics"]
@@ -119,8 +121,8 @@ def test_the_systemic_alarm_looks_at_the_codes_that_it_names(code: str) -> None:
         == {"Name": "code", "Value": code}
     }
 
-    assert calculates("SystemicFailuresAlarm", {f"c{code}": 1.0})
-    assert not calculates("SystemicFailuresAlarm", {})
+    assert is_raised("SystemicFailuresAlarm", {f"c{code}": 1.0})
+    assert not is_raised("SystemicFailuresAlarm", {})
 
 
 @pytest.mark.parametrize(
@@ -135,14 +137,14 @@ def test_the_systemic_alarm_looks_at_the_codes_that_it_names(code: str) -> None:
         (None, 100, False),
     ],
 )
-def test_the_failure_ratio_is_raised_by_more_than_a_fifth_of_ten(
+def test_the_failure_ratio_alarm_is_raised_above_a_fifth_of_at_least_ten(
     failed: float | None, tagged: float | None, *, raised: bool
 ) -> None:
-    """As it says; one failure at night wakes nobody."""
+    """A single failure at night raises no alarm."""
     given = {"failed": failed, "tagged": tagged}
     numbers = {name: value for name, value in given.items() if value is not None}
 
-    assert calculates("FailureRatioAlarm", numbers) is raised
+    assert is_raised("FailureRatioAlarm", numbers) is raised
 
 
 @pytest.mark.parametrize(
@@ -155,16 +157,16 @@ def test_the_failure_ratio_is_raised_by_more_than_a_fifth_of_ten(
         (None, None, False),
     ],
 )
-def test_the_age_of_letters_is_raised_by_whoever_tells_ten_days(
+def test_the_dead_letter_age_alarm_is_raised_by_either_metric_above_ten_days(
     letters: float | None, results: float | None, *, raised: bool
 ) -> None:
-    """Four days are left then."""
+    """Operators then have four days before SQS deletes the letter."""
     given = {"letters": letters, "results": results}
     numbers = {
         name: 86_400 * value for name, value in given.items() if value is not None
     }
 
-    assert calculates("OldDeadLettersAlarm", numbers) is raised
+    assert is_raised("OldDeadLettersAlarm", numbers) is raised
 
 
 @pytest.mark.parametrize(
@@ -179,19 +181,19 @@ def test_the_age_of_letters_is_raised_by_whoever_tells_ten_days(
         ("ApiLatencyAlarm", "p90", 10_000),
     ],
 )
-def test_an_alarm_is_raised_by_what_its_description_says(
+def test_an_alarm_has_the_statistic_and_threshold_of_its_description(
     alarm: str, statistic: str, threshold: float
 ) -> None:
-    """More than an hour, more than ten seconds, more than none."""
+    """More than an hour, more than ten seconds, more than zero."""
     properties = ALARMS[alarm]["Properties"]
-    looked_by = properties.get("Statistic") or properties["ExtendedStatistic"]
+    used = properties.get("Statistic") or properties["ExtendedStatistic"]
 
-    assert (looked_by, properties["Threshold"]) == (statistic, threshold)
+    assert (used, properties["Threshold"]) == (statistic, threshold)
     assert properties["ComparisonOperator"] == "GreaterThanThreshold"
 
 
-def test_no_alarm_is_left_out_of_these_tests() -> None:
-    """Each is raised by what it should be."""
+def test_every_alarm_has_a_test_here() -> None:
+    """A new alarm needs a test of its threshold."""
     single = {name for name, one in ALARMS.items() if "MetricName" in one["Properties"]}
 
     assert len(single) == 7
@@ -202,16 +204,16 @@ def test_no_alarm_is_left_out_of_these_tests() -> None:
     }
 
 
-def test_the_function_tells_its_metrics_under_the_stacks_name() -> None:
-    """Else two stacks of an account would add up."""
+def test_the_metrics_have_the_stack_name_as_a_dimension() -> None:
+    """The metrics of two stacks in one account must not be added up."""
     variables = RESOURCES["TagUploads"]["Properties"]["Environment"]["Variables"]
 
     assert variables["POWERTOOLS_SERVICE_NAME"] == STACK
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_calls_somebody_and_says_when_it_is_over(name: str) -> None:
-    """By the topic that AlarmEmail subscribes to."""
+def test_an_alarm_is_sent_when_it_starts_and_when_it_ends(name: str) -> None:
+    """Both go to the topic that AlarmEmail subscribes to."""
     properties = ALARMS[name]["Properties"]
 
     assert properties["AlarmActions"] == [{"Ref": "AlarmsTopic"}]
@@ -220,32 +222,32 @@ def test_an_alarm_calls_somebody_and_says_when_it_is_over(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_names_its_section_of_the_runbook(name: str) -> None:
-    """Whoever is woken at three reads on there."""
+def test_an_alarm_links_an_existing_section_of_the_runbook(name: str) -> None:
+    """The person on call starts there."""
     description = ALARMS[name]["Properties"]["AlarmDescription"]
-    named = re.search(r"docs/operations\.md#([a-z-]+)$", description)
-    assert named is not None
+    link = re.search(r"docs/operations\.md#([a-z-]+)$", description)
+    assert link is not None
     runbook = (ROOT / "docs/operations.md").read_text("utf-8")
 
     headings = re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)
     anchors = {heading.lower().replace(" ", "-") for heading in headings}
 
-    assert named[1] in anchors
+    assert link[1] in anchors
 
 
-def test_the_local_cloud_is_asked_for_no_alarm_that_calculates() -> None:
-    """It would refuse the whole stack; on AWS they are all there."""
-    calculating = {
+def test_alarms_with_metric_math_are_left_out_of_the_local_cloud() -> None:
+    """The local cloud would reject the whole stack; AWS gets all alarms."""
+    with_metric_math = {
         name for name, alarm in ALARMS.items() if "Metrics" in alarm["Properties"]
     }
 
     assert {
         name for name, alarm in ALARMS.items() if alarm.get("Condition") == "OnAws"
-    } == calculating
+    } == with_metric_math
 
 
-def test_cloudwatch_may_call_by_the_topic_of_alarms() -> None:
-    """For this account's alarms alone."""
+def test_cloudwatch_may_publish_to_the_alarms_topic() -> None:
+    """Only for alarms of this account."""
     statements = RESOURCES["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"][
         "Statement"
     ]

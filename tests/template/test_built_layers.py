@@ -1,4 +1,4 @@
-"""What `sam build` makes runs where nothing else is installed."""
+"""The output of `sam build` runs without other installed packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARCHITECTURE = "arm64" if MACHINE == "arm64" else "x86_64"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stack, built for the Python that runs the tests."""
+    """Build the stack for the Python that runs the tests."""
     target = tmp_path_factory.mktemp("build")
     subprocess.run(
         [
@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_compiled_packages_fit_the_runtime_and_the_architecture(built: Path) -> None:
-    """Wheels of another Python import here, perhaps, and fail in Lambda."""
+    """Wheels for another Python fail to import in Lambda."""
     compiled = list((built / "DependenciesLayer/python/pydantic_core").glob("*.so"))
 
     tag = RUNTIME.removeprefix("python").replace(".", "")
@@ -51,7 +51,7 @@ def test_compiled_packages_fit_the_runtime_and_the_architecture(built: Path) -> 
 
 
 def test_the_handler_and_the_core_import_from_the_layers_alone(built: Path) -> None:
-    """An empty environment, the layers, and boto3 as the runtime has it."""
+    """The process has an empty environment, the layers and the runtime's boto3."""
     program = (
         "import importlib, pkgutil, hangtag, handler, pydantic, requests\n"
         "import aws_lambda_powertools\n"
@@ -65,7 +65,7 @@ def test_the_handler_and_the_core_import_from_the_layers_alone(built: Path) -> N
         built / "CoreLayer/python",
         built / "DependenciesLayer/python",
     ]
-    runtime = Path(boto3.__file__).parents[1]  # last: the layers win, as in Lambda
+    runtime = Path(boto3.__file__).parents[1]  # last on the path, as in Lambda
 
     done = subprocess.run(
         [sys.executable, "-S", "-c", program],

@@ -1,4 +1,4 @@
-"""The wiring in template.yaml is what the code assumes and the design promises."""
+"""The wiring in template.yaml matches the code and the design."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from hangtag.operators.replay_request import ReplayRequest, read_request
 from hangtag.settings import (
     ReplaySettings,
     TaggingSettings,
-    read_tagger_api_url,
     variable_of,
 )
 from tests.builders import sample_event
@@ -46,7 +45,7 @@ PARAMETERS = {
     "PythonRuntime": "python3.13",
     "Architecture": "arm64",
 }
-"""People deploy with these names and rely on these defaults."""
+"""The parameters and their defaults: a public interface."""
 
 OUTPUTS = {
     "UploadsBucketName",
@@ -62,13 +61,13 @@ OUTPUTS = {
 
 
 def properties(name: str) -> dict[str, Any]:
-    """The properties of a resource."""
+    """Return the properties of a resource."""
     found: dict[str, Any] = RESOURCES[name]["Properties"]
     return found
 
 
-def test_parameters_and_their_defaults_are_those_people_rely_on() -> None:
-    """A renamed parameter breaks every deployment script."""
+def test_parameters_and_their_defaults_do_not_change() -> None:
+    """A renamed parameter breaks deployment scripts."""
     defaults = {
         name: definition["Default"]
         for name, definition in TEMPLATE["Parameters"].items()
@@ -77,26 +76,26 @@ def test_parameters_and_their_defaults_are_those_people_rely_on() -> None:
     assert PARAMETERS == defaults
 
 
-def test_every_parameter_says_what_it_is_for() -> None:
-    """The console shows nothing else."""
-    silent = [
+def test_every_parameter_has_a_description() -> None:
+    """The console shows only the description."""
+    undescribed = [
         name
         for name, definition in TEMPLATE["Parameters"].items()
         if not definition.get("Description")
     ]
 
-    assert silent == []
+    assert undescribed == []
 
 
-def test_every_parameter_has_an_effect() -> None:
-    """One that is not referred to promises what it does not keep."""
+def test_every_parameter_is_used() -> None:
+    """A parameter without a reference would have no effect."""
     used = set(references([RESOURCES, TEMPLATE["Conditions"]]))
 
     assert set(TEMPLATE["Parameters"]) - used == set()
 
 
-def test_outputs_are_those_people_rely_on() -> None:
-    """The command `hangtag` finds everything by them."""
+def test_outputs_do_not_change() -> None:
+    """The command `hangtag` finds the stack's resources by its outputs."""
     assert set(TEMPLATE["Outputs"]) == OUTPUTS
 
 
@@ -109,37 +108,37 @@ def test_outputs_are_those_people_rely_on() -> None:
         ("FunctionTimeout", 5, 900),
     ],
 )
-def test_small_values_deploy_and_run(parameter: str, low: int, high: int) -> None:
-    """Tests and impatient people deploy with the smallest values."""
+def test_parameters_allow_small_values(parameter: str, low: int, high: int) -> None:
+    """Tests deploy with the smallest values."""
     definition = TEMPLATE["Parameters"][parameter]
 
     assert (definition["MinValue"], definition["MaxValue"]) == (low, high)
 
 
-def test_the_function_gets_every_setting_it_reads_and_none_more() -> None:
-    """A variable that is missing fails the first invocation; one too many is a lie."""
+def test_the_function_gets_exactly_the_settings_it_reads() -> None:
+    """A missing variable fails the first invocation; an extra one has no effect."""
     variables = properties("TagUploads")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
     assert {variable_of(name) for name in TaggingSettings.model_fields} == given
 
 
-def test_the_replay_gets_every_setting_it_reads_and_none_more() -> None:
-    """It shares the core with the command, and needs neither the API nor its key."""
+def test_the_replay_function_gets_exactly_the_settings_it_reads() -> None:
+    """A replay needs neither the API nor its key."""
     variables = properties("ReplayFailures")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
     assert {variable_of(name) for name in ReplaySettings.model_fields} == given
 
 
-def test_the_schedule_is_off_and_orders_what_may_go_better_later() -> None:
-    """For nothing else is repeating it worth a bill; max-replays ends it after five times."""
+def test_the_replay_schedule_is_optional_and_replays_transient_and_quota() -> None:
+    """Other failures would fail again and be billed; each upload is replayed five times at most."""
     schedule = properties("AutoReplay")
     request = read_request(json.loads(schedule["Target"]["Input"]))
 
-    assert RESOURCES["AutoReplay"]["Condition"] == "FailuresAreReplayed"
-    assert RESOURCES["AutoReplayRole"]["Condition"] == "FailuresAreReplayed"
-    assert TEMPLATE["Conditions"]["FailuresAreReplayed"] == {
+    assert RESOURCES["AutoReplay"]["Condition"] == "HasAutoReplaySchedule"
+    assert RESOURCES["AutoReplayRole"]["Condition"] == "HasAutoReplaySchedule"
+    assert TEMPLATE["Conditions"]["HasAutoReplaySchedule"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "AutoReplaySchedule"}, ""]}]
     }
     assert request == ReplayRequest(kinds=["transient", "quota"], dryRun=False)
@@ -156,32 +155,32 @@ def test_the_schedule_is_off_and_orders_what_may_go_better_later() -> None:
         ("rate(6 hours) ", False),
     ],
 )
-def test_a_schedule_is_checked_before_it_is_deployed(
+def test_an_invalid_schedule_is_rejected_before_the_deployment(
     schedule: str, *, expected: bool
 ) -> None:
-    """CloudFormation would say so late, and roll everything back."""
+    """EventBridge would reject it during the deployment, which is then rolled back."""
     pattern = TEMPLATE["Parameters"]["AutoReplaySchedule"]["AllowedPattern"]
 
     assert expected == bool(re.fullmatch(pattern, schedule))
 
 
 def test_failed_messages_of_a_batch_are_reported_one_by_one() -> None:
-    """Without it, one failure brings the whole batch back, paid again."""
+    """Otherwise one failure returns the whole batch, and its calls are billed again."""
     event = properties("TagUploads")["Events"]["Uploads"]["Properties"]
 
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert event["Queue"] == {"Fn::GetAtt": ["UploadQueue", "Arn"]}
 
 
-def test_the_cap_on_concurrency_is_the_parameter() -> None:
-    """What the API takes at the same time follows from it."""
+def test_max_concurrency_limits_the_event_source_mapping() -> None:
+    """It also limits the concurrent API calls."""
     event = properties("TagUploads")["Events"]["Uploads"]["Properties"]
 
     assert event["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaxConcurrency"}}
 
 
-def test_the_function_publishes_to_no_topic_but_the_results() -> None:
-    """Alarms are CloudWatch's."""
+def test_the_function_may_publish_only_to_the_results_topic() -> None:
+    """CloudWatch publishes the alarms."""
     statements = properties("TagUploadsRole")["Policies"][0]["PolicyDocument"][
         "Statement"
     ]
@@ -191,8 +190,8 @@ def test_the_function_publishes_to_no_topic_but_the_results() -> None:
     ] == [{"Ref": "ResultsTopic"}]
 
 
-def test_the_queues_own_redrive_comes_after_the_functions_last_attempt() -> None:
-    """What SQS moves has no code; the function must have had its chance."""
+def test_sqs_moves_a_message_only_after_the_functions_last_attempt() -> None:
+    """A message moved by SQS has no error code; one dead-lettered by the function has."""
     redrive = properties("UploadQueue")["RedrivePolicy"]
 
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
@@ -202,14 +201,14 @@ def test_the_queues_own_redrive_comes_after_the_functions_last_attempt() -> None
 
 
 def test_a_message_stays_hidden_for_six_function_timeouts_by_default() -> None:
-    """AWS's advice; with less, a message is delivered while it is still worked on."""
+    """AWS recommends it; with less, a message is delivered again during its processing."""
     least = 6 * PARAMETERS["FunctionTimeout"] + PARAMETERS["BatchingWindow"]  # type: ignore[operator]
 
     assert PARAMETERS["VisibilityTimeout"] >= least  # type: ignore[operator]
 
 
 def test_a_message_and_its_failure_always_fit_into_the_dead_letter_queue() -> None:
-    """Attributes count against the limit."""
+    """Message attributes count towards the size limit."""
     ours = properties("UploadQueue")["MaximumMessageSize"]
     theirs = properties("DeadLetterQueue")["MaximumMessageSize"]
 
@@ -218,23 +217,23 @@ def test_a_message_and_its_failure_always_fit_into_the_dead_letter_queue() -> No
 
 @pytest.mark.parametrize("queue", ["UploadQueue", "DeadLetterQueue"])
 def test_queues_keep_messages_for_14_days(queue: str) -> None:
-    """The longest SQS has: somebody may be on holiday."""
+    """14 days is the maximum of SQS."""
     assert properties(queue)["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
 
 
 @pytest.mark.parametrize(
-    ("name", "everywhere"),
+    ("name", "on_all_resources"),
     [
-        # AWS knows no narrower resource for listing mappings
+        # IAM has no narrower resource for this action
         ("TagUploadsRole", ["lambda:ListEventSourceMappings"]),
         ("ReplayFailuresRole", []),
         ("AutoReplayRole", []),
     ],
 )
-def test_a_role_names_every_action_and_every_resource(
-    name: str, everywhere: list[str]
+def test_a_role_lists_its_actions_and_resources(
+    name: str, on_all_resources: list[str]
 ) -> None:
-    """Least privilege: no action of a whole service, nothing on everything."""
+    """Least privilege: no wildcard actions, and no wildcard resources without a reason."""
     role = properties(name)
     statements = [
         statement
@@ -251,16 +250,18 @@ def test_a_role_names_every_action_and_every_resource(
         )
     }
 
-    assert everywhere == [one["Action"] for one in statements if one["Resource"] == "*"]
-    # "...*" stands for ...Batch, which the local cloud wants named; AWS has no other such action
+    assert on_all_resources == [
+        one["Action"] for one in statements if one["Resource"] == "*"
+    ]
+    # The wildcard adds only ...Batch, which the local cloud checks separately
     assert {action for action in actions if "*" in action} <= {
         "sqs:ChangeMessageVisibility*"
     }
     assert "ManagedPolicyArns" not in role
 
 
-def test_the_bucket_is_private_versioned_and_speaks_tls_only() -> None:
-    """Pictures of an unpublished collection are nobody's business."""
+def test_the_bucket_is_private_and_versioned_and_requires_tls() -> None:
+    """Images of an unpublished collection are confidential."""
     bucket = properties("UploadsBucket")
     [statement] = properties("UploadsBucketPolicy")["PolicyDocument"]["Statement"]
 
@@ -272,7 +273,7 @@ def test_the_bucket_is_private_versioned_and_speaks_tls_only() -> None:
 
 
 def test_only_s3_for_this_accounts_bucket_may_send_to_the_upload_queue() -> None:
-    """Everybody else's message would be a paid call."""
+    """Messages from other senders would cause paid calls."""
     [statement] = properties("UploadQueuePolicy")["PolicyDocument"]["Statement"]
 
     assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
@@ -282,13 +283,13 @@ def test_only_s3_for_this_accounts_bucket_may_send_to_the_upload_queue() -> None
     assert "uploadsbucket" in str(statement["Condition"]["ArnLike"])
 
 
-def test_the_bucket_waits_for_the_permission_to_notify() -> None:
-    """S3 tries the queue when the notification is made."""
+def test_the_queue_policy_is_created_before_the_bucket() -> None:
+    """S3 sends a test message when the notification is created."""
     assert RESOURCES["UploadsBucket"]["DependsOn"] == "UploadQueuePolicy"
 
 
-def test_no_resource_depends_on_itself() -> None:
-    """CloudFormation refuses cycles, but only when it is asked."""
+def test_resources_have_no_circular_dependencies() -> None:
+    """CloudFormation would reject them only at deployment."""
     graph = {
         name: {
             *(found for found in references(resource) if found in RESOURCES),
@@ -297,14 +298,14 @@ def test_no_resource_depends_on_itself() -> None:
         for name, resource in RESOURCES.items()
     }
 
-    order = list(TopologicalSorter(graph).static_order())
+    sorted_names = list(TopologicalSorter(graph).static_order())
 
-    assert set(RESOURCES) == set(order)
+    assert set(RESOURCES) == set(sorted_names)
 
 
 @pytest.mark.parametrize("layer", ["DependenciesLayer", "CoreLayer"])
-def test_layers_follow_the_runtime_and_the_architecture(layer: str) -> None:
-    """Two parameters steer the build, the deployment and the function."""
+def test_layers_and_function_use_the_runtime_and_the_architecture(layer: str) -> None:
+    """Two parameters control the build, the deployment and the function."""
     metadata = RESOURCES[layer]["Metadata"]
 
     assert metadata["BuildMethod"] == {"Ref": "PythonRuntime"}
@@ -317,7 +318,7 @@ def test_layers_follow_the_runtime_and_the_architecture(layer: str) -> None:
 def test_build_and_deploy_of_an_environment_get_the_same_runtime(
     environment: str,
 ) -> None:
-    """Else the function gets the packages of another Python."""
+    """Otherwise the function gets packages for another Python."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))[environment]
     overrides = config["global"]["parameters"]["parameter_overrides"]
 
@@ -328,54 +329,8 @@ def test_build_and_deploy_of_an_environment_get_the_same_runtime(
     assert "parameter_overrides" not in config["deploy"]["parameters"]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://api.omnious.com/tagger/v2.12/tags",
-        "https://tagger.example:8443/tags?x=1",
-        "http://127.0.0.1:8080/tagger/v2.12/tags",
-        "http://127.5.6.7/tags",
-        "http://localhost:1/tags",
-        "http://[::1]:8080/tags",
-        "https://api.omnious.com",
-    ],
-)
-def test_good_urls_pass_the_template_and_the_settings(url: str) -> None:
-    """Both judge alike."""
-    assert re.fullmatch(TEMPLATE["Parameters"]["TaggerApiUrl"]["AllowedPattern"], url)
-    assert url == read_tagger_api_url(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "api.omnious.com/tags",
-        "http://api.omnious.com/tagger/v2.12/tags",
-        "http://127.0.0.1.evil.example/tags",
-        "http://localhost@evil.example/tags",
-        "http://127.0.0.1:80@evil.example/tags",
-        "http://localhost.evil.example/tags",
-        "http://10.0.0.1/tags",
-        "ftp://127.0.0.1/tags",
-        "https://",
-        "https:///tags",
-        "https://api.omnious.com/ta gs",
-        "https://api.omnious.com/tags\n",
-        "http://127.0.0.1#@evil.example/",
-    ],
-)
-def test_bad_urls_pass_neither(url: str) -> None:
-    """The key would go there."""
-    pattern = TEMPLATE["Parameters"]["TaggerApiUrl"]["AllowedPattern"]
-
-    assert re.fullmatch(pattern, url) is None
-    with pytest.raises(ValueError, match="https://"):
-        read_tagger_api_url(url)
-
-
-def test_the_function_may_switch_no_other_functions_mappings() -> None:
-    """The name of what is made after the role is not known; its pattern is."""
+def test_the_function_may_update_only_its_own_event_source_mapping() -> None:
+    """The function is created after its role, so the condition has a name pattern."""
     [statement] = [
         one
         for one in properties("TagUploadsRole")["Policies"][0]["PolicyDocument"][
@@ -388,16 +343,16 @@ def test_the_function_may_switch_no_other_functions_mappings() -> None:
     assert "function:${AWS::StackName}-TagUploads-*" in allowed["Fn::Sub"]
 
 
-def test_the_schedule_runs_as_often_as_the_status_says() -> None:
-    """Operators plan by it."""
-    schedule = properties("TagUploads")["Events"]["TryAgain"]["Properties"]
+def test_the_reconcile_schedule_has_the_documented_rate() -> None:
+    """`hangtag status` shows this rate to operators."""
+    schedule = properties("TagUploads")["Events"]["Reconcile"]["Properties"]
 
     assert schedule["ScheduleExpression"] == f"rate({RECONCILE_MINUTES} minutes)"
     assert json.loads(schedule["Input"]) == sample_event("try-again")
 
 
-def test_two_stacks_of_an_account_do_not_meet_at_a_schedules_name() -> None:
-    """SAM gives a schedule a name without the stack's in it, unless it is told not to."""
+def test_schedules_of_two_stacks_in_an_account_have_different_names() -> None:
+    """Without OmitName, SAM generates a name that does not contain the stack name."""
     schedules = [
         event["Properties"]
         for resource in RESOURCES.values()

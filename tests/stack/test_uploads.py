@@ -1,4 +1,4 @@
-"""An upload in; a result, an announcement or a dead letter out."""
+"""Every upload ends with a result and an announcement, a dead letter, or a skip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local.watch import WatchedStack
-from tests.stack.hands import (
+from tests.stack.helpers import (
     calls_about,
     configured,
     notification,
@@ -26,7 +26,7 @@ from tests.stack.hands import (
 def test_an_upload_is_tagged_stored_and_announced_with_one_call(
     stack: WatchedStack,
 ) -> None:
-    """The main job: one picture, one call, one row, one announcement."""
+    """One image causes one call, one result, one record and one announcement."""
     content = picture("main job")
 
     version = stack.upload("main-job.png", content, {"tagger-id": "A-1"})
@@ -54,7 +54,7 @@ def test_an_upload_is_tagged_stored_and_announced_with_one_call(
 
 
 def test_digits_are_stored_as_the_api_sent_them(stack: WatchedStack) -> None:
-    """No float in between: what is in the row is what the announcement says."""
+    """No float rounds them: the table and the announcement have the same digits."""
     stack.upload("digits.png", picture("digits"))
 
     announcement = stack.wait_for_announcement("digits.png")
@@ -77,8 +77,8 @@ def test_digits_are_stored_as_the_api_sent_them(stack: WatchedStack) -> None:
     ],
     ids=["spaces", "korean", "already-encoded", "query", "1024-bytes"],
 )
-def test_hostile_keys_come_out_as_they_went_in(stack: WatchedStack, key: str) -> None:
-    """Keys are decoded once, and only where they were encoded."""
+def test_hostile_keys_are_not_changed(stack: WatchedStack, key: str) -> None:
+    """The function decodes a key exactly once, and only in events with encoded keys."""
     stack.upload(key, picture(key))
 
     assert stack.wait_for_announcement(key).document["data"]["image"]["key"] == key
@@ -86,10 +86,10 @@ def test_hostile_keys_come_out_as_they_went_in(stack: WatchedStack, key: str) ->
 
 
 @pytest.mark.parametrize("format_name", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-def test_every_format_is_tagged_whatever_its_name_says(
+def test_every_format_is_tagged_with_a_wrong_file_extension(
     stack: WatchedStack, format_name: str
 ) -> None:
-    """A GIF named .png is an image; that its prefix says so is asked in tests/unit."""
+    """The bytes decide the format; tests/unit checks the data URL's prefix."""
     key = f"formats/{format_name}.png"
 
     stack.upload(key, picture(key, format_name))
@@ -97,8 +97,8 @@ def test_every_format_is_tagged_whatever_its_name_says(
     assert stack.wait_for_result(stack.uri(key))["status"] == "TAGGED"
 
 
-def test_context_and_language_come_with_the_upload(stack: WatchedStack) -> None:
-    """Metadata reaches the API, decoded, and stands in the result."""
+def test_metadata_sets_the_context_and_the_language(stack: WatchedStack) -> None:
+    """The API and the result get the decoded metadata."""
     content = picture("context")
 
     stack.upload(
@@ -109,7 +109,7 @@ def test_context_and_language_come_with_the_upload(stack: WatchedStack) -> None:
             "tagger-price": "299.99",
             "tagger-detection": "top, bottom",
             "tagger-language": "ko",
-            "unrelated": "stays out",
+            "unrelated": "not sent",
         },
     )
 
@@ -124,7 +124,7 @@ def test_context_and_language_come_with_the_upload(stack: WatchedStack) -> None:
 def test_each_version_of_a_key_is_tagged_and_the_newest_is_shown(
     stack: WatchedStack,
 ) -> None:
-    """The version the event names is read, not the one that is there by then."""
+    """The function reads the version in the event, not the newest one."""
     first, second = picture("version 1"), picture("version 2")
 
     stack.upload("versions.png", first)
@@ -139,7 +139,7 @@ def test_each_version_of_a_key_is_tagged_and_the_newest_is_shown(
 def test_a_file_that_is_no_image_becomes_a_dead_letter_without_a_call(
     stack: WatchedStack,
 ) -> None:
-    """Told by its bytes, before anything is paid."""
+    """The function checks the bytes before it calls the API."""
     content = b"item;price\nshirt;20\n"
 
     stack.upload("price-list.jpg", content)
@@ -156,10 +156,10 @@ def test_a_file_that_is_no_image_becomes_a_dead_letter_without_a_call(
     assert calls_about(stack, content) == []
 
 
-def test_a_refused_image_is_replayed_when_the_cause_is_gone(
+def test_a_refused_image_is_tagged_by_a_replay_after_the_cause_is_fixed(
     stack: WatchedStack,
 ) -> None:
-    """Refused once, buried at once; replayed by its code, it comes out tagged."""
+    """A refused image is dead-lettered without a retry; a replay by its code tags it."""
     content = picture("refused")
     stack.fail_image(sha256(content), code=806)
     uri = stack.uri("refused.png")
@@ -176,8 +176,8 @@ def test_a_refused_image_is_replayed_when_the_cause_is_gone(
     assert codes[uri] == "806"
 
     stack.heal_image(sha256(content))
-    rehearsed = stack.hangtag("--json", "failures", "replay", "--code", "806")
-    assert json.loads(rehearsed.stdout)["byCode"] == {"806": 1}
+    dry_run = stack.hangtag("--json", "failures", "replay", "--code", "806")
+    assert json.loads(dry_run.stdout)["byCode"] == {"806": 1}
     assert len(stack.dead_letters(uri)) == 1
 
     replayed = stack.hangtag("--json", "failures", "replay", "--code", "806", "--yes")
@@ -186,10 +186,10 @@ def test_a_refused_image_is_replayed_when_the_cause_is_gone(
     assert stack.dead_letters(uri) == []
 
 
-def test_a_transient_failure_is_retried_and_buried_on_the_last_attempt(
+def test_a_transient_failure_is_retried_and_dead_lettered_on_the_last_attempt(
     stack: WatchedStack,
 ) -> None:
-    """MaxAttempts is two here: two calls, then the letter with its code."""
+    """With a MaxAttempts of two, the dead letter comes after two calls."""
     content = picture("transient")
     stack.fail_image(sha256(content), code=500)
 
@@ -205,24 +205,24 @@ def test_a_transient_failure_is_retried_and_buried_on_the_last_attempt(
 def test_an_unreadable_message_becomes_a_dead_letter_byte_for_byte(
     stack: WatchedStack,
 ) -> None:
-    """Nobody knows what it was meant to be, so nobody changes it."""
+    """An operator can repair the original message."""
     body = '{"half": "an event", "한글": [1, 2'
 
     stack.client("sqs").send_message(
         QueueUrl=stack.outputs["UploadQueueUrl"], MessageBody=body
     )
 
-    def buried() -> bool | None:
+    def dead_lettered() -> bool | None:
         letters = [one for one in stack.dead_letters() if one.body == body]
         return True if [one.code for one in letters] == ["UNREADABLE_EVENT"] else None
 
-    assert stack.wait_for(buried, "the letter of an unreadable message")
+    assert stack.wait_for(dead_lettered, "the dead letter of an unreadable message")
 
 
-def test_the_same_message_again_is_neither_paid_nor_announced_again(
+def test_a_repeated_message_is_neither_paid_nor_announced_again(
     stack: WatchedStack,
 ) -> None:
-    """S3 repeats itself with other message ids; the object version is what counts."""
+    """S3 may repeat an event with another message id; the object version identifies it."""
     content = picture("again")
     stack.upload("again.png", content)
     stack.wait_for_announcement("again.png")
@@ -239,7 +239,7 @@ def test_the_same_message_again_is_neither_paid_nor_announced_again(
 
 
 def test_folder_markers_and_test_events_are_skipped(stack: WatchedStack) -> None:
-    """A marker is counted as skipped, a test event is no upload: no letter, no result."""
+    """Neither has a dead letter or a result; only the marker has a record."""
     stack.upload("a folder/", b"")
     stack.client("sqs").send_message(
         QueueUrl=stack.outputs["UploadQueueUrl"],
@@ -255,7 +255,7 @@ def test_folder_markers_and_test_events_are_skipped(stack: WatchedStack) -> None
 
 
 def eventbridge_event(stack: WatchedStack, key: str, version: str) -> dict[str, Any]:
-    """As EventBridge sends it: the key is raw."""
+    """Return an event as EventBridge sends it, with the key not encoded."""
     bucket = stack.outputs["UploadsBucketName"]
     return {
         "version": "0",
@@ -277,16 +277,16 @@ def eventbridge_event(stack: WatchedStack, key: str, version: str) -> dict[str, 
     "event_of",
     [
         eventbridge_event,
-        lambda *named: json.loads(notification(*named)),
+        lambda *arguments: json.loads(notification(*arguments)),
     ],
     ids=["eventbridge", "s3"],
 )
-def test_a_bare_event_is_put_on_the_queue(
+def test_an_event_that_did_not_come_from_the_queue_is_put_on_it(
     stack: WatchedStack,
     event_of: Callable[[WatchedStack, str, str], dict[str, Any]],
     request: pytest.FixtureRequest,
 ) -> None:
-    """The function answers that it queued it; being known already, it is skipped there."""
+    """From the queue, it is skipped, because its version is already tagged."""
     key = f"bare +%/{request.node.callspec.id}.png"
     content = picture(key)
     version = stack.upload(key, content)
@@ -303,8 +303,8 @@ def test_a_bare_event_is_put_on_the_queue(
     assert stack.dead_letters(stack.uri(key)) == []
 
 
-def test_status_accounts_for_what_happened(stack: WatchedStack) -> None:
-    """What a person sees at three in the morning adds up."""
+def test_status_counts_results_and_dead_letters(stack: WatchedStack) -> None:
+    """The numbers match the uploads."""
     stack.upload("status.png", picture("status"))
     stack.wait_for_announcement("status.png")
     stack.upload("status.txt", b"no image")
@@ -326,16 +326,16 @@ def test_status_accounts_for_what_happened(stack: WatchedStack) -> None:
 
 @pytest.fixture
 def sending_urls(stack: WatchedStack) -> Iterator[None]:
-    """The function as a deployment with ImageTransport=url has it, until the test ends."""
+    """Set the transport of a deployment with ImageTransport=url during the test."""
     with configured(stack, HANGTAG_IMAGE_TRANSPORT="url"):
         yield
 
 
 @pytest.mark.usefixtures("sending_urls")
-def test_an_image_is_fetched_by_a_presigned_url_that_no_log_tells(
+def test_the_api_fetches_an_image_by_a_presigned_url_that_is_not_logged(
     stack: WatchedStack,
 ) -> None:
-    """The API gets it from the bucket, whatever its key; what is no image is not sent."""
+    """It works with hostile keys; no URL is sent for a file that is not an image."""
     key = "by url/봄 + 원피스 (50%)?#.png"
     content = picture(key)
 
@@ -351,10 +351,10 @@ def test_an_image_is_fetched_by_a_presigned_url_that_no_log_tells(
 
 
 @pytest.mark.usefixtures("sending_urls")
-def test_an_image_whose_url_the_api_cannot_fetch_is_sent_along(
+def test_an_image_that_the_api_cannot_fetch_is_sent_as_base64(
     stack: WatchedStack,
 ) -> None:
-    """803 for the URL is no end: the same image is asked about once more, as base64."""
+    """After the code 803 for a URL, the function calls again with the image itself."""
     key = "by url/out of reach.png"
     content = picture(key)
     stack.fail_image(sha256(content), code=803, times=1)

@@ -1,4 +1,4 @@
-"""Hands for the tests on the stack."""
+"""Helpers for the tests on the stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.watch import WatchedStack
 
 
 def picture(seed: str, format_name: str = "PNG") -> bytes:
-    """A small garment-like picture; another one for every seed."""
+    """Draw a small image of a garment; each seed gives a different image."""
     color = hashlib.sha256(seed.encode()).digest()[:3]
     image = Image.new("RGB", (120, 160), "white")
     ImageDraw.Draw(image).rectangle((30, 40, 90, 130), fill=tuple(color))
@@ -26,22 +26,22 @@ def picture(seed: str, format_name: str = "PNG") -> bytes:
 
 
 def sha256(content: bytes) -> str:
-    """As the sandbox names an image."""
+    """Return the digest by which the sandbox identifies an image."""
     return hashlib.sha256(content).hexdigest()
 
 
 def calls_about(stack: WatchedStack, content: bytes) -> list[dict[str, Any]]:
-    """The calls the API got about an image."""
+    """List the API calls with an image."""
     return [call for call in stack.sandbox_calls() if call["sha256"] == sha256(content)]
 
 
 def records_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
-    """The records of the versions of one key."""
+    """Return the records of all versions of a key."""
     return [one for one in _items_of(stack, key) if one["version"]["S"] != RESULT]
 
 
 def result_of(stack: WatchedStack, key: str) -> dict[str, Any]:
-    """The result of one key."""
+    """Return the result of a key."""
     [item] = [one for one in _items_of(stack, key) if one["version"]["S"] == RESULT]
     return item
 
@@ -58,7 +58,7 @@ def _items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
 
 
 def notification(stack: WatchedStack, key: str, version: str) -> str:
-    """The least an S3 notification says."""
+    """Return a minimal S3 notification."""
     record = {
         "eventSource": "aws:s3",
         "eventName": "ObjectCreated:Put",
@@ -72,7 +72,7 @@ def notification(stack: WatchedStack, key: str, version: str) -> str:
 
 @contextmanager
 def configured(stack: WatchedStack, **variables: str) -> Iterator[None]:
-    """The function as a deployment with other parameters has it."""
+    """Set environment variables of the function while the context lasts."""
     functions = stack.client("lambda")
     name = stack.outputs["TagUploadsFunctionName"]
     deployed = functions.get_function_configuration(FunctionName=name)["Environment"]
@@ -87,12 +87,12 @@ def configured(stack: WatchedStack, **variables: str) -> Iterator[None]:
 
 
 @contextmanager
-def unheard(stack: WatchedStack) -> Iterator[None]:
-    """The bucket tells nobody of what is put into it."""
+def without_notifications(stack: WatchedStack) -> Iterator[None]:
+    """Switch off the bucket's notifications while the context lasts."""
     client = stack.client("s3")
     bucket = stack.outputs["UploadsBucketName"]
-    told = client.get_bucket_notification_configuration(Bucket=bucket)
-    told.pop("ResponseMetadata", None)
+    original = client.get_bucket_notification_configuration(Bucket=bucket)
+    original.pop("ResponseMetadata", None)
     client.put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={}
     )
@@ -100,12 +100,12 @@ def unheard(stack: WatchedStack) -> Iterator[None]:
         yield
     finally:
         client.put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration=told
+            Bucket=bucket, NotificationConfiguration=original
         )
 
 
 def wait_until_idle(stack: WatchedStack) -> None:
-    """Until the upload queue has nothing left to do."""
+    """Wait until the upload queue is empty."""
     names = [
         "ApproximateNumberOfMessages",
         "ApproximateNumberOfMessagesNotVisible",

@@ -1,4 +1,4 @@
-"""What stops tagging, what slows it down, and what makes it go on."""
+"""The breaker, the pause and the rate limit, and how tagging resumes after them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from local.watch import WatchedStack
 from tests.stack.conftest import PARAMETERS
-from tests.stack.hands import (
+from tests.stack.helpers import (
     calls_about,
     configured,
     picture,
@@ -25,15 +25,15 @@ FAILURES_TO_OPEN = 5
 
 
 @pytest.fixture
-def going(stack: WatchedStack) -> Iterator[None]:
-    """Whatever a test stops goes on after it."""
+def resumed_afterwards(stack: WatchedStack) -> Iterator[None]:
+    """Resume tagging after the test."""
     yield
     stack.sandbox.set_quota(None)
     assert stack.hangtag("resume").returncode == 0
 
 
 def mapping_state(stack: WatchedStack) -> str:
-    """Of what hands uploads to the function."""
+    """Return the state of the function's event source mapping."""
     [mapping] = stack.client("lambda").list_event_source_mappings(
         FunctionName=stack.outputs["TagUploadsFunctionName"]
     )["EventSourceMappings"]
@@ -42,25 +42,25 @@ def mapping_state(stack: WatchedStack) -> str:
 
 
 def status(stack: WatchedStack) -> dict[str, Any]:
-    """What `hangtag status` says."""
-    shown = stack.hangtag("--json", "status")
-    assert shown.returncode == 0, shown.stderr
-    told: dict[str, Any] = json.loads(shown.stdout)
-    return told
+    """Return the output of `hangtag status`."""
+    done = stack.hangtag("--json", "status")
+    assert done.returncode == 0, done.stderr
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
 
 
-def try_again(stack: WatchedStack) -> dict[str, Any]:
-    """What the schedule does every 15 minutes."""
+def reconcile(stack: WatchedStack) -> dict[str, Any]:
+    """Invoke the function as the schedule does every 15 minutes, and return its response."""
     answer = stack.client("lambda").invoke(
         FunctionName=stack.outputs["TagUploadsFunctionName"],
         Payload=json.dumps({"hangtag": "try again"}).encode(),
     )
-    told: dict[str, Any] = json.loads(answer["Payload"].read())
-    return told
+    response: dict[str, Any] = json.loads(answer["Payload"].read())
+    return response
 
 
 def upload_all(stack: WatchedStack, folder: str, number: int) -> list[str]:
-    """So many pictures at once; their keys."""
+    """Upload this many different images in parallel, and return their keys."""
     keys = [f"{folder}/{n}.png" for n in range(number)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda key: stack.upload(key, picture(key)), keys))
@@ -68,7 +68,7 @@ def upload_all(stack: WatchedStack, folder: str, number: int) -> list[str]:
 
 
 def letters_about(stack: WatchedStack, keys: list[str]) -> list[str]:
-    """The codes of the dead letters of these keys."""
+    """Return the codes of the dead letters of these keys."""
     uris = {stack.uri(key) for key in keys}
     return [
         str(letter.code)
@@ -77,11 +77,11 @@ def letters_about(stack: WatchedStack, keys: list[str]) -> list[str]:
     ]
 
 
-@pytest.mark.usefixtures("going")
+@pytest.mark.usefixtures("resumed_afterwards")
 def test_a_systemic_fault_dead_letters_five_and_disables_the_mapping(
     stack: WatchedStack,
 ) -> None:
-    """The rest of the backlog waits, and all of it ends tagged."""
+    """The rest of the backlog waits; in the end all uploads are tagged."""
     stack.sandbox.set_quota(0)
 
     keys = upload_all(stack, "quota", 24)
@@ -94,23 +94,23 @@ def test_a_systemic_fault_dead_letters_five_and_disables_the_mapping(
         lambda: True if len(letters_about(stack, keys)) == FAILURES_TO_OPEN else None,
         "five letters",
     )
-    told = status(stack)
-    assert told["breaker"] == {"open": True, "code": "823"}
-    assert told["paused"] is False
+    shown = status(stack)
+    assert shown["breaker"] == {"open": True, "code": "823"}
+    assert shown["paused"] is False
 
-    # Half-open while the fault is still there, it dead-letters no upload.
-    tried = try_again(stack)["breaker"]
-    assert (tried["open"], tried["code"]) == (True, "823")
-    assert tried["failures"] >= FAILURES_TO_OPEN
+    # The half-open breaker meets the same fault: it opens again and dead-letters no upload.
+    breaker = reconcile(stack)["breaker"]
+    assert (breaker["open"], breaker["code"]) == (True, "823")
+    assert breaker["failures"] >= FAILURES_TO_OPEN
     stack.wait_for(
         lambda: True if mapping_state(stack) == "Disabled" else None,
         "the mapping to be disabled again",
     )
     assert letters_about(stack, keys) == ["823"] * FAILURES_TO_OPEN
 
-    # The fault is over: the next run of the schedule closes it.
+    # The fault is fixed: after the next run of the schedule, a success closes the breaker.
     stack.sandbox.set_quota(None)
-    try_again(stack)
+    reconcile(stack)
     stack.wait_for(
         lambda: (
             True if len(tagged(stack, keys)) == len(keys) - FAILURES_TO_OPEN else None
@@ -134,7 +134,7 @@ def test_a_systemic_fault_dead_letters_five_and_disables_the_mapping(
 
 
 def tagged(stack: WatchedStack, keys: list[str]) -> list[str]:
-    """Those that are."""
+    """Return the keys with a tagged version."""
     return [
         key
         for key in keys
@@ -142,9 +142,9 @@ def tagged(stack: WatchedStack, keys: list[str]) -> list[str]:
     ]
 
 
-@pytest.mark.usefixtures("going")
+@pytest.mark.usefixtures("resumed_afterwards")
 def test_only_an_operator_ends_a_pause(stack: WatchedStack) -> None:
-    """Uploads wait, and the schedule leaves it alone."""
+    """Uploads wait, and the schedule does not end the pause."""
     paused = stack.hangtag("pause")
     assert paused.returncode == 0, paused.stderr
     stack.wait_for(
@@ -152,12 +152,12 @@ def test_only_an_operator_ends_a_pause(stack: WatchedStack) -> None:
     )
 
     stack.upload("pause/1.png", picture("pause/1.png"))
-    try_again(stack)
+    reconcile(stack)
 
-    told = status(stack)
-    assert (told["paused"], told["breaker"]["open"]) == (True, False)
+    shown = status(stack)
+    assert (shown["paused"], shown["breaker"]["open"]) == (True, False)
     assert mapping_state(stack) == "Disabled"
-    assert told["queue"]["waiting"] >= 1
+    assert shown["queue"]["waiting"] >= 1
     assert calls_about(stack, picture("pause/1.png")) == []
 
     assert stack.hangtag("resume").returncode == 0
@@ -167,10 +167,10 @@ def test_only_an_operator_ends_a_pause(stack: WatchedStack) -> None:
 
 
 @pytest.mark.parametrize("rate", [4])
-def test_no_second_of_the_api_sees_more_calls_than_the_rate(
+def test_the_api_gets_no_more_calls_per_second_than_the_rate_limit(
     stack: WatchedStack, rate: int
 ) -> None:
-    """Retries count. One more for each instance, whose clock and network are its own."""
+    """Retries count. Clock skew and latency allow one more call for each instance."""
     for number in range(0, 24, 4):
         content = picture(f"rate/{number}.png")
         stack.fail_image(sha256(content), code=500, times=1)
@@ -189,7 +189,7 @@ def test_no_second_of_the_api_sees_more_calls_than_the_rate(
     assert len(calls) == 24 + 6
     most = max(sum(at <= other < at + 1 for other in calls) for at in calls)
     assert most <= rate + int(PARAMETERS["MaxConcurrency"])
-    # Nor does it idle without need: slots are a twentieth further apart than the rate
+    # The limiter does not waste time: slots are 5 % further apart than the rate needs
     median = sorted(after - before for before, after in pairwise(calls))[
         len(calls) // 2
     ]
