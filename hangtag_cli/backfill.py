@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hangtag.errors import HangtagError
-from hangtag.text import printable
+from hangtag.text import printable, to_timestamp
 
 from . import output
 from .app import App, Command, json_option, pass_app
@@ -172,8 +172,12 @@ class _Run:
 
         report = BackfillReport(dry_run=dry_run)
         try:
+            # Tokens sort by time: of two requests to tag again, each upload follows the later one
+            now = to_timestamp(self.sources.clock.now())
             start = start_of(
-                self.request, self.sources.checkpoint, token=uuid.uuid4().hex
+                self.request,
+                self.sources.checkpoint,
+                token=f"{now} {uuid.uuid4().hex[:8]}",
             )
             if not start.is_new:
                 count = _objects(start.counts["listed"])

@@ -74,7 +74,7 @@ class FakeResults(CanFail):
                 document["image"]["sequencer"] = upload.sequencer
                 stored = replace(stored, order=upload.order, document=document)
                 self._items[upload.uri] = replace(found, stored=stored)
-            return replace(stored, document=None)
+            return deepcopy(stored)
 
 
 class FakeSnapshots(CanFail):

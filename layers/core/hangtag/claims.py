@@ -92,6 +92,8 @@ class Claims:
             if found is None:
                 return Claim(key, new, is_first=old is None)
             old = found if found.rev else None
+            # True of the record that was seen, not of the one that is there
+            arrival = replace(arrival, is_overtaken=False)
         return Busy(_BUSY_SECONDS)
 
     def skip(

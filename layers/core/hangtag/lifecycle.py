@@ -129,7 +129,7 @@ class Record:
     replays: int = 0
     """The highest count of replays that a delivery came with."""
     retag: str | None = None
-    """The token of the last request to tag it again."""
+    """The token of the last request to tag it again; tokens sort by the time of the request."""
     ended_at: str = ""
     """ISO 8601, UTC; when it got its status, unless that is OPEN."""
     reason: SkipReason | None = None
@@ -210,7 +210,7 @@ def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
         cut_off=old.cut_off + was_cut_off,
         next_call=_reason_of_next_call(old, arrival),
         replays=max(old.replays, arrival.replays),
-        retag=arrival.retag or old.retag,
+        retag=arrival.retag if _wants_retag(old, arrival) else old.retag,
         ended_at="",
         reason=None,
         failed=None,
@@ -244,7 +244,7 @@ def _reason_of_next_call(old: Record, arrival: Arrival) -> CallReason | None:
 
 
 def _wants_retag(old: Record, arrival: Arrival) -> bool:
-    return arrival.retag not in (None, old.retag)
+    return (arrival.retag or "") > (old.retag or "")
 
 
 def _is_replay(old: Record, arrival: Arrival) -> bool:
@@ -296,9 +296,11 @@ def skip(
     next_call: CallReason | None = None,
 ) -> Record:
     """Nothing to tag, or nothing to announce. None: it was not even claimed."""
-    mine = mine or Record()
-    released = release(mine, calls=calls, is_attempt=False, next_call=next_call)
-    return replace(released, status=_after("skip", mine), ended_at=at, reason=reason)
+    status = _after("skip", mine)
+    released = release(
+        mine or Record(), calls=calls, is_attempt=False, next_call=next_call
+    )
+    return replace(released, status=status, ended_at=at, reason=reason)
 
 
 def fail(
@@ -336,11 +338,12 @@ def restore(old: Record, *, letter_id: str) -> Record:
     return replace(old, status=_after("restore", old), failed=failed)
 
 
-def _after(event: str, old: Record) -> Status:
+def _after(event: str, old: Record | None) -> Status:
+    status = None if old is None else old.status
     try:
-        return TRANSITIONS[event][old.status]
+        return TRANSITIONS[event][status]
     except KeyError:
-        raise ValueError(f"no {event} of an upload that is {old.status}") from None
+        raise ValueError(f"no {event} of an upload that is {status}") from None
 
 
 def _sum(first: Calls, second: Calls) -> Calls:

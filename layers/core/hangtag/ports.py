@@ -221,7 +221,7 @@ class ResultStore(Protocol):
         """
         Raise the order of the upload's own result to the upload's, if that is higher.
 
-        Returns the stored result after that, without its document; None without one.
+        Returns the stored result after that; None without one.
         """
         ...
 

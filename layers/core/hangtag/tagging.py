@@ -55,9 +55,6 @@ from hangtag.telemetry import (
 from hangtag.text import to_timestamp
 from hangtag.uploads import Skip, SkipReason, Upload
 
-_MORE_TO_ANNOUNCE = 10
-"""Attempts beyond `MaxAttempts` if an answer is stored and not announced."""
-
 _CLAIM_SECONDS = 2.0
 """A claim is repeated for that long; a longer outage is not worth waiting for."""
 
@@ -87,9 +84,9 @@ class Tagging:
             attempt = outcome
             outcome = self._run(attempt)
             if isinstance(outcome, Retry):
-                self._hand_back(attempt.upload, outcome, attempt.work())
+                self._report(attempt.upload, outcome, attempt.work())
         elif isinstance(outcome, Retry):
-            self._hand_back(arrived.upload, outcome)
+            self._report(arrived.upload, outcome)
         return outcome
 
     def _begin(self, arrived: Arrived, batch: BatchContext) -> Attempt | Ended | Retry:
@@ -194,14 +191,14 @@ class Tagging:
 
     def _attempt(self, attempt: Attempt) -> Ended | Retry:
         """From the claim to the end. Raises any `HangtagError`, `ClaimLost` or `RateLimited`."""
-        upload = attempt.upload
+        if attempt.number > self._policy.max_attempts:
+            attempts = attempt.claim.record.attempts
+            raise Abandoned(f"{attempts} attempts, and the last one was cut off")
         stored = self._stored(attempt)
-        is_own = stored is not None and self._is_own(attempt, stored)
-        self._check_attempts(attempt, is_stored=is_own)
-        if stored is not None and is_own:
+        if stored is not None and self._is_own(attempt, stored):
             result = stored.document or {}
         else:
-            if stored is not None and stored.order > upload.order:
+            if stored is not None and stored.order > attempt.upload.order:
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
             answer = self._answering.result(attempt)
             if answer is None:
@@ -210,39 +207,28 @@ class Tagging:
             if not self._store(attempt, result):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
         self._ports.announcer.announce(
-            announcement_of(result, bucket_arn=upload.bucket_arn)
+            announcement_of(result, bucket_arn=attempt.upload.bucket_arn)
         )
         attempt.stopwatch.end("announce")
         return self._endings.finish(attempt, result)
-
-    def _check_attempts(self, attempt: Attempt, *, is_stored: bool) -> None:
-        """
-        Give up an upload whose attempts were all used, the last one cut off.
-
-        Raises:
-            Abandoned: So it is.
-        """
-        attempts = attempt.claim.record.attempts
-        # An answer that was paid for is worth more attempts: only to announce it is left
-        most = self._policy.max_attempts + is_stored * _MORE_TO_ANNOUNCE
-        if attempts >= most:
-            raise Abandoned(f"{attempts} attempts, and the last one was cut off")
 
     def _stored(self, attempt: Attempt) -> StoredResult | None:
         """
         The stored result of the key.
 
-        The snapshot is good enough for a first claim: no attempt before can have stored an answer.
+        If it is of the upload's own version, both get the higher of their sequencers. The snapshot
+        is enough for a first claim: no attempt before can have stored an answer.
         """
         upload = attempt.upload
         if attempt.claim.is_first:
             return attempt.batch.snapshot.results.get(upload.uri)
         stored = self._ports.results.read(upload.uri)
-        is_own = stored is not None and self._is_own(attempt, stored)
-        if stored is not None and is_own and stored.order < upload.order:
-            # It was stored for an event without a sequencer
-            self._ports.results.move_up(upload)
-            return self._ports.results.read(upload.uri)
+        if stored is None or stored.version != upload.version:
+            return stored
+        if stored.order < upload.order:
+            return self._ports.results.move_up(upload)
+        image = (stored.document or {})["image"]
+        attempt.upload = upload.ordered_as(image["sequencer"])
         return stored
 
     def _is_own(self, attempt: Attempt, stored: StoredResult) -> bool:
@@ -283,7 +269,7 @@ class Tagging:
                 )
             except ResultsUnavailable as error:
                 retry = Retry(error.code, str(error), self._endings.delay(delivery))
-                self._hand_back(skip.upload, retry)
+                self._report(skip.upload, retry)
                 return retry
         self._ports.telemetry.emit(Skipped(skip.reason, skip.uri or "", skip.upload))
         return ENDED
@@ -303,7 +289,7 @@ class Tagging:
         except HangtagError as trouble:
             message = f"cannot dead-letter {letter.failure.code}: {trouble}"
             retry = Retry(trouble.code, message, self._endings.delay(delivery))
-            self._hand_back(None, retry)
+            self._report(None, retry)
             return retry
         self._ports.telemetry.emit(DeadLettered(letter))
         return ENDED
@@ -313,7 +299,7 @@ class Tagging:
         self._ports.telemetry.emit(Unforeseen(about, error))
         return Retry(InternalError.code, str(error), self._endings.delay(delivery))
 
-    def _hand_back(
+    def _report(
         self, upload: Upload | None, retry: Retry, work: Work = NO_WORK
     ) -> None:
         if not retry.is_attempt:

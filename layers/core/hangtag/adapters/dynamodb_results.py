@@ -14,7 +14,6 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hangtag.adapters.dynamodb_table import (
@@ -92,7 +91,7 @@ class DynamoDBResults:
             )
         except Refused as refusal:
             item = refusal.item
-        return replace(stored_result_of(item), document=None) if item else None
+        return stored_result_of(item) if item else None
 
 
 def stored_result_of(item: Item) -> StoredResult:

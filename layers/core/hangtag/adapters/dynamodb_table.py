@@ -15,6 +15,7 @@ from hangtag.backoff import backoff
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import UploadKey
 from hangtag.ports import Clock
+from hangtag.text import to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -159,6 +160,8 @@ def from_attribute(value: Any) -> Any:  # noqa: ANN401 - JSON-like, in two notat
 
 def _storable(value: object) -> object:
     if isinstance(value, Mapping):
+        if "" in value:  # DynamoDB wants a name
+            return to_json(value)
         return {name: _storable(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(part) for part in value]

@@ -13,18 +13,22 @@ from hangtag.uploads import Upload
 
 def newest(stored: StoredResult | None, records: Iterable[Record]) -> Document | None:
     """
-    The TAGGED result of a key, or the FAILED one of a version that is as new or newer.
+    The TAGGED result of a key, or the FAILED one of a newer version.
 
-    *records* are those of all versions of the key. None if no version has ended.
+    Newer is a higher place in the sequence, and for the same place a later end. *records* are
+    the records of all versions of the key. None if no version has ended.
     """
     failed = max(
         (record for record in records if record.failed is not None),
         key=lambda record: (record.order, record.ended_at),
         default=None,
     )
-    if failed is None or (stored is not None and stored.order > failed.order):
-        return stored.document if stored else None
-    return failed_document(failed)
+    if stored is None or stored.document is None:
+        return failed_document(failed) if failed else None
+    tagged_at = stored.document["taggedAt"]
+    if failed and (failed.order, failed.ended_at) >= (stored.order, tagged_at):
+        return failed_document(failed)
+    return stored.document
 
 
 def failed_document(record: Record) -> Document | None:
