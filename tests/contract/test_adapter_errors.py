@@ -110,20 +110,23 @@ def key_of(client: Any) -> SecretsManagerKey:  # noqa: ANN401 - any service's cl
 
 
 def dynamodb(
-    operation: str, adapter: Callable[..., Any], do: Callable[[Any], object]
+    operation: str,
+    adapter: Callable[..., Any],
+    do: Callable[[Any], object],
+    *needs: object,
 ) -> Call:
-    """A call of an adapter of the results table."""
+    """A call of an adapter of the results table, which *needs* more than the table."""
     return Call(
         "dynamodb",
         operation,
         ResultsUnavailable,
-        lambda client: do(adapter(client, "ResultsTable", FakeClock())),
+        lambda client: do(adapter(client, "ResultsTable", *needs)),
     )
 
 
 def records(operation: str, do: Callable[[DynamoDBRecords], object]) -> Call:
     """A call of the store of records."""
-    return dynamodb(operation, DynamoDBRecords, do)
+    return dynamodb(operation, DynamoDBRecords, do, FakeClock())
 
 
 def results(operation: str, do: Callable[[DynamoDBResults], object]) -> Call:
@@ -133,17 +136,12 @@ def results(operation: str, do: Callable[[DynamoDBResults], object]) -> Call:
 
 def reader(operation: str, do: Callable[[DynamoDBReader], object]) -> Call:
     """A call of the reader of both."""
-    return dynamodb(operation, DynamoDBReader, do)
+    return dynamodb(operation, DynamoDBReader, do, FakeClock())
 
 
 def breaker(operation: str, make: Callable[[DynamoDBBreaker], object]) -> Call:
     """A call of the breaker's store."""
-    return Call(
-        "dynamodb",
-        operation,
-        ResultsUnavailable,
-        lambda client: make(DynamoDBBreaker(client, "ResultsTable")),
-    )
+    return dynamodb(operation, DynamoDBBreaker, make)
 
 
 def mapping(client: Any) -> LambdaEventSourceMapping:  # noqa: ANN401 - any service's client

@@ -23,7 +23,6 @@ from tests.builders import (
     to_body,
 )
 from tests.contract.aws_parts import create_table, session
-from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -219,7 +218,7 @@ def client(aws: None) -> DynamoDBClient:  # noqa: ARG001 - the client is of it
 
 def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
     """It was paid for: no number in it makes it worthless."""
-    store = DynamoDBResults(client, "ResultsTable", FakeClock())
+    store = DynamoDBResults(client, "ResultsTable")
     odd = {"huge": Decimal("1E+9999999"), "tiny": Decimal("1E-9999999"), "zero": 0}
     fine = Decimal("0." + "1" * 40)
     answer = an_answer({**jacket(), "odd": odd, "fine": fine})

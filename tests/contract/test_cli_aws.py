@@ -107,7 +107,9 @@ class InMemory:
     def store(self, document: Document, **upload: Any) -> None:  # noqa: ANN401 - builder's
         """Store a result of an upload as the function does."""
         arrived, ended_at = an_upload(**upload), document["taggedAt"]
-        results = self._of_the_table(DynamoDBResults)
+        results = DynamoDBResults(
+            boto3.client("dynamodb"), self.outputs["ResultsTableName"]
+        )
         assert results.store(arrived, document, retag=None, fence=1.0)
         self._put(arrived, Record(Status.TAGGED, "rev-1", ended_at=ended_at))
 

@@ -12,7 +12,7 @@ The life of an upload: one record per object version, its statuses, and the even
 
     (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
         and counts.
-    (2) OPEN for a new re-tag token, or if another version's answer took the place of its own.
+    (2) OPEN for a later re-tag token, or if another version's answer took the place of its own.
     (3) Done for a copy: a message that was sent before the end, with no newer sequencer.
 
 The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it

@@ -86,7 +86,7 @@ def tagging_pipeline(
             tagger=HttpTagger(settings.tagger_api_url, connections=settings.batch_size),
             snapshots=DynamoDBReader(dynamodb, table, clock),
             records=DynamoDBRecords(dynamodb, table, clock),
-            results=DynamoDBResults(dynamodb, table, clock),
+            results=DynamoDBResults(dynamodb, table),
             announcer=SnsAnnouncer(sns, settings.results_topic_arn),
             dead_letters=SqsDeadLetterQueue(sqs, settings.dead_letter_queue_url),
             upload_queue=SqsUploadQueue(sqs, settings.upload_queue_url),

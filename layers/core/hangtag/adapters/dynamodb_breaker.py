@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from hangtag.adapters.aws_errors import translated
-from hangtag.adapters.dynamodb_updates import Item, Refused, update
-from hangtag.errors import MESSAGE_LIMIT, ResultsUnavailable
+from hangtag.adapters.dynamodb_table import Item, Refused, Table
+from hangtag.errors import MESSAGE_LIMIT
 from hangtag.ports import BreakerState
 
 if TYPE_CHECKING:
@@ -26,22 +25,15 @@ if TYPE_CHECKING:
 BREAKER_KEY: Final = ("hangtag:breaker", "state")
 """`uri` and `version` of the item."""
 
-_KEY: Final[Item] = {"uri": {"S": BREAKER_KEY[0]}, "version": {"S": BREAKER_KEY[1]}}
-
 
 class DynamoDBBreaker:
     """`BreakerStore` on DynamoDB."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
 
     def read(self) -> BreakerState:
-        with translated(ResultsUnavailable, "reading the breaker"):
-            found = self._client.get_item(
-                TableName=self._table, Key=_KEY, ConsistentRead=True
-            )
-        return state_of(found.get("Item") or {})
+        return state_of(self._table.get(BREAKER_KEY) or {})
 
     def count_failure(self, code: str, message: str) -> BreakerState:
         item = self._update(
@@ -92,9 +84,7 @@ class DynamoDBBreaker:
     def _update(
         self, expression: str, values: Mapping[str, Any], condition: str = ""
     ) -> Item:
-        return update(
-            self._client, self._table, _KEY, expression, values, condition=condition
-        )
+        return self._table.update(BREAKER_KEY, expression, values, condition=condition)
 
 
 def state_of(item: Mapping[str, Any]) -> BreakerState:

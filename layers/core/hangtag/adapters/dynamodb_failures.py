@@ -33,7 +33,7 @@ class DynamoDBFailures(DynamoDBRecords):
     def look_up(self, keys: Iterable[UploadKey]) -> Mapping[UploadKey, Record]:
         return {
             (item["uri"]["S"], item["version"]["S"]): record_of(item)
-            for item in self._table.batch_get(keys)
+            for item in self._table.batch_get(keys, clock=self._clock)
         }
 
     def _ended(self, shard: str, since: str, until: str) -> Iterator[list[UploadKey]]:

@@ -38,7 +38,8 @@ class DynamoDBReader:
     """`SnapshotReader`, `TaggedVersions` and the operators' reads, on DynamoDB."""
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
-        self._table = Table(client, table, clock)
+        self._table = Table(client, table)
+        self._clock = clock
 
     def snapshot(self, keys: Iterable[UploadKey]) -> Snapshot:
         keys = list(keys)
@@ -47,7 +48,10 @@ class DynamoDBReader:
         stored: dict[str, StoredResult] = {}
         breaker = None
         for item in self._table.batch_get(
-            [BREAKER_KEY, *keys, *results], projection=", ".join(_NAMES), names=_NAMES
+            [BREAKER_KEY, *keys, *results],
+            clock=self._clock,
+            projection=", ".join(_NAMES),
+            names=_NAMES,
         ):
             key = (item["uri"]["S"], item["version"]["S"])
             if key == BREAKER_KEY:
@@ -80,6 +84,7 @@ class DynamoDBReader:
         """Uri and version of the TAGGED ones."""
         found = self._table.batch_get(
             ((upload.uri, upload.version) for upload in uploads),
+            clock=self._clock,
             projection="#uri, #version, #status",
             names={"#uri": "uri", "#version": "version", "#status": "status"},
         )

@@ -58,7 +58,8 @@ class DynamoDBRecords:
     """`RecordStore` on DynamoDB."""
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
-        self._table = Table(client, table, clock)
+        self._table = Table(client, table)
+        self._clock = clock
 
     def swap(self, key: UploadKey, seen: str | None, new: Record) -> Record | None:
         condition, values = "attribute_not_exists(rev)", {}

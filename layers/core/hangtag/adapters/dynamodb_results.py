@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 from hangtag.adapters.dynamodb_table import (
     Item,
     ItemTooLarge,
+    Refused,
     Table,
     from_attribute,
     key_of,
     to_attribute,
 )
-from hangtag.adapters.dynamodb_updates import Refused, update
 from hangtag.errors import ResultTooLarge
-from hangtag.ports import Clock, StoredResult
+from hangtag.ports import StoredResult
 from hangtag.results import Document
 from hangtag.uploads import Upload
 
@@ -40,10 +40,8 @@ RESULT: Final = "result"
 class DynamoDBResults:
     """`ResultStore` on DynamoDB."""
 
-    def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
-        self._table = Table(client, table, clock)
-        self._client = client
-        self._name = table
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._table = Table(client, table)
 
     def read(self, uri: str) -> StoredResult | None:
         item = self._table.get((uri, RESULT))
@@ -77,10 +75,8 @@ class DynamoDBResults:
     def move_up(self, upload: Upload) -> StoredResult | None:
         sequencer: Any = {"S": upload.sequencer} if upload.sequencer else {"NULL": True}
         try:
-            item = update(
-                self._client,
-                self._name,
-                key_of((upload.uri, RESULT)),
+            item = self._table.update(
+                (upload.uri, RESULT),
                 "SET #order = :order, #result.#image.#sequencer = :sequencer",
                 {
                     ":order": {"S": upload.order},

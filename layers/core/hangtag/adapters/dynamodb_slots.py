@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hangtag.adapters.dynamodb_updates import Item, Refused, update
+from hangtag.adapters.dynamodb_table import Item, Refused, Table
 from hangtag.rate_limit import Slot
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_KEY: Final[Item] = {"uri": {"S": "hangtag:slots"}, "version": {"S": "state"}}
+_KEY: Final = ("hangtag:slots", "state")
 
 _FARTHEST_SECONDS = 1_000.0
 """
@@ -31,8 +31,7 @@ class DynamoDBSlots:
     """`SlotStore` on DynamoDB: one update for each call, two after a pause."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
 
     def reserve(self, *, step: float, earliest: float, latest: float) -> Slot:
         width, first, last = (round(1e6 * part) for part in (step, earliest, latest))
@@ -72,9 +71,7 @@ class DynamoDBSlots:
         )
 
     def _update(self, expression: str, values: dict[str, int], condition: str) -> Item:
-        return update(
-            self._client,
-            self._table,
+        return self._table.update(
             _KEY,
             expression,
             {name: {"N": str(value)} for name, value in values.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Context, Decimal
 from itertools import islice
@@ -30,6 +31,15 @@ class ItemTooLarge(Exception):
     """DynamoDB does not take the item: it is too large, or nested too deeply."""
 
 
+class Refused(Exception):
+    """The condition of an update does not hold."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__()
+        self.item = item
+        """The item in the table; empty without one."""
+
+
 class Table:
     """
     The table of records and results: partition key `uri`, sort key `version`.
@@ -37,10 +47,9 @@ class Table:
     All methods raise `ResultsUnavailable` where DynamoDB refuses or fails.
     """
 
-    def __init__(self, client: DynamoDBClient, name: str, clock: Clock) -> None:
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
         self.client = client
         self.name = name
-        self._clock = clock
 
     def get(self, key: UploadKey) -> Item | None:
         """An item as it is now."""
@@ -70,18 +79,54 @@ class Table:
             try:
                 self.client.put_item(TableName=self.name, **request)
             except ClientError as error:
-                found = item_in_the_way(error)
-                if found is None and code_of(error) == "ValidationException":
+                if code_of(error) == "ValidationException":
                     raise ItemTooLarge(str(error)) from error
-                if found is None:
-                    raise
-                return found
+                return _item_found(error)
         return None
+
+    def update(
+        self,
+        key: UploadKey,
+        expression: str,
+        values: Mapping[str, Any],
+        *,
+        condition: str = "",
+    ) -> Item:
+        """
+        Update an item; returns the new one.
+
+        In *expression* and *condition* names of attributes begin with `#`.
+
+        Raises:
+            Refused: The *condition* does not hold.
+        """
+        request: Any = {
+            "UpdateExpression": expression,
+            "ExpressionAttributeNames": {
+                f"#{name}": name
+                for name in re.findall(r"#(\w+)", f"{expression} {condition}")
+            },
+            "ReturnValues": "ALL_NEW",
+        }
+        if values:
+            request["ExpressionAttributeValues"] = dict(values)
+        if condition:
+            request["ConditionExpression"] = condition
+            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        with translated(ResultsUnavailable, f"updating {key[0]}"):
+            try:
+                answer = self.client.update_item(
+                    TableName=self.name, Key=key_of(key), **request
+                )
+            except ClientError as error:
+                raise Refused(_item_found(error)) from error
+        return dict(answer.get("Attributes") or {})
 
     def batch_get(
         self,
         keys: Iterable[UploadKey],
         *,
+        clock: Clock,
         projection: str | None = None,
         names: Mapping[str, str] | None = None,
     ) -> Iterator[Item]:
@@ -93,9 +138,13 @@ class Table:
                 asked["ProjectionExpression"] = projection
             if names:
                 asked["ExpressionAttributeNames"] = dict(names)
-            yield from self._batch_get({self.name: asked})
+            yield from self._batch_get({self.name: asked}, clock)
 
-    def _batch_get(self, asked: Any) -> Iterator[Item]:  # noqa: ANN401 - boto3's own shape
+    def _batch_get(
+        self,
+        asked: Any,  # noqa: ANN401 - boto3's own shape
+        clock: Clock,
+    ) -> Iterator[Item]:
         tries = 0
         while asked:
             with translated(ResultsUnavailable, "reading a batch of items"):
@@ -105,7 +154,7 @@ class Table:
             asked = answer.get("UnprocessedKeys")
             if asked:
                 tries += 1
-                self._clock.sleep(backoff(tries, base=0.05, cap=2.0))
+                clock.sleep(backoff(tries, base=0.05, cap=2.0))
 
 
 def _expressions(
@@ -129,10 +178,10 @@ def key_of(key: UploadKey) -> Item:
     return {"uri": {"S": uri}, "version": {"S": version}}
 
 
-def item_in_the_way(error: ClientError) -> Item | None:
-    """The item for which a condition did not hold, if that is the error."""
+def _item_found(error: ClientError) -> Item:
+    """The item that a condition refused; raises every other *error* again."""
     if code_of(error) != "ConditionalCheckFailedException":
-        return None
+        raise error
     item: Any = error.response.get("Item")
     return dict(item or {})
 
