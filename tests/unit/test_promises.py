@@ -1,4 +1,4 @@
-"""Nothing lost, nothing paid twice: what the pipeline does with copies, crashes and outages."""
+"""No upload is lost and none is paid twice: copies, crashes and outages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def copy_of(delivery: Delivery, name: str) -> Delivery:
 
 
 def test_copies_in_one_batch_are_finished_together_by_one_call() -> None:
-    """The second finds the first one done: nothing waits for a lease."""
+    """The second copy finds the first one done, so it waits for no lease."""
     world = World()
     delivery = world.upload()
 
@@ -56,8 +56,8 @@ def test_copies_in_one_batch_are_finished_together_by_one_call() -> None:
     assert world.skips == [SkipReason.ALREADY_TAGGED] * 4
 
 
-def test_copies_of_what_fails_for_now_wait_with_it() -> None:
-    """Each would be an attempt of its own, all within a second."""
+def test_copies_of_a_transient_failure_wait_with_it() -> None:
+    """Otherwise each copy would use an attempt, all within a second."""
     world = World(max_attempts=3)
     world.tagger.fails_with(ApiTimeout("slow"))
     delivery = world.upload()
@@ -69,11 +69,11 @@ def test_copies_of_what_fails_for_now_wait_with_it() -> None:
     assert len(set(world.upload_queue.hidden_for.values())) == 1
 
 
-def test_a_crash_after_the_burial_buries_nothing_again() -> None:
-    """The message comes back, having been sent before the failure."""
+def test_a_crash_after_dead_lettering_writes_no_second_letter() -> None:
+    """The message was sent before the failure, so it is a copy."""
     world = World()
     delivery = replace(world.upload(content=b"no image"), sent_at=world.clock.now() - 5)
-    world.tag(delivery)  # and the function dies before SQS is told
+    world.tag(delivery)  # the function is killed before SQS gets the response
 
     assert world.tag(delivery) == ()
 
@@ -81,8 +81,8 @@ def test_a_crash_after_the_burial_buries_nothing_again() -> None:
     assert world.skips == [SkipReason.ALREADY_FAILED]
 
 
-def test_a_letter_that_awss_own_redrive_moves_back_is_a_replay() -> None:
-    """It still has its code; the count goes on."""
+def test_a_letter_that_an_sqs_redrive_moves_back_is_a_replay() -> None:
+    """Its attributes have the code and the count of replays."""
     attributes = {
         "ErrorCode": {"stringValue": "807", "dataType": "String"},
         "Replays": {"stringValue": "1", "dataType": "String"},
@@ -101,7 +101,7 @@ def test_a_letter_that_awss_own_redrive_moves_back_is_a_replay() -> None:
 def test_an_event_without_message_ids_is_refused_as_a_whole(
     name: str, value: object
 ) -> None:
-    """To answer with an id that is none would bring the whole batch back, for ever."""
+    """A response with an invalid id would make Lambda return the whole batch each time."""
     event = sqs_event("{}")
     event["Records"][0][name] = value
 
@@ -115,7 +115,7 @@ def test_an_event_without_message_ids_is_refused_as_a_whole(
 def test_an_unreadable_record_is_dead_lettered_once_however_often_its_neighbour_is_retried() -> (
     None
 ):
-    """It waits until the message has nothing else left to do."""
+    """Its letter is written when the other records of the message have ended."""
     world = World(max_attempts=5)
     good = json.loads(world.upload().body)["Records"]
     both = a_delivery(json.dumps({"Records": [*good, {"eventSource": "who knows"}]}))
@@ -131,8 +131,8 @@ def test_an_unreadable_record_is_dead_lettered_once_however_often_its_neighbour_
     assert len(world.announcer.announced) == 1
 
 
-def test_a_message_of_hundreds_of_records_is_worked_on_a_few_at_a_time() -> None:
-    """Each holds an image in memory."""
+def test_a_message_with_hundreds_of_records_runs_a_few_at_a_time() -> None:
+    """Each running record holds an image in memory."""
     world = World()
     records = [
         record
@@ -152,8 +152,10 @@ def test_a_message_of_hundreds_of_records_is_worked_on_a_few_at_a_time() -> None
 # ---- crashes
 
 
-def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> None:
-    """All come back together each time; the suspects are worked on last, one by one."""
+def test_an_upload_that_kills_the_function_is_abandoned_and_the_others_are_tagged() -> (
+    None
+):
+    """They are delivered together; uploads that were cut off last time run last, one by one."""
     world = World(max_attempts=3)
     killer = world.upload("killer.png", metadata={"tagger-id": "killer"})
     neighbours = [world.upload(f"{n}.png") for n in range(6)]
@@ -168,7 +170,7 @@ def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> 
         try:
             back = world.tag(*left)
         except Killed:
-            # SQS hears nothing: all of them come again
+            # SQS gets no response and delivers all of them again
             world.clock.advance(LEASE_SECONDS + 1)
             continue
         left = [delivery for delivery in left if delivery.message_id in back]
@@ -197,7 +199,7 @@ def test_what_kills_the_function_is_abandoned_and_takes_no_neighbour_along() -> 
         ("records.swap", 1, True, 1, 1),
     ],
 )
-def test_wherever_the_function_is_killed_the_upload_is_tagged(
+def test_an_upload_is_tagged_after_a_kill_at_any_request(
     step: str,
     call: int,
     paid: int,
@@ -205,7 +207,9 @@ def test_wherever_the_function_is_killed_the_upload_is_tagged(
     *,
     after: bool,
 ) -> None:
-    """Only an answer that was not stored is paid again, with its excuse; ids are the same."""
+    """
+    Only an answer that was not stored is paid again, with its reason; announcement ids are equal.
+    """
     world = World()
     delivery = world.upload()
     world.kills(step, call=call, after=after)
@@ -235,10 +239,10 @@ def test_wherever_the_function_is_killed_the_upload_is_tagged(
         ("records.swap", 1, True, 1),
     ],
 )
-def test_wherever_the_function_is_killed_what_is_refused_is_buried(
+def test_a_refused_upload_is_dead_lettered_after_a_kill_at_any_request(
     step: str, call: int, letters: int, *, after: bool
 ) -> None:
-    """A letter may be there twice, but never a FAILED upload without one."""
+    """The letter may exist twice, but no upload is FAILED without a letter."""
     world = World()
     delivery = replace(world.upload(), sent_at=world.clock.now() - 5)
     world.tagger.fails_with(SidesTooSmall("Too small."))
@@ -254,8 +258,8 @@ def test_wherever_the_function_is_killed_what_is_refused_is_buried(
     assert world.codes == ["807"] * letters
 
 
-def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> None:
-    """All that is begun beside a killer is cut off with it, and all come back as one batch."""
+def test_an_upload_is_tagged_beside_several_that_kill_the_function() -> None:
+    """Uploads that run beside a killer are cut off with it, and are delivered with it again."""
     world = World(max_attempts=3)
     killers = [
         world.upload(f"killer {n}.png", metadata={"tagger-id": "killer"})
@@ -267,7 +271,7 @@ def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> Non
     meet = Barrier(len(left))
 
     def kill(call: Call) -> None:
-        # All are begun before one of them kills the function, where all are worked on together.
+        # All uploads run before one of them kills the function, if they run at the same time.
         with suppress(BrokenBarrierError):
             meet.wait(timeout=0.1)
         if call.request.context and call.request.context.id == "killer":
@@ -292,17 +296,17 @@ def test_however_many_kill_the_function_an_innocent_neighbour_is_tagged() -> Non
     assert all(world.cut_off(upload_of(one)) <= 1 for one in neighbours)
 
 
-def test_a_worker_that_was_overtaken_hands_its_message_back() -> None:
-    """What it was told too late is not stored over what another one was told."""
+def test_a_worker_whose_lease_expired_hands_its_message_back() -> None:
+    """Its late answer does not replace the answer that another worker stored."""
     world = World()
     delivery = world.upload()
 
-    def overtaken(_: Call) -> None:
+    def take_over(_: Call) -> None:
         world.tagger.before_answering = lambda _: None
         world.clock.advance(LEASE_SECONDS + 1)
         assert world.tag(copy_of(delivery, "copy")) == ()
 
-    world.tagger.before_answering = overtaken
+    world.tagger.before_answering = take_over
 
     assert world.tag(delivery) == (delivery.message_id,)
 
@@ -315,8 +319,8 @@ def test_a_worker_that_was_overtaken_hands_its_message_back() -> None:
 # ---- outages of the table
 
 
-def test_what_was_paid_for_is_stored_however_long_it_takes() -> None:
-    """The table is away for half a minute; there is one call."""
+def test_a_paid_answer_is_stored_after_an_outage() -> None:
+    """The table is away for half a minute; the API is called once."""
     world = World()
     began = world.clock.now()
     world.results.fails_with(ResultsUnavailable("away"), at="store")
@@ -334,8 +338,8 @@ def test_what_was_paid_for_is_stored_however_long_it_takes() -> None:
     assert len(world.tagger.calls) == len(world.announcer.announced) == 1
 
 
-def test_a_table_that_stays_away_costs_one_more_call_with_its_excuse() -> None:
-    """It is tried until the function's time is over, not beyond, and counted as what it is."""
+def test_an_outage_until_the_deadline_costs_one_more_call_with_its_reason() -> None:
+    """The store is retried until the deadline, and the second call is counted as UNSTORED."""
     world = World(max_attempts=3)
     delivery = world.upload()
     began = world.clock.now()
@@ -356,7 +360,7 @@ def test_a_table_that_stays_away_costs_one_more_call_with_its_excuse() -> None:
 
 
 def test_a_letter_that_cannot_be_sent_leaves_the_message_on_the_queue() -> None:
-    """And no FAILED result that nobody could replay."""
+    """Nor is a FAILED result written, which could not be replayed."""
     world = World()
     world.dead_letters.fails_with(QueueUnavailable("away"))
     delivery = world.upload(content=b"no image")
@@ -369,11 +373,11 @@ def test_a_letter_that_cannot_be_sent_leaves_the_message_on_the_queue() -> None:
     assert world.codes == ["UNSUPPORTED_FORMAT"]
 
 
-# ---- time
+# ---- deadline
 
 
-def test_nothing_is_begun_that_has_too_little_time() -> None:
-    """It goes back at once, untouched; with a second more it is tagged."""
+def test_an_upload_without_enough_time_is_not_claimed() -> None:
+    """It is handed back at once; with a second more it is tagged."""
     world = World(max_attempts=1)
     delivery = world.upload()
     world.deadline.seconds = BUDGET.attempt - 0.1
@@ -387,8 +391,8 @@ def test_nothing_is_begun_that_has_too_little_time() -> None:
     assert world.tag(delivery) == ()
 
 
-def test_aws_is_given_the_time_of_each_invocation() -> None:
-    """Whatever the function is called for."""
+def test_aws_clients_get_the_deadline_of_each_invocation() -> None:
+    """This holds for every kind of event."""
     world = World()
 
     world.tag()
@@ -403,7 +407,7 @@ def test_aws_is_given_the_time_of_each_invocation() -> None:
 
 
 def without(delivery: Delivery, *names: str) -> Delivery:
-    """A copy whose event does not tell these of its object."""
+    """A copy whose event lacks these fields of its object."""
     document = json.loads(delivery.body)
     for name in names:
         del document["Records"][0]["s3"]["object"][name]
@@ -412,16 +416,16 @@ def without(delivery: Delivery, *names: str) -> Delivery:
 
 
 def announced_versions(world: World) -> list[tuple[str | None, str | None]]:
-    """Etag and sequencer of what subscribers heard of, in order."""
+    """Etag and sequencer of each announcement, in sequence."""
     images = [one.document["data"]["image"] for one in world.announcer.announced]
     return [(image["etag"], image["sequencer"]) for image in images]
 
 
-def test_an_object_that_becomes_what_it_was_is_shown_and_announced_again() -> None:
+def test_an_object_that_returns_to_an_earlier_content_is_announced_again() -> None:
     """
-    In a bucket without versions: another version's answer has taken the place of its own.
+    In a bucket without versions another content has replaced the result in between.
 
-    There is one result per key, so it is asked once more, and counted with its reason.
+    A key has one result, so the API is called once more, and the call is counted by its reason.
     """
     world = World(versioned=False)
     arrivals = []
@@ -440,8 +444,8 @@ def test_an_object_that_becomes_what_it_was_is_shown_and_announced_again() -> No
     assert world.calls_about(third) == {CallReason.FIRST: 1, CallReason.OVERTAKEN: 1}
 
 
-def test_a_version_that_a_backfill_found_only_moves_up_when_its_event_comes() -> None:
-    """Then an older version's late event does not take its place; nothing is asked again."""
+def test_a_backfilled_version_gets_its_sequencer_when_its_event_arrives() -> None:
+    """Then an older version's late event does not replace it, and the API is not called again."""
     world = World()
     old, new = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
 
@@ -456,10 +460,8 @@ def test_a_version_that_a_backfill_found_only_moves_up_when_its_event_comes() ->
     assert len(world.tagger.calls) == len(world.announcer.announced) == 1
 
 
-def test_a_version_that_was_overtaken_before_its_event_came_is_the_newest_again() -> (
-    None
-):
-    """A backfill found it, an older version's event took its place, then its own event came."""
+def test_a_version_replaced_before_its_event_arrived_is_shown_again() -> None:
+    """A backfill found it, an older version's event replaced it, then its own event arrived."""
     world = World()
     old, new = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
 
@@ -476,13 +478,13 @@ def test_a_version_that_was_overtaken_before_its_event_came_is_the_newest_again(
     }
 
 
-def test_an_event_that_tells_nothing_new_is_announced_once() -> None:
-    """The sequencer alone is nothing that subscribers have to hear of."""
+def test_an_event_that_only_adds_the_sequencer_is_not_announced() -> None:
+    """Subscribers need no announcement for a sequencer alone."""
     world = World()
     delivery = world.upload()
 
-    for told in (without(delivery, "sequencer"), delivery, delivery):
-        assert world.tag(told) == ()
+    for arrival in (without(delivery, "sequencer"), delivery, delivery):
+        assert world.tag(arrival) == ()
 
     assert len(world.announcer.announced) == len(world.tagger.calls) == 1
     skipped = world.skips
@@ -490,18 +492,18 @@ def test_an_event_that_tells_nothing_new_is_announced_once() -> None:
 
 
 def test_an_event_without_its_version_id_is_about_the_same_version() -> None:
-    """The bucket has versions; whoever sent the copy left the id out."""
+    """The bucket has versions, but the sender left the id out."""
     world = World()
     delivery = world.upload()
 
-    for told in (delivery, without(delivery, "versionId")):
-        assert world.tag(told) == ()
+    for arrival in (delivery, without(delivery, "versionId")):
+        assert world.tag(arrival) == ()
 
     assert len(world.tagger.calls) == 1
 
 
-def test_an_object_that_nobody_may_look_at_is_dead_lettered_with_its_code() -> None:
-    """Its event told no version; handed back for ever, nobody would hear of it."""
+def test_an_object_without_permission_to_read_is_dead_lettered_with_its_code() -> None:
+    """Its event has no version. Without an attempt it would be handed back without end."""
     world = World(versioned=False, max_attempts=2)
     delivery = world.upload()
     world.objects.fails_with(ObjectForbidden("403"))
@@ -514,7 +516,7 @@ def test_an_object_that_nobody_may_look_at_is_dead_lettered_with_its_code() -> N
 
 
 def test_an_object_that_can_never_be_looked_up_is_dead_lettered_with_its_code() -> None:
-    """Each look is an attempt: it is reported long before SQS gives the message up."""
+    """Each lookup is an attempt, so the failure shows before SQS moves the message."""
     world = World(versioned=False, max_attempts=2)
     delivery = world.upload()
     world.objects.fails_with(ObjectUnavailable("400"))
@@ -526,8 +528,8 @@ def test_an_object_that_can_never_be_looked_up_is_dead_lettered_with_its_code() 
     assert world.ended_as(upload_of(delivery)) == "FAILED"
 
 
-def test_what_was_gone_when_it_was_looked_for_has_ended() -> None:
-    """Found a moment later it would be another version, with an event of its own."""
+def test_an_object_that_is_missing_at_the_lookup_is_skipped() -> None:
+    """An object that appears later is another version with its own event."""
     world = World()
     delivery = world.upload()
     uri = upload_of(delivery).uri
@@ -540,8 +542,8 @@ def test_what_was_gone_when_it_was_looked_for_has_ended() -> None:
     assert world.skips == [SkipReason.OBJECT_GONE]
 
 
-def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:
-    """Its failure is none any more."""
+def test_a_replay_of_a_deleted_object_ends_without_versions() -> None:
+    """The upload counts as a failure no more."""
     world = World(versioned=False)
     delivery = world.upload(content=b"no image")
     world.tag(delivery)
@@ -552,11 +554,11 @@ def test_a_replay_of_what_is_gone_from_a_bucket_without_versions_ends() -> None:
     assert world.ended_as(upload_of(delivery)) == "OBJECT_GONE"
 
 
-# ---- attempts that were cut off, and writes whose responses are lost
+# ---- cut off attempts and lost responses
 
 
-def test_a_claim_whose_response_is_lost_is_no_attempt() -> None:
-    """It is repeated, and finds that it arrived."""
+def test_a_claim_whose_response_is_lost_uses_no_attempt() -> None:
+    """The client repeats the write and finds that it arrived."""
     world = World(max_attempts=1)
     delivery = world.upload()
     away = ResultsUnavailable("the response was lost")
@@ -569,8 +571,8 @@ def test_a_claim_whose_response_is_lost_is_no_attempt() -> None:
 
 
 @pytest.mark.parametrize("step", ["TAGGED", "FAILED", "SKIPPED", "release"])
-def test_a_write_whose_response_is_lost_is_made_once(step: str) -> None:
-    """The record has the `rev` that was just written."""
+def test_a_write_whose_response_is_lost_is_applied_once(step: str) -> None:
+    """The record already has the `rev` of this write."""
     world = World(max_attempts=2)
     delivery = world.upload()
     away = ResultsUnavailable("the response was lost")
@@ -592,7 +594,7 @@ def test_a_write_whose_response_is_lost_is_made_once(step: str) -> None:
 
 
 @pytest.mark.parametrize("goes_wrong", ["cannot be sent", "is killed sending"])
-def test_an_abandoned_upload_is_not_begun_again_when_its_letter_cannot_be_sent(
+def test_an_abandoned_upload_is_not_started_again_if_its_letter_cannot_be_sent(
     goes_wrong: str,
 ) -> None:
     """It would kill the function again."""
@@ -616,14 +618,14 @@ def test_an_abandoned_upload_is_not_begun_again_when_its_letter_cannot_be_sent(
     assert world.tag(delivery, world.upload("neighbour.png")) == ()
 
     assert world.codes == ["ABANDONED"]
-    assert len(world.tagger.answered) == 1  # the neighbour's
+    assert len(world.tagger.answered) == 1  # the other upload's
 
 
 @pytest.mark.parametrize("step", ["TAGGED", "FAILED"])
 def test_a_last_attempt_whose_end_cannot_be_written_is_released_in_time(
     step: str,
 ) -> None:
-    """If its lease expired instead, it would count as cut off and be abandoned."""
+    """An expired lease would count as cut off, and the upload would be abandoned."""
     world = World(max_attempts=1)
     delivery = world.upload()
     if step == "FAILED":
@@ -643,15 +645,15 @@ def test_a_last_attempt_whose_end_cannot_be_written_is_released_in_time(
 def test_after_the_slowest_write_a_claim_can_still_be_released(
     function_timeout: int,
 ) -> None:
-    """A client tries twice, and waits up to a second in between."""
+    """A client makes two attempts and waits up to a second between them."""
     budget = TimeBudget.of(function_timeout)
     slowest = 2 * (budget.aws_connect + budget.aws_read) + 1.0
 
     assert budget.write - slowest >= budget.request
 
 
-def test_an_announced_upload_never_ends_as_failed_because_the_table_is_away() -> None:
-    """Only its end could not be written: it is announced again, and nothing is called."""
+def test_an_announced_upload_does_not_fail_during_an_outage_of_the_table() -> None:
+    """Only its last write fails: it is announced again without a call."""
     world = World(max_attempts=1)
     delivery = world.upload()
     world.records.fails_with(ResultsUnavailable("away"), at="TAGGED")
@@ -667,7 +669,7 @@ def test_an_announced_upload_never_ends_as_failed_because_the_table_is_away() ->
 
 
 def test_a_stored_answer_that_cannot_be_read_is_not_paid_again() -> None:
-    """Whether an answer is stored must be known before the API is called again."""
+    """Before a call the function must know whether an answer is stored."""
     world = World(max_attempts=5)
     delivery = world.upload()
     world.announcer.fails_with(AnnouncementFailed("away"), times=1)
@@ -688,10 +690,10 @@ def test_a_stored_answer_that_cannot_be_read_is_not_paid_again() -> None:
         ("announcer.announce", 0, True),
     ],
 )
-def test_an_upload_that_kills_the_function_after_it_is_stored_is_abandoned_too(
+def test_an_upload_that_kills_the_function_after_the_store_is_abandoned(
     step: str, call: int, *, after: bool
 ) -> None:
-    """Its neighbours must not wait for ever; a replay announces it without a call."""
+    """Other uploads must not wait without end; a replay announces it without a call."""
     world = World(max_attempts=2)
     delivery = world.upload()
     for _ in range(20):
@@ -713,8 +715,8 @@ def test_an_upload_that_kills_the_function_after_it_is_stored_is_abandoned_too(
     assert len(world.tagger.calls) == 1
 
 
-def test_a_first_call_without_a_slot_for_the_second_counts() -> None:
-    """Else it would be made again with every delivery, and never be dead-lettered."""
+def test_a_first_call_without_a_slot_for_the_second_is_an_attempt() -> None:
+    """Otherwise each delivery would repeat it, and the upload would never be dead-lettered."""
     world = World(max_attempts=2, requests_per_second=0.02)
     world.tagger.refuses_the_prefix = True
     delivery = world.upload()
@@ -728,8 +730,8 @@ def test_a_first_call_without_a_slot_for_the_second_counts() -> None:
     assert len(world.tagger.calls) == 2
 
 
-def test_without_versions_the_api_is_sent_no_url() -> None:
-    """It might fetch a later object, whose tags would be stored as this one's."""
+def test_without_versions_the_api_gets_the_image_not_its_url() -> None:
+    """The API might fetch a later object, whose tags would be stored for this one."""
     world = World(versioned=False, image_transport="url")
     delivery = world.upload(content=PNG + b"a")
 
@@ -739,10 +741,8 @@ def test_without_versions_the_api_is_sent_no_url() -> None:
     assert call.request.image.type == "base64"
 
 
-def test_an_answer_that_does_not_fit_the_table_explains_the_call_of_its_replay() -> (
-    None
-):
-    """It was paid, and so is the next one, which is no retry."""
+def test_a_replay_after_a_result_that_was_too_large_has_its_reason() -> None:
+    """Both calls were paid, and the second one is no retry."""
     world = World()
     world.tagger.answer = an_answer({"note": "x" * 500_000})
     delivery = world.upload()
@@ -757,8 +757,8 @@ def test_an_answer_that_does_not_fit_the_table_explains_the_call_of_its_replay()
     }
 
 
-def test_calls_about_an_object_that_has_gone_meanwhile_are_counted() -> None:
-    """The API could not fetch it; then it was deleted."""
+def test_calls_about_an_object_that_is_then_deleted_are_counted() -> None:
+    """The API could not fetch it because it was deleted."""
     world = World(image_transport="url")
     delivery = world.upload()
     world.tagger.fails_with(UrlNotFetched("403"), at="ask", times=1)
@@ -772,11 +772,11 @@ def test_calls_about_an_object_that_has_gone_meanwhile_are_counted() -> None:
     assert world.calls_about(upload_of(delivery)) == {CallReason.FIRST: 1}
 
 
-# ---- again
+# ---- re-tagging
 
 
 def request_for(delivery: Delivery, token: str) -> Delivery:
-    """A backfill's message about the same version: no sequencer, and a re-tag token."""
+    """A backfill's message about the same version, with a re-tag token and without a sequencer."""
     document = json.loads(delivery.body)
     del document["Records"][0]["s3"]["object"]["sequencer"]
     return replace(
@@ -784,16 +784,16 @@ def request_for(delivery: Delivery, token: str) -> Delivery:
     )
 
 
-def test_an_order_to_tag_again_is_one_more_call_however_often_it_comes() -> None:
-    """It is counted by its reason, and announced; the version's place in time stays."""
+def test_a_request_to_tag_again_makes_one_call_however_often_it_arrives() -> None:
+    """The call is counted by its reason and announced; the version keeps its sequencer."""
     world = World()
     delivery = world.upload()
     world.tag(delivery)
-    ordered = request_for(delivery, "one")
+    requested = request_for(delivery, "one")
     world.clock.advance(60)
 
     for _ in range(3):
-        assert world.tag(ordered, copy_of(ordered, "copy"), delivery) == ()
+        assert world.tag(requested, copy_of(requested, "copy"), delivery) == ()
 
     assert world.calls_about(upload_of(delivery)) == {
         CallReason.FIRST: 1,
@@ -804,8 +804,8 @@ def test_an_order_to_tag_again_is_one_more_call_however_often_it_comes() -> None
     assert announced[1]["data"]["image"]["sequencer"] is not None
 
 
-def test_an_order_without_a_sequencer_does_not_overtake_a_newer_version() -> None:
-    """What a backfill found may have been overwritten since."""
+def test_a_request_without_a_sequencer_does_not_replace_a_newer_version() -> None:
+    """A backfilled object may have been overwritten since."""
     world = World()
     old = world.upload()
     world.tag(old)
@@ -817,15 +817,15 @@ def test_an_order_without_a_sequencer_does_not_overtake_a_newer_version() -> Non
     assert world.ended_as(upload_of(old)) == "SUPERSEDED"
 
 
-def test_the_order_is_read_from_the_message() -> None:
-    """As a message attribute; what is no token is no order."""
+def test_the_retag_token_is_read_from_the_message() -> None:
+    """It is a message attribute; an invalid token is ignored."""
     event = sqs_event("{}", "{}", "{}", "{}")
     for record, value in zip(
-        event["Records"], ["order-1", "", "x" * 101, None], strict=True
+        event["Records"], ["token-1", "", "x" * 101, None], strict=True
     ):
         record["messageAttributes"] = {"Again": {"stringValue": value}}
 
     deliveries = read_deliveries(event)
 
     assert deliveries is not None
-    assert [one.retag for one in deliveries] == ["order-1", None, None, None]
+    assert [one.retag for one in deliveries] == ["token-1", None, None, None]
