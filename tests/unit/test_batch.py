@@ -993,9 +993,9 @@ def test_an_event_without_a_sequencer_does_not_supersede_its_own_upload() -> Non
     """The copy comes from another sender and lacks the sequencer."""
     world = World()
     facts = world.put()
-    told = record(version_id=facts.version_id, etag=facts.etag, sequencer="0A")
+    completed = record(version_id=facts.version_id, etag=facts.etag, sequencer="0A")
     world.tagger.fails_with(RatioRefused("too long"), times=1)
-    world.tag(a_delivery(notification(told), message_id="message-1"))
+    world.tag(a_delivery(notification(completed), message_id="message-1"))
 
     bare = record(version_id=facts.version_id, etag=facts.etag, sequencer=None)
     world.tag(a_delivery(notification(bare), message_id="message-2"))

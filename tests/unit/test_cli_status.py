@@ -37,13 +37,13 @@ def counts(
 
 
 def shown(
-    tagging: TaggingState, told: Counts | None = None, vitals: Vitals | None = None
+    tagging: TaggingState, uploads: Counts | None = None, vitals: Vitals | None = None
 ) -> str:
     """The output on a wide terminal."""
     stream = io.StringIO()
     console = Console(file=stream, width=200, color_system=None, markup=False)
     name = "hangtag in eu-central-1"
-    for part in status_page(name, tagging, told or counts(), vitals or Vitals()):
+    for part in status_page(name, tagging, uploads or counts(), vitals or Vitals()):
         console.print(part)
     return stream.getvalue()
 
@@ -61,10 +61,10 @@ def stopped(
 
 def test_the_uploads_are_counted_by_state() -> None:
     """The states are waiting, in flight, tagged, failed, and skipped by reason."""
-    told = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
+    uploads = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
 
-    screen = shown(RUNNING, told)
-    document = status_document(RUNNING, told, Vitals())
+    screen = shown(RUNNING, uploads)
+    document = status_document(RUNNING, uploads, Vitals())
 
     assert f"1,200 tagged, 3 failed, 3 skipped since {NOON}" in screen
     assert "2 OBJECT_GONE, 1 SUPERSEDED" in screen
@@ -74,10 +74,10 @@ def test_the_uploads_are_counted_by_state() -> None:
 
 def test_replayed_uploads_are_counted_until_they_end() -> None:
     """They count as failures no more. An upload that is replayed to another queue may never end."""
-    told = counts({"REPLAYED": 4})
+    uploads = counts({"REPLAYED": 4})
 
-    assert "4, which have not ended since" in shown(RUNNING, told)
-    assert status_document(RUNNING, told, Vitals())["replayed"] == 4
+    assert "4, which have not ended since" in shown(RUNNING, uploads)
+    assert status_document(RUNNING, uploads, Vitals())["replayed"] == 4
     assert "replayed" not in shown(RUNNING)
 
 
@@ -230,7 +230,7 @@ def test_ages_the_last_hour_and_alarms_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "shown_days"),
     [
         (None, None),
         (0.0, "the oldest has 14 days left"),
@@ -239,7 +239,7 @@ def test_ages_the_last_hour_and_alarms_are_shown() -> None:
     ],
 )
 def test_a_pause_shows_how_long_the_oldest_message_may_wait(
-    seconds: float | None, told: str | None
+    seconds: float | None, shown_days: str | None
 ) -> None:
     """This needs the age of the oldest message."""
-    assert days_left(seconds) == told
+    assert days_left(seconds) == shown_days
