@@ -343,12 +343,12 @@ def test_the_progress_has_the_rate_of_this_run() -> None:
     """Messages of earlier runs do not count."""
     report = BackfillReport(dry_run=False, listed=600, enqueued=550)
 
-    columns = [
+    texts = [
         progress_text(report, 500, 10.0),
         progress_text(replace(report, waits_at=10_001), 500, 10.0),
     ]
 
-    assert columns == [
+    assert texts == [
         "Enqueueing, 5.0 sent/s",
         "Waiting: 10,001 on the queue, 5.0 sent/s",
     ]

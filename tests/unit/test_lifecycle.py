@@ -207,7 +207,7 @@ class History:
     messages: list[_Message] = field(default_factory=list)
     letters: list[_Message] = field(default_factory=list)
     paid: int = 0
-    excused: int = 0
+    explained: int = 0
     announced: int = 0
 
     def __post_init__(self) -> None:

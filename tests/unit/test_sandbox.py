@@ -91,8 +91,8 @@ def test_an_image_fails_with_its_fault_until_the_fault_is_deleted(
     sandbox: Sandbox,
 ) -> None:
     """The next call after the deletion succeeds."""
-    order = {"sha256": digest(png()), "code": 809, "message": "Too big today."}
-    assert sandbox.ask("POST", "/sandbox/faults", order).status_code == 201
+    fault = {"sha256": digest(png()), "code": 809, "message": "Too big today."}
+    assert sandbox.ask("POST", "/sandbox/faults", fault).status_code == 201
 
     response = sandbox.tag(png())
     assert response.get_json()["error"] == {"code": 809, "message": "Too big today."}
@@ -106,8 +106,8 @@ def test_an_image_fails_with_its_fault_until_the_fault_is_deleted(
 
 def test_a_fault_ends_after_its_number_of_calls(sandbox: Sandbox) -> None:
     """A temporary fault tests retries."""
-    order = {"sha256": digest(png()), "code": 500, "times": 2}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"sha256": digest(png()), "code": 500, "times": 2}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert [sandbox.code(png()) for _ in range(3)] == [500, 500, None]
     assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
@@ -115,8 +115,8 @@ def test_a_fault_ends_after_its_number_of_calls(sandbox: Sandbox) -> None:
 
 def test_a_fault_may_have_a_successful_status(sandbox: Sandbox) -> None:
     """No source documents the status of a failure, so a test can set any."""
-    order = {"sha256": digest(png()), "code": 805, "status": 201}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"sha256": digest(png()), "code": 805, "status": 201}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     response = sandbox.tag(png())
 
@@ -126,8 +126,8 @@ def test_a_fault_may_have_a_successful_status(sandbox: Sandbox) -> None:
 def test_a_fault_may_be_any_text(sandbox: Sandbox) -> None:
     """Gateways answer with HTML or an empty body."""
     for body in ("<html>Bad gateway</html>", ""):
-        order = {"sha256": digest(png()), "status": 502, "body": body}
-        sandbox.ask("POST", "/sandbox/faults", order)
+        fault = {"sha256": digest(png()), "status": 502, "body": body}
+        sandbox.ask("POST", "/sandbox/faults", fault)
 
         response = sandbox.tag(png())
 
@@ -136,8 +136,8 @@ def test_a_fault_may_be_any_text(sandbox: Sandbox) -> None:
 
 def test_a_delay_alone_does_not_change_the_answer(sandbox: Sandbox) -> None:
     """The answer is late, but correct."""
-    order = {"sha256": digest(png()), "delaySeconds": 2.5}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"sha256": digest(png()), "delaySeconds": 2.5}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert sandbox.code(png()) is None
     assert sandbox.waits == [2.5]
@@ -145,8 +145,8 @@ def test_a_delay_alone_does_not_change_the_answer(sandbox: Sandbox) -> None:
 
 def test_faults_are_listed_with_their_remaining_calls(sandbox: Sandbox) -> None:
     """The list explains why an image fails."""
-    order = {"sha256": digest(png()).upper(), "code": 823, "times": 3}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"sha256": digest(png()).upper(), "code": 823, "times": 3}
+    sandbox.ask("POST", "/sandbox/faults", fault)
     sandbox.tag(png())
 
     assert [
@@ -165,8 +165,8 @@ def test_faults_are_listed_with_their_remaining_calls(sandbox: Sandbox) -> None:
 def test_all_faults_can_be_deleted(sandbox: Sandbox) -> None:
     """One request cleans up after a test."""
     for level in range(3):
-        order = {"sha256": digest(png(level)), "code": 500}
-        sandbox.ask("POST", "/sandbox/faults", order)
+        fault = {"sha256": digest(png(level)), "code": 500}
+        sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert sandbox.ask("DELETE", "/sandbox/faults").status_code == 204
     assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
@@ -207,8 +207,8 @@ def test_any_rate_is_exact_over_many_calls(sandbox: Sandbox) -> None:
 
 def test_a_fault_may_start_after_a_number_of_calls(sandbox: Sandbox) -> None:
     """An outage can begin in the middle of a batch."""
-    order = {"after": 2, "code": 500, "times": 1}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"after": 2, "code": 500, "times": 1}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert [None, None, 500, None] == codes(sandbox, 4)
 
@@ -227,21 +227,21 @@ def test_a_fault_may_be_a_sequence_of_steps(sandbox: Sandbox) -> None:
 def test_the_fault_of_an_image_precedes_faults_of_all_images(sandbox: Sandbox) -> None:
     """The general fault does not count such a call."""
     sandbox.ask("POST", "/sandbox/faults", {"code": 500, "times": 1})
-    order = {"sha256": digest(png()), "code": 805, "times": 1}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"sha256": digest(png()), "code": 805, "times": 1}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert [805, 500, None] == codes(sandbox, 3)
 
 
 def test_a_fault_may_set_retry_after(sandbox: Sandbox) -> None:
     """The header has the given value, in seconds or as a date."""
-    for told in (7, "Sun, 22 Nov 2026 12:00:00 GMT"):
-        order = {"code": 823, "retryAfter": told, "times": 1}
-        sandbox.ask("POST", "/sandbox/faults", order)
+    for retry_after in (7, "Sun, 22 Nov 2026 12:00:00 GMT"):
+        fault = {"code": 823, "retryAfter": retry_after, "times": 1}
+        sandbox.ask("POST", "/sandbox/faults", fault)
 
         response = sandbox.tag(png())
 
-        assert (429, str(told)) == (
+        assert (429, str(retry_after)) == (
             response.status_code,
             response.headers["Retry-After"],
         )
@@ -300,8 +300,8 @@ def test_the_number_of_faults_is_limited() -> None:
 
 def test_a_used_up_quota_returns_823(sandbox: Sandbox) -> None:
     """Only tagged images use the quota; refusals are free."""
-    told = sandbox.ask("PUT", "/sandbox/quota", {"left": 2})
-    assert (told.status_code, told.get_json()) == (200, {"left": 2})
+    response = sandbox.ask("PUT", "/sandbox/quota", {"left": 2})
+    assert (response.status_code, response.get_json()) == (200, {"left": 2})
 
     found = [sandbox.code(image) for image in (png(), b"no image", png(), png())]
 
@@ -319,10 +319,10 @@ def test_a_quota_can_be_set_at_the_start() -> None:
     assert client.get("/sandbox/quota").get_json() == {"left": 1}
 
 
-@pytest.mark.parametrize("order", [{}, {"left": -1}, {"left": "2"}, {"right": 1}, []])
-def test_an_invalid_quota_is_refused(sandbox: Sandbox, order: object) -> None:
+@pytest.mark.parametrize("quota", [{}, {"left": -1}, {"left": "2"}, {"right": 1}, []])
+def test_an_invalid_quota_is_refused(sandbox: Sandbox, quota: object) -> None:
     """The previous quota stays."""
-    response = sandbox.ask("PUT", "/sandbox/quota", order)
+    response = sandbox.ask("PUT", "/sandbox/quota", quota)
 
     assert response.status_code == 400
     assert sandbox.ask("GET", "/sandbox/quota").get_json() == {"left": None}
@@ -409,7 +409,7 @@ DIGEST = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("order", "trouble"),
+    ("fault", "trouble"),
     [
         (b"{", "fault: Invalid JSON"),
         ([], "fault: "),
@@ -436,10 +436,10 @@ DIGEST = "0" * 64
     ],
 )
 def test_an_invalid_fault_is_refused_with_the_reason(
-    sandbox: Sandbox, order: object, trouble: str
+    sandbox: Sandbox, fault: object, trouble: str
 ) -> None:
     """A test with a typo must not run without its fault."""
-    response = sandbox.ask("POST", "/sandbox/faults", order)
+    response = sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert response.status_code == 400
     with pytest.raises(ValueError, match=trouble):

@@ -427,12 +427,12 @@ def test_stripes_are_found_in_every_direction(
 def test_a_check_is_found_at_every_angle(angle: float) -> None:
     """A check has stripes at right angles."""
     down, across = np.mgrid[0:400, 0:300]
-    turn = np.radians(angle)
+    rotation = np.radians(angle)
     bands = [
         way % 20 < 8
         for way in (
-            down * np.cos(turn) + across * np.sin(turn),
-            across * np.cos(turn) - down * np.sin(turn),
+            down * np.cos(rotation) + across * np.sin(rotation),
+            across * np.cos(rotation) - down * np.sin(rotation),
         )
     ]
     shade = 1 - 0.35 * bands[0] - 0.35 * bands[1]

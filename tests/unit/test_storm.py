@@ -109,10 +109,10 @@ class Storm:
         """
         Delivers, hands back and replays until no message is left; faults end after some rounds.
         """
-        for turn in range(ROUNDS):
+        for number in range(ROUNDS):
             if not self.queue:
                 return
-            if turn == CALM:
+            if number == CALM:
                 self._rate = 0.0
             self.world.clock.advance(self.chance.choice([0.1, 1.0, LEASE_SECONDS + 1]))
             self._deliver()
@@ -201,20 +201,22 @@ def newest_wins(storm: Storm, uri: str) -> None:
     assert shown is not None
     assert shown["image"]["etag"] == newest.etag
     if shown["status"] == "TAGGED":
-        heard = [
+        announced = [
             announcement.document["data"]["image"]
             for announcement in storm.world.announcer.announced
         ]
-        assert newest.etag in [image["etag"] for image in heard if image["uri"] == uri]
+        assert newest.etag in [
+            image["etag"] for image in announced if image["uri"] == uri
+        ]
 
 
 def nothing_is_paid_twice(storm: Storm, last: dict[tuple[str, str], Upload]) -> None:
     """Each further call has its reason; without faults there is none."""
     paid = Counter(call.request.image.content for call in storm.world.tagger.answered)
     beyond_one = sum(times - 1 for times in paid.values())
-    overtaken = excused = 0
+    overtaken = explained = 0
     for upload in last.values():
         calls = storm.world.calls_about(upload)
         overtaken += calls.get(CallReason.OVERTAKEN, 0)
-        excused += calls.get(CallReason.UNSTORED, 0) + storm.world.cut_off(upload)
-    assert beyond_one <= overtaken + (0 if storm.is_calm else excused)
+        explained += calls.get(CallReason.UNSTORED, 0) + storm.world.cut_off(upload)
+    assert beyond_one <= overtaken + (0 if storm.is_calm else explained)
