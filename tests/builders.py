@@ -136,6 +136,16 @@ def a_delivery(
     )
 
 
+def copy_of(delivery: Delivery, name: str) -> Delivery:
+    """The same event in another message."""
+    return replace(delivery, message_id=name, receipt_handle=f"handle of {name}")
+
+
+def message_of(delivery: Delivery) -> tuple[str, ...]:
+    """The message id that is returned if this delivery is handed back."""
+    return (delivery.message_id,)
+
+
 def sqs_event(*bodies: str) -> dict[str, Any]:
     """What Lambda hands to the function for these messages."""
     return {
