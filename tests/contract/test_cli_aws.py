@@ -91,32 +91,32 @@ TEMPLATE: dict[str, dict[str, Any]] = {
         "TagUploadsFunctionName": {"Value": "TagUploads"},
     },
 }
-"""What the command needs of the real template; moto's CloudFormation makes no secrets."""
+"""The parts of the template that the command needs; moto's CloudFormation makes no secrets."""
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """The stack's parts."""
+    """The resources of a deployed stack."""
 
     outputs: dict[str, str]
 
     def results(self) -> DynamoDBReader:
-        """Its results, to be read."""
+        """The reader of its results."""
         return self._of_the_table(DynamoDBReader)
 
     def store(self, document: Document, **upload: Any) -> None:  # noqa: ANN401 - builder's
-        """Store a result of an upload as the function does."""
+        """Stores the result of an upload as the function does."""
         arrived, ended_at = an_upload(**upload), document["taggedAt"]
         results = self._of_the_table(DynamoDBResults)
         assert results.store(arrived, document, retag=None, fence=1.0)
         self._put(arrived, Record(Status.TAGGED, "rev-1", ended_at=ended_at))
 
     def fail(self, record: Record, *, key: str) -> None:
-        """Write the record of an upload that failed."""
+        """Writes the record of a failed upload."""
         self._put(an_upload(key), record)
 
     def skip(self, key: str, reason: SkipReason, *, at: str) -> None:
-        """Write the record of an upload that was skipped."""
+        """Writes the record of a skipped upload."""
         self._put(
             an_upload(key), Record(Status.SKIPPED, "1", ended_at=at, reason=reason)
         )
@@ -130,26 +130,26 @@ class InMemory:
         return adapter(boto3.client("dynamodb"), name, SystemClock())
 
     def breaker(self) -> DynamoDBBreaker:
-        """What the function notes of its breaker."""
+        """The store of its breaker."""
         return DynamoDBBreaker(
             boto3.client("dynamodb"), self.outputs["ResultsTableName"]
         )
 
     def open_breaker(self, code: str, message: str) -> None:
-        """As the function does after too many consecutive systemic failures."""
+        """Opens the breaker as the function does after consecutive systemic failures."""
         for _ in range(FAILURES_TO_OPEN):
             self.breaker().count_failure(code, message)
         self.breaker().open(at=NOON, failures=1)
 
     def mapping_state(self) -> str:
-        """Of the event source mapping."""
+        """The state of the event source mapping."""
         [mapping] = boto3.client("lambda").list_event_source_mappings()[
             "EventSourceMappings"
         ]
         return mapping["State"]
 
     def send(self, *letters: DeadLetter) -> None:
-        """Put letters into the dead-letter queue."""
+        """Sends letters to the dead-letter queue."""
         queue = SqsDeadLetterQueue(
             boto3.client("sqs"), self.outputs["DeadLetterQueueUrl"]
         )
@@ -157,7 +157,7 @@ class InMemory:
             queue.send(letter)
 
     def messages(self, output: str) -> list[dict[str, Any]]:
-        """What can be received from a queue now."""
+        """The visible messages of a queue."""
         answer = boto3.client("sqs").receive_message(
             QueueUrl=self.outputs[output],
             MaxNumberOfMessages=10,
@@ -174,7 +174,7 @@ class InMemory:
         return answer["SecretString"]
 
     def map_queue_to_function(self, *, enabled: bool) -> None:
-        """Make the function and its event source mapping."""
+        """Creates the function and its event source mapping."""
         role = boto3.client("iam").create_role(
             RoleName="tag-uploads", AssumeRolePolicyDocument="{}"
         )
@@ -222,12 +222,12 @@ def stack(cloud: None) -> InMemory:  # noqa: ARG001 - the stack is in it
 
 
 def hangtag(*arguments: str, typed: str | bytes | None = None) -> Result:
-    """Run the command in this process."""
+    """Runs the command in this process."""
     return CliRunner(mix_stderr=False).invoke(cli, arguments, input=typed)
 
 
 def unreadable_letter() -> DeadLetter:
-    """A letter that no image belongs to."""
+    """A letter without an image."""
     failure = Failure("UNREADABLE_EVENT", "permanent", "no", "event", 1, NOON)
     return DeadLetter("not json", failure, None, 0, "request-2")
 
@@ -239,10 +239,10 @@ def unreadable_letter() -> DeadLetter:
     "arguments",
     [["--json", "results", "show", URI], ["results", "show", "--json", URI]],
 )
-def test_a_result_is_printed_digit_for_digit_on_one_line(
+def test_a_result_is_printed_on_one_line_with_all_digits(
     stack: InMemory, arguments: list[str]
 ) -> None:
-    """What programs read is what the API said."""
+    """Programs read the API's values."""
     stack.store(a_result())
 
     shown = hangtag(*arguments)
@@ -257,8 +257,8 @@ def test_a_result_is_printed_digit_for_digit_on_one_line(
 @pytest.mark.parametrize(
     "key", ["summer sale/50%25+off?.jpg", "드레스 #1.jpg", "a//b/", "[red]x[/red]"]
 )
-def test_a_uri_carries_the_raw_key(stack: InMemory, key: str) -> None:
-    """Nothing in it is decoded or cut off."""
+def test_a_uri_has_the_raw_key(stack: InMemory, key: str) -> None:
+    """It is neither decoded nor cut off."""
     upload = an_upload(key)
     stack.store(a_result(upload), key=key)
 
@@ -268,8 +268,8 @@ def test_a_uri_carries_the_raw_key(stack: InMemory, key: str) -> None:
     assert upload.uri in shown.stdout
 
 
-def test_the_result_of_a_failed_upload_is_shown_too(stack: InMemory) -> None:
-    """Whether it was tagged or not: this is where people look first."""
+def test_the_result_of_a_failed_upload_is_shown(stack: InMemory) -> None:
+    """It has status FAILED and the failure."""
     fail(stack)
 
     for_programs = hangtag("--json", "results", "show", URI)
@@ -280,8 +280,8 @@ def test_the_result_of_a_failed_upload_is_shown_too(stack: InMemory) -> None:
     assert "uploader" in for_people.stdout
 
 
-def test_where_there_is_no_result_nothing_is_printed(stack: InMemory) -> None:
-    """A script can go by the exit status; a person is told where to look."""
+def test_without_a_result_stdout_is_empty(stack: InMemory) -> None:
+    """A script reads the exit status; stderr says where to look."""
     assert stack.outputs
 
     shown = hangtag("--json", "results", "show", URI)
@@ -295,7 +295,7 @@ def test_where_there_is_no_result_nothing_is_printed(stack: InMemory) -> None:
 
 
 def test_letters_are_listed_newest_first_and_stay_visible(stack: InMemory) -> None:
-    """One line of JSON each, with an id to name it by."""
+    """The list has one line of JSON per letter, with its id."""
     older = DeadLetter(
         "{}",
         Failure("807", "permanent", "Too small.", "api", 2, "2026-11-21T00:00:00.000Z"),
@@ -335,8 +335,8 @@ def test_letters_are_listed_newest_first_and_stay_visible(stack: InMemory) -> No
     assert len(stack.messages("DeadLetterQueueUrl")) == 2
 
 
-def test_letters_that_another_reader_has_received_are_counted(stack: InMemory) -> None:
-    """They are hidden for half a minute; nobody is to think that they are gone."""
+def test_letters_hidden_by_another_reader_are_counted(stack: InMemory) -> None:
+    """They are hidden for half a minute; the message says that they exist."""
     stack.send(a_dead_letter(), a_dead_letter(), a_dead_letter())
     boto3.client("sqs").receive_message(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"], MaxNumberOfMessages=2
@@ -352,7 +352,7 @@ def test_letters_that_another_reader_has_received_are_counted(stack: InMemory) -
 
 
 def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
-    """One cause at a time."""
+    """Other causes are left out."""
     stack.send(a_dead_letter(code="807"), a_dead_letter(code="823"))
 
     shown = hangtag("failures", "list", "--code", "823", "--json")
@@ -362,7 +362,7 @@ def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
 
 
 def test_a_letter_is_shown_by_its_image_and_by_its_id(stack: InMemory) -> None:
-    """With all that is known of it: advice, versions and the body."""
+    """The output has advice, versions and the body."""
     stack.send(a_dead_letter(code="807"), unreadable_letter())
 
     by_image = json.loads(hangtag("--json", "failures", "show", URI).stdout)
@@ -376,8 +376,8 @@ def test_a_letter_is_shown_by_its_image_and_by_its_id(stack: InMemory) -> None:
     assert json.loads(by_image["body"])["Records"]
 
 
-def test_a_replay_goes_through_the_real_queues(stack: InMemory) -> None:
-    """Dry first, then for real: the notification is back, with its count of replays."""
+def test_a_replay_sends_the_notification_to_the_upload_queue(stack: InMemory) -> None:
+    """A dry run comes first; the sent message has the count of replays."""
     letter = a_dead_letter(code="807", replays=1)
     stack.send(letter, a_dead_letter(code="823"))
 
@@ -402,7 +402,7 @@ def test_a_replay_goes_through_the_real_queues(stack: InMemory) -> None:
 
 
 def fail(stack: InMemory, key: str = KEY, code: str = "807") -> str:
-    """An upload fails as the function leaves it: a letter and a record; the letter's id."""
+    """Fails an upload as the function does, with a letter and a record; returns the letter's id."""
     upload = an_upload(key)
     queue = SqsDeadLetterQueue(boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"])
     letter_id = queue.send(a_dead_letter(upload, code=code))
@@ -415,14 +415,14 @@ def fail(stack: InMemory, key: str = KEY, code: str = "807") -> str:
 
 
 def listed(*arguments: str) -> list[dict[str, Any]]:
-    """What `failures list` prints."""
+    """The output of `failures list`."""
     shown = hangtag("--json", "failures", "list", *arguments)
     assert shown.exit_code == 0
     return [json.loads(line) for line in shown.stdout.splitlines()]
 
 
 def test_a_failure_with_record_and_letter_is_listed_once(stack: InMemory) -> None:
-    """By its letter's id, in the fixed shape."""
+    """It has its letter's id and the documented shape."""
     letter_id = fail(stack)
 
     assert listed() == [
@@ -441,7 +441,7 @@ def test_a_failure_with_record_and_letter_is_listed_once(stack: InMemory) -> Non
 
 
 def test_failures_are_listed_by_filters_and_up_to_a_limit(stack: InMemory) -> None:
-    """People see a summary of all that match, whatever the limit is."""
+    """The summary for people counts all matches."""
     fail(stack, "summer/a.png")
     fail(stack, "summer/b.png", "823")
     fail(stack, "winter/c.png")
@@ -459,8 +459,10 @@ def test_failures_are_listed_by_filters_and_up_to_a_limit(stack: InMemory) -> No
     assert "uploader" in for_people.stdout
 
 
-def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
-    """What the object is now; a log that cannot be read is said, and is no failure."""
+def test_a_shown_letter_has_its_object_and_its_log(stack: InMemory) -> None:
+    """
+    It shows the object's current state. A log that cannot be read is reported, but is no error.
+    """
     stack.map_queue_to_function(enabled=True)
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket=BUCKET)
@@ -487,8 +489,8 @@ def test_what_is_known_beside_a_letter_is_shown(stack: InMemory) -> None:
     assert "x-amz-meta-tagger-id" in for_people.stdout
 
 
-def test_the_log_of_an_attempt_leaves_its_neighbours_out(stack: InMemory) -> None:
-    """They were in the same invocation; Lambda's own lines are about all of them."""
+def test_the_log_of_an_attempt_has_no_lines_of_other_uploads(stack: InMemory) -> None:
+    """They ran in the same invocation; Lambda's own lines are about all uploads."""
     stack.map_queue_to_function(enabled=True)
     logs, group, stream = boto3.client("logs"), "/aws/lambda/TagUploads", "one"
     logs.create_log_group(logGroupName=group)
@@ -499,7 +501,7 @@ def test_the_log_of_an_attempt_leaves_its_neighbours_out(stack: InMemory) -> Non
     about = {"function_request_id": letter.request_id}
     lines = [
         f"REPORT RequestId: {letter.request_id}",
-        json.dumps({**about, "message": "buried", "uri": URI}),
+        json.dumps({**about, "message": "dead-lettered", "uri": URI}),
         json.dumps({**about, "message": "tagged", "uri": "s3://bucket/neighbour.png"}),
         json.dumps({"message": "tagged", "uri": URI}),
     ]
@@ -523,10 +525,10 @@ def test_the_log_of_an_attempt_leaves_its_neighbours_out(stack: InMemory) -> Non
     ],
     ids=["deep", "half a character"],
 )
-def test_a_letter_that_somebody_has_made_is_shown_all_the_same(
+def test_a_hand_made_letter_can_be_shown(
     stack: InMemory, body: str, failed_at: str
 ) -> None:
-    """Whatever it says: the way to get rid of it begins with looking at it."""
+    """Any body and attributes are accepted, so that it can be inspected and discarded."""
     failure = replace(a_dead_letter().failure, failed_at=failed_at)
     stack.send(DeadLetter(body, failure, None, 0, "a request"))
     [line] = listed()
@@ -540,7 +542,7 @@ def test_a_letter_that_somebody_has_made_is_shown_all_the_same(
 def test_a_discard_is_backed_up_and_can_be_restored(
     stack: InMemory, tmp_path: Path
 ) -> None:
-    """Letter and record go together, are counted as skipped, and come back together."""
+    """Letter and record are removed together, counted as skipped, and restored together."""
     fail(stack)
     stack.send(unreadable_letter())
     before = listed()
@@ -572,7 +574,7 @@ def test_a_discard_is_backed_up_and_can_be_restored(
 
 
 def without_ids(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A restored letter has a new id."""
+    """A copy without ids: a restored letter has a new id."""
     return sorted(
         ({**line, "id": None} for line in lines), key=lambda line: str(line["code"])
     )
@@ -592,10 +594,10 @@ def test_a_backup_is_never_overwritten(stack: InMemory, tmp_path: Path) -> None:
     assert len(listed()) == 1
 
 
-def test_a_discard_names_its_backup_where_nobody_else_does(
+def test_the_backup_of_a_discard_has_a_default_name(
     stack: InMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the current directory, by the time; and none where nothing was discarded."""
+    """It is in the current directory and has the time; a discard without matches writes no file."""
     monkeypatch.chdir(tmp_path)
     fail(stack)
 
@@ -611,10 +613,10 @@ def test_a_discard_names_its_backup_where_nobody_else_does(
 @pytest.mark.parametrize(
     "line", ["no json", "[]", '{"code": "807"}', "[" * 100_000, '"\\ud800"']
 )
-def test_a_file_that_is_no_backup_restores_nothing(
+def test_a_file_that_is_no_backup_restores_no_failure(
     stack: InMemory, tmp_path: Path, line: str
 ) -> None:
-    """All lines are read before the first is acted on."""
+    """All lines are checked before the first letter is restored."""
     fail(stack)
     backup = tmp_path / "backup.jsonl"
     hangtag("failures", "discard", "--backup", str(backup), "--yes")
@@ -628,10 +630,10 @@ def test_a_file_that_is_no_backup_restores_nothing(
     assert listed() == []
 
 
-def test_a_backup_that_was_cut_off_restores_what_is_whole(
+def test_the_complete_lines_of_a_truncated_backup_are_restored(
     stack: InMemory, tmp_path: Path
 ) -> None:
-    """The discard was killed while it wrote: that letter is still in the queue."""
+    """The discard was killed during a write, so that letter is still in the queue."""
     fail(stack)
     backup = tmp_path / "backup.jsonl"
     hangtag("failures", "discard", "--backup", str(backup), "--yes")
@@ -647,8 +649,8 @@ def test_a_backup_that_was_cut_off_restores_what_is_whole(
 @pytest.mark.parametrize(
     "naming", ["{url}", "other", "arn:aws:sqs:{region}:123456789012:other"]
 )
-def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
-    """One that somebody watches, for example; named as one likes."""
+def test_a_replay_may_send_to_another_queue(stack: InMemory, naming: str) -> None:
+    """The queue may have any name, for example that of a test."""
     fail(stack)
     url = boto3.client("sqs").create_queue(QueueName="other")["QueueUrl"]
     stack.outputs["Other"] = url
@@ -660,8 +662,8 @@ def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
     assert stack.messages("UploadQueueUrl") == []
     assert len(stack.messages("Other")) == 1
     stack.map_queue_to_function(enabled=True)
-    told = hangtag("--json", "status", "--since", "2026-01-01").stdout
-    assert json.loads(told)["replayed"] == 1
+    status = hangtag("--json", "status", "--since", "2026-01-01").stdout
+    assert json.loads(status)["replayed"] == 1
 
 
 @pytest.mark.parametrize("yes", [(), ("--yes",)], ids=["dry", "yes"])
@@ -671,17 +673,17 @@ def test_a_replay_may_go_to_another_queue(stack: InMemory, naming: str) -> None:
         ("othr", "list-queues"),
         ("{url}r", "list-queues"),
         ("arn:aws:sqs:{elsewhere}:123456789012:other", "the stack is in {region}"),
-        ("{grave}", "dead-letter queue"),
+        ("{dead_letters}", "dead-letter queue"),
     ],
 )
-def test_a_queue_that_is_no_good_is_said_before_anything_is_done(
+def test_an_invalid_queue_is_reported_before_the_replay(
     stack: InMemory, to: str, said: str, yes: tuple[str, ...]
 ) -> None:
-    """Its name was mistyped, most likely; a dry run says so, too."""
+    """Its name was mistyped; a dry run reports it, too."""
     fail(stack)
     names = {
         "url": boto3.client("sqs").create_queue(QueueName="other")["QueueUrl"],
-        "grave": stack.outputs["DeadLetterQueueUrl"],
+        "dead_letters": stack.outputs["DeadLetterQueueUrl"],
         "region": REGION,
         "elsewhere": "eu-north-1",
     }
@@ -695,10 +697,10 @@ def test_a_queue_that_is_no_good_is_said_before_anything_is_done(
     assert len(stack.messages("DeadLetterQueueUrl")) == 1
 
 
-def test_a_letter_whose_failure_was_replayed_is_reported_and_removed(
+def test_a_letter_of_a_replayed_failure_is_reported_and_removed(
     stack: InMemory,
 ) -> None:
-    """Another reader held it while its failure was replayed from the record."""
+    """Another reader had received it while its failure was replayed from the record."""
     fail(stack)
     sqs, url = boto3.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
     [held] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]
@@ -720,7 +722,7 @@ def test_a_letter_whose_failure_was_replayed_is_reported_and_removed(
 
 
 def test_a_second_replay_finds_nothing_while_the_first_waits(stack: InMemory) -> None:
-    """Nothing has taken it from the upload queue yet."""
+    """The function has not received the message of the first replay yet."""
     fail(stack)
 
     first = hangtag("--json", "failures", "replay", "--yes")
@@ -731,8 +733,8 @@ def test_a_second_replay_finds_nothing_while_the_first_waits(stack: InMemory) ->
     assert len(stack.messages("UploadQueueUrl")) == 1
 
 
-def test_the_rate_is_kept(stack: InMemory) -> None:
-    """By the real clock: four within three intervals."""
+def test_a_replay_keeps_its_rate(stack: InMemory) -> None:
+    """By the real clock, four letters take at least three intervals."""
     for number in range(4):
         fail(stack, f"{number}.png")
     began = time.monotonic()
@@ -746,8 +748,8 @@ def test_the_rate_is_kept(stack: InMemory) -> None:
 # ---- status
 
 
-def test_status_tells_how_things_stand(stack: InMemory) -> None:
-    """What waits, what failed with which code, what ended lately."""
+def test_status_shows_counts_codes_and_the_latest_endings(stack: InMemory) -> None:
+    """The output has the queue depth, failures by code, and recently ended uploads."""
     stack.send(a_dead_letter(code="803"), a_dead_letter(code="803"))
     stack.store(a_result(tagged_at=now()))
     stack.store(
@@ -765,10 +767,10 @@ def test_status_tells_how_things_stand(stack: InMemory) -> None:
     shown = hangtag("--json", "status")
 
     assert (shown.exit_code, shown.stderr) == (0, "")
-    told = json.loads(shown.stdout)
-    assert told.pop("keyChangedAt")
-    assert told.pop("oldestLetterSeconds") > 0  # that of the letters, which say noon
-    assert told == {
+    status = json.loads(shown.stdout)
+    assert status.pop("keyChangedAt")
+    assert status.pop("oldestLetterSeconds") > 0  # the time of the letters is noon
+    assert status == {
         "oldestSeconds": None,
         "lastHour": {"tagged": None, "failed": None, "latencyMilliseconds": None},
         "alarms": [],
@@ -782,8 +784,8 @@ def test_status_tells_how_things_stand(stack: InMemory) -> None:
     }
 
 
-def test_status_for_people_fits_on_a_screen(stack: InMemory) -> None:
-    """The numbers, and below what to do about each code."""
+def test_the_status_for_people_fits_on_a_screen(stack: InMemory) -> None:
+    """It has the counts, then advice for each code."""
     stack.send(a_dead_letter(code="803"))
     stack.store(a_result(tagged_at="2020-01-01T00:00:00.000Z"))
     stack.map_queue_to_function(enabled=True)
@@ -800,8 +802,8 @@ def test_status_for_people_fits_on_a_screen(stack: InMemory) -> None:
     assert len(shown.stdout.splitlines()) < 24
 
 
-def test_status_tells_of_an_open_breaker(stack: InMemory) -> None:
-    """It is no pause, although the mapping is off."""
+def test_status_shows_an_open_breaker(stack: InMemory) -> None:
+    """It is no pause, although the mapping is disabled."""
     stack.map_queue_to_function(enabled=False)
     stack.open_breaker("823", "Quota exceeded.")
 
@@ -815,8 +817,8 @@ def test_status_tells_of_an_open_breaker(stack: InMemory) -> None:
     assert len(for_people.stdout.splitlines()) < 24
 
 
-def test_status_without_a_mapping_says_what_to_do(stack: InMemory) -> None:
-    """Somebody deleted it by hand: that is neither running nor paused."""
+def test_status_without_a_mapping_shows_the_remedy(stack: InMemory) -> None:
+    """The mapping was deleted by hand; tagging is neither running nor paused."""
     assert stack.outputs
 
     shown = hangtag("status")
@@ -829,7 +831,7 @@ def test_status_without_a_mapping_says_what_to_do(stack: InMemory) -> None:
 
 
 def test_a_pause_lasts_until_an_operator_resumes(stack: InMemory) -> None:
-    """Both say what they mean, and how many wait."""
+    """The output of both commands says so and counts the waiting messages."""
     stack.map_queue_to_function(enabled=True)
 
     hangtag("pause")
@@ -858,8 +860,8 @@ def test_a_pause_lasts_until_an_operator_resumes(stack: InMemory) -> None:
     assert stack.breaker().read() == BreakerState()
 
 
-def test_to_pause_twice_keeps_the_first_time(stack: InMemory) -> None:
-    """For people nothing goes to stdout: it is no data."""
+def test_a_second_pause_keeps_the_first_time(stack: InMemory) -> None:
+    """For people, stdout is empty, because the message is no data."""
     stack.map_queue_to_function(enabled=True)
     hangtag("pause")
     since = stack.breaker().read().paused_at
@@ -872,8 +874,8 @@ def test_to_pause_twice_keeps_the_first_time(stack: InMemory) -> None:
     assert stack.breaker().read().paused_at == since
 
 
-def test_to_resume_closes_the_breaker_and_says_what_it_buried(stack: InMemory) -> None:
-    """The few that were buried do not come back by themselves."""
+def test_resume_closes_the_breaker_and_counts_its_dead_letters(stack: InMemory) -> None:
+    """The operator has to replay these few letters."""
     stack.map_queue_to_function(enabled=False)
     stack.open_breaker("609", "Key refused.")
 
@@ -890,8 +892,8 @@ def test_to_resume_closes_the_breaker_and_says_what_it_buried(stack: InMemory) -
     assert not stack.breaker().read().is_open
 
 
-def test_a_pause_of_an_open_breaker_keeps_both(stack: InMemory) -> None:
-    """Whoever mends the fault may want to look first."""
+def test_a_pause_and_an_open_breaker_are_kept_together(stack: InMemory) -> None:
+    """An operator may want to check the fix before tagging continues."""
     stack.map_queue_to_function(enabled=False)
     stack.open_breaker("609", "Key refused.")
 
@@ -902,7 +904,7 @@ def test_a_pause_of_an_open_breaker_keeps_both(stack: InMemory) -> None:
 
 
 def now() -> str:
-    """The time, as results carry it."""
+    """The current time in the format of results."""
     return to_timestamp(SystemClock().now())
 
 
@@ -920,7 +922,7 @@ def now() -> str:
 def test_a_key_is_stored_and_never_shown(
     stack: InMemory, typed: str | bytes, stored: str
 ) -> None:
-    """From a pipe, whatever put its line end there."""
+    """It comes from a pipe, with any line ending."""
     shown = hangtag("key", "set", typed=typed)
 
     assert (shown.exit_code, shown.stdout) == (0, "")
@@ -929,7 +931,7 @@ def test_a_key_is_stored_and_never_shown(
     assert "key-of-the-tests" not in shown.stderr
 
 
-def test_a_new_key_takes_the_place_of_the_old_one(stack: InMemory) -> None:
+def test_a_new_key_replaces_the_old_one(stack: InMemory) -> None:
     """Keys are rotated."""
     hangtag("key", "set", typed="the-old-key")
 
@@ -938,8 +940,10 @@ def test_a_new_key_takes_the_place_of_the_old_one(stack: InMemory) -> None:
     assert stack.secret() == "the-new-key"
 
 
-def test_a_new_key_says_how_tagging_goes_on_at_once(stack: InMemory) -> None:
-    """Else somebody mends the key and waits for a quarter of an hour."""
+def test_after_a_new_key_the_message_says_how_to_resume_at_once(
+    stack: InMemory,
+) -> None:
+    """Otherwise an operator would wait a quarter of an hour after fixing the key."""
     stack.open_breaker("609", "Key refused.")
 
     shown = hangtag("key", "set", typed="the-new-key")
@@ -950,8 +954,8 @@ def test_a_new_key_says_how_tagging_goes_on_at_once(stack: InMemory) -> None:
     assert "the-new-key" not in shown.stderr
 
 
-def test_a_key_is_stored_also_where_the_breaker_cannot_be_seen(stack: InMemory) -> None:
-    """Who may set the key need not be allowed to read the table."""
+def test_a_key_is_stored_without_access_to_the_breaker(stack: InMemory) -> None:
+    """Permission to set the key does not include permission to read the table."""
     boto3.client("dynamodb").delete_table(TableName=stack.outputs["ResultsTableName"])
 
     shown = hangtag("key", "set", typed="the-new-key")
@@ -960,7 +964,7 @@ def test_a_key_is_stored_also_where_the_breaker_cannot_be_seen(stack: InMemory) 
     assert stack.secret() == "the-new-key"
 
 
-# ---- what goes wrong
+# ---- AWS errors
 
 QUESTIONS = [
     ["results", "show", URI],
@@ -975,7 +979,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("arguments", QUESTIONS, ids=" ".join)
-def test_a_stack_that_is_not_there_is_named_with_its_region(
+def test_a_missing_stack_is_named_with_its_region(
     cloud: None,  # noqa: ARG001 - an empty account
     arguments: list[str],
 ) -> None:
@@ -988,11 +992,11 @@ def test_a_stack_that_is_not_there_is_named_with_its_region(
     assert "--stack" in shown.stderr
 
 
-def test_the_stack_is_named_by_the_environment_too(
+def test_the_environment_may_name_the_stack(
     cloud: None,  # noqa: ARG001 - an empty account
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who works on one stack all day types its name once."""
+    """An operator of one stack sets its name once."""
     monkeypatch.setenv("HANGTAG_STACK", "shop")
     monkeypatch.setenv("AWS_REGION", "ap-northeast-2")
 
@@ -1001,10 +1005,10 @@ def test_the_stack_is_named_by_the_environment_too(
     assert "'shop' in ap-northeast-2" in shown.stderr
 
 
-def test_a_stack_that_is_not_hangtags_is_told_apart(
+def test_a_stack_that_is_not_hangtags_is_reported(
     cloud: None,  # noqa: ARG001 - the account
 ) -> None:
-    """--stack may name anything."""
+    """`--stack` may name any stack."""
     other = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
     boto3.client("cloudformation").create_stack(
         StackName="other", TemplateBody=json.dumps(other)
@@ -1025,13 +1029,13 @@ def test_a_stack_that_is_not_hangtags_is_told_apart(
         (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "No AWS credentials"),
     ],
 )
-def test_without_region_or_credentials_the_way_out_is_named(
+def test_without_region_or_credentials_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     missing: list[str],
     words: str,
 ) -> None:
-    """The first thing that a new user meets."""
+    """A new user meets this error first."""
     for name in missing:
         monkeypatch.delenv(name)
 
@@ -1044,7 +1048,7 @@ def test_without_region_or_credentials_the_way_out_is_named(
 
 
 def test_an_unknown_profile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A typo in AWS_PROFILE."""
+    """AWS_PROFILE has a typo."""
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
 
     shown = hangtag("status")
@@ -1054,7 +1058,7 @@ def test_an_unknown_profile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unreachable_endpoint_is_named() -> None:
-    """The emulator is not up."""
+    """The emulator is not running."""
     url = f"http://127.0.0.1:{free_port()}"
 
     shown = hangtag("--endpoint-url", url, "status")
@@ -1064,10 +1068,10 @@ def test_an_unreachable_endpoint_is_named() -> None:
     assert "--endpoint-url" in shown.stderr
 
 
-def test_an_endpoint_of_the_environment_that_is_no_url_is_told(
+def test_an_invalid_endpoint_of_the_environment_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """boto3 raises ValueError for it, which is no error of AWS."""
+    """boto3 raises ValueError for it, not an AWS error."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
 
     shown = hangtag("status")
@@ -1076,8 +1080,8 @@ def test_an_endpoint_of_the_environment_that_is_no_url_is_told(
     assert "AWS_ENDPOINT_URL" in shown.stderr
 
 
-def test_what_is_not_allowed_is_named() -> None:
-    """Whoever may not do it knows what to ask for."""
+def test_a_denied_action_is_named() -> None:
+    """The user can then ask for that permission."""
     with aws_that_refuses("AccessDenied", "User: me is not authorized") as url:
         shown = hangtag("--endpoint-url", url, "status")
 
@@ -1087,7 +1091,7 @@ def test_what_is_not_allowed_is_named() -> None:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens."""
+    """A port of this machine without a server."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -1096,7 +1100,7 @@ def free_port() -> int:
 
 @contextmanager
 def aws_that_refuses(code: str, message: str) -> Iterator[str]:
-    """The URL of an AWS that answers everything with an error."""
+    """The URL of an AWS that answers every request with an error."""
     body = (
         "<ErrorResponse><Error><Type>Sender</Type>"
         f"<Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
@@ -1112,7 +1116,7 @@ def aws_that_refuses(code: str, message: str) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as named there
-            """Nothing."""
+            """Logs no line."""
 
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -80,7 +80,7 @@ def test_the_backup_of_a_killed_discard_has_every_removed_failure(
             dry_run=False,
             keep=failed.backup.append,
         )
-    failed.come_back()
+    failed.expire_timeouts()
     left = {letter.letter.image for letter in failed.find().letters}
     kept = {letter.letter.image for letter in failed.backup}
     failed.discard()

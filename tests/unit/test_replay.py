@@ -246,7 +246,7 @@ def test_a_letter_that_was_hidden_while_its_failure_was_replayed_is_not_sent() -
     failed.box.hidden, failed.box.visible = failed.box.visible, []
 
     first = failed.replay()
-    failed.come_back()
+    failed.expire_timeouts()
     rehearsed, another = (
         failed.replay(dry_run=True),
         failed.replay(LetterFilter(["803"])),
@@ -441,7 +441,7 @@ def test_a_failure_is_left_during_an_outage_of_the_table(after: str) -> None:
     failed.book.fails_with(ResultsUnavailable("away"), at=after, times=1)
 
     first = failed.replay()
-    failed.come_back()
+    failed.expire_timeouts()
     second = failed.replay()
 
     assert (first.done, first.left, second.done) == (0, 1, 1)
@@ -475,7 +475,7 @@ def test_a_replay_killed_at_any_call_loses_no_failure(
     if killer.has_killed and not hard and method not in ("receive", "put_back"):
         assert failed.box.hidden == []
     for _ in range(2):
-        failed.come_back()
+        failed.expire_timeouts()
         failed.replay()
 
     times = sorted(failed.sent()[key] for key in keys)
@@ -539,9 +539,9 @@ def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
         if dice.random() < 0.7:
             worker.work()
         if dice.random() < 0.7:
-            failed.come_back()
+            failed.expire_timeouts()
     for _ in range(2):
-        failed.come_back()
+        failed.expire_timeouts()
         failed.replay()
         worker.work()
 
