@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 from pytest_socket import socket_allow_hosts
 
+from tests.contract.cli_stack import InMemory, deploy
 from tests.environment import isolate
 
 
@@ -24,3 +25,16 @@ def aws() -> Iterator[None]:
     """An empty AWS in memory."""
     with mock_aws():
         yield
+
+
+@pytest.fixture
+def cloud() -> Iterator[None]:
+    """AWS in memory, with functions that need no Docker."""
+    with mock_aws(config={"lambda": {"use_docker": False}}):
+        yield
+
+
+@pytest.fixture
+def stack(cloud: None) -> InMemory:  # noqa: ARG001 - the stack is in it
+    """A deployed stack for the command `hangtag`."""
+    return deploy()

@@ -117,7 +117,7 @@ def tagger(api: LoopbackServer) -> HttpTagger:
 
 
 @dataclass(frozen=True)
-class Tested:
+class TaggerUnderTest:
     """A `Tagger`, and how to make it refuse."""
 
     tagger: Tagger
@@ -125,7 +125,7 @@ class Tested:
     refuses_the_prefix: Callable[[], None]
 
 
-def fake_tagger() -> Tested:
+def fake_tagger() -> TaggerUnderTest:
     """The fake of the unit tests."""
     fake = FakeTagger()
 
@@ -135,10 +135,10 @@ def fake_tagger() -> Tested:
     def refuses_the_prefix() -> None:
         fake.refuses_the_prefix = True
 
-    return Tested(fake, takes_only_key, refuses_the_prefix)
+    return TaggerUnderTest(fake, takes_only_key, refuses_the_prefix)
 
 
-def http_tagger(api: LoopbackServer) -> Tested:
+def http_tagger(api: LoopbackServer) -> TaggerUnderTest:
     """The adapter, and an API on loopback that checks its requests."""
 
     def takes_only_key(key: str) -> None:
@@ -160,23 +160,23 @@ def http_tagger(api: LoopbackServer) -> Tested:
 
         api.replies(reply)
 
-    return Tested(
+    return TaggerUnderTest(
         HttpTagger(api.url + TAGS, connections=1), takes_only_key, refuses_the_prefix
     )
 
 
 @pytest.fixture(params=["fake", "http"])
-def tested(request: pytest.FixtureRequest, api: LoopbackServer) -> Tested:
+def tested(request: pytest.FixtureRequest, api: LoopbackServer) -> TaggerUnderTest:
     """The fake, then the adapter."""
     return fake_tagger() if request.param == "fake" else http_tagger(api)
 
 
-def test_a_request_gets_an_answer(tested: Tested) -> None:
+def test_a_request_gets_an_answer(tested: TaggerUnderTest) -> None:
     """It is the API's answer."""
     assert ask(tested.tagger) == an_answer()
 
 
-def test_a_refused_key_has_its_own_error(tested: Tested) -> None:
+def test_a_refused_key_has_its_own_error(tested: TaggerUnderTest) -> None:
     """The pipeline fetches a fresh key then."""
     tested.takes_only_key("another-key")
 
@@ -186,7 +186,7 @@ def test_a_refused_key_has_its_own_error(tested: Tested) -> None:
     assert ask(tested.tagger, api_key="another-key") == an_answer()
 
 
-def test_a_refused_prefix_has_its_own_error(tested: Tested) -> None:
+def test_a_refused_prefix_has_its_own_error(tested: TaggerUnderTest) -> None:
     """The pipeline sends the image without it then."""
     tested.refuses_the_prefix()
 
