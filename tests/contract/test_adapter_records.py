@@ -189,7 +189,7 @@ def test_a_field_without_a_value_is_removed(table: Table) -> None:
     assert table.record() == Record(rev="2")
 
 
-def test_a_failed_record_keeps_what_a_replay_needs(table: Table) -> None:
+def test_a_failed_record_keeps_the_data_of_a_replay(table: Table) -> None:
     """A refused write returns it. A batch does not read it, because it may be large."""
     record = table.put(a_failed_record(an_upload()))
 

@@ -444,7 +444,9 @@ def test_a_letter_of_a_replayed_failure_is_reported_and_removed(
     assert len(stack.messages("UploadQueueUrl")) == 1
 
 
-def test_a_second_replay_finds_nothing_while_the_first_waits(stack: InMemory) -> None:
+def test_a_second_replay_finds_no_failure_while_the_first_waits(
+    stack: InMemory,
+) -> None:
     """The function has not received the message of the first replay yet."""
     fail(stack)
 

@@ -111,7 +111,7 @@ def core_and_packages_imported_by(file: Path) -> set[str]:
     for name in imports_of(file):
         first, _, rest = name.partition(".")
         if first == "hangtag":
-            if rest:  # else modules themselves, as in `from hangtag import lifecycle`
+            if rest:  # otherwise modules, as in `from hangtag import lifecycle`
                 is_adapter = rest.startswith("adapters.")
                 seen.add(rest if is_adapter else rest.partition(".")[0])
         elif first not in sys.stdlib_module_names:

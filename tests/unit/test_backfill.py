@@ -90,7 +90,7 @@ class Backfilling:
         return [upload.key for upload in self.uploads()]
 
     def uploads(self) -> list[Upload]:
-        """What was sent, as the function reads it."""
+        """The sent messages as the function reads them."""
         entries = [entry for body, _ in self.feed.sent for entry in read_body(body)]
         return [entry for entry in entries if isinstance(entry, Upload)]
 

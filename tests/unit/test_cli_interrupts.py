@@ -42,7 +42,7 @@ class ImpatientBox(FakeDeadLetterBox):
         super().put_back(letters)  # type: ignore[arg-type]  # the caller's argument
 
 
-def test_an_interrupt_in_the_middle_of_a_receive_hides_nothing() -> None:
+def test_an_interrupt_in_the_middle_of_a_receive_hides_no_letter() -> None:
     """The interrupt is raised when the letters are known, and still ends the walk."""
     box = ImpatientBox(*(a_letter(f"letter {n}") for n in range(30)))
     clock = FakeClock()
@@ -84,8 +84,8 @@ def test_an_interrupt_ends_a_restore_after_the_current_letter() -> None:
     assert queue.letters == letters[:1]
 
 
-def test_without_an_interrupt_nothing_is_deferred_interrupts_afterwards() -> None:
-    """The next Ctrl-C is raised at once."""
+def test_an_interrupt_after_the_deferral_is_raised_at_once() -> None:
+    """Only an interrupt inside the block is deferred."""
     with deferred_interrupts(FakeDeadLetterBox(a_letter("one"))) as held:
         assert len(held.receive()) == 1
 

@@ -100,7 +100,7 @@ def replay(box: FakeDeadLetterBox, *arguments: str, as_json: bool = True) -> Res
     )
 
 
-def test_without_yes_nothing_is_changed() -> None:
+def test_without_yes_no_letter_is_replayed() -> None:
     """A mistyped command must not cost a thousand calls."""
     box = FakeDeadLetterBox(*letters("803", "807", "803"))
 
@@ -272,7 +272,7 @@ def test_invalid_limits_are_wrong_usage(arguments: list[str]) -> None:
     assert box.resent == []
 
 
-def test_ctrl_c_reports_what_was_done_and_leaves_the_others_visible() -> None:
+def test_ctrl_c_reports_the_progress_and_leaves_the_others_visible() -> None:
     """The report counts the letters that were replayed before the interrupt."""
     box = InterruptedBox(*letters("803", "807", "803"))
 

@@ -159,7 +159,7 @@ def test_a_replayed_message_is_the_dead_letter_and_its_count_of_replays() -> Non
     assert set(event["Records"][0]["messageAttributes"]) == {"Replays"}
 
 
-def test_a_request_to_tag_again_is_what_a_backfill_sends() -> None:
+def test_a_backfills_message_has_a_retag_token() -> None:
     """A message with a token, and the record that `record_of_object` makes."""
     event = sample_event("sqs-backfill-again")
     deliveries = read_deliveries(event)
@@ -536,7 +536,7 @@ def test_a_body_that_is_no_event_is_unreadable_and_stays_byte_for_byte(
 
 
 @pytest.mark.parametrize("missing", ["eventSource", "eventName", "s3"])
-def test_the_error_names_what_a_record_lacks(missing: str) -> None:
+def test_the_error_names_the_missing_field(missing: str) -> None:
     """The sender can correct it."""
     changed = record()
     del changed[missing]
@@ -546,7 +546,7 @@ def test_the_error_names_what_a_record_lacks(missing: str) -> None:
     assert missing in str(unreadable.error)
 
 
-def test_an_unreadable_record_does_not_hide_its_neighbours() -> None:
+def test_an_unreadable_record_does_not_hide_the_others() -> None:
     """The function works on the good records; the dead letter is the whole body."""
     bad = {"eventSource": "aws:s3"}
     body = notification(record("a"), bad, record("c"), "bad, too")

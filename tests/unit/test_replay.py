@@ -85,7 +85,7 @@ def test_a_replay_sends_each_letter_and_deletes_it() -> None:
     }
 
 
-def test_a_dry_run_reports_what_would_be_done_and_leaves_everything() -> None:
+def test_a_dry_run_reports_without_sending() -> None:
     """It runs the same pass without the sends."""
     failed = unknown(*many(12))
 
@@ -137,7 +137,7 @@ def test_a_letter_that_was_sent_but_not_deleted_is_kept() -> None:
     assert report.left == 1
 
 
-def test_an_interrupted_replay_loses_nothing() -> None:
+def test_an_interrupted_replay_loses_no_letter() -> None:
     """After Ctrl-C the letters that were not replayed are visible at once."""
     failed = unknown(*many(15))
 

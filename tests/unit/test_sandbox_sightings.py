@@ -100,7 +100,7 @@ def test_a_two_piece_is_one_garment() -> None:
 RED, BLUE = (200, 30, 40), (30, 60, 160)
 
 
-def things(*boxes: tuple[Color, tuple[int, int, int, int]]) -> Image.Image:
+def shapes(*boxes: tuple[Color, tuple[int, int, int, int]]) -> Image.Image:
     """A picture of 300 x 400 pixels with rectangles of these colours."""
     image = Image.new("RGB", (300, 400), PAPER)
     for color, box in boxes:
@@ -115,7 +115,7 @@ def places(found: list[Sighting]) -> list[tuple[int, int]]:
 
 def test_several_garments_are_found_and_sorted_by_size() -> None:
     """Each has its own position and colour."""
-    found = sightings(things((RED, (20, 40, 120, 140)), (BLUE, (160, 60, 280, 260))))
+    found = sightings(shapes((RED, (20, 40, 120, 140)), (BLUE, (160, 60, 280, 260))))
 
     assert [(220, 160), (70, 90)] == places(found)
     assert ["blue", "red"] == [one.colors[0].color.names["en"] for one in found]
@@ -124,7 +124,7 @@ def test_several_garments_are_found_and_sorted_by_size() -> None:
 
 def test_adjacent_garments_are_separated_by_their_colours() -> None:
     """A narrow gap between two colours separates garments; within one colour it is a stripe."""
-    found = sightings(things((RED, (60, 100, 145, 300)), (BLUE, (155, 100, 240, 300))))
+    found = sightings(shapes((RED, (60, 100, 145, 300)), (BLUE, (155, 100, 240, 300))))
 
     assert {"red", "blue"} == {one.colors[0].color.names["en"] for one in found}
     assert {(102, 200), (198, 200)} == set(places(found))
@@ -132,14 +132,14 @@ def test_adjacent_garments_are_separated_by_their_colours() -> None:
 
 def test_garments_of_different_colours_above_each_other_are_two() -> None:
     """A blouse and a skirt are no two-piece."""
-    found = sightings(things((RED, (100, 60, 200, 150)), (BLUE, (100, 220, 200, 340))))
+    found = sightings(shapes((RED, (100, 60, 200, 150)), (BLUE, (100, 220, 200, 340))))
 
     assert [(150, 280), (150, 105)] == places(found)
 
 
 def test_two_similar_shapes_side_by_side_are_a_pair_of_shoes() -> None:
     """Seen from the side, a shoe is low."""
-    found = sightings(things((RED, (30, 200, 130, 250)), (RED, (170, 202, 270, 252))))
+    found = sightings(shapes((RED, (30, 200, 130, 250)), (RED, (170, 202, 270, 252))))
 
     assert [0, 0] == [one.pair for one in found]
 
@@ -147,7 +147,7 @@ def test_two_similar_shapes_side_by_side_are_a_pair_of_shoes() -> None:
 def test_two_similar_shapes_below_a_larger_one_are_a_pair_of_shoes() -> None:
     """A person in a coat wears shoes below it."""
     found = sightings(
-        things(
+        shapes(
             (BLUE, (80, 20, 220, 300)),
             (RED, (90, 345, 130, 385)),
             (RED, (170, 345, 210, 385)),
@@ -160,7 +160,7 @@ def test_two_similar_shapes_below_a_larger_one_are_a_pair_of_shoes() -> None:
 def test_every_pair_of_shoes_has_its_own_number() -> None:
     """A red shoe and a blue shoe are no pair."""
     found = sightings(
-        things(
+        shapes(
             (RED, (30, 50, 130, 100)),
             (RED, (170, 50, 270, 100)),
             (BLUE, (30, 250, 130, 300)),
@@ -187,14 +187,14 @@ def test_two_different_shapes_are_no_pair(
     second: tuple[Color, tuple[int, int, int, int]],
 ) -> None:
     """Both shoes of a pair look the same."""
-    found = sightings(things((RED, (30, 200, 130, 250)), second))
+    found = sightings(shapes((RED, (30, 200, 130, 250)), second))
 
     assert [None, None] == [one.pair for one in found]
 
 
 def test_two_upright_garments_of_the_same_colour_are_no_shoes() -> None:
     """Two shirts on a rail stay two shirts."""
-    found = sightings(things((RED, (30, 100, 130, 220)), (RED, (170, 100, 270, 220))))
+    found = sightings(shapes((RED, (30, 100, 130, 220)), (RED, (170, 100, 270, 220))))
 
     assert [None, None] == [one.pair for one in found]
 

@@ -182,7 +182,7 @@ def test_a_storm_of_faults_breaks_no_promise(seed: int) -> None:
     for uri in {uri for uri, _ in last}:
         newest_wins(storm, uri)
     if storm.is_versioned:
-        nothing_is_paid_twice(storm, last)
+        no_version_is_paid_twice_without_a_reason(storm, last)
 
 
 def newest_wins(storm: Storm, uri: str) -> None:
@@ -210,7 +210,9 @@ def newest_wins(storm: Storm, uri: str) -> None:
         ]
 
 
-def nothing_is_paid_twice(storm: Storm, last: dict[tuple[str, str], Upload]) -> None:
+def no_version_is_paid_twice_without_a_reason(
+    storm: Storm, last: dict[tuple[str, str], Upload]
+) -> None:
     """Each further call has its reason; without faults there is none."""
     paid = Counter(call.request.image.content for call in storm.world.tagger.answered)
     beyond_one = sum(times - 1 for times in paid.values())

@@ -159,7 +159,7 @@ def test_a_notification_is_ascii_and_has_exactly_the_record(text: str) -> None:
 
 
 def test_each_record_of_a_message_replays_alone() -> None:
-    """A replay must not tag the neighbours again."""
+    """A replay must not tag the other records again."""
     first, second = read_body(notification(record("a"), record("b")))
 
     assert isinstance(first, Upload)
