@@ -1,4 +1,4 @@
-"""Valid things made with one line, to be changed where a test cares."""
+"""Builders of valid objects; a test changes only the fields that matter to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOON_SECONDS = 1_795_348_800.0
 API_KEY = "key-of-the-tests"
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
-"""The first bytes of a PNG; nothing in Hangtag looks further."""
+"""The first bytes of a PNG; Hangtag reads no further."""
 
 FIRST_BYTES = {
     "image/bmp": b"BM\x46\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00",
@@ -61,7 +61,7 @@ def record(
     sequencer: str | None = "0065A3F1C2D4E5B607",
     event_name: str = "ObjectCreated:Put",
 ) -> dict[str, Any]:
-    """A record of an S3 notification; what is None is left out."""
+    """A record of an S3 notification, without the fields that are None."""
     found = {
         "key": quote_plus(key, safe="/"),
         "size": size,
@@ -86,7 +86,7 @@ def record(
 
 
 def notification(*records: object) -> str:
-    """An S3 notification as it stands in an SQS message: S3 writes no blanks."""
+    """An S3 notification as the body of an SQS message, without blanks, as S3 writes it."""
     return json.dumps({"Records": list(records)}, separators=(",", ":"))
 
 
@@ -118,7 +118,7 @@ def eventbridge_event(
 
 
 def an_upload(key: str = KEY, **changes: Any) -> Upload:  # noqa: ANN401 - see `record`
-    """The upload that a record tells of."""
+    """The upload of a record with these fields."""
     (entry,) = read_body(notification(record(key, **changes)))
     assert isinstance(entry, Upload)
     return entry
@@ -136,8 +136,18 @@ def a_delivery(
     )
 
 
+def copy_of(delivery: Delivery, name: str) -> Delivery:
+    """The same event in another message."""
+    return replace(delivery, message_id=name, receipt_handle=f"handle of {name}")
+
+
+def message_of(delivery: Delivery) -> tuple[str, ...]:
+    """The message id that is returned if this delivery is handed back."""
+    return (delivery.message_id,)
+
+
 def sqs_event(*bodies: str) -> dict[str, Any]:
-    """What Lambda hands to the function for these messages."""
+    """The event with which Lambda invokes the function for these messages."""
     return {
         "Records": [
             {
@@ -157,7 +167,7 @@ def sqs_event(*bodies: str) -> dict[str, Any]:
 
 
 def jacket() -> dict[str, Any]:
-    """A garment with several colours, as the API tells of it."""
+    """A garment with several colours, in the API's document shape."""
     return {
         "category": {"id": "T0360", "name": "jacket"},
         "position": {"x": Decimal("0.5033992828"), "y": Decimal("0.5039257706")},
@@ -177,7 +187,7 @@ def jacket() -> dict[str, Any]:
 
 
 def answer_document(*tags: dict[str, Any]) -> dict[str, Any]:
-    """The body of a successful answer that found these garments, or a jacket."""
+    """The body of a successful answer with these garments, or with a jacket."""
     return {
         "status": "ok",
         "data": {
@@ -190,17 +200,17 @@ def answer_document(*tags: dict[str, Any]) -> dict[str, Any]:
 
 
 def failed_answer_document(code: object, message: str = "no") -> dict[str, Any]:
-    """The body of an answer that refuses."""
+    """The body of an answer with an error."""
     return {"status": "fail", "data": {}, "error": {"code": code, "message": message}}
 
 
 def to_body(document: object) -> bytes:
-    """A document as the bytes of an HTTP body, a `Decimal` digit for digit."""
+    """A document as an HTTP body, with all digits of a `Decimal`."""
     return to_json(document).encode()
 
 
 def an_answer(*tags: dict[str, Any]) -> Answer:
-    """What a successful answer reads as."""
+    """A successful answer, as read by Hangtag."""
     return read_answer(to_body(answer_document(*tags)), http_status=201)
 
 
@@ -226,7 +236,7 @@ def a_result(
 
 
 def a_failure(code: str = "807", *, message: str = "Too small.") -> Failure:
-    """What was written down about an error."""
+    """The failure of an error."""
     return Failure(
         code=code,
         kind="permanent",
@@ -261,7 +271,7 @@ def a_dead_letter(
 
 
 def a_letter(letter_id: str, letter: DeadLetter | None = None) -> Letter:
-    """A dead letter in hand."""
+    """A dead letter as received from the queue."""
     return Letter(letter_id, f"handle of {letter_id}", letter or a_dead_letter())
 
 
@@ -273,7 +283,7 @@ def a_failed_record(
     letter_id: str = "letter-1",
     failed_at: str = NOON,
 ) -> Record:
-    """The record of an upload whose first attempt failed for good."""
+    """The record of an upload that failed with its first attempt."""
     upload = upload or an_upload()
     failed = FailedUpload(
         failure=replace(a_failure(code), failed_at=failed_at),
@@ -286,5 +296,5 @@ def a_failed_record(
 
 
 def key_of(upload: Upload) -> UploadKey:
-    """What the upload's record is found by."""
+    """The key of the upload's record."""
     return (upload.uri, upload.version)

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Settings for all tests."""
 
 from hypothesis import settings
 

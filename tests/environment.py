@@ -20,7 +20,7 @@ _OURS = {
 
 
 def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of a developer's AWS or Hangtag settings is seen; credentials are made up."""
+    """Hides the developer's AWS and Hangtag settings; credentials are made up."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "HANGTAG_")):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""AWS in moto: clients, and parts of the real template.yaml."""
+"""AWS in moto: clients, and resources with the properties of template.yaml."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ ONCE = Config(
     read_timeout=1,
     retries={"mode": "standard", "total_max_attempts": 1},
 )
-"""A client that does not try again: what goes wrong is seen as it is."""
+"""Clients make no retries, so that each error is visible."""
 
-# What moto's table has no use for
+# Properties that moto's table does not support
 _NOT_OF_A_NEW_TABLE = ("PointInTimeRecoverySpecification", "SSESpecification")
 
 
 @cache
 def session() -> boto3.Session:
     """
-    For all clients: each new session would read botocore's descriptions of AWS again.
+    The session of all clients: a new one would read botocore's descriptions of AWS again.
 
-    What it is logged in as is made up.
+    Its credentials are made up.
     """
     return boto3.Session(
         aws_access_key_id="testing",
@@ -37,7 +37,7 @@ def session() -> boto3.Session:
 
 
 def create_table(resource: str = "ResultsTable") -> str:
-    """The table as the template has it; its name."""
+    """Creates the table of the template; returns its name."""
     properties = {
         name: value
         for name, value in _properties(resource).items()
@@ -50,7 +50,7 @@ def create_table(resource: str = "ResultsTable") -> str:
 
 
 def create_queue(resource: str) -> str:
-    """A queue as the template has it, without its redrive; its URL."""
+    """Creates a queue of the template without its redrive; returns its URL."""
     attributes = {
         name: _text(value)
         for name, value in _properties(resource).items()
@@ -73,7 +73,7 @@ def _properties(resource: str) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """A property as an attribute: a parameter as its default."""
+    """A property as a string: a parameter is replaced by its default."""
     match value:
         case {"Ref": str(parameter)}:
             return str(_template()["Parameters"][parameter]["Default"])

@@ -1,4 +1,4 @@
-"""Contract tests: a fake and its adapter sit the same exam. Only loopback can be reached."""
+"""Contract tests: a fake and its adapter pass the same tests. Only loopback can be reached."""
 
 from __future__ import annotations
 
@@ -8,19 +8,33 @@ import pytest
 from moto import mock_aws
 from pytest_socket import socket_allow_hosts
 
+from tests.contract.cli_stack import InMemory, deploy
 from tests.environment import isolate
 
 
 @pytest.fixture(autouse=True)
 def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that leaves this machine fails, and nobody's settings are seen."""
+    """Blocks connections to other machines, and hides the developer's settings."""
     isolate(monkeypatch)
-    # pytest-socket lifts it itself when the test is over
+    # pytest-socket removes it after the test
     socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
 
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """AWS in memory, empty."""
+    """An empty AWS in memory."""
     with mock_aws():
         yield
+
+
+@pytest.fixture
+def cloud() -> Iterator[None]:
+    """AWS in memory, with functions that need no Docker."""
+    with mock_aws(config={"lambda": {"use_docker": False}}):
+        yield
+
+
+@pytest.fixture
+def stack(cloud: None) -> InMemory:  # noqa: ARG001 - the stack is in it
+    """A deployed stack for the command `hangtag`."""
+    return deploy()

@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it arrived."""
+    """A received request."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Received:
     """Names in lower case."""
     body: bytes
     client_port: int
-    """The same for all requests of one connection."""
+    """Identifies the connection."""
 
 
 class Exchange(BaseHTTPRequestHandler):
@@ -80,7 +80,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The server's URL without a slash at the end."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def replies(self, *replies: Reply) -> None:
@@ -110,7 +110,7 @@ class LoopbackServer(ThreadingHTTPServer):
     def hang_up(self) -> None:
         """Close all connections at once."""
         for connection in self._connections:
-            with suppress(OSError):  # ended already
+            with suppress(OSError):  # the client has closed it already
                 connection.shutdown(socket.SHUT_RDWR)
 
 

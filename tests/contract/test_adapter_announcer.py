@@ -1,4 +1,4 @@
-"""`Announcer`: announcements, in memory and through SNS to a subscriber."""
+"""`Announcer`: announcements in memory, and through SNS to a subscriber."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An announcement as a subscriber hears it."""
+class Received:
+    """An announcement as a subscriber receives it."""
 
     message: str
     attributes: dict[str, tuple[str, str]]
-    """Type and value by name."""
+    """Type and value of each attribute."""
 
     @property
     def document(self) -> Any:  # noqa: ANN401 - JSON
-        """The message, its numbers digit for digit."""
+        """The message, with all digits of its numbers."""
         return parse_json(self.message)
 
     def listed(self, name: str) -> Any:  # noqa: ANN401 - JSON
@@ -46,21 +46,21 @@ class Heard:
 
 @dataclass(frozen=True)
 class Topic:
-    """The port, and a subscriber."""
+    """The port and a subscriber."""
 
     port: Announcer
-    heard: Callable[[], list[Heard]]
+    receive: Callable[[], list[Received]]
 
 
 @dataclass(frozen=True)
 class Sns:
-    """A topic in moto, and queues that subscribe."""
+    """A topic in moto, and subscribed queues."""
 
     client: SNSClient
     topic_arn: str
 
-    def subscribe(self, name: str, **attributes: str) -> Callable[[], list[Heard]]:
-        """A subscriber; what it has heard since it was last asked."""
+    def subscribe(self, name: str, **attributes: str) -> Callable[[], list[Received]]:
+        """Adds a subscriber; the returned function receives its new announcements."""
         queues = session().client("sqs")
         url = queues.create_queue(QueueName=name)["QueueUrl"]
         arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
@@ -71,22 +71,22 @@ class Sns:
             Attributes=attributes,
         )
 
-        def heard() -> list[Heard]:
+        def receive() -> list[Received]:
             answer = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
             return [
-                _heard(json.loads(message["Body"]))
+                _received(json.loads(message["Body"]))
                 for message in answer.get("Messages", [])
             ]
 
-        return heard
+        return receive
 
     def announcer(self) -> SnsAnnouncer:
         """The adapter."""
         return SnsAnnouncer(self.client, self.topic_arn)
 
 
-def _heard(envelope: dict[str, Any]) -> Heard:
-    return Heard(
+def _received(envelope: dict[str, Any]) -> Received:
+    return Received(
         envelope["Message"],
         {
             name: (attribute["Type"], attribute["Value"])
@@ -103,12 +103,12 @@ def sns(aws: None) -> Sns:  # noqa: ARG001 - the topic is of it
 
 
 def fake_topic() -> Topic:
-    """The fake that the pipeline's tests use."""
+    """The fake of the unit tests."""
     fake = FakeAnnouncer()
 
-    def heard() -> list[Heard]:
+    def receive() -> list[Received]:
         return [
-            Heard(
+            Received(
                 announcement.message(),
                 {
                     **{
@@ -124,7 +124,7 @@ def fake_topic() -> Topic:
             for announcement in fake.announced
         ]
 
-    return Topic(fake, heard)
+    return Topic(fake, receive)
 
 
 @pytest.fixture(params=["fake", "moto"])
@@ -139,7 +139,7 @@ def topic(request: pytest.FixtureRequest) -> Topic:
 def an_announcement(
     *garments: dict[str, Any], key: str = "jacket.jpg", **context: object
 ) -> Announcement:
-    """The announcement of an upload that was tagged."""
+    """The announcement of a tagged upload."""
     result = a_result(
         an_upload(key),
         answer=an_answer(*garments),
@@ -156,26 +156,26 @@ def color(name: str) -> dict[str, Any]:
 # ---- the fake and the adapter
 
 
-def test_a_subscriber_hears_the_announcement(topic: Topic) -> None:
-    """The CloudEvents document, digit for digit."""
+def test_a_subscriber_receives_the_announcement(topic: Topic) -> None:
+    """It is the CloudEvents document with all digits."""
     announcement = an_announcement()
 
     topic.port.announce(announcement)
 
-    (heard,) = topic.heard()
-    assert heard.document == announcement.document
-    (garment,) = heard.document["data"]["objects"][0]["tags"]
+    (receive,) = topic.receive()
+    assert receive.document == announcement.document
+    (garment,) = receive.document["data"]["objects"][0]["tags"]
     assert garment["colors"][1]["confidence"].as_tuple() == Decimal("0.10").as_tuple()
 
 
-def test_announcements_carry_what_subscribers_filter_by(topic: Topic) -> None:
-    """Texts as String, sets of names and ids as String.Array."""
+def test_announcements_have_attributes_for_filters(topic: Topic) -> None:
+    """Single values are Strings, sets of names and ids are String.Arrays."""
     topic.port.announce(an_announcement(id="SKU-1"))
 
-    (heard,) = topic.heard()
+    (receive,) = topic.receive()
     texts = {
         name: value
-        for name, (kind, value) in heard.attributes.items()
+        for name, (kind, value) in receive.attributes.items()
         if kind == "String"
     }
     assert texts == {
@@ -185,20 +185,20 @@ def test_announcements_carry_what_subscribers_filter_by(topic: Topic) -> None:
         "productId": "SKU-1",
         "gender": "male",
     }
-    assert heard.listed("objectType") == ["CLOTHING"]
-    assert heard.listed("category") == ["jacket", "T0360"]
-    assert heard.listed("item") == ["balmacaan-jacket", "T0345"]
-    assert heard.listed("color") == ["beige", "T0326", "khaki", "EXAMPLE-1"]
-    assert heard.listed("look") == ["casual", "T0141"]
-    assert len(heard.attributes) == 10
+    assert receive.listed("objectType") == ["CLOTHING"]
+    assert receive.listed("category") == ["jacket", "T0360"]
+    assert receive.listed("item") == ["balmacaan-jacket", "T0345"]
+    assert receive.listed("color") == ["beige", "T0326", "khaki", "EXAMPLE-1"]
+    assert receive.listed("look") == ["casual", "T0141"]
+    assert len(receive.attributes) == 10
 
 
-def test_what_is_empty_is_left_out(topic: Topic) -> None:
-    """SNS takes no empty attribute."""
+def test_empty_attributes_are_left_out(topic: Topic) -> None:
+    """SNS refuses an empty attribute."""
     topic.port.announce(an_announcement({"category": None, "colors": []}))
 
-    (heard,) = topic.heard()
-    assert set(heard.attributes) == {
+    (receive,) = topic.receive()
+    assert set(receive.attributes) == {
         "type",
         "bucket",
         "language",
@@ -207,33 +207,35 @@ def test_what_is_empty_is_left_out(topic: Topic) -> None:
     }
 
 
-def test_other_scripts_are_heard_as_they_are(topic: Topic) -> None:
-    """In the document and in the attributes."""
+def test_text_in_any_script_arrives_unchanged(topic: Topic) -> None:
+    """This holds for the document and the attributes."""
     announcement = an_announcement(color("연한 베이지"), key="봄/재킷.jpg", id="제품 1")
 
     topic.port.announce(announcement)
 
-    (heard,) = topic.heard()
-    assert heard.document["subject"] == "봄/재킷.jpg"
-    assert heard.attributes["productId"] == ("String", "제품 1")
-    assert heard.listed("color") == ["연한 베이지", "id of 연한 베이지"]
-    assert "연한 베이지" in heard.attributes["color"][1]
+    (receive,) = topic.receive()
+    assert receive.document["subject"] == "봄/재킷.jpg"
+    assert receive.attributes["productId"] == ("String", "제품 1")
+    assert receive.listed("color") == ["연한 베이지", "id of 연한 베이지"]
+    assert "연한 베이지" in receive.attributes["color"][1]
 
 
 def test_the_same_result_is_announced_with_the_same_id(topic: Topic) -> None:
-    """A subscriber can tell a repetition."""
+    """Subscribers recognise a repetition by it."""
     topic.port.announce(an_announcement())
     topic.port.announce(an_announcement())
 
-    first, second = topic.heard()
+    first, second = topic.receive()
     assert first.document == second.document
 
 
-# ---- SNS alone
+# ---- SNS only
 
 
-def test_a_subscriber_hears_only_what_it_wants(sns: Sns) -> None:
-    """A filter policy on a name finds every garment that has it among others."""
+def test_a_subscriber_with_a_filter_receives_only_matching_announcements(
+    sns: Sns,
+) -> None:
+    """A filter policy on a name matches every garment that has it among others."""
     wants_khaki = sns.subscribe("khaki", FilterPolicy='{"color": ["khaki"]}')
     wants_red = sns.subscribe("red", FilterPolicy='{"color": ["red"]}')
     wants_sku_1 = sns.subscribe("sku-1", FilterPolicy='{"productId": ["SKU-1"]}')
@@ -241,11 +243,11 @@ def test_a_subscriber_hears_only_what_it_wants(sns: Sns) -> None:
     sns.announcer().announce(an_announcement(jacket(), id="SKU-1"))
     sns.announcer().announce(an_announcement(color("red"), id="SKU-2"))
 
-    heard = [
+    receive = [
         [one.document["data"]["context"]["id"] for one in subscriber()]
         for subscriber in (wants_khaki, wants_red, wants_sku_1)
     ]
-    assert heard == [["SKU-1"], ["SKU-2"], ["SKU-1"]]
+    assert receive == [["SKU-1"], ["SKU-2"], ["SKU-1"]]
 
 
 @pytest.mark.parametrize(
@@ -253,15 +255,17 @@ def test_a_subscriber_hears_only_what_it_wants(sns: Sns) -> None:
     ["\x00", "\x08", "\n", "\x1b", "\x7f", "\x85", "\ufffe", "\uffff"],
     ids=ascii,
 )
-def test_attributes_are_free_of_what_sns_refuses(sns: Sns, character: str) -> None:
-    """A name from outside must not make an announcement impossible."""
-    heard = sns.subscribe("subscriber")
+def test_attributes_contain_no_characters_that_sns_refuses(
+    sns: Sns, character: str
+) -> None:
+    """A name from outside must not prevent an announcement."""
+    receive = sns.subscribe("subscriber")
 
     sns.announcer().announce(
         an_announcement(color(f"red{character}ish"), id=f"SKU{character}1")
     )
 
-    (one,) = heard()
+    (one,) = receive()
     assert one.attributes["productId"] == ("String", "SKU 1")
     raw = one.attributes["color"][1]
     assert character not in raw
@@ -269,24 +273,24 @@ def test_attributes_are_free_of_what_sns_refuses(sns: Sns, character: str) -> No
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b"], ids=ascii)
-def test_the_document_keeps_odd_characters_in_a_harmless_spelling(
+def test_the_document_escapes_characters_that_sqs_refuses(
     sns: Sns, character: str
 ) -> None:
-    """A queue that subscribes refuses them raw; JSON can spell them."""
-    heard = sns.subscribe("subscriber")
+    """A subscribed queue refuses them unescaped."""
+    receive = sns.subscribe("subscriber")
 
     sns.announcer().announce(an_announcement(key=f"a{character}b.jpg"))
 
-    (one,) = heard()
+    (one,) = receive()
     assert character not in one.message
     assert one.document["subject"] == f"a{character}b.jpg"
 
 
-def test_an_attribute_of_nothing_but_blanks_is_left_out(sns: Sns) -> None:
-    """It would be as empty."""
-    heard = sns.subscribe("subscriber")
+def test_an_attribute_of_blanks_is_left_out(sns: Sns) -> None:
+    """SNS treats it as empty."""
+    receive = sns.subscribe("subscriber")
 
     sns.announcer().announce(an_announcement(id="\x00\n "))
 
-    (one,) = heard()
+    (one,) = receive()
     assert "productId" not in one.attributes

@@ -1,4 +1,4 @@
-"""`ApiKeys`: the key, cached, in memory and in Secrets Manager."""
+"""`ApiKeys`: the cached key, in memory and in Secrets Manager."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "api-key"
 
 @dataclass(frozen=True)
 class Keys:
-    """The port, and what a key owner does."""
+    """The port, and the owner of the key."""
 
     port: ApiKeys
     set_key: Callable[[str], None]
@@ -32,13 +32,13 @@ class Keys:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Noon, until a test lets time pass."""
+    """A clock that stands at noon until a test advances it."""
     return FakeClock()
 
 
 @pytest.fixture
 def client(aws: None) -> SecretsManagerClient:  # noqa: ARG001 - the client is of it
-    """Secrets Manager in memory, with a secret as the template makes it: without a value."""
+    """Secrets Manager in memory; the secret has no value, like that of a new stack."""
     client = session().client("secretsmanager")
     client.create_secret(Name=SECRET)
     return client
@@ -46,7 +46,7 @@ def client(aws: None) -> SecretsManagerClient:  # noqa: ARG001 - the client is o
 
 @pytest.fixture
 def secret(client: SecretsManagerClient) -> Callable[[str], None]:
-    """Set the secret's value."""
+    """Sets the secret's value."""
 
     def set_value(value: str) -> None:
         client.put_secret_value(SecretId=SECRET, SecretString=value)
@@ -99,8 +99,8 @@ def test_a_key_is_cached(keys: Keys) -> None:
     assert keys.port.key() == "key-1"
 
 
-def test_a_fresh_key_is_read_past_the_cache(keys: Keys) -> None:
-    """And cached from then on."""
+def test_a_fresh_key_bypasses_the_cache(keys: Keys) -> None:
+    """It replaces the cached key."""
     keys.set_key("key-1")
     keys.port.key()
     keys.set_key("key-2")
@@ -120,7 +120,7 @@ def test_a_removed_key_is_removed_from_the_cache(keys: Keys) -> None:
         keys.port.key()
 
 
-# ---- Secrets Manager alone
+# ---- Secrets Manager only
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_a_removed_key_is_removed_from_the_cache(keys: Keys) -> None:
         '\n{"apiKey": " key-1 ", "note": "of the shop"}\n',
     ],
 )
-def test_the_secret_holds_the_key_bare_or_as_json(
+def test_the_secret_is_the_bare_key_or_json(
     adapter: SecretsManagerKey, secret: Callable[[str], None], value: str
 ) -> None:
-    """Without the white space around it."""
+    """White space around the key is removed."""
     secret(value)
 
     assert adapter.key() == "key-1"
@@ -160,10 +160,10 @@ def test_the_secret_holds_the_key_bare_or_as_json(
         '{"apiKey": "hidden\\r\\nx-more: 1"}',
     ],
 )
-def test_a_value_that_cannot_be_sent_is_no_key(
+def test_a_value_that_is_no_valid_header_counts_as_a_missing_key(
     adapter: SecretsManagerKey, secret: Callable[[str], None], value: str
 ) -> None:
-    """It would break the header. The message does not repeat it."""
+    """The message does not repeat the value."""
     secret(value)
 
     with pytest.raises(ApiKeyMissing) as caught:
@@ -173,7 +173,7 @@ def test_a_value_that_cannot_be_sent_is_no_key(
     assert "hidden" not in str(caught.value)
 
 
-def test_a_binary_secret_is_no_key(
+def test_a_binary_secret_counts_as_a_missing_key(
     adapter: SecretsManagerKey, client: SecretsManagerClient
 ) -> None:
     """A key is text."""
@@ -183,12 +183,12 @@ def test_a_binary_secret_is_no_key(
         adapter.key()
 
 
-def test_a_deleted_secret_has_no_key(
+def test_a_deleted_secret_counts_as_a_missing_key(
     adapter: SecretsManagerKey,
     client: SecretsManagerClient,
     secret: Callable[[str], None],
 ) -> None:
-    """AWS marks it for deletion first, and refuses to read it."""
+    """AWS schedules the deletion and refuses to read the secret."""
     secret("key-1")
     client.delete_secret(SecretId=SECRET)
 
@@ -198,10 +198,10 @@ def test_a_deleted_secret_has_no_key(
     assert caught.value.__cause__ is not None
 
 
-def test_a_secret_that_is_not_there_has_no_key(
+def test_a_missing_secret_counts_as_a_missing_key(
     client: SecretsManagerClient, clock: FakeClock
 ) -> None:
-    """The message is the same: set the key."""
+    """The message has the same remedy: set the key."""
     with pytest.raises(ApiKeyMissing):
         SecretsManagerKey(client, "another secret", clock).key()
 
@@ -217,7 +217,7 @@ def test_a_key_is_cached_for_five_minutes(
     seconds: float,
     key: str,
 ) -> None:
-    """Then it is read again, also if the clock was set back."""
+    """Then it is read again, even if the clock was set back."""
     secret("key-1")
     adapter.key()
     secret("key-2")
@@ -227,10 +227,10 @@ def test_a_key_is_cached_for_five_minutes(
     assert adapter.key() == key
 
 
-def test_a_fresh_key_is_cached_for_five_minutes_too(
+def test_a_fresh_key_is_cached_for_five_minutes(
     adapter: SecretsManagerKey, secret: Callable[[str], None], clock: FakeClock
 ) -> None:
-    """From the time when it was read."""
+    """The time starts when it was read."""
     secret("key-1")
     adapter.key()
     clock.advance(200)

@@ -1,4 +1,4 @@
-"""What a backfill reads and writes: listings, the queue's depth, what is tagged, a checkpoint."""
+"""The ports of a backfill: listings, the queue, tagged versions and the checkpoint."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ HOSTILE = [
 
 
 def listed(listing: Listing, *, after: str | None = None) -> list[ListedObject]:
-    """All of a listing."""
+    """All objects of a listing."""
     return list(chain.from_iterable(listing.pages(after=after)))
 
 
 def keys(found: Sequence[ListedObject]) -> list[str]:
-    """Of what was listed."""
+    """The keys of listed objects."""
     return [one.key for one in found]
 
 
@@ -80,7 +80,7 @@ def keys(found: Sequence[ListedObject]) -> list[str]:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A listing, and what uploaders do."""
+    """A listing and its bucket."""
 
     listing: Listing
     put: Callable[[str], object]
@@ -88,7 +88,7 @@ class Bucket:
 
 
 def make_bucket(*, versioned: bool = True, name: str = BUCKET) -> S3Client:
-    """A bucket in moto; a client for it."""
+    """Creates a bucket in moto; returns a client."""
     client = session().client("s3", config=ONCE)
     client.create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -133,15 +133,15 @@ def test_the_newest_version_of_each_key_is_listed(bucket: Bucket) -> None:
 
 
 def test_keys_are_listed_raw(bucket: Bucket) -> None:
-    """With every kind of character."""
+    """Keys have every kind of character."""
     for key in HOSTILE:
         bucket.put(key)
 
     assert sorted(keys(listed(bucket.listing))) == sorted(HOSTILE)
 
 
-def test_a_listing_continues_after_a_place(bucket: Bucket) -> None:
-    """Also if the object there has been deleted."""
+def test_a_listing_continues_after_a_key(bucket: Bucket) -> None:
+    """The object of that key may have been deleted."""
     for number in range(5):
         bucket.put(f"{number}.jpg")
     place = listed(bucket.listing)[2].place
@@ -151,7 +151,7 @@ def test_a_listing_continues_after_a_place(bucket: Bucket) -> None:
 
 
 def test_an_empty_bucket_has_no_objects(bucket: Bucket) -> None:
-    """This is no error."""
+    """It raises no error."""
     assert listed(bucket.listing) == []
 
 
@@ -193,15 +193,15 @@ def test_more_than_a_page_is_listed_page_by_page() -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_bucket_that_is_not_there_is_named() -> None:
-    """It was deleted."""
+def test_a_missing_bucket_is_named() -> None:
+    """The bucket was deleted."""
     client = session().client("s3", config=ONCE)
 
     with pytest.raises(UnusableListing, match=BUCKET):
         listed(S3Listing(client, bucket=BUCKET, prefix=""))
 
 
-def test_s3_that_fails_is_an_error_of_the_tree() -> None:
+def test_an_error_of_s3_is_an_error_of_the_tree() -> None:
     """The command explains it in a sentence."""
     with loopback_server() as server:
         server.replies(answer(500, b""))
@@ -228,7 +228,7 @@ class Inventory:
         schema: str = SCHEMA,
         **changes: object,
     ) -> None:
-        """Write the files of rows, and their manifest."""
+        """Writes the files with these rows, and their manifest."""
         names = []
         for number, rows in enumerate(files):
             name = f"data/{number}.csv.gz"
@@ -249,7 +249,7 @@ class Inventory:
         self.put(MANIFEST, json.dumps(manifest).encode())
 
     def put(self, key: str, body: bytes) -> None:
-        """Put an object beside."""
+        """Puts another object into the inventory's bucket."""
         self.client.put_object(Bucket=INVENTORIES, Key=key, Body=body)
 
     def listing(self, prefix: str = "", *, key: str = MANIFEST) -> S3Inventory:
@@ -284,7 +284,7 @@ def row(
 
 
 def test_an_inventory_is_read_file_by_file(inventory: Inventory) -> None:
-    """Keys are URL-encoded in it; old versions and delete markers are left out."""
+    """Its keys are URL-encoded; old versions and delete markers are left out."""
     inventory.write(
         [
             *(row(key) for key in HOSTILE),
@@ -306,8 +306,8 @@ def test_an_inventory_is_read_file_by_file(inventory: Inventory) -> None:
     )
 
 
-def test_an_inventory_continues_after_any_place(inventory: Inventory) -> None:
-    """Each row is read once, whatever the place."""
+def test_an_inventory_continues_after_any_position(inventory: Inventory) -> None:
+    """Each row is read once."""
     rows = [row(f"{number}.jpg") for number in range(7)]
     inventory.write(rows[:3], rows[3:4], rows[4:])
     found = listed(inventory.listing())
@@ -317,7 +317,7 @@ def test_an_inventory_continues_after_any_place(inventory: Inventory) -> None:
         assert keys(rest) == keys(found[number + 1 :])
 
 
-def test_an_inventory_is_read_by_prefix_too(inventory: Inventory) -> None:
+def test_an_inventory_can_be_read_by_prefix(inventory: Inventory) -> None:
     """The prefix is that of the raw key."""
     inventory.write([row("a b/1.jpg"), row("a+b/2.jpg"), row("c.jpg")])
 
@@ -360,7 +360,7 @@ def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:
 def test_an_inventory_that_cannot_be_read_is_refused(
     inventory: Inventory, changes: Mapping[str, Any], said: str
 ) -> None:
-    """The message says what to do."""
+    """The message has the remedy."""
     inventory.write([row("a.jpg")], **changes)
 
     with pytest.raises(UnusableListing, match=said):
@@ -380,7 +380,7 @@ def test_an_inventory_that_cannot_be_read_is_refused(
 def test_an_invalid_file_of_an_inventory_is_named(
     inventory: Inventory, content: bytes
 ) -> None:
-    """Nothing is guessed."""
+    """The reader does not guess values."""
     inventory.write([row("a.jpg")])
     inventory.put("data/0.csv.gz", content)
 
@@ -388,8 +388,8 @@ def test_an_invalid_file_of_an_inventory_is_named(
         listed(inventory.listing())
 
 
-def test_a_manifest_that_is_not_there_is_named(inventory: Inventory) -> None:
-    """The uri is mistyped."""
+def test_a_missing_manifest_is_named(inventory: Inventory) -> None:
+    """The URI was mistyped."""
     with pytest.raises(UnusableListing, match="nowhere"):
         listed(inventory.listing(key="nowhere.json"))
 
@@ -399,7 +399,7 @@ def test_a_manifest_that_is_not_there_is_named(inventory: Inventory) -> None:
 
 @dataclass(frozen=True)
 class Queue:
-    """A feed, and what came out of it: bodies and tokens."""
+    """A feed and the messages that it sent, with bodies and tokens."""
 
     feed: UploadFeed
     sent: Callable[[], list[tuple[str, str | None]]]
@@ -448,13 +448,13 @@ def test_ten_messages_are_sent_at_once(queue: Queue, again: str | None) -> None:
     assert queue.sent() == [(body, again) for body in bodies]
 
 
-def test_an_empty_queue_has_no_depth(queue: Queue) -> None:
-    """There is room."""
+def test_an_empty_queue_has_depth_0(queue: Queue) -> None:
+    """The backfill may send."""
     assert queue.feed.depth() == 0
 
 
 def test_the_messages_that_sqs_refuses_are_returned() -> None:
-    """By their indexes; the others are accepted."""
+    """They are named by their indexes; the others are accepted."""
     body = json.dumps(
         {
             "Successful": [
@@ -479,7 +479,7 @@ def test_the_messages_that_sqs_refuses_are_returned() -> None:
     [lambda feed: feed.send(["{}"], again=None), lambda feed: feed.depth()],
     ids=["send", "depth"],
 )
-def test_sqs_that_fails_is_an_error_of_the_tree(
+def test_an_error_of_sqs_is_an_error_of_the_tree(
     doing: Callable[[UploadFeed], object],
 ) -> None:
     """The backfill retries, or says how to continue."""
@@ -491,7 +491,7 @@ def test_sqs_that_fails_is_an_error_of_the_tree(
             doing(SqsUploadFeed(client, f"{server.url}/123456789012/q"))
 
 
-# ---- what is tagged
+# ---- tagged versions
 
 
 @dataclass(frozen=True)
@@ -502,7 +502,7 @@ class Results:
     records: RecordStore
 
     def put(self, upload: Upload, status: Status) -> None:
-        """Write the record of an upload."""
+        """Writes the record of an upload."""
         key = (upload.uri, upload.version)
         assert self.records.swap(key, None, Record(status, "rev-1")) is None
 
@@ -521,8 +521,8 @@ def results(request: pytest.FixtureRequest) -> Results:
     )
 
 
-def test_versions_that_are_tagged_are_known(results: Results) -> None:
-    """Not those that failed, wait for an attempt or are unknown."""
+def test_tagged_versions_are_known(results: Results) -> None:
+    """Versions that failed, wait for an attempt or have no record are not."""
     tagged, failed, waiting, new = (an_upload(f"{number}.jpg") for number in range(4))
     other_version = an_upload("0.jpg", version_id="version-2")
     plain = an_upload("plain.jpg", version_id=None)
@@ -542,19 +542,19 @@ def test_versions_that_are_tagged_are_known(results: Results) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_keys_that_dynamodb_left_out_are_read_again() -> None:
-    """Its capacity may not be enough for one response."""
+def test_keys_that_dynamodb_left_out_are_requested_again() -> None:
+    """Its capacity may not suffice for one response."""
     name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
     reader = DynamoDBReader(client, name, clock)
     results = Results(reader, DynamoDBRecords(client, name, clock))
     uploads = [an_upload(f"{number}.jpg") for number in range(100)]
     for upload in uploads:
         results.put(upload, Status.TAGGED)
-    asked: list[int] = []
+    requested: list[int] = []
 
     def leave_some_out(parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
         found = parsed["Responses"][name]
-        asked.append(len(found))
+        requested.append(len(found))
         rest = found[30:]
         parsed["Responses"][name] = found[:30]
         if rest:
@@ -571,10 +571,10 @@ def test_keys_that_dynamodb_left_out_are_read_again() -> None:
     client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_some_out)
 
     assert len(reader.tagged(uploads)) == 100
-    assert asked == [100, 70, 40, 10]
+    assert requested == [100, 70, 40, 10]
 
 
-def test_dynamodb_that_fails_is_an_error_of_the_tree() -> None:
+def test_an_error_of_dynamodb_is_an_error_of_the_tree() -> None:
     """The backfill does not send objects that may be tagged."""
     with loopback_server() as server:
         server.replies(answer(500, b""))
@@ -584,20 +584,20 @@ def test_dynamodb_that_fails_is_an_error_of_the_tree() -> None:
             DynamoDBReader(client, "ResultsTable", FakeClock()).tagged([an_upload()])
 
 
-# ---- the checkpoint
+# ---- checkpoint
 
 
 @pytest.fixture(params=["fake", "file"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Checkpoint]:
-    """None saved yet."""
+    """A checkpoint that was not saved yet."""
     if request.param == "fake":
         yield FakeCheckpoint()
     else:
         yield FileCheckpoint(tmp_path / "checkpoint.json")
 
 
-def test_a_checkpoint_is_what_was_saved_last(checkpoint: Checkpoint) -> None:
-    """Until it is removed, once or twice."""
+def test_a_checkpoint_loads_the_last_saved_state(checkpoint: Checkpoint) -> None:
+    """It lasts until it is removed; a second removal has no effect."""
     states = [checkpoint.load()]
     for place in ("a", "드레스 \t.jpg"):
         checkpoint.save({"place": place})
@@ -609,7 +609,7 @@ def test_a_checkpoint_is_what_was_saved_last(checkpoint: Checkpoint) -> None:
     assert states == [None, {"place": "a"}, {"place": "드레스 \t.jpg"}, None]
 
 
-def test_an_incomplete_file_is_not_the_checkpoint(
+def test_an_incomplete_file_is_not_read_as_the_checkpoint(
     tmp_path: Path,
 ) -> None:
     """It has another name until it is complete."""
@@ -625,7 +625,7 @@ def test_an_incomplete_file_is_not_the_checkpoint(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    """It is not overwritten: it may be another program's."""
+    """It is not overwritten, because it may be another program's."""
     path = tmp_path / "mine.json"
     path.write_bytes(content)
 
@@ -633,8 +633,8 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -
         FileCheckpoint(path).load()
 
 
-def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
-    """At the first batch."""
+def test_a_missing_folder_is_reported_with_the_first_batch(tmp_path: Path) -> None:
+    """The checkpoint cannot be written there."""
     with pytest.raises(UnusableCheckpoint, match="cannot be written"):
         FileCheckpoint(tmp_path / "none" / "checkpoint.json").save({})
 

@@ -1,4 +1,4 @@
-"""`AwsDeadline`: no request to AWS begins that could not end in time."""
+"""`AwsDeadline`: no request to AWS starts that could outlast the deadline."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def deadline() -> BotoDeadline:
 
 @pytest.fixture
 def client(aws: None, deadline: BotoDeadline) -> DynamoDBClient:  # noqa: ARG001
-    """DynamoDB in memory, watched over."""
+    """DynamoDB in memory, with the deadline checked for each request."""
     create_table()
     return deadline.watch_over(session().client("dynamodb"))
 
 
 @pytest.mark.parametrize("left", [2.0, 60.0])
-def test_a_request_that_has_the_time_is_made(
+def test_a_request_with_enough_time_is_sent(
     client: DynamoDBClient, deadline: BotoDeadline, left: float
 ) -> None:
-    """To the last moment."""
+    """It is sent until the last possible moment."""
     deadline.begin(FakeDeadline(left, FakeClock()))
 
     assert (
@@ -41,17 +41,17 @@ def test_a_request_that_has_the_time_is_made(
     )
 
 
-def test_a_request_without_an_invocation_is_made(client: DynamoDBClient) -> None:
-    """A bare event, or the breaker's schedule."""
+def test_a_request_outside_an_invocation_is_sent(client: DynamoDBClient) -> None:
+    """Bare events and the breaker's schedule set no deadline."""
     assert (
         DynamoDBBreaker(client, "ResultsTable").count_failure("609", "no").failures == 1
     )
 
 
-def test_a_request_that_has_no_time_fails_like_one_that_failed(
+def test_a_request_without_enough_time_fails_unsent(
     client: DynamoDBClient, deadline: BotoDeadline
 ) -> None:
-    """It is not sent, and not tried twice; the adapter makes it one of our errors."""
+    """It is neither sent nor retried; the adapter raises an error of the tree."""
     deadline.begin(FakeDeadline(1.9, FakeClock()))
 
     with pytest.raises(ResultsUnavailable, match="no time is left"):
@@ -61,8 +61,10 @@ def test_a_request_that_has_no_time_fails_like_one_that_failed(
     assert DynamoDBBreaker(client, "ResultsTable").read().failures == 0
 
 
-def test_the_middle_of_a_long_answer_is_looked_at_too(deadline: BotoDeadline) -> None:
-    """A trickle keeps every timeout."""
+def test_the_deadline_is_checked_in_the_middle_of_a_long_answer(
+    deadline: BotoDeadline,
+) -> None:
+    """A trickle of bytes would never reach a timeout."""
     clock = FakeClock()
     deadline.check()
     deadline.begin(FakeDeadline(10.0, clock))

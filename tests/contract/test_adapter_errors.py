@@ -1,4 +1,4 @@
-"""What AWS refuses or fails at becomes a leaf of the error tree, with the original behind it."""
+"""Every AWS error becomes a leaf of the error tree, with the original as its cause."""
 
 from __future__ import annotations
 
@@ -80,32 +80,32 @@ class Call:
     make: Callable[[Any], object]
     """Makes the call with a client of the service."""
     forbidden: type[HangtagError] | None = None
-    """The leaf for a refusal, where it is another one."""
+    """The leaf for a denied request, where it differs."""
 
     def __str__(self) -> str:
         return f"{self.service} {self.operation}"
 
 
 def objects(client: Any) -> S3Objects:  # noqa: ANN401 - any service's client
-    """The adapter of S3."""
+    """A call of the adapter of S3."""
     return S3Objects(client, max_image_bytes=1_000)
 
 
 def box(client: Any) -> SqsDeadLetterBox:  # noqa: ANN401 - any service's client
-    """The operators' adapter of SQS."""
+    """A call of the operators' adapter of SQS."""
     return SqsDeadLetterBox(
         client, dead_letter_queue_url=QUEUE_URL, upload_queue_url=QUEUE_URL
     )
 
 
 def announce(client: Any) -> None:  # noqa: ANN401 - any service's client
-    """The adapter of SNS has one call."""
+    """A call of the adapter of SNS."""
     announcement = announcement_of(a_result(), bucket_arn="arn:aws:s3:::bucket")
     SnsAnnouncer(client, TOPIC_ARN).announce(announcement)
 
 
 def key_of(client: Any) -> SecretsManagerKey:  # noqa: ANN401 - any service's client
-    """The adapter of Secrets Manager."""
+    """A call of the adapter of Secrets Manager."""
     return SecretsManagerKey(client, "api-key", FakeClock())
 
 
@@ -160,8 +160,8 @@ UPLOAD = (URI, an_upload().version)
 
 
 def failures(operation: str, do: Callable[[DynamoDBFailures], object]) -> Call:
-    """A call of the operators' book of failures."""
-    return dynamodb(operation, DynamoDBFailures, do)
+    """A call of the operators' store of failures."""
+    return dynamodb(operation, DynamoDBFailures, do, FakeClock())
 
 
 CALLS = [
@@ -264,21 +264,21 @@ FORBIDDEN = [("AccessDenied", 403), ("AccessDeniedException", 403), ("403", 403)
 
 
 def client_of(service: str, endpoint_url: str | None = None) -> Any:  # noqa: ANN401
-    """A client that does not try again."""
+    """A client that makes no retries."""
     return session().client(
         cast("Any", service), endpoint_url=endpoint_url, config=ONCE
     )
 
 
 def error_of(call: Call, client: Any) -> HangtagError:  # noqa: ANN401
-    """What the adapter raises."""
+    """The error that the adapter raises."""
     with pytest.raises(HangtagError) as caught:
         call.make(client)
     return caught.value
 
 
 def stubbed_error(call: Call, code: str, status: int) -> HangtagError:
-    """What the adapter raises where the service answers with this error."""
+    """The error that the adapter raises when the service answers with this code."""
     client = client_of(call.service)
     with Stubber(client) as stub:
         stub.add_client_error(
@@ -294,10 +294,8 @@ def stubbed_error(call: Call, code: str, status: int) -> HangtagError:
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @pytest.mark.parametrize(("code", "status"), REFUSALS)
-def test_what_a_service_fails_at_comes_later(
-    call: Call, code: str, status: int
-) -> None:
-    """Throttled, broken, busy: the port's leaf, the service's words, the original behind."""
+def test_an_error_of_a_service_is_transient(call: Call, code: str, status: int) -> None:
+    """It becomes the port's leaf, with the service's message and the original as its cause."""
     error = stubbed_error(call, code, status)
 
     assert type(error) is call.leaf
@@ -309,10 +307,10 @@ def test_what_a_service_fails_at_comes_later(
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @pytest.mark.parametrize(("code", "status"), FORBIDDEN)
-def test_what_a_service_forbids_is_told_as_such_where_it_matters(
+def test_a_denied_request_has_its_own_leaf_or_that_of_the_port(
     call: Call, code: str, status: int
 ) -> None:
-    """A forbidden object has a code of its own: somebody must give access."""
+    """A forbidden object has its own code, because an operator must grant access."""
     error = stubbed_error(call, code, status)
 
     assert type(error) is (call.forbidden or call.leaf)
@@ -320,8 +318,8 @@ def test_what_a_service_forbids_is_told_as_such_where_it_matters(
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_service_that_is_not_there_comes_later(call: Call) -> None:
-    """No connection."""
+def test_an_unreachable_service_is_a_transient_error(call: Call) -> None:
+    """The connection is refused."""
     client = client_of(call.service, f"http://127.0.0.1:{unused_port()}")
 
     error = error_of(call, client)
@@ -332,7 +330,7 @@ def test_a_service_that_is_not_there_comes_later(call: Call) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LoopbackServer]:
-    """A service that misbehaves as it is told."""
+    """A service with replies that a test sets."""
     with loopback_server() as server:
         yield server
 
@@ -343,10 +341,10 @@ def server() -> Iterator[LoopbackServer]:
     [hang_up, reset, answer(500, b"<html>"), answer(502)],
     ids=["hangs up", "resets", "500 without a code", "502 without a body"],
 )
-def test_a_service_that_breaks_off_comes_later(
+def test_a_broken_response_is_a_transient_error(
     server: LoopbackServer, call: Call, reply: Callable[[Any], None]
 ) -> None:
-    """The answer is none, or not the service's own."""
+    """The response is incomplete, or not the service's own."""
     server.replies(reply)
 
     error = error_of(call, client_of(call.service, server.url))
@@ -358,10 +356,10 @@ def test_a_service_that_breaks_off_comes_later(
 @pytest.mark.parametrize(
     "call", {call.service: call for call in CALLS}.values(), ids=str
 )
-def test_a_service_that_is_silent_comes_later(
+def test_a_service_that_does_not_answer_is_a_transient_error(
     server: LoopbackServer, call: Call
 ) -> None:
-    """The client's patience is bounded."""
+    """The client's timeout ends the request."""
     server.replies(silence)
 
     error = error_of(call, client_of(call.service, server.url))
@@ -370,8 +368,8 @@ def test_a_service_that_is_silent_comes_later(
     assert isinstance(error.__cause__, ReadTimeoutError)
 
 
-def test_every_port_of_aws_is_tried() -> None:
-    """A new leaf for something that AWS fails at needs a call here."""
+def test_every_port_of_aws_has_a_case() -> None:
+    """A new leaf for an AWS error needs a call here."""
     unavailable = {
         leaf for leaf in leaves() if leaf.source == "aws" and leaf.kind == "transient"
     }
@@ -384,8 +382,8 @@ def test_every_port_of_aws_is_tried() -> None:
 # ---- calls that do not raise the first error
 
 
-def test_a_delay_that_fails_is_told() -> None:
-    """The messages come back all the same, only later than meant."""
+def test_a_delay_that_fails_is_reported() -> None:
+    """The messages return after the visibility timeout, later than intended."""
     client = client_of("sqs")
     with Stubber(client) as stub:
         stub.add_client_error(
@@ -396,8 +394,8 @@ def test_a_delay_that_fails_is_told() -> None:
             SqsUploadQueue(client, QUEUE_URL).delay({"handle": 5.0})
 
 
-def test_after_a_call_that_fails_the_other_deliveries_are_delayed() -> None:
-    """Ten at a time: one call that fails is no reason to leave out the next."""
+def test_after_a_failed_call_the_other_deliveries_are_delayed() -> None:
+    """A call takes ten deliveries; one failed call does not prevent the next."""
     client = client_of("sqs")
     with Stubber(client) as stub:
         stub.add_client_error(
@@ -415,8 +413,8 @@ def test_after_a_call_that_fails_the_other_deliveries_are_delayed() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_putting_letters_back_never_fails() -> None:
-    """It ends a walk, perhaps because of an error that must be seen instead."""
+def test_putting_letters_back_raises_no_error() -> None:
+    """It ends a walk, perhaps after an error that must stay visible."""
     client = client_of("sqs")
     with Stubber(client) as stub:
         stub.add_client_error(
@@ -428,8 +426,8 @@ def test_putting_letters_back_never_fails() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_a_result_that_dynamodb_calls_invalid_is_no_outage() -> None:
-    """Too large or too deep: waiting does not help, and each retry would be paid for."""
+def test_a_result_that_dynamodb_rejects_is_permanent() -> None:
+    """It is too large or too deep, so a retry would not help, but be paid for."""
     tagged = results(
         "put_item",
         lambda store: store.store(an_upload(), a_result(), retag=None, fence=1.0),

@@ -1,4 +1,4 @@
-"""`FailureBook`: the fake and DynamoDB keep the same promises."""
+"""`FailureBook`: the fake and DynamoDB behave alike."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def book(request: pytest.FixtureRequest) -> FailureBook:
 
 
 def fail(book: FailureBook, upload: Upload | None = None) -> Record:
-    """The record of an upload that has failed, as it is in the table now."""
+    """The record of a failed upload, as it is in the table."""
     upload = upload or an_upload()
     record = replace(a_failed_record(upload), rev=f"rev of {upload.key}")
     assert book.swap(key_of(upload), None, record) is None
     return record
 
 
-def test_a_failure_reads_as_its_dead_letter_does(book: FailureBook) -> None:
-    """Should the letter expire, the record has everything that it had."""
+def test_a_record_has_the_same_failure_as_its_dead_letter(book: FailureBook) -> None:
+    """If the letter expires, the record has all its information."""
     record = fail(book)
 
     [(key, found)] = book.failures()
@@ -55,8 +55,8 @@ def test_a_failure_reads_as_its_dead_letter_does(book: FailureBook) -> None:
     assert letter_of_record(key, found) == a_dead_letter()
 
 
-def test_many_failures_are_listed_and_looked_up_each_once(book: FailureBook) -> None:
-    """More than fit into a page or a call."""
+def test_many_failures_are_listed_and_looked_up_once_each(book: FailureBook) -> None:
+    """They need several pages and calls."""
     uploads = [an_upload(f"{number}.png") for number in range(130)]
     for upload in uploads:
         fail(book, upload)
@@ -80,19 +80,19 @@ def test_many_failures_are_listed_and_looked_up_each_once(book: FailureBook) -> 
 def test_failures_are_listed_by_the_time_they_failed(
     book: FailureBook, since: str, until: str, count: int
 ) -> None:
-    """Both ends included."""
+    """The filter includes both ends."""
     fail(book)
 
     assert len(list(book.failures(since=since, until=until))) == count
 
 
 def finished(record: Record) -> Record:
-    """Claimed again and tagged."""
+    """The upload is claimed again and tagged."""
     return lifecycle.finish(opened(record), calls={}, at=LATER)
 
 
 def opened(record: Record) -> Record:
-    """Claimed again."""
+    """The upload is claimed again."""
     return replace(record, status=Status.OPEN, ended_at="", failed=None)
 
 
@@ -111,10 +111,10 @@ def opened(record: Record) -> Record:
         ),
     ],
 )
-def test_only_what_is_failed_now_is_listed(
+def test_only_uploads_that_are_failed_now_are_listed(
     book: FailureBook, change: Callable[[Record], Record], status: str
 ) -> None:
-    """Whatever else became of it is found by its key, whole."""
+    """Other records are found by their key, complete."""
     key = key_of(an_upload())
     written = move(book, key, fail(book), change(a_failed_record()))
 
@@ -123,8 +123,8 @@ def test_only_what_is_failed_now_is_listed(
     assert written.status == status
 
 
-def test_uploads_without_a_record_are_left_out(book: FailureBook) -> None:
-    """Nothing is known of a message that SQS moved before anybody received it."""
+def test_a_lookup_leaves_out_uploads_without_a_record(book: FailureBook) -> None:
+    """SQS may move a message before the function receives it."""
     fail(book)
 
     assert book.look_up([(f"s3://{BUCKET}/unknown", "version:1")]) == {}
@@ -132,7 +132,7 @@ def test_uploads_without_a_record_are_left_out(book: FailureBook) -> None:
 
 
 def test_a_reservation_keeps_the_failure_listed(book: FailureBook) -> None:
-    """Another operator sees it, and until when it is reserved."""
+    """Another operator sees it and when the reservation expires."""
     key, record = key_of(an_upload()), fail(book)
 
     reserved = move(book, key, record, lifecycle.reserve(record, until=1_000_000.5))
@@ -141,8 +141,8 @@ def test_a_reservation_keeps_the_failure_listed(book: FailureBook) -> None:
     assert reserved.lease_until == 1_000_000.5
 
 
-def test_of_two_operators_one_moves_the_failure(book: FailureBook) -> None:
-    """The other learns what it is now."""
+def test_one_of_two_operators_moves_the_failure(book: FailureBook) -> None:
+    """The other one gets the new record."""
     key, record = key_of(an_upload()), fail(book)
     discarded = move(book, key, record, lifecycle.discard(record, at=LATER))
 
@@ -153,14 +153,14 @@ def test_of_two_operators_one_moves_the_failure(book: FailureBook) -> None:
     assert book.look_up([key]) == {key: discarded}
 
 
-def test_a_move_whose_response_is_lost_finds_that_it_arrived(
+def test_a_move_whose_response_is_lost_succeeds(
     book: FailureBook,
 ) -> None:
-    """The client repeats the write, which finds its own `rev`."""
+    """The client repeats the write, and finds its own `rev`."""
     key, record = key_of(an_upload()), fail(book)
 
     class Repeating(FakeFailureBook):
-        """Every write arrives twice; the second response counts."""
+        """Sends every write twice and returns the second response."""
 
         def swap(
             self, key: tuple[str, str], seen: str | None, new: Record
@@ -173,8 +173,8 @@ def test_a_move_whose_response_is_lost_finds_that_it_arrived(
     assert book.look_up([key]) == {key: replayed}
 
 
-def test_what_is_discarded_and_restored_is_as_it_was(book: FailureBook) -> None:
-    """But for its letter, which is a new one."""
+def test_a_restore_undoes_a_discard(book: FailureBook) -> None:
+    """Only the letter's id is new."""
     key, record = key_of(an_upload()), fail(book)
     discarded = move(book, key, record, lifecycle.discard(record, at=LATER))
 

@@ -22,7 +22,7 @@ QUEUE = "arn:aws:sqs:eu-central-1:123456789012:UploadQueue"
 
 
 def mapping(state: str, queue: str = QUEUE, uuid: str = MAPPING) -> dict[str, Any]:
-    """As Lambda lists it."""
+    """The mapping as Lambda lists it."""
     return {"UUID": uuid, "State": state, "EventSourceArn": queue}
 
 
@@ -34,7 +34,7 @@ def adapter(client: LambdaClient) -> LambdaEventSourceMapping:
 
 
 def listing(stub: Stubber, *mappings: dict[str, Any]) -> None:
-    """Lambda's next response."""
+    """Prepares Lambda's next listing."""
     stub.add_response(
         "list_event_source_mappings",
         {"EventSourceMappings": list(mappings)},
@@ -43,13 +43,13 @@ def listing(stub: Stubber, *mappings: dict[str, Any]) -> None:
 
 
 def switching(stub: Stubber, uuid: str, *, on: bool) -> None:
-    """The next request to Lambda."""
+    """Prepares the next change of the mapping."""
     stub.add_response("update_event_source_mapping", {}, {"UUID": uuid, "Enabled": on})
 
 
 @pytest.fixture
 def client() -> LambdaClient:
-    """Never connected: a stub answers."""
+    """A client that never connects: a stub answers."""
     return session().client("lambda")
 
 
@@ -64,10 +64,10 @@ def client() -> LambdaClient:
         ("Disabling", False),
     ],
 )
-def test_a_mapping_is_enabled_or_will_be(
+def test_a_mapping_counts_as_enabled_by_its_target_state(
     client: LambdaClient, state: str, *, is_enabled: bool
 ) -> None:
-    """The state that it goes to counts, not the one it comes from."""
+    """While the mapping changes, the state that it will have counts."""
     with Stubber(client) as stub:
         listing(stub, mapping(state))
 
@@ -78,7 +78,7 @@ def test_a_mapping_is_enabled_or_will_be(
 def test_the_mapping_of_the_upload_queue_is_switched(
     client: LambdaClient, *, on: bool
 ) -> None:
-    """Not another one that the function may have."""
+    """The function may have other mappings."""
     with Stubber(client) as stub:
         was = "Disabled" if on else "Enabled"
         listing(stub, mapping(was, QUEUE + "2", OTHER), mapping(was))
@@ -89,8 +89,10 @@ def test_the_mapping_of_the_upload_queue_is_switched(
         stub.assert_no_pending_responses()
 
 
-def test_a_mapping_in_that_state_is_left_alone(client: LambdaClient) -> None:
-    """Lambda refuses changes while another one is under way."""
+def test_a_mapping_in_the_requested_state_is_left_unchanged(
+    client: LambdaClient,
+) -> None:
+    """Lambda refuses changes during another change."""
     with Stubber(client) as stub:
         listing(stub, mapping("Disabling"))
 
@@ -102,10 +104,10 @@ def test_a_mapping_in_that_state_is_left_alone(client: LambdaClient) -> None:
 @pytest.mark.parametrize(
     "code", ["ResourceInUseException", "ResourceConflictException"]
 )
-def test_while_another_change_is_under_way_the_error_says_when_to_try_again(
+def test_during_another_change_the_error_has_a_retry_delay(
     client: LambdaClient, code: str
 ) -> None:
-    """As when an operator resumes right after a pause."""
+    """This happens when an operator resumes right after a pause."""
     with Stubber(client) as stub:
         listing(stub, mapping("Disabling"))
         stub.add_client_error("update_event_source_mapping", code)
@@ -120,7 +122,7 @@ def test_while_another_change_is_under_way_the_error_says_when_to_try_again(
 def test_a_mapping_that_is_being_updated_is_not_switched(
     client: LambdaClient, *, on: bool
 ) -> None:
-    """Lambda does not say whether it will be enabled; the caller asks again."""
+    """Lambda does not say whether it will be enabled, so the caller retries."""
     with Stubber(client) as stub:
         listing(stub, mapping("Updating"))
 
@@ -130,8 +132,8 @@ def test_a_mapping_that_is_being_updated_is_not_switched(
     assert raised.value.retry_after_seconds == 5.0
 
 
-def test_a_refusal_does_not_ask_to_be_tried_again(client: LambdaClient) -> None:
-    """Waiting does not give permission."""
+def test_a_denied_request_has_no_retry_delay(client: LambdaClient) -> None:
+    """Waiting gives no permission."""
     with Stubber(client) as stub:
         listing(stub, mapping("Disabled"))
         stub.add_client_error("update_event_source_mapping", "AccessDeniedException")
@@ -142,8 +144,8 @@ def test_a_refusal_does_not_ask_to_be_tried_again(client: LambdaClient) -> None:
     assert raised.value.retry_after_seconds is None
 
 
-def test_a_stack_without_a_mapping_says_so(client: LambdaClient) -> None:
-    """Somebody deleted it by hand."""
+def test_a_missing_mapping_is_reported(client: LambdaClient) -> None:
+    """It was deleted by hand."""
     with Stubber(client) as stub:
         listing(stub)
 
@@ -151,8 +153,8 @@ def test_a_stack_without_a_mapping_says_so(client: LambdaClient) -> None:
             adapter(client).switch(on=True)
 
 
-def test_the_client_is_not_made_before_it_is_needed() -> None:
-    """A cold start has no use for it."""
+def test_the_client_is_created_on_first_use() -> None:
+    """A cold start does not need it."""
 
     def make() -> LambdaClient:
         raise AssertionError("made")
@@ -160,8 +162,8 @@ def test_the_client_is_not_made_before_it_is_needed() -> None:
     LambdaEventSourceMapping(make, function_name="TagUploads", queue_name="UploadQueue")
 
 
-def test_the_fake_is_a_switch() -> None:
-    """It stays as it was switched."""
+def test_the_fake_keeps_the_state_it_was_switched_to() -> None:
+    """It has no delay."""
     fake: EventSourceMapping = FakeMapping()
 
     fake.switch(on=False)

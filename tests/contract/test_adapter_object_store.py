@@ -36,7 +36,7 @@ MAX_IMAGE_BYTES = 1_000
 
 @dataclass(frozen=True)
 class Bucket:
-    """A store, and what uploaders do."""
+    """A store and its uploaders."""
 
     store: ObjectStore
     put: Callable[[str, bytes, Mapping[str, str]], ObjectFacts]
@@ -49,13 +49,13 @@ class Bucket:
         key: str = KEY,
         metadata: Mapping[str, str] | None = None,
     ) -> Upload:
-        """Put an object there; the upload that its event tells of."""
+        """Puts an object; returns the upload of its event."""
         facts = self.put(key, content, metadata or {})
         return an_upload(key, version_id=facts.version_id, etag=facts.etag)
 
 
 def fake_bucket(*, versioned: bool) -> Bucket:
-    """The fake that the pipeline's tests use."""
+    """The fake of the unit tests."""
     fake = FakeObjectStore(max_image_bytes=MAX_IMAGE_BYTES, versioned=versioned)
 
     def put(key: str, content: bytes, metadata: Mapping[str, str]) -> ObjectFacts:
@@ -102,7 +102,7 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 @pytest.fixture(params=["fake", "moto"])
 def plain_bucket(request: pytest.FixtureRequest) -> Bucket:
-    """A bucket without versions, as others may have it."""
+    """A bucket without versions."""
     if request.param == "fake":
         return fake_bucket(versioned=False)
     request.getfixturevalue("aws")
@@ -110,7 +110,7 @@ def plain_bucket(request: pytest.FixtureRequest) -> Bucket:
 
 
 def unidentified(upload: Upload) -> Upload:
-    """An upload whose event told no version."""
+    """An upload whose event has no version."""
     return an_upload(upload.key, version_id=None, etag=None)
 
 
@@ -118,7 +118,7 @@ def unidentified(upload: Upload) -> Upload:
 
 
 def test_the_current_version_is_found(bucket: Bucket) -> None:
-    """For events that do not tell which one they mean."""
+    """Some events do not name the version."""
     bucket.upload(b"the old one")
     current = bucket.upload(PNG)
 
@@ -127,8 +127,8 @@ def test_the_current_version_is_found(bucket: Bucket) -> None:
     assert found == ObjectFacts(current.version_id, _md5(PNG), len(PNG))
 
 
-def test_without_versions_the_etag_is_found(plain_bucket: Bucket) -> None:
-    """No version id, not the text "null"."""
+def test_without_versions_the_current_etag_is_found(plain_bucket: Bucket) -> None:
+    """It has no version id, not the text "null"."""
     upload = plain_bucket.upload(PNG)
 
     found = plain_bucket.store.find(unidentified(upload))
@@ -136,15 +136,15 @@ def test_without_versions_the_etag_is_found(plain_bucket: Bucket) -> None:
     assert found == ObjectFacts(None, _md5(PNG), len(PNG))
 
 
-def test_what_never_was_is_not_found(bucket: Bucket) -> None:
-    """It is gone before its turn came."""
+def test_an_object_that_never_existed_is_not_found(bucket: Bucket) -> None:
+    """The result is None."""
     bucket.upload(key="another")
 
     assert bucket.store.find(an_upload()) is None
 
 
-def test_what_was_deleted_is_not_found(bucket: Bucket) -> None:
-    """Though its versions are there behind the marker."""
+def test_a_deleted_object_is_not_found(bucket: Bucket) -> None:
+    """Its versions still exist behind the delete marker."""
     upload = bucket.upload()
     bucket.delete(KEY)
 
@@ -155,7 +155,7 @@ def test_what_was_deleted_is_not_found(bucket: Bucket) -> None:
 
 
 def test_an_image_is_read_with_its_metadata(bucket: Bucket) -> None:
-    """Byte for byte; the metadata's keys without their prefix, its values as S3 has them."""
+    """Bytes and values are unchanged; the metadata keys lack their prefix."""
     metadata = {"tagger-id": "SKU 1", "tagger-brand": "=?UTF-8?B?7ISc7Jq4?="}
     upload = bucket.upload(PNG, metadata=metadata)
 
@@ -163,8 +163,8 @@ def test_an_image_is_read_with_its_metadata(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("kind", FIRST_BYTES)
-def test_the_first_bytes_tell_the_media_type(bucket: Bucket, kind: str) -> None:
-    """Not the name, which is often wrong."""
+def test_the_first_bytes_determine_the_media_type(bucket: Bucket, kind: str) -> None:
+    """The name is often wrong."""
     upload = bucket.upload(FIRST_BYTES[kind], key="no name for.txt")
 
     assert bucket.store.read(upload) == StoredImage(FIRST_BYTES[kind], kind, {})
@@ -182,7 +182,7 @@ def test_the_first_bytes_tell_the_media_type(bucket: Bucket, kind: str) -> None:
     ],
 )
 def test_any_key_is_read(bucket: Bucket, key: str) -> None:
-    """The raw key, as it was put."""
+    """The raw key is used."""
     upload = bucket.upload(PNG, key=key)
 
     image = bucket.store.read(upload)
@@ -193,8 +193,8 @@ def test_any_key_is_read(bucket: Bucket, key: str) -> None:
     assert (image.content, facts.version_id) == (PNG, upload.version_id)
 
 
-def test_exactly_the_version_of_the_event_is_read(bucket: Bucket) -> None:
-    """Each upload is tagged from its own picture, though a newer one is there."""
+def test_the_version_of_the_event_is_read(bucket: Bucket) -> None:
+    """A newer version exists."""
     contents = [PNG + bytes([number]) for number in range(3)]
     uploads = [bucket.upload(content) for content in contents]
 
@@ -204,36 +204,36 @@ def test_exactly_the_version_of_the_event_is_read(bucket: Bucket) -> None:
 
 
 def test_a_version_is_read_behind_a_delete_marker(bucket: Bucket) -> None:
-    """The version that arrived is there, and was meant to be tagged."""
+    """The event's version still exists, and is tagged."""
     upload = bucket.upload()
     bucket.delete(KEY)
 
     assert bucket.store.read(upload) == StoredImage(PNG, "image/png", {})
 
 
-def test_a_version_that_never_was_is_gone(bucket: Bucket) -> None:
-    """No error: there is nothing to be done about it."""
+def test_a_missing_version_is_gone(bucket: Bucket) -> None:
+    """This raises no error."""
     bucket.upload()
 
     assert bucket.store.read(an_upload(version_id="no-version-of-this-key")) is None
 
 
-def test_a_key_that_is_not_there_is_gone(bucket: Bucket) -> None:
-    """Deleted, or moved to another place."""
+def test_a_missing_key_is_gone(bucket: Bucket) -> None:
+    """It was deleted or moved."""
     bucket.upload(key="another")
 
     assert bucket.store.read(an_upload()) is None
 
 
-def test_without_versions_the_etag_tells_the_picture(plain_bucket: Bucket) -> None:
-    """The object is read while it is the one that the event told of."""
+def test_without_versions_the_object_is_read_by_its_etag(plain_bucket: Bucket) -> None:
+    """It is read while its etag is that of the event."""
     upload = plain_bucket.upload()
 
     assert plain_bucket.store.read(upload) == StoredImage(PNG, "image/png", {})
 
 
-def test_without_versions_what_was_overwritten_is_gone(plain_bucket: Bucket) -> None:
-    """The newer picture has an event of its own."""
+def test_without_versions_an_overwritten_object_is_gone(plain_bucket: Bucket) -> None:
+    """The newer object has its own event."""
     old = plain_bucket.upload(PNG)
     new = plain_bucket.upload(PNG + b"new")
 
@@ -241,8 +241,8 @@ def test_without_versions_what_was_overwritten_is_gone(plain_bucket: Bucket) -> 
     assert plain_bucket.store.read(new) is not None
 
 
-def test_without_versions_what_was_deleted_is_gone(plain_bucket: Bucket) -> None:
-    """For good."""
+def test_without_versions_a_deleted_object_is_gone(plain_bucket: Bucket) -> None:
+    """It has no older version."""
     upload = plain_bucket.upload()
     plain_bucket.delete(KEY)
 
@@ -250,11 +250,11 @@ def test_without_versions_what_was_deleted_is_gone(plain_bucket: Bucket) -> None
     assert plain_bucket.store.find(upload) is None
 
 
-# ---- what is not to be sent
+# ---- refused objects
 
 
 def test_an_object_without_bytes_is_refused(bucket: Bucket) -> None:
-    """An upload that left nothing."""
+    """The upload was empty."""
     upload = bucket.upload(b"")
 
     with pytest.raises(EmptyImage, match="no bytes"):
@@ -262,7 +262,7 @@ def test_an_object_without_bytes_is_refused(bucket: Bucket) -> None:
 
 
 def test_an_image_of_the_largest_size_is_read(bucket: Bucket) -> None:
-    """The bound itself is allowed."""
+    """The limit itself is allowed."""
     content = PNG.ljust(MAX_IMAGE_BYTES, b"\0")
     upload = bucket.upload(content)
 
@@ -270,7 +270,7 @@ def test_an_image_of_the_largest_size_is_read(bucket: Bucket) -> None:
 
 
 def test_an_image_that_is_too_large_is_refused(bucket: Bucket) -> None:
-    """By its size alone."""
+    """Its size is checked before its bytes are read."""
     upload = bucket.upload(PNG.ljust(MAX_IMAGE_BYTES + 1, b"\0"))
 
     with pytest.raises(ImageTooLarge):
@@ -278,19 +278,19 @@ def test_an_image_that_is_too_large_is_refused(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("content", [b"%PDF-1.7", b"x", b"\x89PNG", b"BMX is a sport"])
-def test_what_is_no_image_is_refused(bucket: Bucket, content: bytes) -> None:
-    """Whatever it is called."""
+def test_a_file_that_is_no_image_is_refused(bucket: Bucket, content: bytes) -> None:
+    """Its name does not matter."""
     upload = bucket.upload(content, key="picture.png")
 
     with pytest.raises(UnsupportedFormat):
         bucket.store.read(upload)
 
 
-# ---- S3 alone
+# ---- S3 only
 
 
-def test_the_message_of_a_refusal_helps(aws: None) -> None:  # noqa: ARG001
-    """It names the object, what is there and what is allowed."""
+def test_a_refusal_names_object_and_limit(aws: None) -> None:  # noqa: ARG001
+    """An operator can act on it."""
     bucket = s3_bucket(versioned=True)
     large = bucket.upload(PNG.ljust(1_234, b"\0"))
     text = bucket.upload(b"%PDF-1.7", key="picture.png")
@@ -310,7 +310,7 @@ def test_the_message_of_a_refusal_helps(aws: None) -> None:  # noqa: ARG001
 
 
 def test_a_version_that_is_a_delete_marker_is_gone(aws: None) -> None:  # noqa: ARG001
-    """S3 says then that the method is not allowed."""
+    """S3 answers with "method not allowed"."""
     bucket = s3_bucket(versioned=True)
     bucket.upload()
     marker = session().client("s3").delete_object(Bucket=BUCKET, Key=KEY)["VersionId"]
@@ -319,7 +319,7 @@ def test_a_version_that_is_a_delete_marker_is_gone(aws: None) -> None:  # noqa: 
 
 
 def test_a_version_deleted_for_good_is_gone(aws: None) -> None:  # noqa: ARG001
-    """Also if others of the key are left."""
+    """Other versions of the key still exist."""
     bucket = s3_bucket(versioned=True)
     upload = bucket.upload()
     bucket.upload()
@@ -331,8 +331,8 @@ def test_a_version_deleted_for_good_is_gone(aws: None) -> None:  # noqa: ARG001
     assert bucket.store.read(upload) is None
 
 
-def test_a_bucket_that_is_not_there_is_gone(aws: None) -> None:  # noqa: ARG001
-    """Its events may outlive it."""
+def test_an_object_in_a_missing_bucket_is_gone(aws: None) -> None:  # noqa: ARG001
+    """Its events may arrive after the bucket was deleted."""
     store = S3Objects(session().client("s3"), max_image_bytes=MAX_IMAGE_BYTES)
 
     assert store.read(an_upload()) is None
@@ -341,14 +341,14 @@ def test_a_bucket_that_is_not_there_is_gone(aws: None) -> None:  # noqa: ARG001
 
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
-    """An S3 that answers as it is told."""
+    """An S3 with replies that a test sets."""
     with loopback_server() as server:
         yield server
 
 
 @pytest.fixture
 def objects(server: LoopbackServer) -> S3Objects:
-    """The adapter that talks to it."""
+    """The adapter connected to it."""
     client = session().client("s3", endpoint_url=server.url, config=ONCE)
     return S3Objects(client, max_image_bytes=10_000_000)
 
@@ -363,28 +363,28 @@ def objects(server: LoopbackServer) -> S3Objects:
         (412, "PreconditionFailed"),
     ],
 )
-def test_what_s3_does_not_have_any_more_is_gone(
+def test_every_s3_error_for_a_missing_object_means_gone(
     server: LoopbackServer, objects: S3Objects, status: int, error: str
 ) -> None:
-    """Deleted, a delete marker, or overwritten: whichever of the names it has."""
+    """S3 has several codes for deleted, delete marker and overwritten."""
     server.replies(answer(status, _error_document(error)))
 
     assert objects.read(an_upload()) is None
 
 
-def test_a_version_called_null_is_none(
+def test_the_version_id_null_is_read_as_none(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
-    """So S3 calls objects from before a bucket was versioned; many may have that name."""
+    """S3 gives objects from before versioning this name; an overwrite may reuse it."""
     server.replies(answer(200, ETag='"0123"', x_amz_version_id="null"))
 
     assert objects.find(an_upload()) == ObjectFacts(None, "0123", 0)
 
 
-def test_a_version_id_that_s3_never_gave_out_is_gone(
+def test_an_invalid_version_id_is_gone(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
-    """S3 calls it a wrong argument."""
+    """S3 returns InvalidArgument for it."""
     document = _error_document(
         "InvalidArgument", "<ArgumentName>versionId</ArgumentName>"
     )
@@ -393,10 +393,10 @@ def test_a_version_id_that_s3_never_gave_out_is_gone(
     assert objects.read(an_upload(version_id="x")) is None
 
 
-def test_another_wrong_argument_is_no_gone_object(
+def test_another_invalid_argument_is_an_error(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
-    """An upload that is there must not be skipped."""
+    """An existing upload must not be skipped."""
     document = _error_document(
         "InvalidArgument", "<ArgumentName>x-amz-version</ArgumentName>"
     )
@@ -406,10 +406,10 @@ def test_another_wrong_argument_is_no_gone_object(
         objects.read(an_upload())
 
 
-def test_of_what_is_no_image_only_the_first_bytes_are_read(
+def test_a_file_that_is_no_image_is_read_only_to_its_first_bytes(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
-    """Somebody may drop films into the bucket: what is not waited for is not read."""
+    """Users may upload films; the rest is not downloaded."""
     server.replies(
         part_of_an_answer_and_silence(200, b"%PDF-1.7 or so on", length=5_000_000)
     )
@@ -418,10 +418,10 @@ def test_of_what_is_no_image_only_the_first_bytes_are_read(
         objects.read(an_upload())
 
 
-def test_of_what_is_too_large_nothing_is_read(
+def test_an_image_that_is_too_large_is_not_read(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
-    """Its size stands in front."""
+    """The size is in the header."""
     server.replies(part_of_an_answer_and_silence(200, b"", length=50_000_000))
 
     with pytest.raises(ImageTooLarge):
@@ -429,10 +429,10 @@ def test_of_what_is_too_large_nothing_is_read(
 
 
 @pytest.mark.parametrize("sent", [0, 10, 50_000])
-def test_half_an_object_is_unavailable(
+def test_a_truncated_object_is_unavailable(
     server: LoopbackServer, objects: S3Objects, sent: int
 ) -> None:
-    """Half a picture must not be tagged; S3 will have the other half later."""
+    """Half an image must not be tagged; a retry may read the whole."""
     content = PNG.ljust(100_000, b"\0")
     server.replies(part_of_an_answer(200, content[:sent], length=len(content)))
 
@@ -447,15 +447,15 @@ def _md5(content: bytes) -> str:
 
 
 def _error_document(code: str, more: str = "") -> bytes:
-    """S3's XML."""
+    """An error body of S3."""
     return f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode()
 
 
-# ---- the first bytes and the link, for the transport by URL
+# ---- first bytes and link, for the transport by URL
 
 
-def test_a_peek_tells_the_media_type_and_the_metadata(bucket: Bucket) -> None:
-    """As reading does, of exactly the version that the event names."""
+def test_a_peek_returns_the_media_type_and_the_metadata(bucket: Bucket) -> None:
+    """It reads the version that the event names."""
     upload = bucket.upload(PNG, metadata={"tagger-brand": "B"})
     bucket.upload(b"no image any more")
 
@@ -466,29 +466,29 @@ def test_a_peek_tells_the_media_type_and_the_metadata(bucket: Bucket) -> None:
     ("content", "refusal"),
     [(b"", EmptyImage), (b"no image", UnsupportedFormat), (b"P", UnsupportedFormat)],
 )
-def test_a_peek_refuses_what_is_not_to_be_sent(
+def test_a_peek_refuses_an_object_that_must_not_be_sent(
     bucket: Bucket, content: bytes, refusal: type[HangtagError]
 ) -> None:
-    """Before its link is handed out."""
+    """The refusal comes before its link is created."""
     upload = bucket.upload(content)
 
     with pytest.raises(refusal):
         bucket.store.peek(upload)
 
 
-def test_a_peek_at_what_is_gone_sees_nothing(bucket: Bucket) -> None:
-    """As reading does."""
+def test_a_peek_at_a_missing_object_returns_none(bucket: Bucket) -> None:
+    """Reading it does the same."""
     assert bucket.store.peek(an_upload(version_id="never-was")) is None
 
 
-def test_a_link_names_exactly_the_version_and_ends(bucket: Bucket) -> None:
-    """Whoever has it can fetch that version, for so long."""
+def test_a_link_names_the_version_and_expires(bucket: Bucket) -> None:
+    """Until then anyone with the link can fetch that version."""
     upload = bucket.upload(PNG)
 
     link = urlsplit(bucket.store.link(upload, seconds=59.5))
 
-    asked = parse_qs(link.query)
+    parameters = parse_qs(link.query)
     assert unquote(link.path).endswith(upload.key)
-    assert asked["versionId"] == [upload.version_id]
-    assert asked["X-Amz-Expires"] == ["60"]
-    assert "X-Amz-Signature" in asked
+    assert parameters["versionId"] == [upload.version_id]
+    assert parameters["X-Amz-Expires"] == ["60"]
+    assert "X-Amz-Signature" in parameters

@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Queues:
-    """The template's two queues in moto."""
+    """The two queues of the template in moto."""
 
     client: SQSClient
     uploads: str
     dead_letters: str
 
     def messages(self, url: str, *, hidden_for: int = 0) -> list[MessageTypeDef]:
-        """What can be received now."""
+        """The visible messages of a queue."""
         return self.client.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
@@ -81,14 +81,14 @@ def queues(aws: None) -> Queues:  # noqa: ARG001 - the queues are of it
 
 
 def texts_of(message: MessageTypeDef) -> dict[str, str]:
-    """A message's attributes, which are all texts."""
+    """The attributes of a message, which are all strings."""
     attributes = message.get("MessageAttributes", {})
     assert {value["DataType"] for value in attributes.values()} <= {"String"}
     return {name: value["StringValue"] for name, value in attributes.items()}
 
 
 def noted_parameters(client: SQSClient, operation: str) -> list[dict[str, Any]]:
-    """What the following calls of an operation ask for, as they are made."""
+    """The list of parameters of the following calls of an operation."""
     noted: list[dict[str, Any]] = []
 
     def note(params: dict[str, Any], **_: object) -> None:
@@ -103,18 +103,18 @@ def noted_parameters(client: SQSClient, operation: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Uploads:
-    """The upload queue, and what is on it."""
+    """The upload queue and its messages."""
 
     port: UploadQueue
     bodies: Callable[[], list[str]]
     receive: Callable[[], list[str]]
-    """Receipt handles of all messages, which are visible no more."""
+    """Receipt handles of all messages, which are now hidden."""
     hidden_for: Callable[[], Mapping[str, int]]
-    """Whole seconds for which handles were asked to be hidden."""
+    """Requested delays in whole seconds, by handle."""
 
 
 def fake_uploads() -> Uploads:
-    """The fake that the pipeline's tests use."""
+    """The fake of the unit tests."""
     fake = FakeUploadQueue()
     return Uploads(
         fake,
@@ -154,8 +154,8 @@ def uploads(request: pytest.FixtureRequest) -> Uploads:
     return sqs_uploads(request.getfixturevalue("queues"))
 
 
-def test_what_is_sent_is_on_the_queue(uploads: Uploads) -> None:
-    """Byte for byte, in any script."""
+def test_a_sent_message_is_on_the_queue(uploads: Uploads) -> None:
+    """Its body is unchanged in any script."""
     bodies = [notification(record()), '{"키": "봄 자켓 + 100%"}\n']
 
     for body in bodies:
@@ -165,7 +165,7 @@ def test_what_is_sent_is_on_the_queue(uploads: Uploads) -> None:
 
 
 def test_each_delivery_has_a_delay_of_its_own(uploads: Uploads) -> None:
-    """In whole seconds, never shorter than was meant."""
+    """Delays are rounded up to whole seconds."""
     for _ in range(3):
         uploads.port.send("{}")
     first, second, third = uploads.receive()
@@ -176,7 +176,7 @@ def test_each_delivery_has_a_delay_of_its_own(uploads: Uploads) -> None:
 
 
 def test_more_deliveries_than_fit_into_a_call_are_delayed(uploads: Uploads) -> None:
-    """A batch may have a hundred; SQS takes ten at a time."""
+    """A batch may have a hundred deliveries; a call of SQS takes ten."""
     for _ in range(23):
         uploads.port.send("{}")
     handles = uploads.receive()
@@ -186,15 +186,15 @@ def test_more_deliveries_than_fit_into_a_call_are_delayed(uploads: Uploads) -> N
     assert uploads.hidden_for() == dict.fromkeys(handles, 5)
 
 
-def test_no_delivery_needs_no_call(uploads: Uploads) -> None:
-    """SQS takes no empty list."""
+def test_an_empty_list_of_deliveries_makes_no_call(uploads: Uploads) -> None:
+    """SQS refuses an empty list."""
     uploads.port.delay({})
 
     assert uploads.hidden_for() == {}
 
 
-def test_a_delay_of_nothing_makes_a_delivery_visible(queues: Queues) -> None:
-    """It is worked on again at once."""
+def test_a_delay_of_0_makes_a_delivery_visible(queues: Queues) -> None:
+    """It is delivered at once."""
     queue = SqsUploadQueue(queues.client, queues.uploads)
     queue.send("{}")
     (message,) = queues.messages(queues.uploads, hidden_for=60)
@@ -205,10 +205,10 @@ def test_a_delay_of_nothing_makes_a_delivery_visible(queues: Queues) -> None:
     assert (len(hidden), len(queues.messages(queues.uploads))) == (0, 1)
 
 
-def test_a_delay_that_is_refused_is_told_and_the_others_are_done(
+def test_a_refused_delay_is_reported_and_the_others_are_set(
     queues: Queues,
 ) -> None:
-    """A handle that SQS does not know must not leave its neighbours without their delay."""
+    """An unknown handle must not affect other deliveries of the call."""
     queue = SqsUploadQueue(queues.client, queues.uploads)
     queue.send("{}")
     (message,) = queues.messages(queues.uploads, hidden_for=60)
@@ -223,25 +223,25 @@ def test_a_delay_that_is_refused_is_told_and_the_others_are_done(
 
 
 @dataclass(frozen=True)
-class Grave:
-    """The dead-letter queue, and what is in it."""
+class DeadLetters:
+    """The dead-letter queue and its letters."""
 
     port: DeadLetterQueue
-    buried: Callable[[], list[tuple[str, dict[str, str]]]]
+    letters: Callable[[], list[tuple[str, dict[str, str]]]]
     """Bodies and attributes."""
 
 
-def fake_grave() -> Grave:
-    """The fake that the pipeline's tests use."""
+def fake_dead_letters() -> DeadLetters:
+    """The fake of the unit tests."""
     fake = FakeDeadLetterQueue()
-    return Grave(
+    return DeadLetters(
         fake, lambda: [(letter.body, letter.attributes()) for letter in fake.letters]
     )
 
 
-def sqs_grave(queues: Queues) -> Grave:
+def sqs_dead_letters(queues: Queues) -> DeadLetters:
     """The adapter, and the dead-letter queue in moto."""
-    return Grave(
+    return DeadLetters(
         SqsDeadLetterQueue(queues.client, queues.dead_letters),
         lambda: [
             (message["Body"], texts_of(message))
@@ -251,20 +251,22 @@ def sqs_grave(queues: Queues) -> Grave:
 
 
 @pytest.fixture(params=["fake", "moto"])
-def grave(request: pytest.FixtureRequest) -> Grave:
+def dead_letters(request: pytest.FixtureRequest) -> DeadLetters:
     """The fake, then the adapter."""
     if request.param == "fake":
-        return fake_grave()
-    return sqs_grave(request.getfixturevalue("queues"))
+        return fake_dead_letters()
+    return sqs_dead_letters(request.getfixturevalue("queues"))
 
 
-def test_a_buried_letter_carries_its_failure(grave: Grave) -> None:
-    """The notification as the body, the failure as attributes."""
+def test_a_dead_letter_has_its_notification_and_its_failure(
+    dead_letters: DeadLetters,
+) -> None:
+    """The notification is the body, the failure is in the attributes."""
     upload = an_upload()
 
-    grave.port.send(a_dead_letter(upload, code="803", replays=2))
+    dead_letters.port.send(a_dead_letter(upload, code="803", replays=2))
 
-    assert grave.buried() == [
+    assert dead_letters.letters() == [
         (
             upload.notification(),
             {
@@ -287,48 +289,50 @@ def test_a_buried_letter_carries_its_failure(grave: Grave) -> None:
     ["a\x00b\x1b[31mc\n\ud800\ufffe", " ", "\x00", "너무 작습니다", "x" * 5_000],
     ids=ascii,
 )
-def test_a_letter_with_any_message_can_be_buried(grave: Grave, message: str) -> None:
-    """SQS refuses control characters and empty values; burying must not fail for them."""
+def test_a_letter_with_any_message_can_be_sent(
+    dead_letters: DeadLetters, message: str
+) -> None:
+    """SQS refuses control characters and empty values, so the adapter replaces them."""
     letter = DeadLetter("{}", a_failure(message=message), None, 0, "")
 
-    grave.port.send(letter)
+    dead_letters.port.send(letter)
 
-    ((_, attributes),) = grave.buried()
+    ((_, attributes),) = dead_letters.letters()
     assert attributes.get("ErrorMessage", "").isprintable()
     assert "" not in attributes.values()
 
 
 def test_the_largest_upload_message_fits_into_the_dead_letter_queue(
-    grave: Grave,
+    dead_letters: DeadLetters,
 ) -> None:
-    """With all its attributes: the queue takes larger messages than the upload queue."""
+    """With its attributes it may be larger than the upload queue allows."""
     body = "x" * 262_144
     letter = DeadLetter(
         body, a_failure(message="y" * 1_000), "s3://b/" + "k" * 1_024, 9, "r"
     )
 
-    grave.port.send(letter)
+    dead_letters.port.send(letter)
 
-    ((buried, attributes),) = grave.buried()
-    assert (len(buried), len(attributes)) == (262_144, 9)
+    ((body, attributes),) = dead_letters.letters()
+    assert (len(body), len(attributes)) == (262_144, 9)
 
 
-# ---- the operators' box
+# ---- the operators' view
 
 
 @dataclass(frozen=True)
 class Box:
-    """The operators' view, and what is behind it."""
+    """The operators' view and the queues behind it."""
 
     port: DeadLetterBox
     visible: Callable[[], int]
-    """Letters that others can see."""
+    """Letters that are visible to others."""
     resent: Callable[[], list[tuple[str, dict[str, str]]]]
-    """Bodies on the upload queue, and their attributes."""
+    """Messages on the upload queue: bodies and attributes."""
 
 
 def fake_box(letters: list[DeadLetter]) -> Box:
-    """The fake that the replay's tests use."""
+    """The fake of the unit tests."""
     fake = FakeDeadLetterBox(
         *(a_letter(f"letter-{number}", letter) for number, letter in enumerate(letters))
     )
@@ -363,7 +367,7 @@ def sqs_box(queues: Queues, letters: list[DeadLetter]) -> Box:
 
 @pytest.fixture(params=["fake", "moto"])
 def box_of(request: pytest.FixtureRequest) -> Callable[..., Box]:
-    """Make a box with these letters in it: the fake, then the adapter."""
+    """A box with these letters: the fake, then the adapter."""
     if request.param == "fake":
         return lambda *letters: fake_box(list(letters))
     queues: Queues = request.getfixturevalue("queues")
@@ -374,7 +378,7 @@ BoxOf = Callable[..., Box]
 
 
 def test_received_letters_are_hidden_until_they_are_put_back(box_of: BoxOf) -> None:
-    """Two operators do not replay the same letter."""
+    """Two operators cannot replay the same letter."""
     box = box_of(a_dead_letter(code="803"), a_dead_letter(code="807"))
 
     received = box.port.receive()
@@ -386,8 +390,8 @@ def test_received_letters_are_hidden_until_they_are_put_back(box_of: BoxOf) -> N
     assert box.visible() == 2
 
 
-def test_letters_in_somebodys_hands_are_counted_too(box_of: BoxOf) -> None:
-    """So that whoever does not see them knows of them."""
+def test_letters_hidden_by_another_reader_are_counted(box_of: BoxOf) -> None:
+    """A reader then knows that it does not see all letters."""
     box = box_of(*(a_dead_letter() for _ in range(12)))
 
     box.port.receive()
@@ -396,7 +400,7 @@ def test_letters_in_somebodys_hands_are_counted_too(box_of: BoxOf) -> None:
 
 
 def test_letters_come_ten_at_a_time(box_of: BoxOf) -> None:
-    """Each once."""
+    """Each letter is received once."""
     box = box_of(*(a_dead_letter() for _ in range(12)))
 
     first, second = box.port.receive(), box.port.receive()
@@ -406,7 +410,7 @@ def test_letters_come_ten_at_a_time(box_of: BoxOf) -> None:
 
 
 def test_more_letters_than_fit_into_a_call_are_put_back(box_of: BoxOf) -> None:
-    """A walk holds all the letters it has seen."""
+    """A walk receives many letters before it puts them back."""
     box = box_of(*(a_dead_letter() for _ in range(12)))
     received = [*box.port.receive(), *box.port.receive()]
 
@@ -415,8 +419,8 @@ def test_more_letters_than_fit_into_a_call_are_put_back(box_of: BoxOf) -> None:
     assert box.visible() == 12
 
 
-def test_a_letter_is_read_as_it_was_written(box_of: BoxOf) -> None:
-    """Body, failure, image, replays and request."""
+def test_a_letter_reads_back_as_it_was_written(box_of: BoxOf) -> None:
+    """It has body, failure, image, replays and request id."""
     letter = a_dead_letter(an_upload("드레스/a+b %20.png"), code="500", replays=3)
     box = box_of(letter)
 
@@ -426,7 +430,7 @@ def test_a_letter_is_read_as_it_was_written(box_of: BoxOf) -> None:
 
 
 def test_a_deleted_letter_stays_deleted(box_of: BoxOf) -> None:
-    """Also if it is put back with the others afterwards."""
+    """A later put-back has no effect on it."""
     box = box_of(a_dead_letter(code="803"), a_dead_letter(code="807"))
     received = box.port.receive()
     deleted = received[0]
@@ -441,7 +445,7 @@ def test_a_deleted_letter_stays_deleted(box_of: BoxOf) -> None:
 def test_a_resent_letter_is_its_notification_with_a_count_of_replays(
     box_of: BoxOf,
 ) -> None:
-    """The old failure does not travel along; the letter itself is not touched."""
+    """The old failure is not copied, and the letter itself stays unchanged."""
     upload = an_upload()
     box = box_of(a_dead_letter(upload, replays=1))
     (letter,) = box.port.receive()
@@ -453,8 +457,8 @@ def test_a_resent_letter_is_its_notification_with_a_count_of_replays(
     assert box.visible() == 1
 
 
-def test_a_replay_leaves_what_it_does_not_mean(box_of: BoxOf) -> None:
-    """The use case on the real calls: send first, delete after, put the others back."""
+def test_a_replay_keeps_the_letters_that_it_does_not_select(box_of: BoxOf) -> None:
+    """This runs the use case on the adapter: send first, delete after, put the others back."""
     meant = a_dead_letter(an_upload("a"), code="803")
     other = a_dead_letter(an_upload("b"), code="807")
     box = box_of(meant, other)
@@ -472,21 +476,21 @@ def test_a_replay_leaves_what_it_does_not_mean(box_of: BoxOf) -> None:
     assert box.visible() == 1
 
 
-# ---- SQS alone
+# ---- SQS only
 
 
 def test_a_letter_is_hidden_for_at_most_half_a_minute(queues: Queues) -> None:
-    """An operator's command that is killed hides nothing for long."""
+    """A command that is killed hides no letter for longer."""
     received = noted_parameters(queues.client, "ReceiveMessage")
 
     queues.box().receive()
 
-    (asked,) = received
-    assert asked["VisibilityTimeout"] <= 30
+    (parameters,) = received
+    assert parameters["VisibilityTimeout"] <= 30
 
 
 def test_a_letter_without_a_code_reads_as_uncoded(queues: Queues) -> None:
-    """SQS's own redrive moved it: it says nothing, but when it came is known."""
+    """SQS's redrive moved it; its time is known."""
     upload = an_upload()
     queues.client.send_message(
         QueueUrl=queues.dead_letters, MessageBody=upload.notification()
@@ -501,7 +505,7 @@ def test_a_letter_without_a_code_reads_as_uncoded(queues: Queues) -> None:
 
 
 def test_a_letter_with_foreign_attributes_is_read(queues: Queues) -> None:
-    """Numbers and bytes, and names of ours with strange values."""
+    """It may have numbers, bytes, and invalid values of Hangtag's attributes."""
     queues.client.send_message(
         QueueUrl=queues.dead_letters,
         MessageBody="hello",
@@ -520,8 +524,8 @@ def test_a_letter_with_foreign_attributes_is_read(queues: Queues) -> None:
     assert (letter.failure.attempts, letter.replays, letter.image) == (0, 3, None)
 
 
-def test_putting_back_what_is_gone_is_no_error(queues: Queues) -> None:
-    """It ends a walk, also after a delete; there is nothing to be done about it."""
+def test_putting_back_a_deleted_letter_raises_no_error(queues: Queues) -> None:
+    """A walk may end with letters that were deleted meanwhile."""
     box = queues.box()
     SqsDeadLetterQueue(queues.client, queues.dead_letters).send(a_dead_letter())
     (held,) = box.receive()

@@ -1,4 +1,4 @@
-"""Records and results in DynamoDB and in their fakes: compare-and-swap, and newest wins."""
+"""Records and results: compare-and-swap, and newest wins, in DynamoDB and in the fakes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KEY = (URI, "version:version-1")
 
 
 class Reader(SnapshotReader, Protocol):
-    """What operators read of a key, besides the snapshot of a batch."""
+    """What operators read about a key."""
 
     def newest(self, uri: str) -> Document | None:
         """The result that is shown for a key."""
@@ -72,20 +72,20 @@ class Table:
         return self.reader.snapshot([key]).records.get(key)
 
     def put(self, record: Record, key: UploadKey = KEY) -> Record:
-        """Write a record over whatever is there."""
+        """Writes a record over any other."""
         found = self.records.swap(key, None, record)
         if found is not None:
             assert self.records.swap(key, found.rev, record) is None
         return record
 
     def store(self, upload: Upload, fence: float = 100.0) -> bool:
-        """Store a result of an upload."""
+        """Stores a result of an upload."""
         return self.results.store(upload, a_result(upload), retag=None, fence=fence)
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
-    """The fakes, and the adapters on moto."""
+    """The fakes, then the adapters on moto."""
     if request.param == "fake":
         records, results = FakeRecords(), FakeResults()
         breaker = FakeBreakerStore()
@@ -121,7 +121,7 @@ def a_record(**changes: object) -> Record:
 
 
 def a_failed_record(upload: Upload, *, failed_at: float = NOON_SECONDS) -> Record:
-    """The record of an upload that failed."""
+    """The record of a failed upload."""
     at = to_timestamp(failed_at)
     failed = FailedUpload(
         replace(a_failure(), failed_at=at), upload.notification(), "letter-1", "request"
@@ -132,8 +132,8 @@ def a_failed_record(upload: Upload, *, failed_at: float = NOON_SECONDS) -> Recor
 # ---- records
 
 
-def test_the_first_write_needs_a_key_without_a_record(table: Table) -> None:
-    """Of two workers one is first; the other gets the record that is there."""
+def test_the_first_write_requires_that_no_record_exists(table: Table) -> None:
+    """Of two workers the first one wins; the other gets the existing record."""
     first, second = Record(rev="first"), Record(rev="second")
 
     assert table.records.swap(KEY, None, first) is None
@@ -141,8 +141,8 @@ def test_the_first_write_needs_a_key_without_a_record(table: Table) -> None:
     assert table.record() == first
 
 
-def test_a_record_changes_only_if_it_is_the_one_that_was_seen(table: Table) -> None:
-    """By its rev; a write that was refused changes nothing."""
+def test_a_record_changes_only_if_its_rev_is_the_expected_one(table: Table) -> None:
+    """A refused write has no effect."""
     table.put(Record(rev="1"))
 
     assert table.records.swap(KEY, "1", Record(rev="2", attempts=1)) is None
@@ -152,8 +152,8 @@ def test_a_record_changes_only_if_it_is_the_one_that_was_seen(table: Table) -> N
     assert table.record() == found
 
 
-def test_a_write_that_arrives_again_is_told_by_its_rev(table: Table) -> None:
-    """Its sender did not get the response."""
+def test_a_repeated_write_is_recognised_by_its_rev(table: Table) -> None:
+    """The response to the first write was lost."""
     new = Record(rev="2")
     table.put(Record(rev="1"))
     table.records.swap(KEY, "1", new)
@@ -161,8 +161,8 @@ def test_a_write_that_arrives_again_is_told_by_its_rev(table: Table) -> None:
     assert table.records.swap(KEY, "1", new) == new
 
 
-def test_a_record_that_is_gone_cannot_be_changed(table: Table) -> None:
-    """What comes back has no rev."""
+def test_a_missing_record_cannot_be_changed(table: Table) -> None:
+    """The refusal returns no record."""
     found = table.records.swap(KEY, "1", Record(rev="2"))
 
     assert found is not None
@@ -170,8 +170,8 @@ def test_a_record_that_is_gone_cannot_be_changed(table: Table) -> None:
     assert table.record() is None
 
 
-def test_a_record_is_kept_as_it_is(table: Table) -> None:
-    """Every field."""
+def test_a_record_is_stored_completely(table: Table) -> None:
+    """It has every field."""
     assert table.record() is None
 
     record = table.put(a_record())
@@ -180,7 +180,7 @@ def test_a_record_is_kept_as_it_is(table: Table) -> None:
     assert table.records.swap(KEY, None, Record(rev="other")) == record
 
 
-def test_a_field_that_loses_its_value_is_gone(table: Table) -> None:
+def test_a_field_without_a_value_is_removed(table: Table) -> None:
     """A write replaces the whole record."""
     table.put(a_record())
 
@@ -189,8 +189,8 @@ def test_a_field_that_loses_its_value_is_gone(table: Table) -> None:
     assert table.record() == Record(rev="2")
 
 
-def test_a_failed_record_keeps_what_a_replay_needs(table: Table) -> None:
-    """Whoever is refused gets it; a batch does not read it, because it may be large."""
+def test_a_failed_record_keeps_the_data_of_a_replay(table: Table) -> None:
+    """A refused write returns it. A batch does not read it, because it may be large."""
     record = table.put(a_failed_record(an_upload()))
 
     seen = table.record()
@@ -199,8 +199,8 @@ def test_a_failed_record_keeps_what_a_replay_needs(table: Table) -> None:
     assert seen == replace(record, failed=None)
 
 
-def test_records_of_versions_are_apart(table: Table) -> None:
-    """So are those of keys."""
+def test_each_key_and_version_has_its_own_record(table: Table) -> None:
+    """Versions of one key are separate, too."""
     keys = [KEY, (URI, "version:version-2"), (URI + "2", "version:version-1")]
 
     for number, key in enumerate(keys):
@@ -214,8 +214,8 @@ def test_records_of_versions_are_apart(table: Table) -> None:
 @pytest.mark.parametrize(
     "uri", ["s3://b/a b+c%20?#", "s3://b/é/日本.jpg", "s3://b/" + "k" * 1_024]
 )
-def test_any_key_and_version_is_kept(table: Table, uri: str) -> None:
-    """Raw, and as long as S3 allows."""
+def test_any_key_and_version_is_stored(table: Table, uri: str) -> None:
+    """They are raw, and may be as long as S3 allows."""
     key = (uri, "version:" + "v" * 900)
 
     table.put(Record(rev="1"), key)
@@ -223,8 +223,8 @@ def test_any_key_and_version_is_kept(table: Table, uri: str) -> None:
     assert table.record(key) == Record(rev="1")
 
 
-def test_the_oldest_failure_is_that_of_all_that_are_failed(table: Table) -> None:
-    """Not of those that were tagged since, and not from before the time in question."""
+def test_the_oldest_failure_is_the_oldest_that_is_still_failed(table: Table) -> None:
+    """Uploads that were tagged since do not count, nor do failures before the given time."""
     assert table.records.oldest_failure(since=0.0) is None
     for number in range(12):
         key = (f"{URI}{number}", "version:1")
@@ -242,8 +242,8 @@ def test_the_oldest_failure_is_that_of_all_that_are_failed(table: Table) -> None
 # ---- results
 
 
-def test_a_result_is_kept_as_it_is(table: Table) -> None:
-    """With what tells whose it is."""
+def test_a_result_is_stored_completely(table: Table) -> None:
+    """It has the fields that identify its upload."""
     upload, document = an_upload(), a_result()
     assert table.results.read(URI) is None
 
@@ -257,7 +257,7 @@ def test_a_result_is_kept_as_it_is(table: Table) -> None:
 
 
 def test_numbers_of_a_result_are_numerically_equal(table: Table) -> None:
-    """Up to 38 digits."""
+    """This holds for up to 38 digits."""
     digits = Decimal("0.12345678901234567890123456789012345678")
     document = a_result(answer=an_answer({"confidence": digits, "pairIndex": 2}))
 
@@ -268,8 +268,8 @@ def test_numbers_of_a_result_are_numerically_equal(table: Table) -> None:
     assert stored.document == document
 
 
-def test_a_newer_version_takes_the_place_of_an_older_one(table: Table) -> None:
-    """And an older one that comes late does not."""
+def test_a_newer_version_replaces_an_older_one(table: Table) -> None:
+    """An older version that arrives late does not replace a newer one."""
     older = an_upload(version_id="1", sequencer="0A")
     newer = an_upload(version_id="2", sequencer="0B")
 
@@ -287,7 +287,7 @@ def test_a_newer_version_takes_the_place_of_an_older_one(table: Table) -> None:
 def test_sequencers_are_compared_as_numbers(
     table: Table, smaller: str | None, larger: str
 ) -> None:
-    """Left-padded, whatever their case; none is never newer than one."""
+    """They are left-padded in either case; a result without one is never newer."""
     older = an_upload(version_id="1", sequencer=smaller)
     newer = an_upload(version_id="2", sequencer=larger)
 
@@ -297,7 +297,7 @@ def test_sequencers_are_compared_as_numbers(
 
 
 def test_a_later_call_about_the_same_version_wins(table: Table) -> None:
-    """The older one, whose lease had expired, answers late."""
+    """The earlier call answers after its lease expired."""
     upload = an_upload()
 
     assert table.store(upload, fence=100.0)
@@ -306,14 +306,14 @@ def test_a_later_call_about_the_same_version_wins(table: Table) -> None:
     assert table.store(upload, fence=200.0)  # its response was lost
 
 
-def test_results_of_keys_are_apart(table: Table) -> None:
-    """Sequencers order the versions of one key."""
+def test_each_key_has_its_own_result(table: Table) -> None:
+    """Sequencers order the versions of one key only."""
     assert table.store(an_upload("a.png", sequencer="0B"))
     assert table.store(an_upload("b.png", sequencer="0A"))
 
 
-def test_a_result_that_does_not_fit_is_refused(table: Table) -> None:
-    """An item has 400 KB; nothing is stored."""
+def test_a_result_that_is_too_large_is_refused(table: Table) -> None:
+    """An item has 400 KB; nothing is written."""
     document = a_result(answer=an_answer({"note": "x" * 450_000}))
 
     with pytest.raises(ResultTooLarge):
@@ -323,30 +323,30 @@ def test_a_result_that_does_not_fit_is_refused(table: Table) -> None:
 
 
 def test_a_large_result_fits(table: Table) -> None:
-    """Far larger than any answer."""
+    """It is far larger than a usual answer."""
     document = a_result(answer=an_answer({"note": "x" * 350_000}))
 
     assert table.results.store(an_upload(), document, retag=None, fence=1.0)
 
 
-def test_a_result_moves_up_with_its_version(table: Table) -> None:
-    """Its first event had no sequencer; then an older version does not take its place."""
-    found, told = an_upload(sequencer=None), an_upload(sequencer="0B")
+def test_a_result_gets_the_sequencer_of_its_version(table: Table) -> None:
+    """Its first event had none; afterwards an older version does not replace it."""
+    found, complete = an_upload(sequencer=None), an_upload(sequencer="0B")
     table.store(found)
 
-    moved = table.results.move_up(told)
+    moved = table.results.move_up(complete)
 
     stored = table.results.read(URI)
     assert stored is not None
     assert stored.document is not None
     assert moved == stored
-    assert stored.order == told.order
-    assert stored.document == a_result(told)
+    assert stored.order == complete.order
+    assert stored.document == a_result(complete)
     assert not table.store(an_upload(version_id="older", sequencer="0A"))
 
 
-def test_a_result_does_not_move_for_another_version_or_down(table: Table) -> None:
-    """What is there is told."""
+def test_the_sequencer_of_a_result_never_decreases(table: Table) -> None:
+    """The refusal returns the stored result."""
     mine = an_upload(sequencer="0B")
     table.store(mine)
     before = table.results.read(URI)
@@ -363,11 +363,11 @@ def test_a_result_does_not_move_for_another_version_or_down(table: Table) -> Non
     assert table.results.move_up(an_upload("nothing.png")) is None
 
 
-# ---- what a batch reads, and operators
+# ---- reads of a batch and of operators
 
 
-def test_a_snapshot_of_nothing_is_empty(table: Table) -> None:
-    """Also for an empty batch."""
+def test_an_empty_snapshot_is_empty(table: Table) -> None:
+    """An empty batch gets one, too."""
     expected = (None, BreakerState())
 
     for keys in ([], [KEY]):
@@ -377,7 +377,7 @@ def test_a_snapshot_of_nothing_is_empty(table: Table) -> None:
 
 
 def test_a_snapshot_has_the_breaker_the_records_and_the_results(table: Table) -> None:
-    """In one request; of the results without the documents, which are large."""
+    """One request reads all; results come without their large documents."""
     table.breaker.count_failure("609", "Wrong key.")
     record = table.put(a_record())
     upload = an_upload()
@@ -392,7 +392,7 @@ def test_a_snapshot_has_the_breaker_the_records_and_the_results(table: Table) ->
     assert found.results == {URI: replace(stored, document=None)}
 
 
-def test_a_snapshot_of_hundreds_is_complete(table: Table) -> None:
+def test_a_snapshot_of_hundreds_of_uploads_is_complete(table: Table) -> None:
     """A request takes a hundred keys."""
     keys = [(f"{URI}{number}", "version:1") for number in range(230)]
     for number, key in enumerate(keys):
@@ -406,7 +406,7 @@ def test_a_snapshot_of_hundreds_is_complete(table: Table) -> None:
 
 
 def test_the_newest_version_that_has_ended_is_shown(table: Table) -> None:
-    """A failure that is as new as the result, or newer, is shown instead of it."""
+    """A failure replaces a result that is not newer."""
     assert table.reader.newest(URI) is None
     versions = [
         an_upload(version_id=f"version-{number}", sequencer=f"0{number}")
@@ -430,7 +430,7 @@ def test_the_newest_version_that_has_ended_is_shown(table: Table) -> None:
 
 
 def test_a_failure_is_shown_with_its_image(table: Table) -> None:
-    """And when it was discarded, if it was."""
+    """It also has the time of a discard."""
     upload = an_upload()
     record = a_failed_record(upload)
     assert record.failed is not None
@@ -454,7 +454,7 @@ def test_a_failure_is_shown_with_its_image(table: Table) -> None:
 
 @pytest.fixture
 def reader() -> Iterator[tuple[DynamoDBReader, DynamoDBRecords]]:
-    """What only operators use, on moto."""
+    """The operators' reader on moto."""
     with mock_aws():
         name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
         yield DynamoDBReader(client, name, clock), DynamoDBRecords(client, name, clock)
@@ -463,7 +463,7 @@ def reader() -> Iterator[tuple[DynamoDBReader, DynamoDBRecords]]:
 def test_ended_uploads_are_counted_by_status_and_time(
     reader: tuple[DynamoDBReader, DynamoDBRecords],
 ) -> None:
-    """The skipped by their reason; those that are open are in no count."""
+    """Skipped uploads are counted by their reason; open ones are not counted."""
     reads, records = reader
     for number in range(10):
         ended_at = to_timestamp(NOON_SECONDS + number)
@@ -482,10 +482,10 @@ def test_ended_uploads_are_counted_by_status_and_time(
     assert reads.count_ended("OPEN", since="2026") == 0
 
 
-def test_a_backfill_learns_which_versions_are_tagged(
+def test_a_backfill_reads_which_versions_are_tagged(
     reader: tuple[DynamoDBReader, DynamoDBRecords],
 ) -> None:
-    """Not those that failed, were skipped or are open."""
+    """Versions that failed, were skipped or are open are not."""
     reads, records = reader
     uploads = [an_upload(f"{number}.png") for number in range(5)]
     statuses = [Status.TAGGED, Status.FAILED, Status.SKIPPED, Status.OPEN]

@@ -1,4 +1,4 @@
-"""Answers in DynamoDB's types: nothing is lost that DynamoDB can keep, and nothing is an error."""
+"""Answers in DynamoDB: values are kept as far as its types allow, and no value is an error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SMALLEST = Decimal("1E-130")
 
 
 def kept(value: object) -> Any:  # noqa: ANN401 - JSON-like
-    """A value as it comes back."""
+    """The value after a round trip."""
     return from_attribute(to_attribute(value))
 
 
@@ -57,8 +57,8 @@ def kept(value: object) -> Any:  # noqa: ANN401 - JSON-like
         Decimal("1.234567890123456789012345678901234567E-128"),
     ],
 )
-def test_a_number_that_dynamodb_can_keep_stays_as_it_is(number: int | Decimal) -> None:
-    """Up to 38 digits, from 1e-130 to 9.99…e125."""
+def test_a_number_within_dynamodbs_range_is_unchanged(number: int | Decimal) -> None:
+    """The range is 38 digits, from 1e-130 to 9.99…e125."""
     assert kept(number) == number
 
 
@@ -75,7 +75,7 @@ def test_a_number_that_dynamodb_can_keep_stays_as_it_is(number: int | Decimal) -
 def test_digits_beyond_38_are_rounded(
     number: int | Decimal, rounded: int | Decimal
 ) -> None:
-    """Not refused."""
+    """They are not refused."""
     assert kept(number) == rounded
 
 
@@ -83,7 +83,7 @@ def test_digits_beyond_38_are_rounded(
     "number",
     ["1E-131", "-9E-131", "1E-9999999", "0E-500", "0E+500", "-0", "0.000", "-0.0"],
 )
-def test_numbers_next_to_nothing_are_0(number: str) -> None:
+def test_numbers_too_close_to_0_become_0(number: str) -> None:
     """No confidence is that small."""
     assert kept(Decimal(number)) == 0
 
@@ -92,17 +92,17 @@ def test_numbers_next_to_nothing_are_0(number: str) -> None:
     "number",
     ["1E+126", "-1E+126", "1E+9999999", "-1E+9999999", "9." + "9" * 40 + "E+125"],
 )
-def test_numbers_beyond_all_bounds_are_kept_as_text(number: str) -> None:
-    """Digit for digit; also where rounding alone would bring them beyond."""
+def test_numbers_beyond_the_range_are_stored_as_text(number: str) -> None:
+    """All digits are kept, also where rounding would exceed the range."""
     assert kept(Decimal(number)) == number
 
 
-def test_huge_whole_numbers_are_kept_as_text() -> None:
-    """Whole numbers in JSON have no bound."""
+def test_huge_integers_are_stored_as_text() -> None:
+    """Integers in JSON have no limit."""
     assert kept(10**130) == "1" + "0" * 130
 
 
-def test_whole_numbers_come_back_whole() -> None:
+def test_integers_are_read_as_integers() -> None:
     """An index of 2 is printed as 2, not as 2.0 or 2E+0."""
     came = [kept(number) for number in (2, Decimal("2.0"), Decimal("2E+2"))]
 
@@ -113,8 +113,8 @@ def test_whole_numbers_come_back_whole() -> None:
     ]
 
 
-def test_a_truth_is_no_number() -> None:
-    """Though Python thinks that True is 1."""
+def test_a_boolean_is_no_number() -> None:
+    """Python's True equals 1."""
     assert kept([True, False, 1, 0]) == [True, False, 1, 0]
     assert [type(part) for part in kept([True, 1])] == [bool, int]
 
@@ -131,7 +131,7 @@ def test_a_truth_is_no_number() -> None:
     )
 )
 def test_no_number_is_an_error(number: int | Decimal) -> None:
-    """Each comes back as near as DynamoDB can keep it, or as text."""
+    """Each is rounded to DynamoDB's precision, or kept as text."""
     came = kept(number)
 
     if isinstance(came, str):
@@ -153,9 +153,9 @@ NUMBERS = st.builds(
     st.integers(-(10**28) + 1, 10**28 - 1),
     st.integers(-100, 90),
 )
-"""Numbers that DynamoDB can keep, in any notation."""
+"""Numbers within DynamoDB's range, in any notation."""
 
-# JSON can spell half a character, which reading makes whole; nothing else is written so
+# JSON can escape half a character, which reading joins; other text is written unescaped
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 NAMES = TEXTS.filter(bool)
 
@@ -184,16 +184,16 @@ def same(left: object, right: object) -> bool:
 
 
 @given(VALUES)
-def test_any_value_comes_back(value: object) -> None:
-    """Empty texts, lists and maps, nothing, truths, numbers and any characters."""
+def test_any_value_survives_a_round_trip(value: object) -> None:
+    """Values may be empty, null, booleans, numbers and any characters."""
     assert same(value, kept(value))
 
 
 @given(tag=UNKNOWN_FIELDS, found=UNKNOWN_FIELDS, confidence=NUMBERS)
-def test_any_answer_comes_back(
+def test_any_answer_survives_a_round_trip(
     tag: dict[str, Any], found: dict[str, Any], confidence: Decimal
 ) -> None:
-    """From the bytes of the API to what operators see: fields we know and fields we do not."""
+    """From the API's bytes to the operators' view, with known and unknown fields."""
     item = {"id": "T0345", "name": "재킷", "confidence": confidence}
     document = answer_document({**jacket(), "item": item, **tag})
     document["data"]["objects"][0].update(found)
@@ -217,7 +217,7 @@ def client(aws: None) -> DynamoDBClient:  # noqa: ARG001 - the client is of it
 
 
 def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
-    """It was paid for: no number in it makes it worthless."""
+    """The answer was paid for, so no number in it may be an error."""
     store = DynamoDBResults(client, "ResultsTable")
     odd = {"huge": Decimal("1E+9999999"), "tiny": Decimal("1E-9999999"), "zero": 0}
     fine = Decimal("0." + "1" * 40)

@@ -49,18 +49,18 @@ def slots(request: pytest.FixtureRequest) -> SlotStore:
 
 
 def reserve(slots: SlotStore, *, at: float = 0.0, within: float = 100.0) -> Slot:
-    """A slot from so many seconds after noon on."""
+    """Reserves a slot from that many seconds after noon on."""
     earliest = NOON_SECONDS + at
     return slots.reserve(step=STEP, earliest=earliest, latest=earliest + within)
 
 
 def reserved(after_noon: float) -> Slot:
-    """The slot so many seconds after noon."""
+    """The slot that many seconds after noon."""
     return Slot(NOON_SECONDS + after_noon, is_reserved=True)
 
 
 def refused(after_noon: float) -> Slot:
-    """The next free slot, so many seconds after noon, is too late."""
+    """A refusal: the next free slot, that many seconds after noon, is too late."""
     return Slot(NOON_SECONDS + after_noon, is_reserved=False)
 
 
@@ -73,7 +73,7 @@ def test_a_new_breaker_is_closed(breaker: BreakerStore) -> None:
 
 
 def test_failures_are_counted(breaker: BreakerStore) -> None:
-    """The code and the message are those of the last."""
+    """The code and the message are those of the last failure."""
     counted = [breaker.count_failure("609", f"wrong key {n}") for n in range(3)]
 
     assert [state.failures for state in counted] == [1, 2, 3]
@@ -82,7 +82,7 @@ def test_failures_are_counted(breaker: BreakerStore) -> None:
 
 
 def test_a_success_sets_the_count_to_zero(breaker: BreakerStore) -> None:
-    """The next failure is the first again."""
+    """The next failure counts as the first."""
     breaker.count_failure("609", "wrong key")
 
     assert breaker.close()
@@ -91,8 +91,8 @@ def test_a_success_sets_the_count_to_zero(breaker: BreakerStore) -> None:
     assert breaker.count_failure("823", "quota").failures == 1
 
 
-def test_it_is_opened_once(breaker: BreakerStore) -> None:
-    """A second try changes nothing, not even the time."""
+def test_an_open_breaker_is_not_opened_again(breaker: BreakerStore) -> None:
+    """A second request does not change the time."""
     breaker.count_failure("609", "wrong key")
 
     opened = [breaker.open(at=NOON, failures=1), breaker.open(at=LATER, failures=1)]
@@ -101,8 +101,8 @@ def test_it_is_opened_once(breaker: BreakerStore) -> None:
     assert breaker.read() == BreakerState(1, "609", "wrong key", opened_at=NOON)
 
 
-def test_it_is_not_opened_with_too_few_failures(breaker: BreakerStore) -> None:
-    """An operator or a success was faster."""
+def test_a_breaker_with_too_few_failures_is_not_opened(breaker: BreakerStore) -> None:
+    """An operator or a success has reset the count."""
     assert not breaker.open(at=NOON, failures=1)
     breaker.count_failure("609", "wrong key")
 
@@ -111,7 +111,7 @@ def test_it_is_not_opened_with_too_few_failures(breaker: BreakerStore) -> None:
 
 
 def test_a_success_does_not_close_an_open_breaker(breaker: BreakerStore) -> None:
-    """Its call began before the fault did."""
+    """Its call began before the fault."""
     breaker.count_failure("609", "wrong key")
     breaker.open(at=NOON, failures=1)
 
@@ -132,8 +132,8 @@ def test_a_half_open_breaker_keeps_its_count(breaker: BreakerStore) -> None:
     assert breaker.read() == BreakerState()
 
 
-def test_a_pause_lasts(breaker: BreakerStore) -> None:
-    """A half-open or closed breaker does not end it; a second pause keeps its time."""
+def test_a_pause_lasts_until_it_is_reset(breaker: BreakerStore) -> None:
+    """A half-open or closed breaker does not end it; a second pause keeps the first time."""
     breaker.pause(at=NOON)
     breaker.pause(at=LATER)
     breaker.count_failure("609", "wrong key")
@@ -144,7 +144,7 @@ def test_a_pause_lasts(breaker: BreakerStore) -> None:
     assert breaker.read() == BreakerState(paused_at=NOON)
 
 
-def test_a_reset_forgets_everything(breaker: BreakerStore) -> None:
+def test_a_reset_clears_the_state(breaker: BreakerStore) -> None:
     """An operator has resumed, perhaps twice."""
     breaker.count_failure("609", "wrong key")
     breaker.open(at=NOON, failures=1)
@@ -165,7 +165,7 @@ def test_a_long_message_is_cut(client: DynamoDBClient) -> None:
 
 
 def test_a_batch_can_read_the_state_with_other_items(client: DynamoDBClient) -> None:
-    """By its key, in a request of its own making."""
+    """The batch reads it by its key, together with its records."""
     breaker = DynamoDBBreaker(client, "ResultsTable")
     breaker.count_failure("609", "wrong key")
     breaker.open(at=NOON, failures=1)
@@ -180,8 +180,8 @@ def test_a_batch_can_read_the_state_with_other_items(client: DynamoDBClient) -> 
     assert state_of({}) == BreakerState()
 
 
-def test_the_state_is_no_result(client: DynamoDBClient) -> None:
-    """It is in the same table, and in none of its indexes."""
+def test_the_state_is_in_no_index(client: DynamoDBClient) -> None:
+    """It is in the table of the records and results."""
     breaker = DynamoDBBreaker(client, "ResultsTable")
     breaker.count_failure("609", "wrong key")
     breaker.open(at=NOON, failures=1)
@@ -197,7 +197,7 @@ def test_the_state_is_no_result(client: DynamoDBClient) -> None:
 
 
 def test_slots_are_evenly_spaced(slots: SlotStore) -> None:
-    """Whichever instance reserves them."""
+    """Any instance may reserve them."""
     assert [reserve(slots) for _ in range(3)] == [
         reserved(0),
         reserved(0.25),
@@ -205,16 +205,16 @@ def test_slots_are_evenly_spaced(slots: SlotStore) -> None:
     ]
 
 
-def test_a_pause_earns_no_burst(slots: SlotStore) -> None:
-    """The slots that have passed are gone."""
+def test_an_idle_time_earns_no_burst(slots: SlotStore) -> None:
+    """Slots in the past cannot be reserved."""
     reserve(slots)
 
     assert reserve(slots, at=50.0) == reserved(50.0)
     assert reserve(slots, at=50.0) == reserved(50.25)
 
 
-def test_a_slot_that_is_too_late_stays_free(slots: SlotStore) -> None:
-    """For an instance with more time."""
+def test_a_slot_after_the_deadline_stays_free(slots: SlotStore) -> None:
+    """An instance with more time can reserve it."""
     reserve(slots)
     reserve(slots)
 
@@ -224,23 +224,21 @@ def test_a_slot_that_is_too_late_stays_free(slots: SlotStore) -> None:
 
 
 def test_no_slot_is_reserved_without_time(slots: SlotStore) -> None:
-    """Not even where all are free."""
+    """Not even a free one is."""
     assert reserve(slots, within=-1.0) == refused(0)
     assert reserve(slots) == reserved(0)
 
 
 @pytest.mark.parametrize("seconds", [2_000, 1e9])
-def test_a_clock_that_was_far_ahead_blocks_nothing(
-    slots: SlotStore, seconds: float
-) -> None:
-    """No invocation lasts that long, so no slot is reserved so far ahead."""
+def test_a_slot_in_the_far_future_is_ignored(slots: SlotStore, seconds: float) -> None:
+    """A clock was wrong: no invocation lasts long enough to reserve it."""
     reserve(slots, at=seconds)
 
     assert reserve(slots) == reserved(0)
 
 
 def test_a_slot_at_the_end_of_the_longest_invocation_counts(slots: SlotStore) -> None:
-    """Also at a low rate, where the slot after it is far away."""
+    """This holds for a low rate, too, with distant slots."""
     step = 5_000.0
     taken = slots.reserve(
         step=step, earliest=NOON_SECONDS + 900, latest=NOON_SECONDS + 900
@@ -254,8 +252,8 @@ def test_a_slot_at_the_end_of_the_longest_invocation_counts(slots: SlotStore) ->
     assert next_free == refused(5_900)
 
 
-def test_no_slot_is_given_twice_by_the_fake() -> None:
-    """However many reserve at the same moment; tests/stack asks the real store."""
+def test_the_fake_reserves_no_slot_twice() -> None:
+    """Many threads reserve at the same time; tests/stack tests the real store."""
     slots = FakeSlots()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: reserve(slots), range(24)))
@@ -267,10 +265,10 @@ def test_no_slot_is_given_twice_by_the_fake() -> None:
 
 @pytest.mark.parametrize("paused", [True, False])
 @pytest.mark.parametrize("request_number", [1, 2])
-def test_two_instances_never_have_the_same_slot(
+def test_two_instances_never_reserve_the_same_slot(
     client: DynamoDBClient, request_number: int, *, paused: bool
 ) -> None:
-    """Another one reserves just before each of our requests."""
+    """Another instance reserves just before each request."""
     slots = DynamoDBSlots(client, "ResultsTable")
     if not paused:
         reserve(slots)

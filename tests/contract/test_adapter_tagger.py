@@ -59,7 +59,7 @@ GOOD = to_body(answer_document())
 SOON = 0.3
 """Seconds after which the tests give up waiting."""
 TRICKLE = 1_000
-"""Bytes that take far longer than that, one by one."""
+"""A body that takes far longer than that when sent byte by byte."""
 CONNECT_TIMEOUT = "hangtag.adapters.http_tagger.CONNECT_TIMEOUT_SECONDS"
 
 
@@ -73,7 +73,7 @@ def ask(
     api_key: str = API_KEY,
     timeout_seconds: float = 10,
 ) -> Answer:
-    """One call, about a small image."""
+    """Makes one call with a small image."""
     return tagger.ask(
         Base64Body(
             image, "image/png", context or Context.model_validate({}), with_prefix
@@ -85,8 +85,8 @@ def ask(
 
 
 @contextmanager
-def soon() -> Iterator[None]:
-    """What is done in it takes no more than a few seconds, however it ends."""
+def at_most_five_seconds() -> Iterator[None]:
+    """Fails if the block takes more than a few seconds."""
     began = time.monotonic()
     try:
         yield
@@ -101,7 +101,7 @@ def refusal(code: int, message: str) -> bytes:
 
 @pytest.fixture
 def api() -> Iterator[LoopbackServer]:
-    """A Tagger API that gives a good answer unless a test sets another reply."""
+    """A Tagger API that tags, unless a test sets another reply."""
     with loopback_server() as server:
         server.replies(answer(201, GOOD))
         yield server
@@ -117,7 +117,7 @@ def tagger(api: LoopbackServer) -> HttpTagger:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaggerUnderTest:
     """A `Tagger`, and how to make it refuse."""
 
     tagger: Tagger
@@ -125,8 +125,8 @@ class Asked:
     refuses_the_prefix: Callable[[], None]
 
 
-def fake_tagger() -> Asked:
-    """The fake that the pipeline's tests use."""
+def fake_tagger() -> TaggerUnderTest:
+    """The fake of the unit tests."""
     fake = FakeTagger()
 
     def takes_only_key(key: str) -> None:
@@ -135,10 +135,10 @@ def fake_tagger() -> Asked:
     def refuses_the_prefix() -> None:
         fake.refuses_the_prefix = True
 
-    return Asked(fake, takes_only_key, refuses_the_prefix)
+    return TaggerUnderTest(fake, takes_only_key, refuses_the_prefix)
 
 
-def http_tagger(api: LoopbackServer) -> Asked:
+def http_tagger(api: LoopbackServer) -> TaggerUnderTest:
     """The adapter, and an API on loopback that checks its requests."""
 
     def takes_only_key(key: str) -> None:
@@ -152,48 +152,48 @@ def http_tagger(api: LoopbackServer) -> Asked:
 
     def refuses_the_prefix() -> None:
         def reply(exchange: Exchange) -> None:
-            asked = json.loads(api.received[-1].body)
-            has_prefix = asked["image"]["content"].startswith("data:")
+            document = json.loads(api.received[-1].body)
+            has_prefix = document["image"]["content"].startswith("data:")
             (answer(400, refusal(801, "No.")) if has_prefix else answer(201, GOOD))(
                 exchange
             )
 
         api.replies(reply)
 
-    return Asked(
+    return TaggerUnderTest(
         HttpTagger(api.url + TAGS, connections=1), takes_only_key, refuses_the_prefix
     )
 
 
 @pytest.fixture(params=["fake", "http"])
-def asked(request: pytest.FixtureRequest, api: LoopbackServer) -> Asked:
+def tested(request: pytest.FixtureRequest, api: LoopbackServer) -> TaggerUnderTest:
     """The fake, then the adapter."""
     return fake_tagger() if request.param == "fake" else http_tagger(api)
 
 
-def test_a_request_is_answered(asked: Asked) -> None:
-    """The pipeline gets the API's answer."""
-    assert ask(asked.tagger) == an_answer()
+def test_a_request_gets_an_answer(tested: TaggerUnderTest) -> None:
+    """It is the API's answer."""
+    assert ask(tested.tagger) == an_answer()
 
 
-def test_a_refused_key_has_its_own_error(asked: Asked) -> None:
+def test_a_refused_key_has_its_own_error(tested: TaggerUnderTest) -> None:
     """The pipeline fetches a fresh key then."""
-    asked.takes_only_key("another-key")
+    tested.takes_only_key("another-key")
 
     with pytest.raises(KeyRefused):
-        ask(asked.tagger)
+        ask(tested.tagger)
 
-    assert ask(asked.tagger, api_key="another-key") == an_answer()
+    assert ask(tested.tagger, api_key="another-key") == an_answer()
 
 
-def test_a_refused_prefix_has_its_own_error(asked: Asked) -> None:
+def test_a_refused_prefix_has_its_own_error(tested: TaggerUnderTest) -> None:
     """The pipeline sends the image without it then."""
-    asked.refuses_the_prefix()
+    tested.refuses_the_prefix()
 
     with pytest.raises(PrefixRefused):
-        ask(asked.tagger)
+        ask(tested.tagger)
 
-    assert ask(asked.tagger, with_prefix=False) == an_answer()
+    assert ask(tested.tagger, with_prefix=False) == an_answer()
 
 
 # ---- requests
@@ -246,7 +246,7 @@ def test_a_connection_is_reused_after_a_refusal(
 def test_a_connection_closed_while_idle_does_not_fail_the_next_call(
     api: LoopbackServer, tagger: HttpTagger
 ) -> None:
-    """Servers close idle connections without notice; the next call opens another."""
+    """Servers close idle connections without notice; the next call opens another one."""
     api.replies(answer_and_hang_up(201, GOOD), answer(201, GOOD))
     ask(tagger)
     assert api.hung_up.wait(10)
@@ -257,7 +257,7 @@ def test_a_connection_closed_while_idle_does_not_fail_the_next_call(
 
 
 def test_threads_call_at_the_same_time(api: LoopbackServer, tagger: HttpTagger) -> None:
-    """Each answer waits for all requests: calls one after the other would get none."""
+    """Each answer waits for all requests, so sequential calls would get none."""
     together = Barrier(4)
 
     def reply(exchange: Exchange) -> None:
@@ -278,10 +278,10 @@ def test_threads_call_at_the_same_time(api: LoopbackServer, tagger: HttpTagger) 
     assert answers == [an_answer()] * together.parties
 
 
-def test_the_proxy_that_the_environment_names_is_used(
+def test_the_proxy_of_the_environment_is_used(
     api: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some networks let nothing out without one."""
+    """Some networks have no other way out."""
     monkeypatch.setenv("http_proxy", api.url)
     url = f"http://tagger.invalid{TAGS}"
 
@@ -293,7 +293,9 @@ def test_the_proxy_that_the_environment_names_is_used(
 # ---- answers
 
 
-def test_an_answers_digits_are_kept(api: LoopbackServer, tagger: HttpTagger) -> None:
+def test_the_digits_of_an_answer_are_kept(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
     """Numbers are not rounded."""
     tag = jacket()
     api.replies(answer(201, to_body(answer_document(tag))))
@@ -353,7 +355,7 @@ def test_a_failed_call_has_a_code(
     body: bytes,
     code: str,
 ) -> None:
-    """The number in the body, if there is one, goes before the HTTP status."""
+    """The number in the body, if any, precedes the HTTP status."""
     api.replies(answer(status, body))
 
     with pytest.raises(HangtagError) as caught:
@@ -377,10 +379,10 @@ def test_a_failed_call_has_a_code(
         ("Mon, 01 Jan 2035 00:00:00 +9999", None),
     ],
 )
-def test_retry_after_is_a_number_or_a_date_or_ignored(
+def test_retry_after_is_a_number_a_date_or_ignored(
     api: LoopbackServer, tagger: HttpTagger, said: str, seconds: float | None
 ) -> None:
-    """An invalid value is treated as if there were none."""
+    """An invalid value is ignored."""
     # http.server writes headers as Latin-1
     value = said.encode().decode("latin-1")
     api.replies(answer(429, b"slow down", Retry_After=value))
@@ -408,7 +410,7 @@ def test_retry_after_as_a_date_is_converted_to_seconds(
     assert 3_000 < asked_for <= 3_600
 
 
-def test_retry_after_counts_for_the_apis_own_codes_too(
+def test_retry_after_applies_to_the_apis_own_codes(
     api: LoopbackServer, tagger: HttpTagger
 ) -> None:
     """The answer to a used-up quota may say when it is renewed."""
@@ -454,7 +456,7 @@ def test_a_redirect_to_an_invalid_address_is_still_a_redirect(
 # ---- no answer
 
 
-def test_an_api_that_is_not_there_is_unreachable() -> None:
+def test_a_missing_api_is_unreachable() -> None:
     """The connection is refused."""
     tagger = HttpTagger(f"http://127.0.0.1:{unused_port()}{TAGS}", connections=1)
 
@@ -464,10 +466,10 @@ def test_an_api_that_is_not_there_is_unreachable() -> None:
     assert caught.value.__cause__ is not None
 
 
-def test_an_api_that_takes_no_connection_is_unreachable(
+def test_an_api_that_accepts_no_connection_is_unreachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A server whose backlog is full does not even refuse; the call ends long before its time."""
+    """A full backlog does not even refuse; the call ends long before its deadline."""
     monkeypatch.setattr(CONNECT_TIMEOUT, SOON)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
@@ -477,7 +479,10 @@ def test_an_api_that_takes_no_connection_is_unreachable(
             caller.connect_ex(address)
         tagger = HttpTagger(f"http://127.0.0.1:{address[1]}{TAGS}", connections=1)
 
-        with pytest.raises(ApiUnreachable, match="no connection"), soon():
+        with (
+            pytest.raises(ApiUnreachable, match="no connection"),
+            at_most_five_seconds(),
+        ):
             ask(tagger, timeout_seconds=10)
 
         for caller in waiting:
@@ -495,10 +500,10 @@ def test_an_api_that_takes_no_connection_is_unreachable(
     ],
     ids=["hangs up", "resets", "half an answer", "only headers", "no HTTP"],
 )
-def test_a_connection_that_breaks_is_unreachable(
+def test_a_broken_connection_is_unreachable(
     api: LoopbackServer, tagger: HttpTagger, reply: Reply
 ) -> None:
-    """Half an answer is not used, and requests does not repeat the call by itself."""
+    """Half an answer is not used, and requests does not retry by itself."""
     api.replies(reply)
 
     with pytest.raises(ApiUnreachable) as caught:
@@ -522,10 +527,10 @@ def test_a_connection_that_breaks_is_unreachable(
 def test_an_answer_that_takes_too_long_is_a_timeout(
     api: LoopbackServer, tagger: HttpTagger, reply: Reply
 ) -> None:
-    """The timeout is for the whole body, not for each of its bytes."""
+    """The timeout applies to the whole body, not to each byte."""
     api.replies(reply)
 
-    with pytest.raises(ApiTimeout, match="no answer") as caught, soon():
+    with pytest.raises(ApiTimeout, match="no answer") as caught, at_most_five_seconds():
         ask(tagger, timeout_seconds=SOON)
 
     assert caught.value.__cause__ is not None
@@ -537,14 +542,14 @@ def test_an_api_that_does_not_read_the_request_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         tagger = HttpTagger(f"http://127.0.0.1:{deaf.getsockname()[1]}", connections=1)
 
-        with pytest.raises(ApiUnreachable) as caught, soon():
+        with pytest.raises(ApiUnreachable) as caught, at_most_five_seconds():
             ask(tagger, image=PNG * 200_000, timeout_seconds=SOON)
 
     assert caught.value.__cause__ is not None
 
 
 def test_an_api_that_reads_the_request_too_slowly_is_a_timeout() -> None:
-    """The timeout is for the whole request, not for each part of it."""
+    """The timeout applies to the whole request, not to each part."""
     with socket.create_server(("127.0.0.1", 0)) as slow:
         received = 0
 
@@ -561,22 +566,22 @@ def test_an_api_that_reads_the_request_too_slowly_is_a_timeout() -> None:
         tagger = HttpTagger(f"http://127.0.0.1:{slow.getsockname()[1]}", connections=1)
         image = PNG * 200_000
 
-        with pytest.raises(ApiTimeout), soon():
+        with pytest.raises(ApiTimeout), at_most_five_seconds():
             ask(tagger, image=image, timeout_seconds=SOON)
 
         reader.join()
     assert received < len(image)
 
 
-def test_an_api_that_does_not_shake_hands_is_a_timeout(
+def test_an_api_that_never_finishes_the_tls_handshake_is_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It accepts the connection and is silent; the call ends long before its time."""
+    """It accepts the connection and is silent; the call ends long before its deadline."""
     monkeypatch.setattr(CONNECT_TIMEOUT, SOON)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         tagger = HttpTagger(f"https://127.0.0.1:{mute.getsockname()[1]}", connections=1)
 
-        with pytest.raises(ApiTimeout), soon():
+        with pytest.raises(ApiTimeout), at_most_five_seconds():
             ask(tagger, timeout_seconds=10)
 
 
@@ -601,7 +606,7 @@ def test_a_host_name_that_cannot_be_resolved_is_unreachable() -> None:
 def test_after_a_timeout_the_next_call_gets_its_own_answer(
     api: LoopbackServer, tagger: HttpTagger
 ) -> None:
-    """The connection on which an answer is late is not reused."""
+    """The connection of a late answer is not reused."""
     api.replies(
         part_of_an_answer_and_silence(201, GOOD[:20], length=len(GOOD)),
         answer(201, GOOD),
@@ -678,10 +683,10 @@ def test_an_answer_that_cannot_be_decompressed_is_refused(
         "half",
     ],
 )
-def test_the_key_stands_in_no_errors_text(
+def test_the_key_is_in_no_error_message(
     api: LoopbackServer, tagger: HttpTagger, reply: Reply
 ) -> None:
-    """Errors are logged, dead-lettered and shown, with their causes."""
+    """Errors and their causes are logged, dead-lettered and shown."""
     api.replies(reply)
 
     with pytest.raises(HangtagError) as caught:
@@ -694,7 +699,7 @@ def test_the_key_stands_in_no_errors_text(
 @pytest.mark.parametrize(
     "key", ["secret\r\nx-more: 1", " secret", "secret\n", "secret \ud0a4"]
 )
-def test_a_key_that_is_not_a_valid_header_is_neither_sent_nor_shown(
+def test_an_invalid_key_is_neither_sent_nor_shown(
     api: LoopbackServer, tagger: HttpTagger, key: str
 ) -> None:
     """It could add a header to the request."""
@@ -705,7 +710,7 @@ def test_a_key_that_is_not_a_valid_header_is_neither_sent_nor_shown(
     assert api.received == []
 
 
-def test_the_image_stands_in_no_errors_text(
+def test_the_image_is_in_no_error_message(
     api: LoopbackServer, tagger: HttpTagger
 ) -> None:
     """A server at a wrong address may echo the request."""
@@ -722,7 +727,7 @@ def test_the_image_stands_in_no_errors_text(
 
 
 def _texts(error: BaseException | None) -> str:
-    """The texts of an error and its causes."""
+    """The messages of an error and its causes."""
     texts = ""
     while error is not None:
         texts += str(error)

@@ -29,7 +29,7 @@ TEMPLATE = {
         "ResultsTableName": {"Value": "ResultsTable"},
     },
 }
-"""The part of the real template that the command needs."""
+"""The parts of the template that the command needs."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def outputs(
 
 
 def put(key: str, body: bytes = PNG) -> str:
-    """Put an object into the bucket; its version."""
+    """Puts an object into the bucket; returns its version."""
     answer = boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
     return answer["VersionId"]
 
@@ -67,12 +67,12 @@ def messages(outputs: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def backfill(*arguments: str) -> Result:
-    """Run the command in this process."""
+    """Runs the command in this process."""
     return CliRunner(mix_stderr=False).invoke(cli, ["--json", "backfill", *arguments])
 
 
 def test_the_newest_versions_are_put_on_the_queue(outputs: dict[str, str]) -> None:
-    """Except objects that are too large for this stack. No file is left."""
+    """Objects that are too large for this stack are left out. No checkpoint remains."""
     put("2024/a b.jpg", b"older")
     version = put("2024/a b.jpg")
     put("2024/large.jpg", b"x" * 1_001)
@@ -96,7 +96,7 @@ def test_the_newest_versions_are_put_on_the_queue(outputs: dict[str, str]) -> No
 
 
 def test_an_invalid_inventory_is_reported(outputs: dict[str, str]) -> None:
-    """In a sentence, not a traceback."""
+    """The message is a sentence, not a traceback."""
     put("manifest.json", b'{"fileFormat": "ORC"}')
     manifest = f"s3://{BUCKET}/manifest.json"
 
@@ -107,8 +107,8 @@ def test_an_invalid_inventory_is_reported(outputs: dict[str, str]) -> None:
     assert messages(outputs) == []
 
 
-def test_a_directory_that_is_not_writable_is_reported(outputs: dict[str, str]) -> None:
-    """Before anything is sent."""
+def test_a_read_only_directory_is_reported(outputs: dict[str, str]) -> None:
+    """No message is sent before."""
     put("a.jpg")
 
     shown = backfill("--yes", "--checkpoint", "none/file.json", f"s3://{BUCKET}")
@@ -119,7 +119,7 @@ def test_a_directory_that_is_not_writable_is_reported(outputs: dict[str, str]) -
 
 
 def test_each_message_carries_the_retag_token(outputs: dict[str, str]) -> None:
-    """All messages of a run have the same one."""
+    """All messages of a run have the same token."""
     for number in range(3):
         put(f"{number}.jpg")
 

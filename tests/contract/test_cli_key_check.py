@@ -1,4 +1,4 @@
-"""`hangtag key check`: whether the API accepts a key, without a paid call."""
+"""`hangtag key check` tests a key without a paid call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def deploy(url: str, secret: str | None) -> None:
-    """A stack that calls *url*, with that secret."""
+    """Deploys a stack with this API address and secret."""
     secrets = boto3.client("secretsmanager")
     arn = secrets.create_secret(Name="api-key")["ARN"]
     if secret is not None:
@@ -47,7 +47,7 @@ def deploy(url: str, secret: str | None) -> None:
 
 
 def check(*arguments: str, typed: str | None = None) -> Result:
-    """Run the command in this process."""
+    """Runs the command in this process."""
     runner = CliRunner(mix_stderr=False)
     return runner.invoke(cli, ["--json", "key", "check", *arguments], input=typed)
 
@@ -70,19 +70,19 @@ def sandbox(cloud: None) -> Iterator[str]:  # noqa: ARG001 - AWS is needed first
 def test_the_stacks_key_is_checked(
     sandbox: str, secret: str, verdict: str, code: str, status: int
 ) -> None:
-    """With a good key the API refuses the request, with a bad one the key."""
+    """With a good key the API refuses the request, with a bad key the key."""
     deploy(sandbox, secret)
 
     done = check()
 
-    told = json.loads(done.stdout)
-    assert (told["key"], told["code"], done.exit_code) == (verdict, code, status)
+    report = json.loads(done.stdout)
+    assert (report["key"], report["code"], done.exit_code) == (verdict, code, status)
     assert secret not in done.stdout + done.stderr
     assert GOOD not in done.stdout + done.stderr
 
 
 def test_a_key_on_stdin_is_checked_instead(sandbox: str) -> None:
-    """Before it is stored."""
+    """The operator can check it before storing it."""
     deploy(sandbox, "another-key")
 
     done = check("--stdin", typed=GOOD + "\n")
@@ -104,7 +104,7 @@ def test_a_secret_without_a_key_is_reported(sandbox: str, secret: str | None) ->
 
 @pytest.fixture
 def api(cloud: None) -> Iterator[LoopbackServer]:  # noqa: ARG001 - AWS is needed first
-    """An API of the test's own."""
+    """An API with replies that a test sets."""
     with loopback_server() as server:
         yield server
 
@@ -119,24 +119,24 @@ def api(cloud: None) -> Iterator[LoopbackServer]:  # noqa: ARG001 - AWS is neede
         (200, b"hello", "BAD_ANSWER"),
     ],
 )
-def test_an_error_that_does_not_concern_the_key_leaves_it_unknown(
+def test_an_error_unrelated_to_the_key_leaves_it_unknown(
     api: LoopbackServer, status: int, body: bytes, code: str | None
 ) -> None:
-    """An answer alone does not prove a key."""
+    """An answer alone does not prove that the key is good."""
     api.replies(answer(status, body))
     deploy(f"{api.url}/tags", GOOD)
 
     done = check()
 
-    told = json.loads(done.stdout)
-    assert (told["key"], told["code"], done.exit_code) == ("unknown", code, 1)
+    report = json.loads(done.stdout)
+    assert (report["key"], report["code"], done.exit_code) == ("unknown", code, 1)
 
 
-class Listening:
-    """A `Tagger` that keeps the requests, and tags them."""
+class Recording:
+    """A `Tagger` that records the requests and tags them."""
 
     def __init__(self) -> None:
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
 
     def ask(
         self,
@@ -146,18 +146,18 @@ class Listening:
         api_key: str,  # noqa: ARG002 - the port's
         timeout_seconds: float,  # noqa: ARG002 - the port's
     ) -> Answer:
-        """As the port."""
-        self.asked.append(b"".join(request))
-        assert len(request) == len(self.asked[-1])
+        """Records the request."""
+        self.requests.append(b"".join(request))
+        assert len(request) == len(self.requests[-1])
         return an_answer()
 
 
 def test_the_request_contains_no_image() -> None:
-    """So that it costs nothing."""
-    tagger = Listening()
+    """The API therefore charges no call."""
+    tagger = Recording()
 
     verdict = check_key(tagger, GOOD)
 
-    [question] = tagger.asked
-    assert json.loads(question) == {"image": {"type": "none", "content": ""}}
+    [request] = tagger.requests
+    assert json.loads(request) == {"image": {"type": "none", "content": ""}}
     assert verdict.is_good is None

@@ -20,7 +20,7 @@ KEY = "key-of-the-tests"
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The sandbox's base URL; the environment names it and holds the key, and no AWS."""
+    """The sandbox's base URL; the environment has it and the key, but no AWS credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     with serve(port=0, key=KEY) as url:
@@ -40,7 +40,7 @@ def dress(tmp_path: Path) -> Path:
 
 
 def tag(*arguments: object) -> Result:
-    """Run `hangtag tag`."""
+    """Runs `hangtag tag`."""
     return CliRunner(mix_stderr=False).invoke(cli, ["tag", *map(str, arguments)])
 
 

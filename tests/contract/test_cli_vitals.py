@@ -13,7 +13,7 @@ from hangtag_cli.vitals import Vitals, read_vitals, span
 
 @pytest.mark.usefixtures("aws")
 def test_vitals_are_read_from_cloudwatch_and_the_secret() -> None:
-    """Not those of a stack whose name begins with the same letters."""
+    """A stack whose name begins with the same letters is left out."""
     now = datetime.now(UTC)
     cloudwatch = boto3.client("cloudwatch")
     secrets = boto3.client("secretsmanager")

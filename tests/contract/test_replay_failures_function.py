@@ -36,7 +36,7 @@ class Context:
     milliseconds_left: int = 300_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until Lambda stops the function."""
+        """The time until Lambda stops the function."""
         return self.milliseconds_left
 
 
@@ -49,7 +49,7 @@ class Stack:
     table: str
 
     def fail(self, key: str, *, code: str, with_letter: bool = True) -> None:
-        """An upload fails, as TagUploads leaves it."""
+        """Fails an upload as TagUploads does."""
         upload = an_upload(key)
         letter_id = "expired"
         if with_letter:
@@ -61,7 +61,7 @@ class Stack:
         assert book.swap(key_of(upload), None, record) is None
 
     def waiting(self, url: str) -> int:
-        """Messages that others can see."""
+        """The visible messages of a queue."""
         counts = boto3.client("sqs").get_queue_attributes(
             QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
         )["Attributes"]
@@ -70,7 +70,7 @@ class Stack:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """What of a stack the function and the command need."""
+    """A stack with the resources that the function and the command need."""
     with mock_aws():
         made = Stack(
             create_queue("UploadQueue"), create_queue("DeadLetterQueue"), create_table()
@@ -100,12 +100,12 @@ def invoke(event: Any, **context: Any) -> dict[str, object]:  # noqa: ANN401 - w
 
 
 def hangtag(*arguments: str) -> Result:
-    """Run the command in this process."""
+    """Runs the command in this process."""
     return CliRunner(mix_stderr=False).invoke(cli, arguments)
 
 
 def fill(stack: Stack) -> None:
-    """Failures of all kinds: with a letter, without, and a letter alone."""
+    """Adds failures of all kinds: with a letter, without one, and a letter without a record."""
     stack.fail("summer/a.png", code="803")
     stack.fail("summer/b.png", code="807")
     stack.fail("winter/c.png", code="803")
@@ -131,10 +131,10 @@ def fill(stack: Stack) -> None:
         ({"codes": ["999"]}, ["--code", "999"], 0),
     ],
 )
-def test_the_function_answers_what_the_command_prints(
+def test_the_function_returns_the_report_that_the_command_prints(
     stack: Stack, event: dict[str, Any], arguments: list[str], matched: int
 ) -> None:
-    """On the same failures; a real run does what the dry run reported."""
+    """Both see the same failures; a real run does what the dry run reported."""
     fill(stack)
 
     printed = json.loads(hangtag("--json", "failures", "replay", *arguments).stdout)
@@ -155,7 +155,7 @@ def test_the_function_answers_what_the_command_prints(
     assert stack.waiting(stack.uploads) == begun
 
 
-def test_an_invalid_request_does_nothing(stack: Stack) -> None:
+def test_an_invalid_request_is_rejected_without_effect(stack: Stack) -> None:
     """Lambda returns the message to the caller."""
     fill(stack)
 
@@ -165,8 +165,8 @@ def test_an_invalid_request_does_nothing(stack: Stack) -> None:
     assert stack.waiting(stack.uploads) == 0
 
 
-def test_a_function_without_time_left_replays_nothing(stack: Stack) -> None:
-    """It ends before Lambda ends it, and hides no letter."""
+def test_a_function_without_time_left_starts_no_replay(stack: Stack) -> None:
+    """It ends before its timeout and hides no letter."""
     fill(stack)
 
     answered = invoke({"dryRun": False}, milliseconds_left=5_000)

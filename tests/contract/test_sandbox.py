@@ -1,7 +1,7 @@
 """
-The sandbox keeps the Tagger API's published contract.
+The sandbox implements the Tagger API's published contract.
 
-Over HTTP, with a client that knows nothing of it, and read by the product's own reader.
+The tests use HTTP, a client without knowledge of the sandbox, and the product's own reader.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def garments(tmp_path_factory: pytest.TempPathFactory) -> list[Garment]:
-    """The pictures the demonstration uploads."""
+    """The images of the demonstration."""
     return draw_garments(tmp_path_factory.mktemp("garments"))
 
 
 def picture(
     size: tuple[int, int] = (90, 120), kind: str = "PNG", blue: int = 0
 ) -> bytes:
-    """A red thing in the upper left of a pale picture."""
+    """A picture with a red shape in its upper left."""
     image = Image.new("RGB", size, (235, 235, 235))
     width, height = size
     image.paste((200, 30, blue), (width // 4, height // 4, width // 2, height // 2))
@@ -85,7 +85,7 @@ def data_uri(image: bytes, media_type: str = "image/png") -> str:
 
 
 def body(image: bytes, **context: object) -> dict[str, Any]:
-    """A good request."""
+    """A valid request."""
     return {
         "image": {"type": "base64", "content": data_uri(image)},
         "context": context,
@@ -100,7 +100,7 @@ def post(
     language: str | None = None,
     path: str = TAGS,
 ) -> requests.Response:
-    """What the sandbox answers."""
+    """The sandbox's response."""
     headers = {"x-api-key": key, "accept-language": language}
     return requests.post(
         url + path,
@@ -111,14 +111,14 @@ def post(
 
 
 def connected(url: str) -> http.client.HTTPConnection:
-    """A connection of the test's own."""
+    """An open connection to the sandbox."""
     address = urllib.parse.urlsplit(url)
     assert address.hostname is not None
     return http.client.HTTPConnection(address.hostname, address.port, timeout=30)
 
 
-def spoken(url: str, request: str) -> bytes:
-    """All that comes back on a connection on which nothing but *request* is sent."""
+def raw_exchange(url: str, request: str) -> bytes:
+    """All bytes that come back on a connection after *request* is sent."""
     address = urllib.parse.urlsplit(url)
     with socket.create_connection((address.hostname, address.port or 0), 30) as plain:
         plain.sendall(request.encode())
@@ -127,13 +127,13 @@ def spoken(url: str, request: str) -> bytes:
 
 
 def answered(response: requests.Response) -> Answer:
-    """The good answer in a response, as the product reads it."""
+    """The answer in a successful response, as the product reads it."""
     assert response.status_code == 201
     return read_answer(response.content, http_status=response.status_code)
 
 
 def only_tag(answer: Answer) -> dict[str, Any]:
-    """The tag of the one garment."""
+    """The tag of the only garment."""
     (found,) = answer.objects
     (tag,) = found["tags"]
     assert isinstance(tag, dict)
@@ -141,7 +141,7 @@ def only_tag(answer: Answer) -> dict[str, Any]:
 
 
 def test_a_picture_is_tagged(url: str) -> None:
-    """HTTP 201, the contract's fields, and what the picture shows."""
+    """The response is HTTP 201 with the contract's fields and what the picture shows."""
     response = post(url, body(picture()))
 
     tag = only_tag(answered(response))
@@ -157,8 +157,8 @@ def test_a_picture_is_tagged(url: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-def test_each_of_the_six_formats_is_taken(url: str, kind: str) -> None:
-    """With the prefix the product sends."""
+def test_each_of_the_six_formats_is_accepted(url: str, kind: str) -> None:
+    """The request has the prefix that the product sends."""
     image = picture(kind=kind)
     context = Context.model_validate({})
     pieces = Base64Body(image, f"image/{kind.lower()}", context)
@@ -169,8 +169,8 @@ def test_each_of_the_six_formats_is_taken(url: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_names_come_in_the_language_asked_for(url: str, language: str) -> None:
-    """Ids stay the same."""
+def test_names_are_in_the_requested_language(url: str, language: str) -> None:
+    """Ids do not depend on the language."""
     red = {"en": "red", "ko": "레드", "zh": "红色", "ja": "レッド"}
 
     tag = only_tag(answered(post(url, body(picture()), language=language)))
@@ -181,8 +181,8 @@ def test_names_come_in_the_language_asked_for(url: str, language: str) -> None:
     assert english["category"]["id"] == tag["category"]["id"]
 
 
-def test_detection_chooses_what_counts(url: str) -> None:
-    """What was not asked for comes beside it."""
+def test_detection_selects_the_objects(url: str) -> None:
+    """Other objects are listed beside them."""
     words = ["TOP", "BOTTOM", "WHOLEBODY", "SWIMWEAR"]
 
     answers = [answered(post(url, body(picture(), detection=[word]))) for word in words]
@@ -193,22 +193,22 @@ def test_detection_chooses_what_counts(url: str) -> None:
     assert (len(everything.objects), everything.not_matched_object) == (1, [])
 
 
-def test_the_same_picture_is_answered_the_same(url: str) -> None:
-    """Byte for byte."""
+def test_the_same_picture_has_the_same_answer(url: str) -> None:
+    """The bodies are equal byte for byte."""
     first, second = (post(url, body(picture())).content for _ in range(2))
 
     assert first == second
 
 
-def test_different_pictures_are_answered_differently(url: str) -> None:
-    """Even where they look alike."""
+def test_different_pictures_have_different_answers(url: str) -> None:
+    """They differ even if the pictures look alike."""
     answers = {post(url, body(picture(blue=blue))).content for blue in range(6)}
 
     assert len(answers) == 6
 
 
-def test_an_empty_picture_shows_nothing(url: str) -> None:
-    """NODETC, no gender, nothing invented."""
+def test_an_empty_picture_has_no_objects(url: str) -> None:
+    """The type is NODETC, without gender and invented values."""
     buffer = BytesIO()
     Image.new("RGB", (60, 60), (120, 130, 140)).save(buffer, "PNG")
 
@@ -246,10 +246,10 @@ WHOLE = picture()
         (826, body(WHOLE), {"language": "fr"}),
     ],
 )
-def test_every_published_error_has_its_real_cause(
+def test_every_published_error_can_be_caused(
     url: str, code: int, document: object, options: dict[str, Any]
 ) -> None:
-    """And the product reads it as the leaf of its error tree."""
+    """The product reads it as the leaf with this code."""
     response = post(url, document, **options)
 
     with pytest.raises(HangtagError) as error:
@@ -259,36 +259,38 @@ def test_every_published_error_has_its_real_cause(
     assert {"data": {}, "status": "fail"}.items() <= response.json().items()
 
 
-def told(url: str, method: str, path: str, order: object = None) -> requests.Response:
-    """What the sandbox answers to an order."""
-    response = requests.request(method, url + path, json=order, timeout=30)
+def control(
+    url: str, method: str, path: str, document: object = None
+) -> requests.Response:
+    """The sandbox's response to a control request."""
+    response = requests.request(method, url + path, json=document, timeout=30)
     assert response.ok, response.text
     return response
 
 
-def test_a_quota_that_is_used_up_is_823(url: str) -> None:
-    """A refused picture costs nothing; the product reads the leaf of its tree."""
-    told(url, "PUT", "/sandbox/quota", {"left": 1})
+def test_a_used_up_quota_is_error_823(url: str) -> None:
+    """Refused pictures use no quota; the product reads the error as its leaf."""
+    control(url, "PUT", "/sandbox/quota", {"left": 1})
     try:
         assert post(url, body(b"no image")).json()["error"]["code"] == 805
         assert len(answered(post(url, body(picture()))).objects) == 1
 
         response = post(url, body(picture()))
     finally:
-        told(url, "PUT", "/sandbox/quota", {"left": None})
+        control(url, "PUT", "/sandbox/quota", {"left": None})
 
     with pytest.raises(QuotaExceeded):
         read_answer(response.content, http_status=response.status_code)
     assert response.status_code == 429
 
 
-def test_a_picture_behind_a_url_is_tagged_like_one_that_was_sent(url: str) -> None:
-    """The same bytes, the same answer."""
+def test_a_picture_at_a_url_is_tagged_like_one_in_the_request(url: str) -> None:
+    """The same bytes have the same answer."""
     with loopback_server() as images:
         images.replies(loopback_answer(200, picture()))
-        asked = {"image": {"type": "url", "content": f"{images.url}/red.png"}}
+        document = {"image": {"type": "url", "content": f"{images.url}/red.png"}}
 
-        fetched = post(url, asked)
+        fetched = post(url, document)
 
     assert fetched.content == post(url, body(picture())).content
 
@@ -302,10 +304,10 @@ def test_a_picture_behind_a_url_is_tagged_like_one_that_was_sent(url: str) -> No
         (200, WHOLE + b"\0" * MOST_IMAGE_BYTES, 809),
     ],
 )
-def test_what_is_behind_a_url_is_judged(
+def test_an_image_at_a_url_is_validated(
     url: str, status: int, content: bytes, code: int
 ) -> None:
-    """Only what cannot be fetched is 803; the rest is as if it had been sent."""
+    """Error 803 means only that it cannot be fetched; other errors are those of sent images."""
     with loopback_server() as images:
         images.replies(loopback_answer(status, content))
 
@@ -327,7 +329,7 @@ def outfit() -> bytes:
 
 
 def test_several_objects_in_one_picture_are_tagged_one_by_one(url: str) -> None:
-    """Each with its own place and colour; shoes where they are asked for."""
+    """Each has its own position and colour; shoes are tagged if requested."""
     everything = ["TOP", "BOTTOM", "WHOLEBODY", "SWIMWEAR", "SHOES"]
 
     clothes = answered(post(url, body(outfit()))).objects
@@ -356,13 +358,17 @@ def test_several_objects_in_one_picture_are_tagged_one_by_one(url: str) -> None:
         ("half", http.client.IncompleteRead),
     ],
 )
-def test_a_connection_can_be_cut(url: str, cut: str, trouble: type[Exception]) -> None:
-    """Before the answer, politely or not, or amid it; the next call goes well."""
-    told(url, "POST", "/sandbox/faults", {"cut": cut, "times": 1})
+def test_a_fault_may_cut_the_connection(
+    url: str, cut: str, trouble: type[Exception]
+) -> None:
+    """
+    It ends before or in the middle of the answer, with or without a reset; the next call succeeds.
+    """
+    control(url, "POST", "/sandbox/faults", {"cut": cut, "times": 1})
     connection = connected(url)
-    asked = json.dumps(body(picture())).encode()
+    document = json.dumps(body(picture())).encode()
 
-    connection.request("POST", TAGS, asked, {"x-api-key": KEY})
+    connection.request("POST", TAGS, document, {"x-api-key": KEY})
     with pytest.raises(trouble):
         connection.getresponse().read()
 
@@ -370,10 +376,10 @@ def test_a_connection_can_be_cut(url: str, cut: str, trouble: type[Exception]) -
     assert len(answered(post(url, body(picture()))).objects) == 1
 
 
-def test_a_fault_may_ask_for_patience(url: str) -> None:
-    """HTTP 429 with Retry-After, and no Tagger answer at all."""
-    order = {"status": 429, "body": "slow down", "retryAfter": 3, "times": 1}
-    told(url, "POST", "/sandbox/faults", order)
+def test_a_fault_may_ask_for_a_delay(url: str) -> None:
+    """The response is HTTP 429 with Retry-After and no Tagger answer."""
+    fault = {"status": 429, "body": "slow down", "retryAfter": 3, "times": 1}
+    control(url, "POST", "/sandbox/faults", fault)
 
     response = post(url, body(picture()))
 
@@ -384,8 +390,8 @@ def test_a_fault_may_ask_for_patience(url: str) -> None:
     )
 
 
-def test_the_page_tries_a_picture(url: str) -> None:
-    """As a browser sends it."""
+def test_the_page_accepts_a_picture(url: str) -> None:
+    """The request is that of a browser."""
     page = requests.post(
         url + "/",
         files={"picture": ("a.png", picture())},
@@ -397,13 +403,13 @@ def test_the_page_tries_a_picture(url: str) -> None:
     assert "レッド" in page.text
 
 
-def test_the_other_codes_come_when_told(url: str) -> None:
-    """500 and 823 have no cause in an image."""
+def test_faults_can_cause_the_other_codes(url: str) -> None:
+    """No image causes 500 or 823."""
     for code in (500, 823):
         image = picture(blue=code % 256)
-        order = {"sha256": sha256(image).hexdigest(), "code": code, "times": 1}
-        told = requests.post(url + "/sandbox/faults", json=order, timeout=30)
-        assert told.status_code == 201
+        fault = {"sha256": sha256(image).hexdigest(), "code": code, "times": 1}
+        response = requests.post(url + "/sandbox/faults", json=fault, timeout=30)
+        assert response.status_code == 201
 
         response = post(url, body(image))
         with pytest.raises(HangtagError) as error:
@@ -414,7 +420,7 @@ def test_the_other_codes_come_when_told(url: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "OPTIONS", "DELETE"])
-def test_tags_are_asked_for_with_post_alone(url: str, method: str) -> None:
+def test_tags_can_only_be_requested_with_post(url: str, method: str) -> None:
     """Another method is an unknown resource."""
     response = requests.request(method, url + TAGS, data=b"{}", timeout=30)
 
@@ -424,7 +430,7 @@ def test_tags_are_asked_for_with_post_alone(url: str, method: str) -> None:
 
 
 def test_a_connection_serves_many_requests(url: str) -> None:
-    """Good ones, refused ones and unknown ones, without a new handshake."""
+    """Valid, refused and unknown requests need no new handshake."""
     connection = connected(url)
     connection.connect()
     first_socket = connection.sock
@@ -444,8 +450,8 @@ def test_a_connection_serves_many_requests(url: str) -> None:
     connection.close()
 
 
-def test_a_body_in_chunks_is_read(url: str) -> None:
-    """Clients need not know the length of what they send."""
+def test_a_chunked_body_is_read(url: str) -> None:
+    """Clients need not know its length."""
     pieces = Base64Body(picture(), "image/png", Context.model_validate({}))
 
     response = requests.post(
@@ -455,8 +461,8 @@ def test_a_body_in_chunks_is_read(url: str) -> None:
     assert len(answered(response).objects) == 1
 
 
-def test_a_body_beyond_all_measure_is_refused_unread(url: str) -> None:
-    """The answer comes while the client is still about to send."""
+def test_a_body_that_is_far_too_long_is_refused_unread(url: str) -> None:
+    """The answer is sent while the client still writes."""
     connection = connected(url)
     connection.putrequest("POST", TAGS)
     connection.putheader("x-api-key", KEY)
@@ -470,8 +476,8 @@ def test_a_body_beyond_all_measure_is_refused_unread(url: str) -> None:
     connection.close()
 
 
-def test_a_body_in_chunks_beyond_all_measure_is_refused(url: str) -> None:
-    """Its beginning must not pass for the whole."""
+def test_a_chunked_body_that_is_far_too_long_is_refused(url: str) -> None:
+    """Its beginning must not be taken for the whole."""
     connection = connected(url)
     chunks = (b" " * 1024**2 for _ in range(MOST_BODY_BYTES // 1024**2 + 1))
 
@@ -487,11 +493,11 @@ def test_a_body_in_chunks_beyond_all_measure_is_refused(url: str) -> None:
     "framing",
     ["Content-Length: many", "Content-Length: -1", "Transfer-Encoding: chunked"],
 )
-def test_a_body_without_an_end_is_824_and_never_the_next_request(
+def test_an_incomplete_body_is_824_and_never_the_next_request(
     url: str, framing: str
 ) -> None:
-    """What is left of it is not read as a request."""
-    answers = spoken(
+    """The rest of it is not read as a request."""
+    answers = raw_exchange(
         url, f"POST {TAGS} HTTP/1.1\r\nx-api-key: {KEY}\r\n{framing}\r\n\r\n{{}}"
     )
 
@@ -503,24 +509,24 @@ def test_a_body_without_an_end_is_824_and_never_the_next_request(
     "request_line",
     ["no HTTP at all", f"GET /{'a' * 70_000} HTTP/1.1", "GET / HTTP/9.9"],
 )
-def test_what_is_no_http_is_an_unknown_resource(url: str, request_line: str) -> None:
-    """Whatever is sent, the answer is in the API's words."""
-    answer = spoken(url, f"{request_line}\r\n\r\n")
+def test_invalid_http_is_an_unknown_resource(url: str, request_line: str) -> None:
+    """Every response has the API's format."""
+    answer = raw_exchange(url, f"{request_line}\r\n\r\n")
 
     assert b'"code": 623' in answer
 
 
-def test_the_key_is_judged_before_the_body(url: str) -> None:
-    """Also where the body is too long to be read."""
+def test_the_key_is_checked_before_the_body(url: str) -> None:
+    """This holds for a body that is too long to be read, too."""
     length = f"Content-Length: {MOST_BODY_BYTES + 1}"
 
-    answer = spoken(url, f"POST {TAGS} HTTP/1.1\r\n{length}\r\n\r\n")
+    answer = raw_exchange(url, f"POST {TAGS} HTTP/1.1\r\n{length}\r\n\r\n")
 
     assert b'"code": 612' in answer
 
 
-def test_a_body_that_drips_in_is_given_up() -> None:
-    """However patiently it drips."""
+def test_a_body_that_arrives_too_slowly_is_given_up() -> None:
+    """A timeout applies to the whole body."""
     with serve(port=0, key=KEY, request_seconds=0.5) as url:
         connection = connected(url)
         connection.putrequest("POST", TAGS)
@@ -538,31 +544,31 @@ def test_a_body_that_drips_in_is_given_up() -> None:
         connection.close()
 
 
-def test_every_call_is_counted_once_however_it_ends(url: str) -> None:
-    """Many at a time: good ones, late ones, and those whose connection is cut."""
+def test_every_call_is_recorded_once(url: str) -> None:
+    """Concurrent calls succeed, are late, or are cut off."""
     steps = [{"cut": "closed"}, {"cut": "half"}, {"delaySeconds": 0.1}, {"code": 500}]
-    told(url, "DELETE", "/sandbox/calls")
-    told(url, "POST", "/sandbox/faults", {"sequence": [*steps, {}] * 12})
-    asked = body(picture())
+    control(url, "DELETE", "/sandbox/calls")
+    control(url, "POST", "/sandbox/faults", {"sequence": [*steps, {}] * 12})
+    document = body(picture())
 
     def call(_: int) -> None:
         with suppress(requests.RequestException):
-            post(url, asked)
+            post(url, document)
 
     with ThreadPoolExecutor(12) as callers:
         list(callers.map(call, range(60)))
 
-    calls = told(url, "GET", "/sandbox/calls").json()
+    calls = control(url, "GET", "/sandbox/calls").json()
     assert [12] * 5 == [
         sum(call["fault"] == fault for call in calls) for fault in (*steps, None)
     ]
     assert len(calls) == len({call["at"] for call in calls}) == 60
     assert sorted(call["at"] for call in calls) == [call["at"] for call in calls]
-    assert told(url, "GET", "/sandbox/faults").json() == []
+    assert control(url, "GET", "/sandbox/faults").json() == []
 
 
-def test_a_client_that_leaves_does_no_harm(url: str) -> None:
-    """The next one is served."""
+def test_a_client_that_disconnects_does_no_harm(url: str) -> None:
+    """The next client is served."""
     connection = connected(url)
     connection.putrequest("POST", TAGS)
     connection.putheader("Content-Length", "1000")
@@ -580,8 +586,8 @@ def test_a_client_that_leaves_does_no_harm(url: str) -> None:
     ],
     ids=["python -m hangtag_sandbox", "hangtag sandbox"],
 )
-def test_the_command_serves_until_it_is_ended(program: tuple[str, ...]) -> None:
-    """One line on stdout, the base URL; talk on stderr; a clean end."""
+def test_the_command_serves_until_it_is_stopped(program: tuple[str, ...]) -> None:
+    """It prints the base URL on stdout and messages on stderr, and exits cleanly."""
     options = ["--port", "0", "--key", KEY, "--quota", "5", "--fetch", "none"]
     process = subprocess.Popen(
         [sys.executable, *program, *options],
@@ -606,8 +612,8 @@ def test_the_command_serves_until_it_is_ended(program: tuple[str, ...]) -> None:
     assert f"x-api-key: {KEY}" in talk
 
 
-def test_a_file_without_certificates_is_a_wrong_use(tmp_path: Path) -> None:
-    """Said at once, not with the first image."""
+def test_a_file_without_certificates_is_wrong_usage(tmp_path: Path) -> None:
+    """The command reports it at the start, not with the first image."""
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
 
@@ -619,7 +625,7 @@ def test_a_file_without_certificates_is_a_wrong_use(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Painted:
-    """What somebody who looks at a drawn garment would say."""
+    """What a person would say about a drawn garment."""
 
     color: str
     print: str
@@ -638,10 +644,8 @@ PAINTED = {
 }
 
 
-def test_the_drawn_garments_are_seen_as_they_were_painted(
-    url: str, garments: list[Garment]
-) -> None:
-    """Colour, print and place are the picture's own."""
+def test_the_drawn_garments_are_recognised(url: str, garments: list[Garment]) -> None:
+    """Colour, print and position are those that were drawn."""
     seen = {}
     for garment in garments:
         tag = only_tag(answered(post(url, body(garment.path.read_bytes()))))
@@ -659,10 +663,10 @@ def test_the_drawn_garments_are_seen_as_they_were_painted(
         assert pytest.approx(painted.centre, abs=0.01) == seen[title].centre
 
 
-def test_the_drawn_garments_have_the_colours_they_were_painted_with(
+def test_the_drawn_garments_have_their_drawn_colours(
     url: str, garments: list[Garment]
 ) -> None:
-    """To the eye: half of them within a difference that people hardly notice."""
+    """For half of them the difference is hardly visible."""
     off = []
     for garment in garments:
         tag = only_tag(answered(post(url, body(garment.path.read_bytes()))))
@@ -677,8 +681,8 @@ def test_the_drawn_garments_have_the_colours_they_were_painted_with(
     assert max(off) < 6
 
 
-def test_the_drawn_garments_come_in_all_six_formats(garments: list[Garment]) -> None:
-    """Eight pictures; names with blanks and in Korean, contexts the product reads."""
+def test_the_drawn_garments_use_all_six_formats(garments: list[Garment]) -> None:
+    """There are eight pictures, with blanks and Korean in names, and valid metadata."""
     kinds = {media_type(garment.path.read_bytes()) for garment in garments}
     names = [garment.path.name for garment in garments]
 
@@ -688,10 +692,10 @@ def test_the_drawn_garments_come_in_all_six_formats(garments: list[Garment]) -> 
     assert any(not name.isascii() for name in names)
 
 
-def test_the_same_garments_are_drawn_again(
+def test_the_drawn_garments_are_reproducible(
     tmp_path: Path, garments: list[Garment]
 ) -> None:
-    """Byte for byte: their digests and what is invented from them stay."""
+    """They are equal byte for byte, so digests and invented values stay the same."""
     again = draw_garments(tmp_path, count=2)
 
     assert [garment.path.read_bytes() for garment in garments[:2]] == [

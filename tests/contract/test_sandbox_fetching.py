@@ -1,4 +1,4 @@
-"""Images by their URL: fetched from where the sandbox may reach, and nowhere else."""
+"""The sandbox fetches images by URL, only from where it is allowed to."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ IMAGE = b"\x89PNG and so on"
 
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
-    """Where the images are."""
+    """The server of the images."""
     with loopback_server() as running:
         yield running
 
 
-def test_what_is_at_the_url_is_fetched(server: LoopbackServer) -> None:
-    """Path and query as they were given: a presigned URL is signed to the letter."""
+def test_the_image_at_a_url_is_fetched(server: LoopbackServer) -> None:
+    """Path and query are sent unchanged, because a presigned URL is signed."""
     server.replies(answer(200, IMAGE))
 
     fetched = Fetcher().fetch(f"{server.url}/b/a%20key.png?X-Sig=a%2Fb&x=1+2")
 
     assert fetched == IMAGE
-    (asked,) = server.received
-    assert ("GET", "/b/a%20key.png?X-Sig=a%2Fb&x=1+2") == (asked.method, asked.path)
-    assert asked.headers["host"] == server.url.removeprefix("http://")
+    (request,) = server.received
+    assert ("GET", "/b/a%20key.png?X-Sig=a%2Fb&x=1+2") == (request.method, request.path)
+    assert request.headers["host"] == server.url.removeprefix("http://")
 
 
-def test_letters_beyond_ascii_are_encoded(server: LoopbackServer) -> None:
-    """As a browser does."""
+def test_non_ascii_characters_are_encoded(server: LoopbackServer) -> None:
+    """A browser does the same."""
     server.replies(answer(200, IMAGE))
 
     assert Fetcher().fetch(f"{server.url}/원피스 1.png") == IMAGE
@@ -61,14 +61,14 @@ def test_letters_beyond_ascii_are_encoded(server: LoopbackServer) -> None:
 
 @pytest.mark.parametrize("status", [200, 203, 206])
 def test_every_2xx_is_a_success(server: LoopbackServer, status: int) -> None:
-    """Also a part that was asked for by nobody."""
+    """A partial response counts, too."""
     server.replies(answer(status, IMAGE))
 
     assert Fetcher().fetch(server.url) == IMAGE
 
 
 @pytest.mark.parametrize("status", [300, 304, 400, 403, 404, 500, 503])
-def test_every_other_status_is_none(server: LoopbackServer, status: int) -> None:
+def test_every_other_status_is_a_failure(server: LoopbackServer, status: int) -> None:
     """The reason names it."""
     server.replies(answer(status, b""))
 
@@ -76,15 +76,15 @@ def test_every_other_status_is_none(server: LoopbackServer, status: int) -> None
         Fetcher().fetch(server.url)
 
 
-def test_redirects_are_followed_a_few_times(server: LoopbackServer) -> None:
-    """Relative ones, too; not for ever."""
+def test_a_few_redirects_are_followed(server: LoopbackServer) -> None:
+    """They may be relative."""
     server.replies(
         answer(302, b"", Location="/there"),
         answer(307, b"", Location=f"{server.url}/at/last"),
         answer(200, IMAGE),
     )
     assert Fetcher().fetch(server.url) == IMAGE
-    assert ["/", "/there", "/at/last"] == [asked.path for asked in server.received]
+    assert ["/", "/there", "/at/last"] == [request.path for request in server.received]
 
     server.replies(answer(302, b"", Location="/again"))
     with pytest.raises(NotFetched, match="HTTP 302"):
@@ -92,10 +92,10 @@ def test_redirects_are_followed_a_few_times(server: LoopbackServer) -> None:
     assert len(server.received) == 3 + MOST_REDIRECTS + 1
 
 
-def test_a_redirect_leads_nowhere_that_the_first_url_may_not(
+def test_a_redirect_is_limited_like_the_first_url(
     server: LoopbackServer,
 ) -> None:
-    """An open redirect on this machine is no way into the network."""
+    """An open redirect on this machine must not lead into the network."""
     server.replies(answer(302, b"", Location="http://10.0.0.1/secrets"))
 
     with pytest.raises(
@@ -110,7 +110,7 @@ def test_a_redirect_leads_nowhere_that_the_first_url_may_not(
         ("none", "127.0.0.1"),
         ("loopback", "93.184.215.14"),
         ("loopback", "169.254.169.254"),
-        ("loopback", "0.0.0.0"),  # noqa: S104  a URL, nothing that listens
+        ("loopback", "0.0.0.0"),  # noqa: S104  a URL, no listening socket
         ("public", "169.254.169.254"),
         ("public", "10.1.2.3"),
         ("public", "192.168.0.1"),
@@ -120,18 +120,18 @@ def test_a_redirect_leads_nowhere_that_the_first_url_may_not(
         ("public", "[::ffff:10.1.2.3]"),
     ],
 )
-def test_what_is_out_of_reach_is_not_connected_to(reach: Reach, host: str) -> None:
-    """Private networks and the cloud's metadata least of all; the reason names the option."""
+def test_addresses_out_of_reach_are_not_connected_to(reach: Reach, host: str) -> None:
+    """Private networks and the cloud's metadata are examples; the reason names the option."""
     with pytest.raises(NotFetched, match=rf"--fetch {reach} does not allow"):
         Fetcher(reach).fetch(f"http://{host}/image.png")
 
 
 @pytest.mark.parametrize("reach", ["loopback", "public", "any"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_in_reach_of_all_who_may_reach_anything(
+def test_this_machine_is_in_reach_of_every_option_but_none(
     server: LoopbackServer, reach: Reach, host: str
 ) -> None:
-    """By its address and by its name."""
+    """It is reached by address and by name."""
     server.replies(answer(200, IMAGE))
 
     url = server.url.replace("127.0.0.1", host)
@@ -159,20 +159,20 @@ def test_this_machine_is_in_reach_of_all_who_may_reach_anything(
         "http://127.0.0.1\r\nx: y/",
     ],
 )
-def test_what_is_no_url_is_not_fetched(url: str) -> None:
-    """Whatever is written there, the answer is a reason."""
+def test_an_invalid_url_is_not_fetched(url: str) -> None:
+    """The result is a reason, not an exception."""
     with pytest.raises(NotFetched):
         Fetcher("loopback").fetch(url)
 
 
-def test_where_nobody_listens_nothing_comes() -> None:
-    """A refused connection is a reason."""
+def test_a_port_without_a_server_is_a_failure() -> None:
+    """The reason is a refused connection."""
     with pytest.raises(NotFetched, match=r"127\.0\.0\.1 does not answer"):
         Fetcher().fetch(f"http://127.0.0.1:{unused_port()}/")
 
 
-def test_an_answer_that_breaks_off_is_none(server: LoopbackServer) -> None:
-    """Half an image is not the image."""
+def test_a_truncated_response_is_a_failure(server: LoopbackServer) -> None:
+    """Half an image must not be used."""
     for broken in (
         hang_up,
         reset,
@@ -184,8 +184,8 @@ def test_an_answer_that_breaks_off_is_none(server: LoopbackServer) -> None:
             Fetcher().fetch(server.url)
 
 
-def test_what_takes_too_long_is_given_up(server: LoopbackServer) -> None:
-    """Silence, and an answer that drips: each byte comes in time, the whole does not."""
+def test_a_slow_response_is_given_up(server: LoopbackServer) -> None:
+    """The timeout applies to the whole response, also if each byte arrives in time."""
     for slow in (silence, trickle(200, b"x" * 1000, seconds=0.02)):
         server.replies(slow)
 
@@ -195,8 +195,8 @@ def test_what_takes_too_long_is_given_up(server: LoopbackServer) -> None:
     assert server.trickled < 1000
 
 
-def test_what_is_too_long_is_given_up(server: LoopbackServer) -> None:
-    """No more is read than a request may bring."""
+def test_a_response_that_is_too_long_is_given_up(server: LoopbackServer) -> None:
+    """The limit is that of a request."""
     server.replies(answer(200, bytes(MOST_BODY_BYTES + 1)))
 
     with pytest.raises(NotFetched, match="longer than"):
@@ -204,7 +204,7 @@ def test_what_is_too_long_is_given_up(server: LoopbackServer) -> None:
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    """A self-signed certificate for 127.0.0.1 and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local")])
     now = dt.datetime.now(dt.UTC)
@@ -236,10 +236,10 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return certificate_file, key_file
 
 
-def test_a_certificate_of_ones_own_is_believed_when_it_is_named(
+def test_a_self_signed_certificate_is_accepted_when_it_is_named(
     server: LoopbackServer, tmp_path: Path
 ) -> None:
-    """The local cloud's S3 speaks TLS with a certificate that nobody else knows."""
+    """The local cloud's S3 uses such a certificate."""
     certificate_file, key_file = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate_file, key_file)

@@ -1,4 +1,4 @@
-"""The sandbox does what its OpenAPI document says, whatever it is sent."""
+"""The sandbox follows its OpenAPI document for any request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "contract-key"
 
 
 def picture() -> str:
-    """A red thing on pale ground, as `image.content`."""
+    """A picture with a red shape, as `image.content`."""
     image = Image.new("RGB", (60, 80), (235, 235, 235))
     image.paste((200, 30, 40), (15, 20, 45, 60))
     buffer = BytesIO()
@@ -33,13 +33,13 @@ def picture() -> str:
 PICTURE = picture()
 
 NOT_SAID = [
-    positive_data_acceptance,  # no schema says what is base64, or which fields go together
+    positive_data_acceptance,  # no schema describes base64 or which fields belong together
     unsupported_method,  # the contract's answer to an unknown method is 623, not HTTP 405
 ]
 
 
 def fresh_app() -> Any:  # noqa: ANN401  schemathesis takes any app
-    """A sandbox that was told nothing, does not wait and does not fetch."""
+    """A sandbox without faults, delays and fetches."""
     return create_app([KEY], fetcher=Fetcher("none"), wait=lambda _: None)
 
 
@@ -48,7 +48,7 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", fresh_app())
 
 @schema.hook
 def map_body(_: HookContext, body: Any) -> Any:  # noqa: ANN401  any JSON
-    """Some requests bring a picture: no generator of strings comes upon one."""
+    """Puts a picture into some requests: no string generator produces one."""
     image = body.get("image") if isinstance(body, dict) else None
     if isinstance(image, dict) and image.get("type") == "base64":
         image["content"] = PICTURE
@@ -57,9 +57,9 @@ def map_body(_: HookContext, body: Any) -> Any:  # noqa: ANN401  any JSON
 
 @schema.parametrize()
 @settings(max_examples=20)
-def test_the_sandbox_keeps_to_its_document(case: Case[Any]) -> None:
-    """Statuses, content types and shapes are the published ones, and no data breaks it."""
-    # What one example told it must not meet the next one.
+def test_the_sandbox_follows_its_document(case: Case[Any]) -> None:
+    """Statuses, content types and shapes are the published ones for any data."""
+    # Faults and quotas of one example must not affect the next one.
     case.operation.app = fresh_app()
 
     case.call_and_validate(headers={"x-api-key": KEY}, excluded_checks=NOT_SAID)

@@ -1,4 +1,4 @@
-"""TagUploads as Lambda runs it: the real handler and wiring, AWS in memory, an API on loopback."""
+"""TagUploads as Lambda runs it: real handler and wiring, AWS in memory, an API on loopback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RESOURCES: dict[str, Any] = read_template()["Resources"]
 
 @dataclass(slots=True)
 class Context:
-    """What Lambda tells the function of its run."""
+    """Lambda's context of an invocation."""
 
     aws_request_id: str = "request-1"
     function_name: str = "TagUploads"
@@ -48,12 +48,12 @@ class Context:
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:x"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until Lambda stops the function."""
+        """The time until Lambda stops the function."""
         return 30_000
 
 
 class Stack:
-    """The stack's resources, made from the template's properties."""
+    """The resources of a stack, with the properties of the template."""
 
     def __init__(self, api: LoopbackServer) -> None:
         self.api = api
@@ -84,13 +84,13 @@ class Stack:
         )
         self.uploads = self.sqs.create_queue(QueueName="uploads")["QueueUrl"]
         self.dead_letters = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
-        self.heard = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
+        self.subscriber = self.sqs.create_queue(QueueName="subscriber")["QueueUrl"]
         sns = boto3.client("sns")
         self.topic = sns.create_topic(Name="results")["TopicArn"]
         sns.subscribe(
             TopicArn=self.topic,
             Protocol="sqs",
-            Endpoint=f"arn:aws:sqs:{REGION}:123456789012:heard",
+            Endpoint=f"arn:aws:sqs:{REGION}:123456789012:subscriber",
             Attributes={"RawMessageDelivery": "true"},
         )
         self.secret = boto3.client("secretsmanager").create_secret(
@@ -98,7 +98,7 @@ class Stack:
         )["ARN"]
 
     def environment(self) -> dict[str, str]:
-        """The variables that the template sets."""
+        """The environment variables of the template."""
         return {
             "HANGTAG_TAGGER_API_URL": f"{self.api.url}/tagger/v2.12/tags",
             "HANGTAG_LANGUAGE": "en",
@@ -119,14 +119,14 @@ class Stack:
         }
 
     def upload(self, key: str = KEY, content: bytes = PNG) -> str:
-        """Put an object into the bucket; the notification that tells of it."""
+        """Puts an object into the bucket; returns its notification."""
         put = self.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
         return notification(
             record(key, version_id=put["VersionId"], etag=put["ETag"].strip('"'))
         )
 
-    def take(self, queue_url: str) -> list[dict[str, Any]]:
-        """What lies in a queue: bodies, and the texts of their attributes."""
+    def messages(self, queue_url: str) -> list[dict[str, Any]]:
+        """The messages of a queue: bodies and attribute values."""
         received = self.sqs.receive_message(
             QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         )
@@ -144,7 +144,7 @@ class Stack:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """The stack, and a function that has not run yet."""
+    """The stack, and a function that has not been invoked yet."""
     with mock_aws(), loopback_server() as api:
         api.replies(answer(201, to_body(answer_document())))
         made = Stack(api)
@@ -157,24 +157,24 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 def invoke(event: dict[str, Any], context: Context | None = None) -> dict[str, Any]:
     """One invocation."""
-    told = cast("LambdaContext", context or Context())
-    answered: dict[str, Any] = lambda_handler(event, told)
+    lambda_context = cast("LambdaContext", context or Context())
+    answered: dict[str, Any] = lambda_handler(event, lambda_context)
     return answered
 
 
 @dataclass(slots=True)
-class Ending(Context):
-    """An invocation that can be over."""
+class EndingContext(Context):
+    """The context of an invocation whose time can end."""
 
     milliseconds_left: int = 30_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until Lambda stops the function."""
+        """The time until Lambda stops the function."""
         return self.milliseconds_left
 
 
-def test_an_upload_comes_out_tagged_and_announced(stack: Stack) -> None:
-    """Queue in, table and topic out; the API was asked once."""
+def test_an_upload_is_tagged_and_announced(stack: Stack) -> None:
+    """The message comes from the queue, the result is in the table and on the topic; one call."""
     body = stack.upload()
 
     answered = invoke(sqs_event(body))
@@ -182,17 +182,17 @@ def test_an_upload_comes_out_tagged_and_announced(stack: Stack) -> None:
     items: dict[str, dict[str, Any]] = {
         str(item["version"]): dict(item) for item in stack.table.scan()["Items"]
     }
-    (heard,) = stack.take(stack.heard)
+    (announced,) = stack.messages(stack.subscriber)
     assert answered == {"batchItemFailures": []}
     result, (upload,) = items.pop("result"), items.values()
     assert upload["status"] == result["result"]["status"] == "TAGGED"
     assert upload["uri"] == result["uri"] == f"s3://{BUCKET}/{KEY}"
-    assert json.loads(heard["body"])["data"]["status"] == "TAGGED"
-    assert json.loads(heard["color"]) == ["beige", "T0326", "khaki", "EXAMPLE-1"]
+    assert json.loads(announced["body"])["data"]["status"] == "TAGGED"
+    assert json.loads(announced["color"]) == ["beige", "T0326", "khaki", "EXAMPLE-1"]
     assert [API_KEY] == [request.headers["x-api-key"] for request in stack.api.received]
 
 
-def test_a_repetition_of_the_message_asks_nothing(stack: Stack) -> None:
+def test_a_repeated_message_makes_no_call(stack: Stack) -> None:
     """The claim is in the table, not in the function's memory."""
     body = stack.upload()
 
@@ -202,11 +202,11 @@ def test_a_repetition_of_the_message_asks_nothing(stack: Stack) -> None:
 
     assert answered == {"batchItemFailures": []}
     assert len(stack.api.received) == 1
-    assert len(stack.take(stack.heard)) == 1
+    assert len(stack.messages(stack.subscriber)) == 1
 
 
-def test_failures_are_dead_lettered_or_handed_back_one_by_one(stack: Stack) -> None:
-    """A good one, one that is no image, one that nobody can read, one for later."""
+def test_failures_are_dead_lettered_or_handed_back_separately(stack: Stack) -> None:
+    """The batch has a good image, a file that is no image, an unreadable message and a retry."""
     stack.api.replies(answer(201, to_body(answer_document())))
     good, bad = stack.upload("good.png"), stack.upload("bad.png", b"name,price\n")
     invoke(sqs_event(good))
@@ -215,7 +215,9 @@ def test_failures_are_dead_lettered_or_handed_back_one_by_one(stack: Stack) -> N
 
     answered = invoke(sqs_event(good, bad, "no event", later))
 
-    letters = {letter["ErrorCode"]: letter for letter in stack.take(stack.dead_letters)}
+    letters = {
+        letter["ErrorCode"]: letter for letter in stack.messages(stack.dead_letters)
+    }
     assert answered == {"batchItemFailures": [{"itemIdentifier": "message-4"}]}
     assert set(letters) == {"UNSUPPORTED_FORMAT", "UNREADABLE_EVENT"}
     assert letters["UNSUPPORTED_FORMAT"]["Image"] == f"s3://{BUCKET}/bad.png"
@@ -223,42 +225,42 @@ def test_failures_are_dead_lettered_or_handed_back_one_by_one(stack: Stack) -> N
 
 
 @pytest.mark.parametrize("transport", ["base64", "url"])
-def test_what_is_secret_is_neither_logged_nor_dead_lettered(
+def test_secrets_are_neither_logged_nor_dead_lettered(
     stack: Stack,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     transport: str,
 ) -> None:
-    """Not even where the API tells it: the key, the image, the URL that opens the image."""
+    """This holds even if the API repeats the key, the image or its presigned URL."""
     monkeypatch.setenv("HANGTAG_IMAGE_TRANSPORT", transport)
 
-    def tell_all(exchange: Exchange) -> None:
-        asked = stack.api.received[-1]
-        words = f"{asked.headers['x-api-key']} {asked.body.decode()}"
+    def echo_all(exchange: Exchange) -> None:
+        request = stack.api.received[-1]
+        words = f"{request.headers['x-api-key']} {request.body.decode()}"
         answer(500, to_body(failed_answer_document(500, words)))(exchange)
 
-    stack.api.replies(tell_all)
+    stack.api.replies(echo_all)
     body = stack.upload()
 
     invoke(sqs_event(body))
     invoke(sqs_event(body))
 
-    (letter,) = stack.take(stack.dead_letters)
+    (letter,) = stack.messages(stack.dead_letters)
     logged = json.dumps([vars(line) for line in caplog.records], default=str)
     content = json.loads(stack.api.received[-1].body)["image"]["content"]
     secret = content.split("base64," if transport == "base64" else "&", 1)[1]
     assert '"handed back"' in logged
     assert '"dead-lettered"' in logged
-    for told in (logged, letter["ErrorMessage"]):
-        assert API_KEY not in told
-        assert secret[:40] not in told
-        assert "X-Amz-Signature" not in told
+    for text in (logged, letter["ErrorMessage"]):
+        assert API_KEY not in text
+        assert secret[:40] not in text
+        assert "X-Amz-Signature" not in text
 
 
-def test_each_line_of_an_upload_tells_all_of_it(
+def test_the_log_line_of_an_upload_is_complete(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Which version, which attempt, what it came to, and how long each part took."""
+    """It has the version, the attempt, the ending, and the duration of each step."""
     body = stack.upload()
     stack.api.replies(answer(500, to_body(failed_answer_document(500, "no"))))
     invoke(sqs_event(body))
@@ -266,8 +268,8 @@ def test_each_line_of_an_upload_tells_all_of_it(
     stack.api.replies(answer(200, to_body(answer_document())))
     invoke(sqs_event(stack.upload()))
 
-    told = [vars(line) for line in caplog.records]
-    lines = [line for line in told if line.get("uri")]
+    records = [vars(line) for line in caplog.records]
+    lines = [line for line in records if line.get("uri")]
     assert [line["msg"] for line in lines] == ["handed back", "dead-lettered", "tagged"]
     assert [line.get("code") for line in lines] == ["500", "500", None]
     for line in lines:
@@ -277,10 +279,10 @@ def test_each_line_of_an_upload_tells_all_of_it(
         assert line["milliseconds"]["all"] >= line["milliseconds"]["call"] >= 0
 
 
-def test_the_line_of_a_skipped_upload_tells_all_of_it_too(
+def test_the_log_line_of_a_skipped_upload_is_complete(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was looked at, and that took time."""
+    """Looking the object up takes time."""
     body = stack.upload("gone.png")
     gone = json.loads(body)["Records"][0]["s3"]["object"]
     boto3.client("s3").delete_object(
@@ -299,10 +301,10 @@ def test_the_line_of_a_skipped_upload_tells_all_of_it_too(
 
 
 def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
-    """It comes back through SQS, with retries."""
+    """It returns through SQS, with retries."""
     answered = invoke(sample_event("s3-put"))
 
-    (message,) = stack.take(stack.uploads)
+    (message,) = stack.messages(stack.uploads)
     assert answered == {"queued": 1}
     assert json.loads(message["body"]) == sample_event("s3-put")
 
@@ -312,11 +314,11 @@ def test_a_bare_event_is_put_on_the_queue(stack: Stack) -> None:
     [sample_event("s3-put"), sample_event("try-again")],
     ids=["bare", "schedule"],
 )
-def test_every_invocation_has_a_time_of_its_own(
+def test_every_invocation_has_its_own_deadline(
     stack: Stack, event: dict[str, Any]
 ) -> None:
-    """What was left of the one before does not count, whatever it was called for."""
-    before = Ending()
+    """The deadline of the previous invocation does not apply, for any kind of event."""
+    before = EndingContext()
     invoke(sqs_event(stack.upload()), before)
     before.milliseconds_left = -1_000
 
@@ -324,14 +326,14 @@ def test_every_invocation_has_a_time_of_its_own(
 
     assert answered in (
         {"queued": 1},
-        {"breaker": {"trouble": "MAPPING_UNAVAILABLE"}},  # there is no mapping here
+        {"breaker": {"trouble": "MAPPING_UNAVAILABLE"}},  # the stack has no mapping
     )
 
 
-def test_a_function_without_its_settings_says_which(
+def test_a_function_without_a_setting_names_it(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first line of its log names the variable."""
+    """The first line of its log has the name of the variable."""
     monkeypatch.delenv("HANGTAG_RESULTS_TABLE")
 
     with pytest.raises(ValueError, match="HANGTAG_RESULTS_TABLE"):

@@ -1,7 +1,7 @@
 """
-A fake for every port of `hangtag.ports`: in memory, and can be made to fail.
+A fake for each port of `hangtag.ports`: in memory, with failures on request.
 
-They take the same contract tests as the adapters (tests/contract), so that they do not rot.
+Fakes and adapters pass the same contract tests (tests/contract), so that they behave alike.
 """
 
 from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed

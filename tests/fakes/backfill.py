@@ -10,7 +10,7 @@ from tests.fakes.failing import CanFail
 
 
 class FakeListing(CanFail):
-    """`Listing` of keys in memory, sorted as S3 sorts them."""
+    """`Listing` in memory, sorted as S3 sorts keys."""
 
     def __init__(self, *keys: str, page: int = 1_000) -> None:
         super().__init__()
@@ -27,11 +27,11 @@ class FakeListing(CanFail):
         etag: str | None = "0123456789abcdef",
         size: int | None = len(PNG),
     ) -> None:
-        """Put an object there."""
+        """Puts an object."""
         self._objects[key] = ListedObject(key, version_id, etag, size, place=key)
 
     def delete(self, key: str) -> None:
-        """Delete an object."""
+        """Deletes an object."""
         del self._objects[key]
 
     def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
@@ -46,18 +46,18 @@ class FakeListing(CanFail):
 
 
 class FakeUploadFeed(CanFail):
-    """`UploadFeed` that keeps the messages."""
+    """`UploadFeed` that records the messages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[tuple[str, str | None]] = []
         """Bodies and re-tag tokens."""
         self.batches: list[int] = []
-        """Their sizes."""
+        """The sizes of the batches."""
         self.waiting = 0
-        """Messages that others have sent."""
+        """The number of messages that other senders have sent."""
         self.taken = 0
-        """Messages that the function has deleted."""
+        """The number of messages that the function has deleted."""
         self.refuses: Callable[[str], bool] = lambda _: False
         """Whether the queue refuses a body."""
         self.after_sending: Callable[[], object] = lambda: None
@@ -79,7 +79,7 @@ class FakeUploadFeed(CanFail):
 
 
 class FakeCheckpoint(CanFail):
-    """`Checkpoint` in memory; JSON, as in a file."""
+    """`Checkpoint` in memory, as JSON like in a file."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,14 +26,14 @@ ONE_CALL = {CallReason.FIRST: 1}
 
 
 class FailedUploads:
-    """Uploads that the function has failed to tag: records, letters, and what operators do."""
+    """Failed uploads: records, letters, and the operators' use cases on them."""
 
     def __init__(self, *keys: str, with_letters: bool = True) -> None:
         self.clock = FakeClock()
         self.book = FakeFailureBook()
         self.box = FakeDeadLetterBox()
         self.queue = FakeDeadLetterQueue()
-        """The end of the dead-letter queue where restored letters arrive."""
+        """The dead-letter queue that receives restored letters."""
         self.backup: list[Letter] = []
         for key in keys:
             self.fail(key, with_letter=with_letters)
@@ -42,7 +42,7 @@ class FailedUploads:
     # ---- the function
 
     def begin(self, key: str, *, replays: int = 0) -> Record:
-        """A message arrives: its claim, which is not written yet."""
+        """Claims an upload, without writing the claim."""
         arrival = Arrival(
             now=self.clock.now(),
             lease_seconds=60,
@@ -54,11 +54,11 @@ class FailedUploads:
         return claimed
 
     def claim(self, key: str, *, replays: int = 0) -> None:
-        """An attempt begins."""
+        """Claims an upload."""
         self._write(key, self.begin(key, replays=replays))
 
     def fail(self, key: str, *, with_letter: bool = True, replays: int = 0) -> None:
-        """An attempt fails for good."""
+        """Fails an upload."""
         upload, at = an_upload(key), to_timestamp(self.clock.now())
         failed = FailedUpload(
             replace(a_failure(), failed_at=at),
@@ -74,7 +74,7 @@ class FailedUploads:
             self.box.visible.append(a_letter(failed.letter_id, letter))
 
     def tag(self, key: str, *, replays: int = 0) -> None:
-        """An attempt succeeds."""
+        """Tags an upload."""
         at = to_timestamp(self.clock.now())
         mine = self.begin(key, replays=replays)
         self._write(key, lifecycle.finish(mine, calls=ONE_CALL, at=at))
@@ -86,7 +86,7 @@ class FailedUploads:
         assert self.book.swap(key_of(an_upload(key)), seen, new) is None
 
     def moved_by_sqs(self, key: str, *, replays: int) -> Letter:
-        """The message of a replay in the dead-letter queue: it was received, never claimed."""
+        """SQS moves the message of a replay, which was received and never claimed."""
         attributes = {"Replays": {"StringValue": str(replays)}} if replays else {}
         body = an_upload(key).notification()
         sent_at = to_timestamp(self.clock.now())
@@ -96,10 +96,10 @@ class FailedUploads:
         self.box.visible.append(letter)
         return letter
 
-    # ---- the operators
+    # ---- operators
 
     def find(self, meant: LetterFilter = ALL) -> FailureList:
-        """List failures."""
+        """Lists failures."""
         return find(self.box, self.book, meant, clock=self.clock)
 
     def replay(
@@ -109,13 +109,13 @@ class FailedUploads:
         dry_run: bool = False,
         **how: Any,  # noqa: ANN401 - see `replay`
     ) -> ReplayReport:
-        """Replay failures."""
+        """Replays failures."""
         return replay_failures(
             self.box, self.book, meant, clock=self.clock, dry_run=dry_run, **how
         )
 
     def discard(self, *, dry_run: bool = False) -> ReplayReport:
-        """Discard all failures."""
+        """Discards all failures."""
         return discard(
             self.box,
             self.book,
@@ -126,7 +126,7 @@ class FailedUploads:
         )
 
     def restore(self, *letters: Letter, dry_run: bool = False) -> ReplayReport:
-        """Restore letters of a backup."""
+        """Restores the letters of a backup."""
         return restore(
             [letter.letter for letter in letters],
             self.queue,
@@ -136,23 +136,23 @@ class FailedUploads:
             dry_run=dry_run,
         )
 
-    # ---- what became of them
+    # ---- state
 
     def record(self, key: str) -> Record | None:
-        """Of the upload with this key."""
+        """The record of the upload with this key."""
         return self.book.records.get(key_of(an_upload(key)))
 
     def status(self, key: str) -> str | None:
-        """Of the upload with this key."""
+        """The status of the upload with this key."""
         record = self.record(key)
         return str(record.status) if record else None
 
     def sent(self) -> Counter[str]:
-        """How often each key was put on the upload queue."""
+        """How often each key was sent to the upload queue."""
         return Counter(upload_in(body).key for body, _ in self.box.resent)
 
-    def come_back(self) -> None:
-        """Half a minute passes: nothing is hidden or reserved any more."""
+    def expire_timeouts(self) -> None:
+        """Half a minute passes: letters are visible, reservations have expired."""
         self.clock.advance(31)
         self.box.put_back(list(self.box.hidden))
 

@@ -14,7 +14,7 @@ class _Plan:
 
 
 class CanFail:
-    """Something that can be told to fail."""
+    """A fake whose methods can be made to fail."""
 
     def __init__(self) -> None:
         self._plans: list[_Plan] = []
@@ -24,14 +24,14 @@ class CanFail:
         self, error: BaseException, *, times: int | None = None, at: str | None = None
     ) -> None:
         """
-        Raise *error* in the next calls: *times* of them, or all; of the method *at*, or of any.
+        Raise *error* in the next *times* calls, or in all; of the method *at*, or of any.
 
-        One that is no `Exception` is a kill: nothing behind the port's method happens.
+        An error that is no `Exception` is a kill: the port's method has no effect.
         """
         self._plans.append(_Plan(error, at, times))
 
     def recovers(self) -> None:
-        """Forget all failures that were asked for."""
+        """Removes all failures that were requested."""
         self._plans.clear()
 
     def _may_fail(self, method: str) -> None:
@@ -44,16 +44,16 @@ class CanFail:
 
 
 class Killed(BaseException):
-    """The process is gone; nothing runs after it."""
+    """The process was killed."""
 
 
 @dataclass(slots=True)
 class Killer:
     """
-    Kills whoever uses ports, before or behind the so manieth call of a method.
+    Kills the user of a port before or after the n-th call of a method.
 
-    A *hard* kill leaves a dead process: `finally` may try what it likes, no call gets through. One
-    that is not is Ctrl-C.
+    After a *hard* kill every later call raises, also in `finally`. A kill that is not hard is
+    Ctrl-C.
     """
 
     method: str
@@ -64,9 +64,9 @@ class Killer:
 
     def watching(self, port: Any, name: str = "") -> Any:  # noqa: ANN401 - any port
         """
-        The same port, to be used by the one who is to be killed.
+        Wraps a port for the user that is to be killed.
 
-        With a *name* its methods are called `name.method`, where several ports have one alike.
+        With a *name*, methods are called `name.method`, so that ports with equal methods differ.
         """
         return _Watched(port, self, name + "." if name else "")
 

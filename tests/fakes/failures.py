@@ -14,7 +14,7 @@ class FakeFailureBook(FakeRecords):
     ) -> Iterator[tuple[UploadKey, Record]]:
         self._may_fail("failures")
         for key in self.records:
-            # As it is when its turn comes, like a page that DynamoDB reads
+            # read late, like a page of DynamoDB
             record = self.records[key]
             is_in_time = (since or "0") <= record.ended_at <= (until or "~")
             if record.status is Status.FAILED and is_in_time:

@@ -6,7 +6,7 @@ from tests.fakes.failing import CanFail
 
 
 class FakeApiKeys(CanFail):
-    """`ApiKeys` in memory; what was read once is remembered, as by the adapter."""
+    """`ApiKeys` in memory, with a cache like the adapter's."""
 
     def __init__(self, key: str | None = API_KEY) -> None:
         super().__init__()
@@ -14,7 +14,7 @@ class FakeApiKeys(CanFail):
         self._cached: str | None = None
 
     def set_key(self, key: str | None) -> None:
-        """Put another key into the secret, or none."""
+        """Sets the secret's key, or removes it."""
         self._secret = key
 
     def key(self) -> str:

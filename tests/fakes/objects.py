@@ -31,13 +31,13 @@ class FakeObjectStore(CanFail):
         self._versions: dict[str, list[_Version | None]] = {}
         self._forgotten: dict[str, list[_Version | None]] = {}
         self.before_reading: Callable[[], object] = lambda: None
-        """Called while an object is waited for."""
+        """Called before an object is read."""
         self._count = 0
 
     def put(
         self, uri: str, content: bytes, metadata: Mapping[str, str] | None = None
     ) -> ObjectFacts:
-        """Put an object there."""
+        """Puts an object."""
         self._count += 1
         facts = ObjectFacts(
             version_id=f"version-{self._count}" if self._versioned else None,
@@ -52,18 +52,18 @@ class FakeObjectStore(CanFail):
         return facts
 
     def delete(self, uri: str) -> None:
-        """Delete an object; in a versioned bucket its versions stay behind a marker."""
+        """Deletes an object; in a versioned bucket its versions stay behind a delete marker."""
         if self._versioned:
             self._versions[uri].append(None)
         else:
             del self._versions[uri]
 
     def forget(self, uri: str) -> None:
-        """Delete an object with all its versions."""
+        """Deletes an object with all its versions."""
         self._forgotten[uri] = self._versions.pop(uri, [])
 
     def restore(self, uri: str) -> None:
-        """Put a forgotten object back."""
+        """Restores an object that was deleted with `forget`."""
         self._versions[uri] = self._forgotten.pop(uri)
 
     def find(self, upload: Upload) -> ObjectFacts | None:

@@ -10,7 +10,7 @@ from tests.fakes.failing import CanFail
 
 
 class FakeAnnouncer(CanFail):
-    """`Announcer` that keeps what it announced."""
+    """`Announcer` that records the announcements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,13 +22,13 @@ class FakeAnnouncer(CanFail):
 
 
 class FakeUploadQueue(CanFail):
-    """`UploadQueue` that keeps what it was sent."""
+    """`UploadQueue` that records the sent messages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bodies: list[str] = []
         self.hidden_for: dict[str, int] = {}
-        """Whole seconds by receipt handle."""
+        """Delays in whole seconds, by receipt handle."""
 
     def send(self, body: str) -> None:
         self._may_fail("send")
@@ -42,7 +42,7 @@ class FakeUploadQueue(CanFail):
 
 
 class FakeDeadLetterQueue(CanFail):
-    """`DeadLetterQueue` that keeps what it was sent."""
+    """`DeadLetterQueue` that records the sent letters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,9 +62,9 @@ class FakeDeadLetterBox(CanFail):
         self.visible: list[Letter] = list(letters)
         self.hidden: list[Letter] = []
         self.resent: list[tuple[str, int]] = []
-        """Bodies put on the upload queue, and their counts of replays."""
+        """Bodies on the upload queue, and their counts of replays."""
         self.after_resending: Callable[[Letter, int], None] = lambda *_: None
-        """Called with the letter and its new count of replays."""
+        """Called with a letter and its new count of replays."""
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
         self._may_fail("receive")
@@ -84,7 +84,7 @@ class FakeDeadLetterBox(CanFail):
 
     def delete(self, letter: Letter) -> None:
         self._may_fail("delete")
-        # By its handle, like SQS: what the letter says does not matter
+        # Like SQS, it compares the handle only
         handle = letter.receipt_handle
         self.hidden = [one for one in self.hidden if one.receipt_handle != handle]
 

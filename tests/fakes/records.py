@@ -30,7 +30,7 @@ class FakeRecords(CanFail):
         return None
 
     def last_write_arrives_late(self) -> None:
-        """The network held up the last write, or a copy of it; its sender does not learn of it."""
+        """Applies the last write once more, late; its sender gets no response."""
         if self._last is None:
             return
         key, seen, new = self._last
@@ -50,12 +50,12 @@ class FakeRecords(CanFail):
 
     @property
     def records(self) -> Mapping[UploadKey, Record]:
-        """All of them as they are now."""
+        """All current records."""
         return dict(self._records)
 
 
 def step_of(new: Record) -> str:
-    """What a write does: `claim`, `release`, or the status it brings, as in `TAGGED`."""
+    """The step of a write: `claim`, `release`, or the new status, as in `TAGGED`."""
     if new.status is not Status.OPEN:
         return str(new.status)
     return "claim" if new.lease_until else "release"

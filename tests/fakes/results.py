@@ -38,7 +38,7 @@ class FakeResults(CanFail):
         return self.stored(uri)
 
     def stored(self, uri: str) -> StoredResult | None:
-        """As `read`, also where reading fails."""
+        """The result, even while `read` fails."""
         item = self._items.get(uri)
         return None if item is None else deepcopy(item.stored)
 
@@ -101,7 +101,7 @@ class FakeSnapshots(CanFail):
         return Snapshot(self._breaker.read(), records, results)
 
     def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:
-        """Those that are TAGGED."""
+        """The versions that are TAGGED."""
         self._may_fail("tagged")
         keys = {(upload.uri, upload.version) for upload in uploads}
         records = self._records.records

@@ -17,11 +17,11 @@ class FakeBreakerStore(CanFail):
         self._state = BreakerState()
         self._lock = Lock()
         self.before_opening: Callable[[], object] = lambda: None
-        """Called once, when somebody is about to open it."""
+        """Called once, before the breaker opens."""
 
     @property
     def state(self) -> BreakerState:
-        """The state, also where reading fails."""
+        """The state, even while `read` fails."""
         return self._state
 
     def read(self) -> BreakerState:
@@ -81,14 +81,14 @@ class FakeSlots(CanFail):
         self._next = 0.0
         self._lock = Lock()
         self.reserved: list[float] = []
-        """Each reserved slot."""
+        """The reserved slots."""
 
     def reserve(self, *, step: float, earliest: float, latest: float) -> Slot:
         self._may_fail("reserve")
         with self._lock:
             at = max(earliest, self._next)
             if at > earliest + step + 1_000:
-                at = earliest  # a clock was wrong
+                at = earliest  # the slot of a wrong clock
             if at > latest:
                 return Slot(at, is_reserved=False)
             self._next = at + step
@@ -97,7 +97,7 @@ class FakeSlots(CanFail):
 
 
 class FakeMapping(CanFail):
-    """`EventSourceMapping` that is a switch."""
+    """`EventSourceMapping` with an in-memory switch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from tests.fakes.failing import CanFail
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the API was asked."""
+    """A call of the API."""
 
     request: TaggingRequest
     language: str
@@ -20,19 +20,19 @@ class Call:
 
 
 class FakeTagger(CanFail):
-    """`Tagger` that gives one answer to all, or what it is told."""
+    """`Tagger` with one answer for all requests, or failures on request."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         super().__init__()
         self.answer = answer or an_answer()
         self.calls: list[Call] = []
         self.answered: list[Call] = []
-        """Those that were answered with tags: they are paid for."""
+        """The calls that returned tags, which are paid."""
         self.accepted_key: str | None = None
-        """The only key it takes; None takes any."""
+        """The only accepted key; None accepts any key."""
         self.refuses_the_prefix = False
         self.before_answering: Callable[[Call], object] = lambda _: None
-        """Called while the answer is waited for."""
+        """Called before each answer."""
 
     def ask(
         self,

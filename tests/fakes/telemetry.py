@@ -8,7 +8,7 @@ _Kind = TypeVar("_Kind")
 
 
 class FakeTelemetry:
-    """`Telemetry` that keeps the events."""
+    """`Telemetry` that records the events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

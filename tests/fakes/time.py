@@ -7,12 +7,12 @@ from tests.builders import NOON_SECONDS
 
 
 class FakeClock:
-    """`Clock` that stands still until it is told to go on."""
+    """`Clock` that changes only when a test advances it."""
 
     def __init__(self, seconds: float = NOON_SECONDS) -> None:
         self._seconds = seconds
         self.when_sleeping: Callable[[float], object] = self.advance
-        """What happens while somebody sleeps."""
+        """Called when the code under test sleeps."""
 
     def now(self) -> float:
         return self._seconds
@@ -21,12 +21,12 @@ class FakeClock:
         self.when_sleeping(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advances the clock."""
         self._seconds += seconds
 
 
 class FakeDeadline:
-    """`Deadline` so many *seconds* after an invocation begins; the clock runs against it."""
+    """`Deadline` a number of *seconds* after an invocation begins, by a given clock."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self.seconds = seconds
@@ -34,7 +34,7 @@ class FakeDeadline:
         self._began = clock.now()
 
     def begin(self) -> None:
-        """A new invocation."""
+        """Starts a new invocation."""
         self._began = self._clock.now()
 
     def seconds_left(self) -> float:
@@ -42,7 +42,7 @@ class FakeDeadline:
 
 
 class FakeAwsDeadline:
-    """`AwsDeadline` that remembers the deadline."""
+    """`AwsDeadline` that records the deadline."""
 
     def __init__(self) -> None:
         self.deadline: Deadline | None = None

@@ -33,7 +33,7 @@ BUDGET = TimeBudget.of(LEASE_SECONDS)
 
 
 class World:
-    """The pipeline with a fake in every port; no jitter, unless it is asked for."""
+    """The pipeline with a fake behind each port; without jitter, unless requested."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class World:
         slots: FakeSlots | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
-        """*slots* may be another world's: then both are instances that share a rate."""
+        """With the *slots* of another world, both are instances that share a rate."""
         self.max_attempts = max_attempts
         self.clock = FakeClock()
         self.deadline = FakeDeadline(LEASE_SECONDS, self.clock)
@@ -87,7 +87,7 @@ class World:
         self._arrivals = 0
 
     def instance(self, seen: Callable[[Any, str], Any]) -> Pipeline:
-        """Another instance of the function; how it has the ports *seen*, by their names."""
+        """Another instance of the function; *seen* are the ports it uses, by name."""
         return Pipeline(
             Ports(
                 objects=seen(self.objects, "objects"),
@@ -119,7 +119,7 @@ class World:
             random_fraction=self._random_fraction,
         )
 
-    # ---- what happens
+    # ---- actions
 
     def put(
         self,
@@ -127,7 +127,7 @@ class World:
         content: bytes = PNG,
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectFacts:
-        """Put an object into the bucket, without an event."""
+        """Puts an object into the bucket, without an event."""
         return self.objects.put(f"s3://{BUCKET}/{key}", content, metadata)
 
     def upload(
@@ -136,7 +136,7 @@ class World:
         content: bytes = PNG,
         metadata: Mapping[str, str] | None = None,
     ) -> Delivery:
-        """Put an object into the bucket; the delivery of its event."""
+        """Puts an object into the bucket; returns the delivery of its event."""
         facts = self.put(key, content, metadata)
         self._arrivals += 1
         of_the_object = record(
@@ -152,38 +152,39 @@ class World:
 
     def kills(self, step: str, *, call: int = 0, after: bool) -> None:
         """
-        Kill the function before or *after* a call of a port's method, *call* calls from now.
+        Kills the function before or *after* a call of a port's method, *call* calls from now.
 
-        The *step* is `port.method`. What was killed raises `Killed`, and does nothing any more.
+        The *step* is `port.method`. The killed function raises `Killed`, and its requests have no
+        effect.
         """
         self._killer.method, self._killer.call = step, call
         self._killer.after, self._killer.has_killed = after, False
 
     def dies(self) -> None:
-        """The function is killed, here and now: no request of any of its threads arrives."""
+        """Kills the function now: no later request of its threads arrives."""
         self._killer.has_killed = True
 
     def revives(self) -> None:
-        """Another process takes over, and is not killed."""
+        """Starts another process."""
         self._killer.method, self._killer.has_killed = "", False
 
     def tag(self, *deliveries: Delivery) -> tuple[str, ...]:
-        """One invocation; the ids of the messages that are handed back."""
+        """Runs one invocation; returns the message ids that are handed back."""
         return self.pipeline.tag(deliveries, self.invocation())
 
     def invocation(self) -> Invocation:
-        """One that begins now."""
+        """An invocation that begins now."""
         self.deadline.begin()
         return Invocation("request-1", self.deadline)
 
-    # ---- what became of it
+    # ---- state
 
     def record_of(self, upload: Upload) -> Record | None:
         """The record of a version."""
         return self.records.records.get((upload.uri, upload.version))
 
     def ended_as(self, upload: Upload) -> str | None:
-        """TAGGED, FAILED, or why it was skipped; None as long as it has not ended."""
+        """TAGGED, FAILED, or the reason of a skip; None for an open upload."""
         found = self.record_of(upload)
         if found is None or found.status not in (
             Status.TAGGED,
@@ -199,7 +200,7 @@ class World:
         return found.calls if found else {}
 
     def cut_off(self, upload: Upload) -> int:
-        """Attempts about a version that were cut off, the one that is now, too."""
+        """The number of attempts about a version that were cut off, including the current one."""
         found = self.record_of(upload)
         if found is None:
             return 0
@@ -211,27 +212,27 @@ class World:
 
     @property
     def skips(self) -> list[SkipReason]:
-        """Why records were skipped."""
+        """The reasons of skipped records."""
         return [skipped.reason for skipped in self.telemetry.of(Skipped)]
 
     @property
     def tags(self) -> list[Tagged]:
-        """The uploads that were reported as tagged."""
+        """The reported tagged uploads."""
         return self.telemetry.of(Tagged)
 
     @property
     def hand_backs(self) -> list[HandedBack]:
-        """The deliveries that were reported as handed back."""
+        """The reported hand-backs."""
         return self.telemetry.of(HandedBack)
 
     @property
     def dead_lettered(self) -> list[DeadLettered]:
-        """The letters that were reported as sent."""
+        """The reported dead letters."""
         return self.telemetry.of(DeadLettered)
 
     @property
     def bugs(self) -> list[Unforeseen]:
-        """Exceptions that are bugs of Hangtag."""
+        """The reported bugs."""
         return self.telemetry.of(Unforeseen)
 
     @property

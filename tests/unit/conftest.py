@@ -1,4 +1,4 @@
-"""Unit tests think; they do not talk: sockets are disabled."""
+"""Unit tests do no I/O: sockets are disabled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.environment import isolate
 
 @pytest.fixture(autouse=True)
 def _no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No socket can be opened, and nobody's settings are seen."""
+    """Disables sockets and hides the developer's settings."""
     isolate(monkeypatch)
     disable_socket()
     yield

@@ -1,4 +1,4 @@
-"""Who may import whom; see docs/architecture.md."""
+"""Which module may import which; see docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENTRY_POINTS = (
 )
 
 ROOMS = (
-    # What arrives, what is asked, what is kept: pure
+    # Events, requests, results: pure
     "text",
     "errors",
     "failure",
@@ -35,7 +35,7 @@ ROOMS = (
     "time_budget",
     "metrics",
     "telemetry",
-    # What is needed from outside, and what is done with it: sees ports only
+    # Ports, and the use cases that see only ports
     "ports",
     "backoff",
     "claims",
@@ -49,12 +49,12 @@ ROOMS = (
     "tagging",
     "batch",
     "operators",
-    # The outside, the environment, and the clients
+    # Adapters, environment, clients
     "adapters",
     "settings",
     "wiring",
 )
-"""The modules of the core, in the order in which they are read: each sees those before it."""
+"""The modules of the core in reading order: each may import only earlier ones."""
 
 PURE = ROOMS[: ROOMS.index("ports")]
 WITHOUT_ADAPTERS = ROOMS[: ROOMS.index("adapters")]
@@ -76,12 +76,12 @@ CLIENT_LIBRARIES = (
 
 
 def python_files(folder: Path) -> list[Path]:
-    """All of them below *folder*."""
+    """All Python files below *folder*."""
     return sorted(folder.rglob("*.py"))
 
 
 def imports_of(file: Path) -> Iterator[str]:
-    """The full names of the modules that a file imports, those for types only left out."""
+    """The full names of the modules that a file imports, without type-only imports."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for_types = {
         id(inner)
@@ -100,18 +100,18 @@ def imports_of(file: Path) -> Iterator[str]:
             yield prefix + (node.module or "")
 
 
-def room_of(file: Path) -> str:
-    """The module of the core that a file is, or is part of."""
+def core_module_of(file: Path) -> str:
+    """The core module that a file is, or is part of."""
     return file.relative_to(CORE / "hangtag").parts[0].removesuffix(".py")
 
 
-def seen_by(file: Path) -> set[str]:
-    """What a file of the core imports: rooms of the core, and foreign packages."""
+def core_and_packages_imported_by(file: Path) -> set[str]:
+    """The core modules and the third-party packages that a core file imports."""
     seen = set()
     for name in imports_of(file):
         first, _, rest = name.partition(".")
         if first == "hangtag":
-            if rest:  # else modules themselves, as in `from hangtag import lifecycle`
+            if rest:  # otherwise modules, as in `from hangtag import lifecycle`
                 is_adapter = rest.startswith("adapters.")
                 seen.add(rest if is_adapter else rest.partition(".")[0])
         elif first not in sys.stdlib_module_names:
@@ -124,7 +124,7 @@ CORE_FILES = [
     for file in python_files(CORE)
     if file.parent != CORE / "hangtag" or file.name != "__init__.py"
 ]
-ADAPTER_FILES = [file for file in CORE_FILES if room_of(file) == "adapters"]
+ADAPTER_FILES = [file for file in CORE_FILES if core_module_of(file) == "adapters"]
 
 
 def name_of(file: Path) -> str:
@@ -135,22 +135,22 @@ def name_of(file: Path) -> str:
 @pytest.mark.parametrize(
     "file", [file for file in CORE_FILES if file not in ADAPTER_FILES], ids=name_of
 )
-def test_a_module_of_the_core_sees_only_those_before_it(file: Path) -> None:
-    """Left to right like the flow; effects only through ports."""
-    room = room_of(file)
+def test_a_core_module_imports_only_earlier_modules(file: Path) -> None:
+    """The modules read from left to right like the flow; effects go through ports."""
+    room = core_module_of(file)
     before = ROOMS[: ROOMS.index(room) + 1]
 
     allowed = set(before) | FOREIGN.get(room, set())
     if room != "wiring":
         allowed.discard("adapters")
 
-    seen = {name.partition(".")[0] for name in seen_by(file)}
+    seen = {name.partition(".")[0] for name in core_and_packages_imported_by(file)}
     assert set() == seen - allowed
 
 
 @pytest.mark.parametrize("file", ADAPTER_FILES, ids=name_of)
-def test_an_adapter_sees_the_core_and_one_client_library(file: Path) -> None:
-    """Of the other adapters, only those that are helpers."""
+def test_an_adapter_imports_the_core_and_one_client_library(file: Path) -> None:
+    """Of the other adapters it imports only helpers."""
     helpers = {
         "adapters.aws_errors",
         "adapters.dynamodb_breaker",
@@ -160,14 +160,14 @@ def test_an_adapter_sees_the_core_and_one_client_library(file: Path) -> None:
         "adapters.dynamodb_updates",
     }
 
-    foreign = seen_by(file) - set(WITHOUT_ADAPTERS) - helpers
+    foreign = core_and_packages_imported_by(file) - set(WITHOUT_ADAPTERS) - helpers
 
     assert any(foreign <= library for library in CLIENT_LIBRARIES)
 
 
 @pytest.mark.parametrize("file", CORE_FILES, ids=name_of)
-def test_nobody_reads_the_environment(file: Path) -> None:
-    """Entry points do, and hand it over."""
+def test_the_core_does_not_read_the_environment(file: Path) -> None:
+    """Entry points read it and pass it on."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
 
     reads = [
@@ -180,18 +180,18 @@ def test_nobody_reads_the_environment(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [file for file in CORE_FILES if room_of(file) in PURE], ids=name_of
+    "file", [file for file in CORE_FILES if core_module_of(file) in PURE], ids=name_of
 )
-def test_what_is_pure_has_no_clock_and_no_files(file: Path) -> None:
-    """The same in, the same out."""
+def test_pure_modules_use_no_clock_and_no_files(file: Path) -> None:
+    """The same input gives the same output."""
     effects = {"time", "os", "pathlib", "random", "socket", "subprocess", "logging"}
 
     assert set() == effects & set(imports_of(file))
 
 
 @pytest.mark.parametrize("file", python_files(CORE), ids=name_of)
-def test_the_core_knows_no_entry_point(file: Path) -> None:
-    """Functions, command and sandbox stand outside."""
+def test_the_core_imports_no_entry_point(file: Path) -> None:
+    """Functions, command and sandbox depend on the core, not the other way round."""
     known = {name.partition(".")[0] for name in imports_of(file)}
 
     assert set() == known & set(ENTRY_POINTS)
@@ -210,7 +210,7 @@ def test_the_core_knows_no_entry_point(file: Path) -> None:
     ],
 )
 def test_entry_points_do_not_import_one_another(folder: str, others: set[str]) -> None:
-    """Except: the command starts the sandbox, and the demo uses both."""
+    """Two exceptions: the command starts the sandbox, and the demo uses both."""
     known = {
         name.partition(".")[0]
         for file in python_files(REPOSITORY / folder)
@@ -220,6 +220,6 @@ def test_entry_points_do_not_import_one_another(folder: str, others: set[str]) -
     assert set() == known & others
 
 
-def test_every_module_has_its_place() -> None:
-    """A new module needs its place in the order."""
-    assert set(ROOMS) == {room_of(file) for file in CORE_FILES}
+def test_every_module_is_in_the_list() -> None:
+    """A new module needs a position in the list."""
+    assert set(ROOMS) == {core_module_of(file) for file in CORE_FILES}

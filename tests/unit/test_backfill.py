@@ -1,4 +1,4 @@
-"""Backfill: every object that was there before is sent, and is paid for once."""
+"""Backfill: every existing object is sent, and is paid for once."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ AGAIN = BackfillRequest("hangtag", BUCKET, "", None, again=True)
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process is killed."""
 
 
 @dataclass
 class Backfilling:
-    """A backfill, and what it works on."""
+    """A backfill with a fake behind each port."""
 
     listing: Listing
     feed: FakeUploadFeed = field(default_factory=FakeUploadFeed)
@@ -73,7 +73,7 @@ class Backfilling:
         max_image_bytes: int | None = None,
         dry_run: bool = False,
     ) -> BackfillReport:
-        """One run, from where the one before was cut off."""
+        """One run, from where the previous run stopped."""
         start = start_of(request, self.checkpoint, token=f"token-{next(self.tokens)}")
         return backfill(
             request,
@@ -86,16 +86,16 @@ class Backfilling:
         )
 
     def keys(self) -> list[str]:
-        """Of what was sent, in its order."""
+        """The keys that were sent, in sequence."""
         return [upload.key for upload in self.uploads()]
 
     def uploads(self) -> list[Upload]:
-        """What was sent, as the function reads it."""
+        """The sent messages as the function reads them."""
         entries = [entry for body, _ in self.feed.sent for entry in read_body(body)]
         return [entry for entry in entries if isinstance(entry, Upload)]
 
     def tag(self, key: str) -> None:
-        """This key's version is tagged."""
+        """Tags this version of the key."""
         upload = record_of_object(
             bucket=BUCKET, key=key, version_id="version-1", etag=None, size=1, at=NOON
         )
@@ -105,15 +105,15 @@ class Backfilling:
 
 
 def names(number: int) -> list[str]:
-    """So many keys, in their order."""
+    """That many keys, sorted."""
     return [f"{n:05}.jpg" for n in range(number)]
 
 
-# ---- what is sent
+# ---- which objects are sent
 
 
 def test_every_object_is_sent_as_a_notification_of_s3() -> None:
-    """Without the sequencer, which is unknown; ten in a request."""
+    """The sequencer is unknown and left out; ten messages go in a request."""
     work = Backfilling(FakeListing(*names(25), page=7))
 
     report = work.run()
@@ -138,7 +138,7 @@ def test_every_object_is_sent_as_a_notification_of_s3() -> None:
 
 
 def test_a_dry_run_counts_the_same_and_changes_nothing() -> None:
-    """It is the same code, without its last step."""
+    """A dry run is the same code without its last step."""
     work = Backfilling(FakeListing(*names(25)))
     work.tag("00003.jpg")
     work.checkpoint.fails_with(Killed(), at="save")
@@ -155,8 +155,8 @@ def test_a_dry_run_counts_the_same_and_changes_nothing() -> None:
     assert (report.to_send, report.bytes) == (24, 24 * len(PNG))
 
 
-def test_tagged_objects_and_objects_that_are_no_images_are_not_sent() -> None:
-    """Each has a reason. If the stack's size limit is unknown, the function decides."""
+def test_tagged_objects_and_non_images_are_not_sent() -> None:
+    """Each is counted by its reason. If the stack's size limit is unknown, the function decides."""
     listing = FakeListing("tagged.jpg", "new.jpg")
     listing.put("empty.jpg", size=0)
     listing.put("folder/", size=0)
@@ -179,7 +179,7 @@ def test_tagged_objects_and_objects_that_are_no_images_are_not_sent() -> None:
 
 
 def test_another_version_than_the_tagged_one_is_sent() -> None:
-    """A version is tagged, not a key."""
+    """The tagged state belongs to a version, not to a key."""
     listing = FakeListing()
     listing.put("coat.jpg", version_id="version-2")
     work = Backfilling(listing)
@@ -188,8 +188,8 @@ def test_another_version_than_the_tagged_one_is_sent() -> None:
     assert work.run().enqueued == 1
 
 
-def test_again_sends_tagged_objects_too_with_one_retag_token() -> None:
-    """However often a message is delivered, the token lets it be paid once."""
+def test_with_again_tagged_objects_are_sent_with_one_retag_token() -> None:
+    """The token makes sure that a repeated message is paid once."""
     work = Backfilling(FakeListing("tagged.jpg", "new.jpg"))
     work.tag("tagged.jpg")
 
@@ -210,8 +210,8 @@ def hostile_names(number: int) -> list[str]:
     return sorted(found)[:number]
 
 
-def test_a_thousand_hostile_names_come_through_as_they_are() -> None:
-    """The function reads the keys that were sent."""
+def test_a_thousand_hostile_keys_are_sent_unchanged() -> None:
+    """The function reads the same keys that were listed."""
     hostile = hostile_names(1_000)
     work = Backfilling(FakeListing(*hostile))
 
@@ -221,7 +221,7 @@ def test_a_thousand_hostile_names_come_through_as_they_are() -> None:
     assert sorted(work.keys()) == hostile
 
 
-# ---- cut off
+# ---- interruptions
 
 
 CALLS = (
@@ -239,10 +239,10 @@ CALLS = (
 
 @pytest.mark.parametrize(("at", "whose"), CALLS)
 @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
-def test_killed_at_any_point_it_continues_and_leaves_none_out(
+def test_a_backfill_killed_at_any_point_continues_and_skips_no_object(
     at: str, whose: str, error: type[BaseException]
 ) -> None:
-    """The n-th call of each kind, for every n; at most one batch is sent twice each time."""
+    """Kills every n-th call of each kind; each kill repeats at most one batch."""
     for survived in range(40):
         work = Backfilling(FakeListing(*names(95), page=20))
         for key in names(95)[::3]:
@@ -251,7 +251,7 @@ def test_killed_at_any_point_it_continues_and_leaves_none_out(
         calls = count(1)
 
         class DieLater(error):  # type: ignore[misc,valid-type]  # of the case
-            """Raised after so many calls that went well."""
+            """Raised after that many successful calls."""
 
         _die_after(plan, at, survived, DieLater(), calls)
         was_killed = False
@@ -281,7 +281,7 @@ def _die_after(
     error: BaseException,
     calls: Iterator[int],
 ) -> None:
-    """Let *survived* calls of *at* go well, then one not."""
+    """Lets *survived* calls of *at* succeed, then raises once."""
     well = plan._may_fail
 
     def may_fail(method: str) -> None:
@@ -292,8 +292,8 @@ def _die_after(
     plan._may_fail = may_fail  # type: ignore[method-assign]  # a plan beyond "all" and "the next"
 
 
-def test_a_run_that_goes_on_has_the_token_of_the_first() -> None:
-    """Messages that both send are paid once."""
+def test_a_continued_run_uses_the_token_of_the_first_run() -> None:
+    """A message that both runs send is paid once."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.after_sending = lambda: work.feed.fails_with(Killed(), times=1)
     with pytest.raises(Killed):
@@ -306,8 +306,8 @@ def test_a_run_that_goes_on_has_the_token_of_the_first() -> None:
     assert sorted(set(work.keys())) == names(30)
 
 
-def test_a_run_that_was_killed_with_its_first_messages_keeps_its_token() -> None:
-    """It was saved before they were sent: they are not paid twice."""
+def test_a_run_killed_with_its_first_messages_keeps_its_token() -> None:
+    """The token is saved before the messages are sent, so they are not paid twice."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.fails_with(Killed(), at="sent", times=1)
     with pytest.raises(Killed):
@@ -319,8 +319,8 @@ def test_a_run_that_was_killed_with_its_first_messages_keeps_its_token() -> None
     assert {token for _, token in work.feed.sent} == {"token-0"}
 
 
-def test_objects_that_are_deleted_between_runs_do_not_matter() -> None:
-    """The place is a key, whether it is there or not."""
+def test_a_run_continues_although_objects_were_deleted() -> None:
+    """The checkpoint names a key, which need not exist any more."""
     listing = FakeListing(*names(30))
     work = Backfilling(listing)
     work.feed.after_sending = lambda: work.feed.fails_with(Killed(), times=1)
@@ -347,7 +347,7 @@ def test_objects_that_are_deleted_between_runs_do_not_matter() -> None:
     ],
 )
 def test_a_checkpoint_of_another_request_is_refused(other: BackfillRequest) -> None:
-    """Continuing there would leave objects out."""
+    """Continuing from it would skip objects."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.fails_with(Killed(), at="sent")
     work.checkpoint.save({"request": REQUEST.document()})
@@ -379,7 +379,7 @@ COUNTS = {"listed": 1, "enqueued": 1, "bytes": 1, "notSent": {}}
     ],
 )
 def test_an_incomplete_checkpoint_is_refused(rest: dict[str, object]) -> None:
-    """The backfill does not start anew either: somebody has edited the file."""
+    """The backfill does not start over either: the file may have been edited."""
     work = Backfilling(FakeListing(*names(3)))
     work.checkpoint.save({"request": REQUEST.document(), **rest})
 
@@ -387,11 +387,11 @@ def test_an_incomplete_checkpoint_is_refused(rest: dict[str, object]) -> None:
         work.run()
 
 
-# ---- when SQS refuses or fails
+# ---- SQS refuses or fails
 
 
-def test_messages_that_the_queue_refuses_are_sent_again_without_the_others() -> None:
-    """A batch may fail in part; no message is sent twice."""
+def test_refused_messages_are_sent_again_without_the_accepted_ones() -> None:
+    """A batch may fail in part; no accepted message is sent twice."""
     work = Backfilling(FakeListing(*names(10)))
     refusals = iter([True, False, True] + [False] * 100)
     work.feed.refuses = lambda _: next(refusals)
@@ -403,7 +403,7 @@ def test_messages_that_the_queue_refuses_are_sent_again_without_the_others() -> 
     assert report.enqueued == 10
 
 
-def test_a_short_outage_of_the_queue_is_waited_for() -> None:
+def test_a_backfill_retries_during_a_short_outage_of_the_queue() -> None:
     """A backfill may run all night."""
     work = Backfilling(FakeListing(*names(10)))
     work.feed.fails_with(QueueUnavailable("away"), times=MAX_SENDS - 1, at="send")
@@ -412,7 +412,7 @@ def test_a_short_outage_of_the_queue_is_waited_for() -> None:
 
 
 def test_a_long_outage_ends_the_backfill_with_its_progress_saved() -> None:
-    """The next run continues there."""
+    """The next run continues from there."""
     work = Backfilling(FakeListing(*names(30)))
     work.feed.after_sending = lambda: work.feed.fails_with(
         QueueUnavailable("away"), at="send"
@@ -429,7 +429,7 @@ def test_a_long_outage_ends_the_backfill_with_its_progress_saved() -> None:
 
 
 def test_a_dry_run_after_an_interruption_reports_what_is_left() -> None:
-    """Also the bytes that are left to send."""
+    """The report includes the bytes that are left to send."""
     work = Backfilling(FakeListing(*names(30)))
     whole = work.run(dry_run=True)
     work.feed.after_sending = lambda: work.feed.fails_with(
@@ -445,7 +445,7 @@ def test_a_dry_run_after_an_interruption_reports_what_is_left() -> None:
 
 
 def test_a_message_that_is_always_refused_ends_the_backfill() -> None:
-    """It is not left out silently."""
+    """It does not skip the message silently."""
     work = Backfilling(FakeListing(*names(3)))
     work.feed.refuses = lambda body: "00001" in body
 
@@ -462,7 +462,7 @@ def test_a_message_that_is_always_refused_ends_the_backfill() -> None:
 
 
 def test_an_outage_of_the_table_ends_the_backfill() -> None:
-    """It does not send objects that may be tagged."""
+    """It does not send objects that may be tagged already."""
     work = Backfilling(FakeListing(*names(3)))
     work.results.fails_with(ResultsUnavailable("away"))
 
@@ -472,12 +472,12 @@ def test_an_outage_of_the_table_ends_the_backfill() -> None:
     assert work.feed.sent == []
 
 
-# ---- how fast, how deep
+# ---- rate and queue depth
 
 
 @pytest.mark.parametrize("rate", [0.5, 5.0, 40.0, 250.0])
 def test_messages_are_sent_evenly_at_the_rate(rate: float) -> None:
-    """In no second more than the rate and a batch, and not much slower."""
+    """No second has more messages than the rate and one batch; the average is close to the rate."""
     work = Backfilling(FakeListing(*names(400)))
     times: list[float] = []
 
@@ -497,7 +497,7 @@ def test_messages_are_sent_evenly_at_the_rate(rate: float) -> None:
 
 
 def test_a_pause_earns_no_burst() -> None:
-    """After a slow listing the rate stays the same."""
+    """After a slow listing the rate is the same."""
     work = Backfilling(FakeListing(*names(20)))
     times: list[float] = []
 
@@ -514,8 +514,8 @@ def test_a_pause_earns_no_burst() -> None:
     assert min(gaps) > 0.099
 
 
-def test_the_queue_never_becomes_deeper_than_the_ceiling() -> None:
-    """It waits until the function has taken some, and goes on then."""
+def test_the_queue_depth_never_exceeds_the_ceiling() -> None:
+    """The backfill waits until the function has received some messages, then continues."""
     work = Backfilling(FakeListing(*names(500)))
     work.feed.waiting = 60
     depths: list[int] = []
@@ -535,8 +535,8 @@ def test_the_queue_never_becomes_deeper_than_the_ceiling() -> None:
     assert len(waits) > 50
 
 
-def test_a_ceiling_below_a_batch_makes_the_batches_smaller() -> None:
-    """One of three is kept to, too."""
+def test_a_ceiling_below_the_batch_size_makes_batches_smaller() -> None:
+    """A ceiling of three is respected, too."""
     work = Backfilling(FakeListing(*names(20)))
 
     def sleep(seconds: float) -> None:
@@ -550,8 +550,8 @@ def test_a_ceiling_below_a_batch_makes_the_batches_smaller() -> None:
     assert max(work.feed.batches) == 3
 
 
-def test_uploads_of_others_count_towards_the_depth() -> None:
-    """The depth is read again after so many messages, though there was room for more."""
+def test_messages_of_other_senders_count_towards_the_depth() -> None:
+    """The depth is read again after a number of messages, although there was room for more."""
     work = Backfilling(FakeListing(*names(3 * DEPTH_CHECK_MESSAGES)))
     seen_waiting: list[int] = []
 
@@ -576,13 +576,13 @@ def test_uploads_of_others_count_towards_the_depth() -> None:
 
 
 class Many:
-    """A listing of very many objects, made as they are asked for."""
+    """A lazy listing of very many objects."""
 
     def __init__(self, number: int) -> None:
         self._number = number
 
     def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:  # noqa: ARG002 - a port's
-        """A thousand a page; one of them is to be sent."""
+        """Pages of a thousand objects; one of each page is to be sent."""
         for first in range(0, self._number, 1_000):
             yield [
                 ListedObject(key, "v", "e", int(key[-3:] in ("0", "000")), key)
@@ -594,7 +594,7 @@ class ForgetfulFeed(FakeUploadFeed):
     """A queue that is emptied at once."""
 
     def send(self, bodies: Sequence[str], *, again: str | None) -> Sequence[int]:
-        """Take all, and keep none."""
+        """Accepts all messages and keeps no copy."""
         refused = super().send(bodies, again=again)
         self.taken += len(self.sent)
         self.sent.clear()
@@ -603,7 +603,7 @@ class ForgetfulFeed(FakeUploadFeed):
 
 
 def peak_of(number: int) -> int:
-    """The highest memory of a run over so many objects, in bytes."""
+    """The peak memory in bytes of a run over that many objects."""
     work = Backfilling(Many(number), feed=ForgetfulFeed())
     tracemalloc.start()
     try:
@@ -616,7 +616,7 @@ def peak_of(number: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_objects() -> None:
-    """A hundred thousand take what ten thousand take: about a page."""
+    """A hundred thousand objects take as much memory as ten thousand: about a page."""
     few, many = peak_of(10_000), peak_of(100_000)
 
     assert many < 1.1 * few
@@ -624,24 +624,24 @@ def test_memory_does_not_grow_with_the_number_of_objects() -> None:
 
 
 class Measured(Many):
-    """A listing that counts the interpreter's small objects at each page."""
+    """A listing that counts the interpreter's memory blocks at each page."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.blocks: list[int] = []
 
     def pages(self, *, after: str | None) -> Iterator[Sequence[ListedObject]]:
-        """As they are."""
+        """The pages, unchanged."""
         for page in super().pages(after=after):
             self.blocks.append(sys.getallocatedblocks())
             yield page
 
 
-def test_of_a_million_objects_none_is_kept() -> None:
-    """A text kept of each would be a million blocks; to trace them takes ten times as long."""
+def test_a_backfill_of_a_million_objects_keeps_no_data_per_object() -> None:
+    """One string per object would be a million blocks. Tracing memory would be ten times slower."""
     listing = Measured(1_000_000)
     gc.collect()
-    gc.disable()  # what others left to be collected would hide growth
+    gc.disable()  # garbage of earlier tests would hide growth
     try:
         report = Backfilling(listing, feed=ForgetfulFeed()).run()
     finally:
@@ -655,7 +655,7 @@ def test_of_a_million_objects_none_is_kept() -> None:
 
 
 def test_a_backfilled_object_is_tagged_once() -> None:
-    """By its version, without a sequencer. A second backfill finds it tagged."""
+    """It is identified by version, without a sequencer. A second backfill finds it tagged."""
     world = World()
     facts = world.put("old.jpg")
     listing = FakeListing()
@@ -675,8 +675,8 @@ def test_a_backfilled_object_is_tagged_once() -> None:
     assert work.run().not_sent == {NotSent.ALREADY_TAGGED: 1}
 
 
-def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() -> None:
-    """Without a sequencer it is never newer than one that has one."""
+def test_a_backfilled_object_does_not_replace_a_version_with_a_sequencer() -> None:
+    """A version without a sequencer is never newer than one with a sequencer."""
     world = World()
     world.tag(world.upload("coat.jpg", content=PNG + b"1"))
     facts = world.put("coat.jpg", content=PNG + b"2")
@@ -694,7 +694,7 @@ def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() 
     assert len(world.tagger.calls) == 1
 
 
-# ---- the estimate
+# ---- estimate
 
 
 @pytest.mark.parametrize(
@@ -705,10 +705,10 @@ def test_a_backfilled_object_does_not_overtake_a_version_whose_place_is_known() 
         (None, 0, 50, 50, "MaxConcurrency"),
     ],
 )
-def test_the_narrowest_known_limit_gives_the_speed(
+def test_the_lowest_known_limit_gives_the_rate(
     rate: float | None, requests: float, width: int, per_second: float, because: str
 ) -> None:
-    """And the estimate names it."""
+    """The estimate names that limit."""
     speed = expected_speed(
         rate=rate, requests_per_second=requests, images_at_once=width
     )
@@ -719,5 +719,5 @@ def test_the_narrowest_known_limit_gives_the_speed(
 
 
 def test_without_a_known_limit_there_is_no_estimate() -> None:
-    """The command then says that the time is unknown."""
+    """The command then shows that the time is unknown."""
     assert expected_speed(rate=None, requests_per_second=0, images_at_once=None) is None

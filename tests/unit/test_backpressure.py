@@ -1,4 +1,4 @@
-"""The breaker and the rate limiter, as the uploads of whole batches meet them."""
+"""The circuit breaker and the rate limiter, tested with whole batches."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from tests.fakes import Killed, World
 
 
 def uploads(world: World, number: int) -> list[Delivery]:
-    """So many of them, each with a key of its own, on the queue for some seconds."""
+    """That many uploads of different keys, which have been on the queue for some seconds."""
     sent_at = world.clock.now() - 5
     return [replace(world.upload(f"{n}.png"), sent_at=sent_at) for n in range(number)]
 
 
 def opened(world: World) -> None:
-    """A breaker that a wrong key has opened."""
+    """Opens the breaker with a wrong key."""
     world.tagger.fails_with(KeyRefused("Wrong key."))
     world.tag(*uploads(world, FAILURES_TO_OPEN))
     assert world.breaker_store.state.is_open
 
 
-def ends(world: World, deliveries: list[Delivery]) -> set[str | None]:
+def endings(world: World, deliveries: list[Delivery]) -> set[str | None]:
     """How these uploads ended."""
     entries = [entry for one in deliveries for entry in read_body(one.body)]
     return {world.ended_as(entry) for entry in entries if isinstance(entry, Upload)}
 
 
-def goes_on(world: World, left: list[Delivery], rounds: int) -> list[Delivery]:
+def continue_with(world: World, left: list[Delivery], rounds: int) -> list[Delivery]:
     """
-    Let the schedule and the enabled mapping run a few times.
+    Runs the schedule, and the function while the mapping is enabled, a few times.
 
-    Returns what is left on the queue. A function that is killed gets its messages again.
+    Returns the messages that are left on the queue. A killed function gets its messages again.
     """
     for _ in range(rounds):
         world.clock.advance(RECONCILE_MINUTES * 60)
@@ -60,14 +60,14 @@ def goes_on(world: World, left: list[Delivery], rounds: int) -> list[Delivery]:
     return left
 
 
-# ---- the breaker
+# ---- circuit breaker
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
-def test_five_uploads_are_dead_lettered_and_the_others_go_back(
+def test_five_uploads_are_dead_lettered_and_the_others_are_handed_back(
     *, together: bool
 ) -> None:
-    """With one attempt each: what goes back has not used it."""
+    """With `MaxAttempts` 1: an upload that is handed back has used no attempt."""
     world = World(max_attempts=1)
     world.tagger.fails_with(QuotaExceeded("The quota is used up."))
     arrived = uploads(world, 10)
@@ -85,7 +85,7 @@ def test_five_uploads_are_dead_lettered_and_the_others_go_back(
     assert {retry.work.attempt for retry in world.hand_backs} == {0}
 
 
-def test_a_stack_without_a_key_is_stopped_too() -> None:
+def test_a_stack_without_a_key_opens_the_breaker() -> None:
     """The API is not called."""
     world = World()
     world.api_keys.fails_with(ApiKeyMissing("no key"))
@@ -96,24 +96,24 @@ def test_a_stack_without_a_key_is_stopped_too() -> None:
     assert world.tagger.calls == []
 
 
-def a_tagged_one(world: World) -> Delivery:
-    """An upload that goes well."""
+def tagged_upload(world: World) -> Delivery:
+    """An upload that succeeds."""
     world.tagger.recovers()
     return world.upload("good.png")
 
 
-def a_refused_one(world: World) -> Delivery:
-    """An upload whose image the API refuses: the key was good enough for that."""
+def upload_with_a_refused_image(world: World) -> Delivery:
+    """An upload whose image the API refuses, after accepting the key."""
     world.tagger.recovers()
     world.tagger.fails_with(SidesTooSmall("too small"), times=1)
     return world.upload("small.png")
 
 
-@pytest.mark.parametrize("between", [a_tagged_one, a_refused_one])
-def test_an_answer_about_an_image_is_a_success(
+@pytest.mark.parametrize("between", [tagged_upload, upload_with_a_refused_image])
+def test_an_answer_about_an_image_counts_as_a_success(
     between: Callable[[World], Delivery],
 ) -> None:
-    """Key, account and address are good."""
+    """It proves that key, account and address are right."""
     world = World()
     world.tagger.fails_with(KeyRefused("Wrong key."))
     world.tag(*uploads(world, FAILURES_TO_OPEN - 1))
@@ -123,30 +123,31 @@ def test_an_answer_about_an_image_is_a_success(
     assert world.breaker_store.state == BreakerState()
 
 
-def a_slow_one(world: World) -> Delivery:
-    """An upload whose call is not answered."""
+def upload_without_an_answer(world: World) -> Delivery:
+    """An upload whose call times out."""
     world.tagger.fails_with(ApiTimeout("slow"))
     return world.upload("slow.png")
 
 
-def one_that_fails_inside_the_api(world: World) -> Delivery:
-    """The API has a code for that, but has not looked at the image."""
+def upload_that_fails_inside_the_api(world: World) -> Delivery:
+    """An upload with an error code of the API's that proves nothing about the key."""
     world.tagger.fails_with(ApiInternalError("Internal error."))
     return world.upload("500.png")
 
 
-def one_that_is_no_image(world: World) -> Delivery:
+def upload_of_a_non_image(world: World) -> Delivery:
     """An upload that fails before the API is called."""
     return world.upload("notes.txt", content=b"no image")
 
 
 @pytest.mark.parametrize(
-    "between", [a_slow_one, one_that_fails_inside_the_api, one_that_is_no_image]
+    "between",
+    [upload_without_an_answer, upload_that_fails_inside_the_api, upload_of_a_non_image],
 )
-def test_a_failure_that_says_nothing_about_the_key_is_no_success(
+def test_a_failure_that_proves_nothing_about_the_key_is_no_success(
     between: Callable[[World], Delivery],
 ) -> None:
-    """Else a fault of weeks would dead-letter four for each file that is no image."""
+    """Otherwise a fault of weeks would dead-letter four uploads for each file that is no image."""
     world = World()
     world.tagger.fails_with(KeyRefused("Wrong key."))
     world.tag(*uploads(world, FAILURES_TO_OPEN - 1))
@@ -157,8 +158,8 @@ def test_a_failure_that_says_nothing_about_the_key_is_no_success(
     assert world.breaker_store.state.failures == FAILURES_TO_OPEN - 1
 
 
-def test_what_comes_while_the_breaker_is_open_goes_back_untouched() -> None:
-    """No claim, no object, no call, no attempt."""
+def test_uploads_are_handed_back_unclaimed_while_the_breaker_is_open() -> None:
+    """The function claims nothing, reads no object, and makes no call."""
     world = World(max_attempts=1)
     opened(world)
     calls = len(world.tagger.calls)
@@ -174,8 +175,8 @@ def test_what_comes_while_the_breaker_is_open_goes_back_untouched() -> None:
     assert world.bugs == []
 
 
-def test_the_rest_of_the_batch_in_which_it_opens_makes_no_calls() -> None:
-    """They would fail alike."""
+def test_after_the_breaker_opens_the_rest_of_the_batch_makes_no_calls() -> None:
+    """Those calls would fail, too."""
     world = World(max_attempts=1, width=1)
     world.tagger.fails_with(KeyRefused("Wrong key."))
 
@@ -186,8 +187,8 @@ def test_the_rest_of_the_batch_in_which_it_opens_makes_no_calls() -> None:
     assert {retry.code for retry in world.hand_backs} == {"BREAKER"}
 
 
-def test_a_failure_that_cannot_be_counted_goes_back() -> None:
-    """Uncounted, a wrong key would dead-letter the whole backlog."""
+def test_an_upload_whose_failure_cannot_be_counted_is_handed_back() -> None:
+    """Without the count a wrong key would dead-letter the whole backlog."""
     world = World()
     world.breaker_store.fails_with(ResultsUnavailable("away"), at="count_failure")
     world.tagger.fails_with(KeyRefused("Wrong key."))
@@ -198,8 +199,8 @@ def test_a_failure_that_cannot_be_counted_goes_back() -> None:
     assert world.codes == []
 
 
-def test_no_fault_uses_up_the_receives_of_a_message() -> None:
-    """After 1,000 SQS itself moves it, without a code; it keeps a message for 14 days."""
+def test_no_fault_exhausts_the_receives_of_a_message() -> None:
+    """After 1,000 receives SQS itself moves it without a code; SQS keeps a message for 14 days."""
     world = World()
     opened(world)
     delivery = world.upload("late.png")
@@ -225,10 +226,10 @@ def test_no_fault_uses_up_the_receives_of_a_message() -> None:
         ("upload_queue.delay", 0),
     ],
 )
-def test_a_crash_while_it_opens_leaves_no_upload_waiting(
+def test_a_crash_while_the_breaker_opens_leaves_no_upload_behind(
     step: str, call: int, *, after: bool
 ) -> None:
-    """No more than the first few are dead-lettered, and the others end tagged."""
+    """Only the first few uploads are dead-lettered; the others end tagged."""
     world = World(max_attempts=2, width=1)
     arrived = uploads(world, 10)
     world.tagger.fails_with(KeyRefused("Wrong key."))
@@ -237,14 +238,14 @@ def test_a_crash_while_it_opens_leaves_no_upload_waiting(
         world.tag(*arrived)
     world.revives()
 
-    left = goes_on(world, arrived, rounds=4)
+    left = continue_with(world, arrived, rounds=4)
     assert not world.mapping.on
     assert world.breaker_store.state.is_open
     world.tagger.recovers()
-    left = goes_on(world, left, rounds=4)
+    left = continue_with(world, left, rounds=4)
 
     assert left == []
-    assert ends(world, arrived) == {"TAGGED", "FAILED"}
+    assert endings(world, arrived) == {"TAGGED", "FAILED"}
     # One may be counted and not dead-lettered, or twice: the one that knew was killed
     assert set(world.codes) == {"609"}
     assert FAILURES_TO_OPEN - 1 <= len(world.codes) <= FAILURES_TO_OPEN + 1
@@ -267,10 +268,10 @@ def test_a_crash_while_it_opens_leaves_no_upload_waiting(
         "announcer.announce",
     ],
 )
-def test_a_crash_while_it_is_half_open_leaves_no_upload_waiting(
+def test_a_crash_while_the_breaker_is_half_open_leaves_no_upload_behind(
     step: str, *, fixed: bool, after: bool
 ) -> None:
-    """The next run of the schedule goes on where this one was cut off."""
+    """The next run of the schedule continues where this run was cut off."""
     world = World(max_attempts=2, width=1)
     opened(world)
     waiting = uploads(world, 4)
@@ -278,21 +279,21 @@ def test_a_crash_while_it_is_half_open_leaves_no_upload_waiting(
         world.tagger.recovers()
     world.kills(step, after=after)
 
-    left = goes_on(world, waiting, rounds=3)
+    left = continue_with(world, waiting, rounds=3)
     world.tagger.recovers()
-    left = goes_on(world, left, rounds=3)
+    left = continue_with(world, left, rounds=3)
 
     assert left == []
-    assert ends(world, waiting) == {"TAGGED"}
+    assert endings(world, waiting) == {"TAGGED"}
     assert world.codes == ["609"] * FAILURES_TO_OPEN
     assert world.breaker_store.state == BreakerState()
 
 
-# ---- the rate limiter
+# ---- rate limiter
 
 
-def test_what_is_known_to_have_no_slot_is_not_even_claimed() -> None:
-    """The next batch of the same instance costs no object and no claim."""
+def test_an_upload_known_to_have_no_slot_is_not_claimed() -> None:
+    """The next batch of the same instance reads no object and writes no claim."""
     world = World(requests_per_second=0.01, max_attempts=1)
     world.tag(*[world.upload(f"{n}.png") for n in range(3)])
     world.records.fails_with(AssertionError("nothing is claimed"), at="claim")
@@ -303,8 +304,8 @@ def test_what_is_known_to_have_no_slot_is_not_even_claimed() -> None:
     assert world.bugs == []
 
 
-def test_to_go_back_without_a_slot_is_no_attempt() -> None:
-    """With one attempt it would be dead-lettered."""
+def test_an_upload_without_a_slot_uses_no_attempt() -> None:
+    """With `MaxAttempts` 1 it would be dead-lettered."""
     world = World(requests_per_second=0.01, max_attempts=1)
     left = {world.upload(f"{n}.png") for n in range(3)}
 
@@ -319,8 +320,8 @@ def test_to_go_back_without_a_slot_is_no_attempt() -> None:
     assert {retry.code for retry in world.hand_backs} == {"RATE"}
 
 
-def test_a_backlog_of_days_does_not_use_up_the_receives_of_a_message() -> None:
-    """It comes again ever more seldom."""
+def test_a_backlog_of_days_does_not_exhaust_the_receives_of_a_message() -> None:
+    """The delay between its receives grows."""
     world = World(requests_per_second=0.1)
     first = world.upload("first.png")
     world.tag(first)
@@ -341,8 +342,8 @@ def test_a_backlog_of_days_does_not_use_up_the_receives_of_a_message() -> None:
     assert receives < 1_000
 
 
-def test_every_call_of_an_upload_has_a_slot_of_its_own() -> None:
-    """Also the second one, without the prefix."""
+def test_every_call_of_an_upload_reserves_its_own_slot() -> None:
+    """The second call without the prefix reserves one, too."""
     world = World(requests_per_second=10.0)
     world.tagger.refuses_the_prefix = True
     times: list[float] = []
@@ -354,8 +355,8 @@ def test_every_call_of_an_upload_has_a_slot_of_its_own() -> None:
     assert times[1] - times[0] >= 1 / 10
 
 
-def test_slots_that_cannot_be_read_are_no_attempt() -> None:
-    """To call without a slot would break the promise; the upload is not to blame."""
+def test_an_outage_of_the_slot_store_uses_no_attempt() -> None:
+    """A call without a slot could exceed the rate; the upload did not cause the outage."""
     world = World(requests_per_second=10.0, max_attempts=1)
     world.slots.fails_with(ResultsUnavailable("away"))
     delivery = world.upload()
@@ -369,8 +370,8 @@ def test_slots_that_cannot_be_read_are_no_attempt() -> None:
     assert world.tag(delivery) == ()
 
 
-def test_copies_of_what_is_done_take_no_slots() -> None:
-    """Nor do copies in one batch: a slot that passes unused is lost."""
+def test_copies_of_a_finished_upload_reserve_no_slots() -> None:
+    """Nor do copies in one batch: an unused slot is lost."""
     world = World(requests_per_second=1.0)
     done = [world.upload(f"{n}.png") for n in range(8)]
     world.tag(*done)

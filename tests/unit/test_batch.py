@@ -1,64 +1,24 @@
+"""A batch: uploads are tagged concurrently, before the deadline, and each delivery on its own."""
+
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from threading import Barrier
 
 import pytest
 
-from hangtag.breaker import SYSTEMIC_KINDS
 from hangtag.calling import API_TIMEOUT_SECONDS
-from hangtag.ending import RETRY_CAP_SECONDS
 from hangtag.errors import (
-    Abandoned,
-    AnnouncementFailed,
-    ApiKeyMissing,
-    ApiKeyUnavailable,
     ApiTimeout,
-    ApiUnreachable,
-    BadAnswer,
-    EmptyImage,
-    HangtagError,
-    ImageTooLarge,
-    InternalError,
-    InvalidContext,
-    MappingUnavailable,
-    ObjectForbidden,
     ObjectUnavailable,
-    OutOfTime,
     QueueUnavailable,
     ResultsUnavailable,
-    ResultTooLarge,
     UnreadableEvent,
-    UnsupportedFormat,
 )
-from hangtag.events import Delivery, read_body
+from hangtag.events import read_body
 from hangtag.tagger_api.errors import (
-    ApiInternalError,
-    ApiRedirected,
-    Base64Refused,
-    DetectionRefused,
-    FormatRefused,
-    HttpStatus,
-    ImageTypeRefused,
-    JsonRefused,
-    KeyNotSent,
     KeyRefused,
-    LanguageRefused,
-    PrefixRefused,
-    QuotaExceeded,
-    RatioRefused,
-    ResourceUnknown,
-    SidesTooLarge,
-    SidesTooSmall,
-    TooManyBytes,
-    UnlistedApiCode,
-    UrlNotFetched,
-    leaves,
 )
-from hangtag.telemetry import Trouble
 from hangtag.uploads import SkipReason, Upload
 from tests.builders import (
     API_KEY,
@@ -71,31 +31,18 @@ from tests.builders import (
     a_delivery,
     an_answer,
     eventbridge_event,
+    message_of,
     notification,
     record,
     sample_event,
 )
-from tests.fakes import BUDGET, LEASE_SECONDS, Call, Killed, World, upload_of
+from tests.fakes import BUDGET, LEASE_SECONDS, Call, World, upload_of
 
-Case = Callable[[World], Delivery]
-
-
-def message_of(delivery: Delivery) -> tuple[str, ...]:
-    """What is handed back when this delivery is."""
-    return (delivery.message_id,)
-
-
-def uploads_of(delivery: Delivery) -> list[Upload]:
-    """The uploads a delivery tells of."""
-    entries = read_body(delivery.body)
-    return [entry for entry in entries if isinstance(entry, Upload)]
-
-
-# ---- the good case
+# ---- success
 
 
 def test_an_upload_is_tagged_stored_and_announced() -> None:
-    """The main job."""
+    """This is the main path."""
     world = World()
     delivery = world.upload()
 
@@ -119,7 +66,7 @@ def test_an_upload_is_tagged_stored_and_announced() -> None:
 def test_the_api_gets_the_image_with_its_true_media_type(
     kind: str, content: bytes
 ) -> None:
-    """Whatever its name says."""
+    """The extension of the name is ignored."""
     world = World()
 
     world.tag(world.upload("always.jpg", content))
@@ -130,7 +77,7 @@ def test_the_api_gets_the_image_with_its_true_media_type(
 
 
 def test_language_and_context_come_with_the_upload() -> None:
-    """The metadata reaches the API, the result and the announcement."""
+    """Object metadata reaches the API, the result and the announcement."""
     world = World(language="ja", detection=("HAT",))
 
     world.tag(world.upload(metadata={"tagger-language": "ko", "tagger-id": "A111"}))
@@ -146,8 +93,8 @@ def test_language_and_context_come_with_the_upload() -> None:
     assert announcement.texts["productId"] == "A111"
 
 
-def test_the_stacks_language_holds_where_the_upload_says_nothing() -> None:
-    """It is the parameter Language."""
+def test_the_stacks_language_is_the_default() -> None:
+    """It applies where the upload's metadata has no language."""
     world = World(language="ja")
 
     world.tag(world.upload())
@@ -156,7 +103,7 @@ def test_the_stacks_language_holds_where_the_upload_says_nothing() -> None:
     assert call.language == "ja"
 
 
-def test_exactly_the_version_that_the_event_names_is_tagged() -> None:
+def test_the_version_that_the_event_names_is_tagged() -> None:
     """The object may have been overwritten since."""
     world = World()
     delivery = world.upload(content=PNG + b"old")
@@ -168,8 +115,10 @@ def test_exactly_the_version_that_the_event_names_is_tagged() -> None:
     assert len(call.request.image.content) == len("data:image/png;base64,") + 100
 
 
-def test_an_event_without_version_and_etag_is_about_the_object_that_is_there() -> None:
-    """It takes both from the object, and is one identity with the event that has them."""
+def test_an_event_without_version_and_etag_is_about_the_current_object() -> None:
+    """
+    The function reads both from the object, so it is the same upload as an event that has them.
+    """
     world = World()
     delivery = world.upload()
     bare = a_delivery(
@@ -186,16 +135,16 @@ def test_an_event_without_version_and_etag_is_about_the_object_that_is_there() -
     assert len(world.tagger.calls) == 1
 
 
-def test_an_empty_batch_is_no_error() -> None:
-    """Nothing in, nothing out."""
+def test_an_empty_batch_succeeds() -> None:
+    """It hands back no delivery."""
     assert World().tag() == ()
 
 
-# ---- several at a time
+# ---- concurrency
 
 
-def test_ten_uploads_are_worked_on_at_the_same_time() -> None:
-    """The API is slow: none waits for another, and none for a second wave."""
+def test_ten_uploads_run_at_the_same_time() -> None:
+    """The API is slow: no upload waits for another one to finish."""
     world = World()
     all_asking = Barrier(10, timeout=10)
     world.tagger.before_answering = lambda _: all_asking.wait()
@@ -206,8 +155,8 @@ def test_ten_uploads_are_worked_on_at_the_same_time() -> None:
     assert len(world.announcer.announced) == 10
 
 
-def test_the_records_of_one_message_are_worked_on_at_the_same_time() -> None:
-    """A message may hold several."""
+def test_the_records_of_one_message_run_at_the_same_time() -> None:
+    """A message may hold several records."""
     world = World()
     together = Barrier(2, timeout=10)
     world.tagger.before_answering = lambda _: together.wait()
@@ -220,8 +169,8 @@ def test_the_records_of_one_message_are_worked_on_at_the_same_time() -> None:
     assert len(world.announcer.announced) == 2
 
 
-def test_a_message_comes_back_if_one_of_its_records_does() -> None:
-    """Its other record is done by then, and is not paid for again."""
+def test_a_message_is_handed_back_if_one_of_its_records_is() -> None:
+    """Its other record has ended by then, and is not paid for again."""
     world = World()
     one, other = world.upload("one.png"), world.upload("other.png")
     both = a_delivery(notification(upload_of(one).record, upload_of(other).record))
@@ -235,8 +184,8 @@ def test_a_message_comes_back_if_one_of_its_records_does() -> None:
     assert len(world.announcer.announced) == 2
 
 
-def test_the_longest_delay_of_a_messages_records_counts() -> None:
-    """Else one of them would come back too early."""
+def test_a_message_is_delayed_by_the_longest_delay_of_its_records() -> None:
+    """Otherwise one of its records would be retried too early."""
     world = World()
     one, other = world.upload("one.png"), world.upload("other.png")
     both = a_delivery(notification(upload_of(one).record, upload_of(other).record))
@@ -248,8 +197,8 @@ def test_the_longest_delay_of_a_messages_records_counts() -> None:
     assert world.upload_queue.hidden_for == {both.receipt_handle: 77}
 
 
-def test_one_failure_does_not_fail_its_neighbours() -> None:
-    """Each delivery ends by itself, and only the failed one is handed back."""
+def test_a_failure_does_not_affect_other_deliveries() -> None:
+    """Only the failed delivery is handed back."""
     world = World()
     good = world.upload("good.png")
     bad = world.upload("bad.png", b"no image")
@@ -268,602 +217,11 @@ def test_one_failure_does_not_fail_its_neighbours() -> None:
     assert world.newest(f"s3://{BUCKET}/good.png") is not None
 
 
-# ---- each leaf of the error tree
+# ---- deleted objects and records to skip
 
 
-def api(error: type[HangtagError]) -> Case:
-    """The API refuses like this."""
-
-    def arrange(world: World) -> Delivery:
-        world.tagger.fails_with(error("no"))
-        return world.upload()
-
-    return arrange
-
-
-def fails(port: str, at: str, error: type[HangtagError]) -> Case:
-    """A port fails like this."""
-
-    def arrange(world: World) -> Delivery:
-        getattr(world, port).fails_with(error("no"), at=at)
-        return world.upload()
-
-    return arrange
-
-
-def no_key(world: World) -> Delivery:
-    """The secret was never set."""
-    world.api_keys.set_key(None)
-    return world.upload()
-
-
-def bug(world: World) -> Delivery:
-    """A mistake of ours."""
-    world.tagger.fails_with(ZeroDivisionError("ours"))
-    return world.upload()
-
-
-def crashes(world: World) -> Delivery:
-    """Every attempt was begun, and the function died."""
-    delivery = world.upload()
-    for _ in range(world.max_attempts):
-        world.kills("objects.read", after=True)
-        with suppress(Killed):
-            world.tag(delivery)
-        world.revives()
-        world.clock.advance(LEASE_SECONDS + 1)
-    world.telemetry.events.clear()
-    return delivery
-
-
-def slow_object(world: World) -> Delivery:
-    """Reading it takes all of the function's time, in every attempt."""
-    world.objects.before_reading = lambda: world.clock.advance(LEASE_SECONDS - 10)
-    return world.upload()
-
-
-def huge_answer(world: World) -> Delivery:
-    """More than an item takes."""
-    world.tagger.answer = an_answer({"note": "x" * 500_000})
-    return world.upload()
-
-
-CASES: dict[type[HangtagError], Case] = {
-    UnreadableEvent: lambda _: a_delivery("no event"),
-    UnsupportedFormat: lambda world: world.upload(content=b"name,price\n"),
-    EmptyImage: lambda world: world.upload(content=b""),
-    ImageTooLarge: lambda world: world.upload(content=PNG + bytes(2_000)),
-    InvalidContext: lambda world: world.upload(metadata={"tagger-gendr": "female"}),
-    ResultTooLarge: huge_answer,
-    Abandoned: crashes,
-    ApiTimeout: api(ApiTimeout),
-    ApiUnreachable: api(ApiUnreachable),
-    BadAnswer: api(BadAnswer),
-    ObjectForbidden: fails("objects", "read", ObjectForbidden),
-    ObjectUnavailable: fails("objects", "read", ObjectUnavailable),
-    ApiKeyUnavailable: fails("api_keys", "fresh_key", ApiKeyUnavailable),
-    ResultsUnavailable: fails("results", "store", ResultsUnavailable),
-    AnnouncementFailed: fails("announcer", "announce", AnnouncementFailed),
-    OutOfTime: slow_object,
-    InternalError: bug,
-    ApiKeyMissing: no_key,
-    ApiInternalError: api(ApiInternalError),
-    ApiRedirected: api(ApiRedirected),
-    KeyRefused: api(KeyRefused),
-    KeyNotSent: api(KeyNotSent),
-    ResourceUnknown: api(ResourceUnknown),
-    PrefixRefused: api(PrefixRefused),
-    Base64Refused: api(Base64Refused),
-    UrlNotFetched: api(UrlNotFetched),
-    ImageTypeRefused: api(ImageTypeRefused),
-    FormatRefused: api(FormatRefused),
-    RatioRefused: api(RatioRefused),
-    SidesTooSmall: api(SidesTooSmall),
-    SidesTooLarge: api(SidesTooLarge),
-    TooManyBytes: api(TooManyBytes),
-    QuotaExceeded: api(QuotaExceeded),
-    JsonRefused: api(JsonRefused),
-    DetectionRefused: api(DetectionRefused),
-    LanguageRefused: api(LanguageRefused),
-}
-
-NEVER_ON_A_LETTER = {QueueUnavailable, MappingUnavailable}
-"""What is about that queue, or about no upload."""
-
-
-def test_every_leaf_of_the_error_tree_has_a_case() -> None:
-    """A new error needs to be seen on a dead letter."""
-    assert set(leaves()) == set(CASES) | NEVER_ON_A_LETTER
-
-
-def case_name(leaf: type[HangtagError]) -> str:
-    """The leaf as a test's id."""
-    return leaf.__name__
-
-
-PERMANENT = [leaf for leaf in CASES if leaf.kind == "permanent"]
-RETRIED = [leaf for leaf in CASES if leaf.kind == "transient"]
-SYSTEMIC = [leaf for leaf in CASES if leaf.kind in SYSTEMIC_KINDS]
-
-
-@pytest.mark.parametrize("leaf", PERMANENT, ids=case_name)
-def test_a_permanent_failure_is_dead_lettered_at_once(leaf: type[HangtagError]) -> None:
-    """With its code, and nothing is handed back."""
-    world = World(max_attempts=3, max_image_bytes=1_000)
-    delivery = CASES[leaf](world)
-
-    handed_back = world.tag(delivery)
-
-    (letter,) = world.dead_letters.letters
-    assert handed_back == ()
-    assert (letter.failure.code, letter.failure.kind) == (leaf.code, "permanent")
-    assert letter.failure.source == leaf.source
-    assert letter.failure.message
-    assert letter.request_id == "request-1"
-    assert letter.body == delivery.body
-    assert [one.letter for one in world.dead_lettered] == [letter]
-    assert world.announcer.announced == []
-
-
-@pytest.mark.parametrize("leaf", SYSTEMIC, ids=case_name)
-def test_a_failure_that_is_systemic_is_dead_lettered_at_once(
-    leaf: type[HangtagError],
-) -> None:
-    """A retry would fail alike; whether it is one of a row is the breaker's business."""
-    world = World(max_attempts=3)
-    delivery = CASES[leaf](world)
-
-    handed_back = world.tag(delivery)
-
-    (letter,) = world.dead_letters.letters
-    assert handed_back == ()
-    assert (letter.failure.code, letter.failure.kind) == (leaf.code, leaf.kind)
-    assert letter.failure.attempts == 1
-    assert not world.breaker_store.read().is_open
-
-
-@pytest.mark.parametrize("leaf", RETRIED, ids=case_name)
-def test_a_transient_failure_is_retried_and_buried_with_the_last_attempt(
-    leaf: type[HangtagError],
-) -> None:
-    """The delay doubles from attempt to attempt; the letter has the code."""
-    world = World(max_attempts=3, retry_base_seconds=10)
-    delivery = CASES[leaf](world)
-
-    outcomes = []
-    for _ in range(3):
-        handed_back = world.tag(delivery)
-        outcomes.append((handed_back, list(world.upload_queue.hidden_for.values())))
-        world.upload_queue.hidden_for.clear()
-        world.clock.advance(1_000)
-
-    (letter,) = world.dead_letters.letters
-    assert outcomes == [
-        (message_of(delivery), [10]),
-        (message_of(delivery), [20]),
-        ((), []),
-    ]
-    assert (letter.failure.code, letter.failure.kind) == (leaf.code, leaf.kind)
-    assert letter.failure.attempts == 3
-    assert [(1, leaf.code), (2, leaf.code)] == [
-        (retry.work.attempt, retry.code) for retry in world.hand_backs
-    ]
-
-
-@pytest.mark.parametrize(
-    "leaf", [leaf for leaf in CASES if leaf is not UnreadableEvent], ids=case_name
-)
-def test_a_failed_upload_has_a_failed_result(leaf: type[HangtagError]) -> None:
-    """It says the same as the letter, and stays when the letter has expired."""
-    world = World(max_attempts=1, max_image_bytes=1_000)
-
-    world.tag(CASES[leaf](world))
-
-    result = world.newest(URI)
-    (letter,) = world.dead_letters.letters
-    assert result is not None
-    assert result["status"] == "FAILED"
-    assert result["failure"] == letter.failure.document()
-
-
-@pytest.mark.parametrize(
-    ("error", "handed_back"),
-    [
-        (UnlistedApiCode("new", code="841", http_status=400), False),
-        (UnlistedApiCode("new", code="841", http_status=503), True),
-        (HttpStatus("teapot", http_status=418), False),
-        (HttpStatus("busy", http_status=429), True),
-    ],
-)
-def test_codes_that_cannot_be_listed_are_judged_by_their_kind(
-    error: HangtagError, *, handed_back: bool
-) -> None:
-    """Nobody knows them beforehand."""
-    world = World()
-    world.tagger.fails_with(error)
-    delivery = world.upload()
-
-    came_back = world.tag(delivery)
-
-    assert handed_back == (message_of(delivery) == came_back)
-    assert world.codes == ([] if handed_back else [error.code])
-
-
-# ---- delays
-
-
-def test_a_delay_never_grows_beyond_a_quarter_of_an_hour() -> None:
-    """However often it was tried."""
-    world = World(max_attempts=100)
-    world.tagger.fails_with(ApiTimeout("slow"))
-    delivery = world.upload()
-
-    for _ in range(30):
-        world.tag(delivery)
-
-    assert max(retry.delay_seconds for retry in world.hand_backs) == 900
-    assert world.hand_backs[-1].delay_seconds == RETRY_CAP_SECONDS
-
-
-@pytest.mark.parametrize(
-    ("asked_for", "expected"), [(None, 10), (3, 10), (42.2, 43), (86_400, 900)]
-)
-def test_what_the_api_asks_to_wait_is_the_least(
-    asked_for: float | None, expected: float
-) -> None:
-    """As far as a quarter of an hour goes."""
-    world = World(retry_base_seconds=10)
-    world.tagger.fails_with(
-        HttpStatus("busy", http_status=429, retry_after_seconds=asked_for)
-    )
-    delivery = world.upload()
-
-    world.tag(delivery)
-
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: expected}
-
-
-def test_without_a_base_there_is_no_delay() -> None:
-    """RetryBaseSeconds may be 0."""
-    world = World(retry_base_seconds=0)
-    world.tagger.fails_with(ApiTimeout("slow"))
-    delivery = world.upload()
-
-    world.tag(delivery)
-
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 0}
-
-
-@pytest.mark.parametrize(("fraction", "expected"), [(0.0, 8), (0.5, 10), (0.999, 13)])
-def test_what_failed_together_does_not_come_back_together(
-    fraction: float, expected: float
-) -> None:
-    """A quarter less or more, by chance."""
-    world = World(retry_base_seconds=10, random_fraction=lambda: fraction)
-    world.tagger.fails_with(ApiTimeout("slow"))
-    delivery = world.upload()
-
-    world.tag(delivery)
-
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: expected}
-
-
-def test_a_delay_that_cannot_be_arranged_is_no_loss() -> None:
-    """The message comes back by itself, later than meant; it must not be acknowledged."""
-    world = World()
-    world.tagger.fails_with(ApiTimeout("slow"))
-    world.upload_queue.fails_with(QueueUnavailable("away"), at="delay")
-    delivery = world.upload()
-
-    handed_back = world.tag(delivery)
-
-    assert message_of(delivery) == handed_back
-    [trouble] = world.telemetry.of(Trouble)
-    assert trouble.error.code == "QUEUE_UNAVAILABLE"
-
-
-# ---- asking again
-
-
-def test_a_key_that_was_changed_is_fetched_anew() -> None:
-    """A rotation goes unnoticed: the same attempt, one more call."""
-    world = World()
-    world.api_keys.key()
-    world.api_keys.set_key("new key")
-    world.tagger.accepted_key = "new key"
-
-    handed_back = world.tag(world.upload())
-
-    assert handed_back == ()
-    assert [call.api_key for call in world.tagger.calls] == [API_KEY, "new key"]
-    assert len(world.announcer.announced) == 1
-
-
-@pytest.mark.parametrize("error", [KeyRefused, KeyNotSent])
-def test_a_key_that_is_still_the_same_is_not_tried_twice(
-    error: type[HangtagError],
-) -> None:
-    """It would be refused again."""
-    world = World()
-    world.tagger.fails_with(error("no"))
-
-    world.tag(world.upload())
-
-    assert len(world.tagger.calls) == 1
-
-
-def test_a_fresh_key_is_tried_once() -> None:
-    """If that is refused, too, somebody has to look at it."""
-    world = World(max_attempts=1)
-    world.api_keys.key()
-    world.api_keys.set_key("new key")
-    world.tagger.accepted_key = "another"
-
-    world.tag(world.upload())
-
-    assert [call.api_key for call in world.tagger.calls] == [API_KEY, "new key"]
-    assert world.codes == ["609"]
-
-
-def test_a_refused_prefix_is_left_out_once() -> None:
-    """The API's documentation contradicts itself about it."""
-    world = World()
-    world.tagger.refuses_the_prefix = True
-
-    handed_back = world.tag(world.upload())
-
-    with_prefix, without = (call.request.image.content for call in world.tagger.calls)
-    assert handed_back == ()
-    assert with_prefix == "data:image/png;base64," + without
-    assert len(world.announcer.announced) == 1
-
-
-def test_a_prefix_refused_without_being_there_is_a_failure() -> None:
-    """Two calls, and not one more."""
-    world = World()
-    world.tagger.fails_with(PrefixRefused("no"))
-
-    world.tag(world.upload())
-
-    assert len(world.tagger.calls) == 2
-    assert world.codes == ["801"]
-
-
-# ---- store, then announce
-
-
-def test_nothing_is_announced_that_is_not_stored() -> None:
-    """A subscriber who looks must find it."""
-    world = World()
-    world.results.fails_with(ResultsUnavailable("away"), at="store")
-
-    world.tag(world.upload())
-
-    assert world.announcer.announced == []
-
-
-def test_a_failed_announcement_is_retried_without_asking_again() -> None:
-    """The answer is paid for and stored."""
-    world = World()
-    world.announcer.fails_with(AnnouncementFailed("away"), times=1)
-    delivery = world.upload()
-
-    first = world.tag(delivery)
-    world.clock.advance(10)
-    second = world.tag(delivery)
-
-    (announcement,) = world.announcer.announced
-    assert (first, second) == (message_of(delivery), ())
-    assert len(world.tagger.calls) == 1
-    assert announcement.document["time"] == NOON
-
-
-def test_an_upload_whose_announcement_failed_for_good_is_replayed_for_free() -> None:
-    """The letter is sent back, and the stored answer is announced."""
-    world = World(max_attempts=1)
-    world.announcer.fails_with(AnnouncementFailed("away"), times=1)
-    delivery = world.upload()
-
-    world.tag(delivery)
-    world.tag(replace(delivery, replays=1))
-
-    result = world.newest(URI)
-    assert result is not None
-    assert result["status"] == "TAGGED"
-    assert len(world.tagger.calls) == 1
-    assert len(world.announcer.announced) == 1
-
-
-def test_an_announcement_that_cannot_be_noted_is_made_again_with_the_same_id() -> None:
-    """At least once; subscribers tell by the id."""
-    world = World()
-    world.records.fails_with(ResultsUnavailable("away"), at="TAGGED")
-    delivery = world.upload()
-
-    world.tag(delivery)
-    world.records.recovers()
-    world.tag(delivery)
-
-    one, other = world.announcer.announced
-    assert one.document == other.document
-    assert len(world.tagger.calls) == 1
-
-
-# ---- one bill
-
-
-def test_a_repetition_is_skipped() -> None:
-    """S3 and SQS repeat themselves; nothing is paid for or announced twice."""
-    world = World()
-    delivery = world.upload()
-
-    world.tag(delivery)
-    handed_back = world.tag(replace(delivery, message_id="other", receipt_handle="o"))
-
-    assert handed_back == ()
-    assert world.skips == [SkipReason.ALREADY_TAGGED]
-    assert (len(world.tagger.calls), len(world.announcer.announced)) == (1, 1)
-
-
-def test_a_repetition_in_the_same_batch_waits() -> None:
-    """Whoever comes second waits for the first one's lease, and pays nothing."""
-    world = World()
-    delivery = world.upload()
-    twin = replace(delivery, message_id="twin", receipt_handle="handle of twin")
-
-    handed_back = world.tag(delivery, twin)
-
-    assert len(world.tagger.calls) == 1
-    assert len(world.announcer.announced) == 1
-    assert set(handed_back) <= {delivery.message_id, "twin"}
-    assert len(handed_back) + len(world.skips) == 1
-
-
-def test_what_another_worker_is_at_waits_but_not_for_its_whole_lease() -> None:
-    """That worker is done soon, or it has crashed: then it is this one's turn."""
-    world = World()
-    delivery = world.upload()
-    world.kills("objects.read", after=False)
-    with suppress(Killed):
-        world.tag(delivery)
-    world.revives()
-
-    first = world.tag(delivery)
-    world.clock.advance(LEASE_SECONDS)
-    second = world.tag(delivery)
-
-    assert (first, second) == (message_of(delivery), ())
-    assert world.upload_queue.hidden_for == {delivery.receipt_handle: 1}
-    assert [(retry.code, retry.work.attempt) for retry in world.hand_backs] == [
-        ("BUSY", 0)
-    ]
-    assert world.tags[0].work.attempt == 2
-
-
-def test_a_replay_begins_anew() -> None:
-    """Its attempts are counted from 1, and its letter says that it was replayed."""
-    world = World(max_attempts=2)
-    world.tagger.fails_with(ApiTimeout("slow"))
-    delivery = world.upload()
-
-    for _ in range(2):
-        world.tag(delivery)
-    for _ in range(2):
-        world.tag(replace(delivery, replays=1))
-
-    first, second = world.dead_letters.letters
-    assert (first.failure.attempts, first.replays) == (2, 0)
-    assert (second.failure.attempts, second.replays) == (2, 1)
-
-
-def test_a_replay_overtakes_a_retry_that_waits() -> None:
-    """The operator's word counts: attempts begin anew, also before the last one failed."""
-    world = World(max_attempts=3)
-    world.tagger.fails_with(ApiTimeout("slow"))
-    delivery = world.upload()
-
-    for _ in range(2):
-        world.tag(delivery)
-    for _ in range(2):
-        world.tag(replace(delivery, replays=1))
-
-    assert world.codes == []
-    assert [retry.work.attempt for retry in world.hand_backs] == [1, 2, 1, 2]
-
-
-def test_a_replay_of_what_was_tagged_since_is_skipped() -> None:
-    """Its letter was left over."""
-    world = World()
-    delivery = world.upload()
-
-    world.tag(delivery)
-    world.tag(replace(delivery, replays=1))
-
-    assert world.skips == [SkipReason.ALREADY_TAGGED]
-
-
-# ---- newest wins
-
-
-def test_an_older_event_that_arrives_late_is_skipped() -> None:
-    """Nothing is asked, nothing is announced."""
-    world = World()
-    older, newer = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
-
-    world.tag(newer)
-    world.tag(older)
-
-    result = world.newest(URI)
-    assert result is not None
-    assert world.skips == [SkipReason.SUPERSEDED]
-    assert len(world.tagger.calls) == 1
-    assert result["image"]["versionId"] == upload_of(newer).version_id
-
-
-def test_an_older_call_that_answers_late_is_not_announced() -> None:
-    """It was overtaken while the API was thinking; its answer is stored, not shown."""
-    world = World()
-    older, newer = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
-
-    def overtake(_: Call) -> None:
-        world.tagger.before_answering = lambda _: None
-        world.tag(newer)
-
-    world.tagger.before_answering = overtake
-
-    world.tag(older)
-
-    result = world.newest(URI)
-    (announcement,) = world.announcer.announced
-    assert result is not None
-    assert result["image"]["versionId"] == upload_of(newer).version_id
-    assert announcement.document["data"] == result
-    assert world.skips == [SkipReason.SUPERSEDED]
-
-
-def test_what_was_superseded_is_not_worked_on_again() -> None:
-    """A repetition of it ends at once."""
-    world = World()
-    older, newer = world.upload(content=PNG + b"1"), world.upload(content=PNG + b"2")
-
-    world.tag(newer)
-    world.tag(older)
-    handed_back = world.tag(older)
-
-    assert handed_back == ()
-    assert len(world.tagger.calls) == 1
-
-
-def test_versions_of_different_keys_do_not_supersede_each_other() -> None:
-    """Sequencers order the events of one key only."""
-    world = World()
-    older, newer = world.upload("a.png"), world.upload("b.png")
-
-    world.tag(newer)
-    world.tag(older)
-
-    assert len(world.announcer.announced) == 2
-
-
-def test_a_newer_version_that_failed_is_shown() -> None:
-    """People look at the key of the object that is there."""
-    world = World()
-    older, newer = world.upload(content=PNG), world.upload(content=b"no image")
-
-    world.tag(newer)
-    world.tag(older)
-
-    result = world.newest(URI)
-    assert result is not None
-    assert result["status"] == "FAILED"
-    assert result["image"]["versionId"] == upload_of(newer).version_id
-
-
-# ---- what is gone, what is no work
-
-
-def test_an_object_that_is_gone_is_skipped() -> None:
-    """Deleted before its turn came: nothing to tag, nothing failed."""
+def test_a_deleted_object_is_skipped() -> None:
+    """It was deleted before the function read it; that is no failure."""
     world = World()
     delivery = a_delivery(notification(record(version_id="version-9")))
 
@@ -874,8 +232,8 @@ def test_an_object_that_is_gone_is_skipped() -> None:
     assert (world.codes, world.tagger.calls) == ([], [])
 
 
-def test_an_object_that_is_gone_and_was_not_identified_is_skipped() -> None:
-    """Without version and etag nobody even claims it."""
+def test_a_deleted_object_of_an_event_without_version_is_skipped() -> None:
+    """Without version and etag it is not even claimed."""
     world = World()
     delivery = a_delivery(notification(record(version_id=None, etag=None)))
 
@@ -893,10 +251,10 @@ def test_an_object_that_is_gone_and_was_not_identified_is_skipped() -> None:
         ("sqs-deletion", SkipReason.NOT_AN_UPLOAD),
     ],
 )
-def test_what_is_no_work_is_skipped_for_a_named_reason(
+def test_a_record_that_is_no_upload_is_skipped_for_a_named_reason(
     name: str, reason: SkipReason
 ) -> None:
-    """And is counted: the log has a line for it."""
+    """It is counted and logged."""
     world = World()
     body = sample_event(name)["Records"][0]["body"]
 
@@ -906,8 +264,8 @@ def test_what_is_no_work_is_skipped_for_a_named_reason(
     assert [reason] == world.skips
 
 
-def test_half_an_event_is_half_tagged_and_half_buried() -> None:
-    """The letter has the whole body, as it came."""
+def test_a_message_with_one_unreadable_record_is_tagged_and_dead_lettered() -> None:
+    """The readable record is tagged; the letter has the whole body unchanged."""
     world = World()
     good = upload_of(world.upload()).record
     bad = {"eventSource": "aws:s3"}
@@ -922,12 +280,12 @@ def test_half_an_event_is_half_tagged_and_half_buried() -> None:
     assert letter.body == delivery.body
 
 
-# ---- time
+# ---- deadline
 
 
 @pytest.mark.parametrize("left", [0.0, 1.0, BUDGET.attempt - 0.1])
-def test_what_cannot_finish_in_time_is_handed_back(left: float) -> None:
-    """It is no attempt: nothing was begun."""
+def test_an_upload_that_cannot_finish_in_time_is_handed_back(left: float) -> None:
+    """It uses no attempt, because it was not claimed."""
     world = World()
     world.deadline.seconds = left
     delivery = world.upload()
@@ -952,8 +310,8 @@ def test_what_cannot_finish_in_time_is_handed_back(left: float) -> None:
         (BUDGET.reserve + BUDGET.least_call, BUDGET.least_call),
     ],
 )
-def test_the_api_gets_the_time_that_is_left(left: float, expected: float) -> None:
-    """Less what storing and announcing take, and never more than half a minute."""
+def test_the_api_call_gets_the_time_that_is_left(left: float, expected: float) -> None:
+    """The timeout leaves time to store and announce, and is never more than half a minute."""
     world = World()
     delivery = world.upload()
     world.objects.before_reading = lambda: setattr(world.deadline, "seconds", left)
@@ -964,13 +322,13 @@ def test_the_api_gets_the_time_that_is_left(left: float, expected: float) -> Non
     assert call.timeout_seconds == pytest.approx(expected)
 
 
-def test_a_call_that_has_no_time_is_not_begun_and_is_no_attempt() -> None:
-    """It would be paid for and lost."""
+def test_a_call_without_enough_time_is_not_made_and_uses_no_attempt() -> None:
+    """Its answer would be paid for and lost."""
     world = World(max_attempts=1)
     delivery = world.upload()
     world.deadline.seconds = (
         LEASE_SECONDS / 2
-    )  # the neighbours' images took the other half
+    )  # the images of other uploads took the other half
     world.objects.before_reading = lambda: setattr(world.deadline, "seconds", 3.2)
 
     assert world.tag(delivery) == ("message-1",)
@@ -982,180 +340,11 @@ def test_a_call_that_has_no_time_is_not_begun_and_is_no_attempt() -> None:
     assert world.tags[0].work.attempt == 1
 
 
-# ---- what must not be lost on the way
+# ---- outages of AWS services
 
 
-def test_an_event_without_a_sequencer_does_not_supersede_its_own_upload() -> None:
-    """Somebody sends the same version again, without its place in the order."""
-    world = World()
-    facts = world.put()
-    told = record(version_id=facts.version_id, etag=facts.etag, sequencer="0A")
-    world.tagger.fails_with(RatioRefused("too long"), times=1)
-    world.tag(a_delivery(notification(told), message_id="message-1"))
-
-    bare = record(version_id=facts.version_id, etag=facts.etag, sequencer=None)
-    world.tag(a_delivery(notification(bare), message_id="message-2"))
-
-    assert len(world.tags) == 1
-    assert SkipReason.SUPERSEDED not in world.skips
-
-
-def test_an_event_with_an_etag_only_is_about_the_version_that_has_it() -> None:
-    """In a versioned bucket an etag is no identity: one version, one call."""
-    world = World()
-    delivery = world.upload()
-    facts = world.objects.find(next(iter(uploads_of(delivery))))
-    assert facts is not None
-    etag_only = record(version_id=None, etag=facts.etag, sequencer=None)
-
-    world.tag(delivery)
-    world.tag(a_delivery(notification(etag_only), message_id="message-2"))
-
-    assert len(world.tagger.calls) == 1
-    assert world.skips == [SkipReason.ALREADY_TAGGED]
-
-
-def test_a_failure_that_could_not_be_buried_keeps_its_code() -> None:
-    """The next delivery buries the failure, not the trouble of burying."""
-    world = World(max_attempts=2)
-    world.tagger.fails_with(ApiInternalError("down"))
-    delivery = world.upload()
-    world.tag(delivery)
-    world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
-
-    assert world.tag(delivery) == ("message-1",)
-    assert world.tag(delivery) == ()
-
-    assert world.codes == ["500"]
-
-
-def test_what_is_stored_is_announced_whatever_the_count() -> None:
-    """Announcing costs nothing; burying it as ABANDONED would hide a paid result."""
-    world = World(max_attempts=1)
-    world.announcer.fails_with(RuntimeError("killed"), times=1)
-    world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
-    delivery = world.upload()
-    world.tag(delivery)
-
-    assert world.tag(delivery) == ()
-
-    assert len(world.tagger.calls) == 1
-    assert len(world.tags) == 1
-
-
-def test_an_outage_does_not_use_up_the_receives() -> None:
-    """Hand-backs that are no attempts come ever later, also without a base delay."""
-    world = World(retry_base_seconds=0)
-    world.records.fails_with(ResultsUnavailable("away"))
-    delivery = world.upload()
-    delays = []
-    for receives in (1, 2, 3, 20):
-        world.tag(replace(delivery, receives=receives))
-        delays.append(world.upload_queue.hidden_for[delivery.receipt_handle])
-
-    assert [1, 2, 4, 1800] == delays
-
-
-def test_an_object_that_comes_back_is_tagged() -> None:
-    """Gone is no end for ever where the same bytes may be put there again."""
-    world = World()
-    delivery = world.upload()
-    world.objects.forget(URI)
-    world.tag(delivery)
-    world.objects.restore(URI)
-
-    world.tag(delivery)
-
-    assert len(world.tags) == 1
-
-
-# ---- the image by its URL
-
-
-def test_with_url_transport_the_api_is_sent_a_link_to_the_version() -> None:
-    """The image itself stays where it is."""
-    world = World(image_transport="url")
-    delivery = world.upload(metadata={"tagger-brand": "B"})
-
-    assert world.tag(delivery) == ()
-
-    (call,) = world.tagger.calls
-    assert call.request.image.type == "url"
-    assert "versionId=version-1" in call.request.image.content
-    assert call.request.context is not None
-    assert call.request.context.brand == "B"
-
-
-def test_what_is_no_image_is_refused_before_its_link_is_sent() -> None:
-    """The first bytes tell, whatever the transport is."""
-    world = World(image_transport="url")
-
-    world.tag(world.upload(content=b"no image"))
-
-    assert world.codes == ["UNSUPPORTED_FORMAT"]
-    assert world.tagger.calls == []
-
-
-def test_an_image_the_api_cannot_fetch_is_sent_along() -> None:
-    """803 in url mode: the same attempt, the other transport."""
-    world = World(image_transport="url")
-    world.tagger.fails_with(UrlNotFetched("cannot fetch"), times=1)
-
-    assert world.tag(world.upload()) == ()
-
-    assert ["url", "base64"] == [call.request.image.type for call in world.tagger.calls]
-    assert len(world.tags) == 1
-
-
-def test_an_image_that_goes_away_before_it_can_be_sent_along_is_skipped() -> None:
-    """Gone is gone, at whichever step."""
-    world = World(image_transport="url")
-    delivery = world.upload()
-    world.tagger.fails_with(UrlNotFetched("cannot fetch"), times=1)
-    world.tagger.before_answering = lambda _: world.objects.forget(URI)
-
-    assert world.tag(delivery) == ()
-
-    assert SkipReason.OBJECT_GONE in set(world.skips)
-
-
-def test_a_presigned_url_is_in_no_log_and_no_letter() -> None:
-    """Whoever has it can fetch the image."""
-    world = World(image_transport="url")
-
-    def refuse(call: Call) -> None:
-        raise FormatRefused(f"cannot read {call.request.image.content}")
-
-    world.tagger.before_answering = refuse
-    world.tag(world.upload())
-
-    (letter,) = world.dead_letters.letters
-    assert letter.failure.message.endswith("&...")
-    assert "secret" not in repr(letter) + repr(world.telemetry.events)
-
-
-# ---- waiting as the API asks
-
-
-def test_the_function_does_not_sleep_as_long_as_the_api_asks() -> None:
-    """Lambda bills sleep: the message waits on the queue."""
-    world = World(retry_base_seconds=0)
-    began = world.clock.now()
-    busy = HttpStatus("slow down", http_status=429, retry_after_seconds=7)
-    world.tagger.fails_with(busy)
-
-    assert world.tag(world.upload()) == ("message-1",)
-
-    assert len(world.tagger.calls) == 1
-    assert world.clock.now() == began
-    assert list(world.upload_queue.hidden_for.values()) == [7.0]
-
-
-# ---- the services in between
-
-
-def test_an_upload_that_cannot_be_claimed_is_handed_back_uncounted() -> None:
-    """Without the table nobody can count; no call is paid for without a claim."""
+def test_an_upload_that_cannot_be_claimed_is_handed_back_without_an_attempt() -> None:
+    """Without the table attempts cannot be counted; the function makes no call without a claim."""
     world = World(max_attempts=1)
     world.records.fails_with(ResultsUnavailable("away"), at="claim")
     delivery = world.upload()
@@ -1169,8 +358,8 @@ def test_an_upload_that_cannot_be_claimed_is_handed_back_uncounted() -> None:
     assert world.tags[0].work.attempt == 1
 
 
-def test_an_object_that_cannot_be_looked_up_is_handed_back() -> None:
-    """Its version is needed before anything is begun."""
+def test_an_upload_whose_object_cannot_be_looked_up_is_handed_back() -> None:
+    """The function needs the version for the claim."""
     world = World()
     world.put()
     world.objects.fails_with(ObjectUnavailable("no"), times=1, at="find")
@@ -1183,13 +372,13 @@ def test_an_object_that_cannot_be_looked_up_is_handed_back() -> None:
 
 
 @pytest.mark.parametrize("end", ["release", "withdraw"])
-def test_a_claim_is_given_back_with_a_moments_patience(end: str) -> None:
-    """Until its lease has run out nobody else has the upload; an outage is not waited for."""
+def test_releasing_a_claim_is_retried_for_a_moment(end: str) -> None:
+    """Until the lease expires no other worker can claim the upload; an outage is not waited out."""
     world = World()
     away = ResultsUnavailable("away")
     if end == "release":
         world.tagger.fails_with(ApiTimeout("slow"), times=1)
-    else:  # a failure that is everybody's, and cannot be counted
+    else:  # a systemic failure that cannot be counted
         world.tagger.fails_with(KeyRefused("rotated"), times=1)
         world.breaker_store.fails_with(away, times=1, at="count_failure")
     world.results.fails_with(away, times=2, at=end)
@@ -1203,8 +392,8 @@ def test_a_claim_is_given_back_with_a_moments_patience(end: str) -> None:
     assert world.clock.now() - began < 3
 
 
-def test_a_claim_that_cannot_be_released_runs_out() -> None:
-    """The upload waits a little longer, and is tried again."""
+def test_a_claim_that_cannot_be_released_expires() -> None:
+    """The upload waits a little longer and is retried."""
     world = World()
     world.tagger.fails_with(ApiTimeout("slow"), times=1)
     world.records.fails_with(ResultsUnavailable("away"), at="release")
@@ -1221,8 +410,8 @@ def test_a_claim_that_cannot_be_released_runs_out() -> None:
     assert len(world.announcer.announced) == 1
 
 
-def test_what_cannot_be_buried_stays_on_the_queue() -> None:
-    """Bury first, acknowledge after."""
+def test_an_upload_that_cannot_be_dead_lettered_stays_on_the_queue() -> None:
+    """Dead-letter first, acknowledge after."""
     world = World()
     world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
     delivery = world.upload(content=b"no image")
@@ -1236,8 +425,10 @@ def test_what_cannot_be_buried_stays_on_the_queue() -> None:
     assert world.hand_backs[0].code == "QUEUE_UNAVAILABLE"
 
 
-def test_an_unreadable_message_that_cannot_be_buried_stays_on_the_queue() -> None:
-    """Nothing else knows of it."""
+def test_an_unreadable_message_that_cannot_be_dead_lettered_stays_on_the_queue() -> (
+    None
+):
+    """It has no record, so the message is its only copy."""
     world = World()
     world.dead_letters.fails_with(QueueUnavailable("away"), times=1)
     delivery = a_delivery("no event")
@@ -1248,10 +439,8 @@ def test_an_unreadable_message_that_cannot_be_buried_stays_on_the_queue() -> Non
     assert world.codes == ["UNREADABLE_EVENT"]
 
 
-def test_a_failure_that_cannot_be_stored_is_dead_lettered_again_rather_than_lost() -> (
-    None
-):
-    """A crash repeats, never loses."""
+def test_a_failure_that_cannot_be_stored_is_dead_lettered_again() -> None:
+    """A crash may repeat a letter, but loses none."""
     world = World()
     world.records.fails_with(ResultsUnavailable("away"), at="FAILED")
     delivery = world.upload(content=b"no image")
@@ -1281,8 +470,8 @@ def test_a_failure_that_cannot_be_stored_is_dead_lettered_again_rather_than_lost
         ("records", "FAILED"),
     ],
 )
-def test_a_mistake_of_ours_does_not_fail_the_neighbours(port: str, at: str) -> None:
-    """Wherever it is: it is logged, and its delivery is handed back or buried."""
+def test_a_bug_does_not_affect_other_deliveries(port: str, at: str) -> None:
+    """It is logged, and its delivery is handed back or dead-lettered."""
     world = World(max_attempts=1)
     bodies = [
         notification(record("find.png", version_id=None, etag=None)),
@@ -1314,7 +503,7 @@ def test_a_mistake_of_ours_does_not_fail_the_neighbours(port: str, at: str) -> N
     "event", [sample_event("s3-put"), sample_event("eventbridge-object-created")]
 )
 def test_a_bare_event_is_put_on_the_queue(event: dict[str, object]) -> None:
-    """There it has retries and loses nothing; nothing is worked on in place."""
+    """There it has retries; the function does not tag it in the same invocation."""
     world = World()
 
     queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
@@ -1326,7 +515,7 @@ def test_a_bare_event_is_put_on_the_queue(event: dict[str, object]) -> None:
 
 
 def test_each_upload_of_a_bare_event_is_a_message_of_its_own() -> None:
-    """So that one cannot hold up the other."""
+    """So one upload cannot hold up the other."""
     world = World()
     event = json.loads(notification(record("a.png"), record("b.png")))
 
@@ -1339,8 +528,8 @@ def test_each_upload_of_a_bare_event_is_a_message_of_its_own() -> None:
     ]
 
 
-def test_a_folder_marker_of_a_bare_event_is_accounted_for() -> None:
-    """As it would be on the queue: there it goes."""
+def test_a_folder_marker_of_a_bare_event_is_put_on_the_queue() -> None:
+    """The function counts it when it receives it from there."""
     world = World()
     event = json.loads(notification(record("lookbook/", size=0)))
 
@@ -1353,7 +542,7 @@ def test_a_folder_marker_of_a_bare_event_is_accounted_for() -> None:
 
 
 def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
-    """There is nothing to account for."""
+    """It has no upload to count."""
     world = World()
     event = json.loads(notification(record(event_name="ObjectRemoved:Delete")))
 
@@ -1364,8 +553,8 @@ def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
     assert world.skips == [SkipReason.NOT_AN_UPLOAD]
 
 
-def test_a_bare_event_that_nobody_can_read_is_an_error() -> None:
-    """Whoever sent it is told; its readable uploads are queued all the same."""
+def test_an_unreadable_bare_event_is_an_error() -> None:
+    """The sender gets the error; readable uploads beside it are queued."""
     world = World()
     event = json.loads(notification({"eventSource": "aws:s3"}, record("b.png")))
 
@@ -1376,7 +565,7 @@ def test_a_bare_event_that_nobody_can_read_is_an_error() -> None:
 
 
 def test_a_bare_event_that_cannot_be_queued_is_an_error() -> None:
-    """Lambda tries again, and buries it in the end."""
+    """Lambda retries it, and in the end sends it to the dead-letter queue."""
     world = World()
     world.upload_queue.fails_with(QueueUnavailable("away"))
     event = eventbridge_event()
@@ -1385,8 +574,8 @@ def test_a_bare_event_that_cannot_be_queued_is_an_error() -> None:
         world.pipeline.enqueue(event, json.dumps(event), world.invocation())
 
 
-def test_the_key_of_the_api_is_in_no_log_and_no_letter() -> None:
-    """Not even when it is refused."""
+def test_the_api_key_is_in_no_log_and_no_letter() -> None:
+    """This holds for a refused key, too."""
     world = World(max_attempts=1)
     world.tagger.accepted_key = "another"
 

@@ -1,4 +1,4 @@
-"""The breaker: a systemic fault dead-letters few uploads, and the others wait."""
+"""The circuit breaker: a systemic fault dead-letters few uploads, and the others wait."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AWAY = ResultsUnavailable("away")
 
 
 class Stack:
-    """A breaker with a fake behind every port, and an operator's switch."""
+    """A breaker with a fake behind each port, and an operator's switch."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -45,44 +45,44 @@ class Stack:
         self.operator = Switch(self.store, self.mapping, self.clock)
 
     def batch(self) -> Watch:
-        """A batch that arrives now, and reads the state first."""
+        """A new batch, which reads the state first."""
         return self.breaker.watch(self.store.state)
 
-    def fails(self, times: int = FAILURES_TO_OPEN) -> list[bool]:
-        """That many systemic failures in one batch; which of them are dead-lettered."""
+    def fail(self, times: int = FAILURES_TO_OPEN) -> list[bool]:
+        """That many systemic failures in one batch; returns which of them to dead-letter."""
         batch = self.batch()
         return [batch.failed(QuotaExceeded("No more.")) for _ in range(times)]
 
     def events(self) -> list[str]:
-        """What became of the breaker, and how it was found."""
+        """The reported breaker events."""
         return [event.event for event in self.telemetry.of(BreakerSeen)]
 
-    def troubles(self) -> list[str]:
-        """The codes of what went wrong beside the uploads."""
+    def trouble_codes(self) -> list[str]:
+        """The codes of the reported troubles."""
         return [event.error.code for event in self.telemetry.of(Trouble)]
 
 
 @pytest.fixture
 def stack() -> Stack:
-    """Tagging runs, and nothing was ever wrong."""
+    """Tagging is enabled, and no failure was counted."""
     return Stack()
 
 
-# ---- it opens
+# ---- opening
 
 
 @pytest.mark.parametrize("batches", [1, 8], ids=["one batch", "one by one"])
 def test_the_first_five_consecutive_failures_are_dead_lettered(
     stack: Stack, batches: int
 ) -> None:
-    """The others are not, in whichever batches they come."""
-    letters = [one for _ in range(batches) for one in stack.fails(8 // batches)]
+    """Later failures are not, in any batch."""
+    letters = [one for _ in range(batches) for one in stack.fail(8 // batches)]
 
     assert letters == [True] * FAILURES_TO_OPEN + [False] * 3
 
 
 def test_the_fifth_opens_the_breaker_and_disables_the_mapping(stack: Stack) -> None:
-    """The state says why and since when, and what is in hand goes back."""
+    """The state has the reason and the time, and running uploads are handed back."""
     batch = stack.batch()
     stopped = []
     for _ in range(FAILURES_TO_OPEN):
@@ -103,7 +103,7 @@ def test_the_fifth_opens_the_breaker_and_disables_the_mapping(stack: Stack) -> N
 def test_instances_that_fail_at_the_same_moment_dead_letter_five_between_them(
     stack: Stack,
 ) -> None:
-    """They count in one place."""
+    """They share one count in the table."""
     batches = [stack.batch() for _ in range(3)]
 
     with ThreadPoolExecutor(6) as pool:
@@ -116,19 +116,17 @@ def test_instances_that_fail_at_the_same_moment_dead_letter_five_between_them(
     assert not stack.mapping.on
 
 
-def test_four_failures_open_nothing(stack: Stack) -> None:
-    """Not before the fifth."""
-    assert stack.fails(FAILURES_TO_OPEN - 1) == [True] * 4
+def test_four_failures_do_not_open_the_breaker(stack: Stack) -> None:
+    """The threshold is five."""
+    assert stack.fail(FAILURES_TO_OPEN - 1) == [True] * 4
 
     assert not stack.store.state.is_open
     assert stack.mapping.on
 
 
 @pytest.mark.parametrize("in_the_same_batch", [True, False])
-def test_a_success_in_between_sets_the_count_to_zero(
-    stack: Stack, *, in_the_same_batch: bool
-) -> None:
-    """It was not systemic."""
+def test_a_success_resets_the_count(stack: Stack, *, in_the_same_batch: bool) -> None:
+    """The failures were not systemic."""
     batch = stack.batch()
     for _ in range(FAILURES_TO_OPEN - 1):
         batch.failed(KeyRefused("no"))
@@ -138,13 +136,13 @@ def test_a_success_in_between_sets_the_count_to_zero(
     batch.succeeded()
 
     assert stack.store.state == BreakerState()
-    assert stack.fails(FAILURES_TO_OPEN - 1) == [True] * 4
+    assert stack.fail(FAILURES_TO_OPEN - 1) == [True] * 4
     assert stack.mapping.on
     assert stack.events() == []
 
 
 def test_a_success_without_failures_writes_nothing(stack: Stack) -> None:
-    """Nor does the second one after a failure."""
+    """Only the first success after a failure writes."""
     batch = stack.batch()
     batch.failed(KeyRefused("no"))
     batch.succeeded()
@@ -154,22 +152,26 @@ def test_a_success_without_failures_writes_nothing(stack: Stack) -> None:
     stack.breaker.watch(None).succeeded()
 
 
-def test_a_success_just_before_it_opens_keeps_it_closed(stack: Stack) -> None:
-    """The store opens it only while five failures are counted."""
+def test_a_success_before_the_opening_write_keeps_the_breaker_closed(
+    stack: Stack,
+) -> None:
+    """The store opens the breaker only while five failures are counted."""
     stack.store.before_opening = stack.store.close
 
-    stack.fails()
+    stack.fail()
 
     assert stack.store.state == BreakerState()
     assert stack.mapping.on
     assert stack.events() == []
 
 
-def test_a_late_success_does_not_close_what_has_just_been_opened(stack: Stack) -> None:
+def test_a_late_success_does_not_close_a_breaker_that_has_just_opened(
+    stack: Stack,
+) -> None:
     """Its call may have begun before the fault."""
-    stack.fails(1)
+    stack.fail(1)
     late = stack.batch()
-    stack.fails()
+    stack.fail()
 
     late.succeeded()
 
@@ -177,48 +179,54 @@ def test_a_late_success_does_not_close_what_has_just_been_opened(stack: Stack) -
     assert stack.events() == ["opened"]
 
 
-# ---- trouble
+# ---- outages
 
 
-def test_a_failure_that_cannot_be_counted_is_no_letter(stack: Stack) -> None:
-    """Uncounted, a wrong key would dead-letter the whole backlog."""
+def test_an_upload_whose_failure_cannot_be_counted_is_not_dead_lettered(
+    stack: Stack,
+) -> None:
+    """Without the count a wrong key would dead-letter the whole backlog."""
     stack.store.fails_with(AWAY, at="count_failure")
 
     with pytest.raises(ResultsUnavailable):
         stack.batch().failed(KeyRefused("no"))
 
 
-def test_a_breaker_that_cannot_be_opened_is_opened_by_the_next_failure(
+def test_the_next_failure_opens_a_breaker_that_could_not_be_opened(
     stack: Stack,
 ) -> None:
-    """The fifth is dead-lettered all the same; the sixth is not."""
+    """The fifth upload is dead-lettered, the sixth is not."""
     stack.store.fails_with(AWAY, times=1, at="open")
 
-    assert stack.fails(FAILURES_TO_OPEN) == [True] * FAILURES_TO_OPEN
+    assert stack.fail(FAILURES_TO_OPEN) == [True] * FAILURES_TO_OPEN
     assert not stack.store.state.is_open
-    assert stack.troubles() == ["RESULTS_UNAVAILABLE"]
+    assert stack.trouble_codes() == ["RESULTS_UNAVAILABLE"]
 
-    assert stack.fails(1) == [False]
+    assert stack.fail(1) == [False]
     assert stack.store.state.is_open
     assert not stack.mapping.on
 
 
-def test_a_failure_that_was_counted_twice_opens_it_too(stack: Stack) -> None:
-    """The response was lost, and the client has repeated the request: from four to six."""
-    stack.fails(FAILURES_TO_OPEN - 1)
+def test_a_failure_that_is_counted_twice_opens_the_breaker(stack: Stack) -> None:
+    """
+    The response was lost and the client repeated the request: the count went from four to six.
+    """
+    stack.fail(FAILURES_TO_OPEN - 1)
     stack.store.count_failure("609", "counted, and its response lost")
 
-    stack.fails(1)
+    stack.fail(1)
 
     assert stack.store.state.is_open
 
 
-def test_a_mapping_that_cannot_be_disabled_is_with_the_next_batch(stack: Stack) -> None:
-    """Lambda was away, or a deployment has enabled it, or whoever opened it crashed."""
+def test_the_next_batch_disables_a_mapping_that_could_not_be_disabled(
+    stack: Stack,
+) -> None:
+    """Lambda was not available, a deployment enabled the mapping, or the worker crashed."""
     stack.mapping.fails_with(MappingUnavailable("away"), times=1)
-    stack.fails()
+    stack.fail()
     assert stack.mapping.on
-    assert stack.troubles() == ["MAPPING_UNAVAILABLE"]
+    assert stack.trouble_codes() == ["MAPPING_UNAVAILABLE"]
 
     batch = stack.batch()
 
@@ -227,29 +235,31 @@ def test_a_mapping_that_cannot_be_disabled_is_with_the_next_batch(stack: Stack) 
     assert stack.events() == ["opened", "open"]
 
 
-def test_watching_raises_nothing(stack: Stack) -> None:
-    """The uploads go back, whatever Lambda says."""
-    stack.fails()
+def test_watching_the_breaker_raises_no_error(stack: Stack) -> None:
+    """The uploads are handed back even if Lambda fails."""
+    stack.fail()
     stack.mapping.fails_with(MappingUnavailable("away"))
 
     assert stack.batch().is_stopped
-    assert stack.troubles() == ["MAPPING_UNAVAILABLE"]
+    assert stack.trouble_codes() == ["MAPPING_UNAVAILABLE"]
 
 
 def test_a_state_that_cannot_be_read_counts_as_closed(stack: Stack) -> None:
-    """What is wrong with the table shows at the uploads."""
-    stack.fails()
+    """An outage of the table shows at the claims."""
+    stack.fail()
 
     assert not stack.breaker.watch(None).is_stopped
 
 
-def test_a_breaker_that_cannot_be_closed_is_by_a_later_success(stack: Stack) -> None:
-    """The count stands in the table until then."""
-    stack.fails(FAILURES_TO_OPEN - 1)
+def test_a_later_success_closes_a_breaker_that_could_not_be_closed(
+    stack: Stack,
+) -> None:
+    """Until then the table keeps the count."""
+    stack.fail(FAILURES_TO_OPEN - 1)
     stack.store.fails_with(AWAY, times=1, at="close")
 
     stack.batch().succeeded()
-    assert stack.troubles() == ["RESULTS_UNAVAILABLE"]
+    assert stack.trouble_codes() == ["RESULTS_UNAVAILABLE"]
     stack.batch().succeeded()
 
     assert stack.store.state == BreakerState()
@@ -258,9 +268,11 @@ def test_a_breaker_that_cannot_be_closed_is_by_a_later_success(stack: Stack) -> 
 # ---- half-open
 
 
-def test_the_schedule_lets_uploads_through_and_a_success_closes(stack: Stack) -> None:
-    """Then it takes five more failures to open it."""
-    stack.fails()
+def test_a_success_closes_a_half_open_breaker(stack: Stack) -> None:
+    """
+    The schedule makes it half-open; after the success it takes five failures to open it again.
+    """
+    stack.fail()
 
     before = stack.breaker.reconcile()
     assert before.is_open
@@ -271,28 +283,30 @@ def test_the_schedule_lets_uploads_through_and_a_success_closes(stack: Stack) ->
 
     assert stack.store.state == BreakerState()
     assert stack.events() == ["opened", "open", "let through", "closed"]
-    assert stack.fails(FAILURES_TO_OPEN - 1) == [True] * 4
+    assert stack.fail(FAILURES_TO_OPEN - 1) == [True] * 4
 
 
-def test_a_failure_while_half_open_opens_it_anew_and_is_no_letter(stack: Stack) -> None:
-    """Else a fault of days would dead-letter an upload every 15 minutes."""
-    stack.fails()
+def test_a_failure_while_half_open_opens_the_breaker_without_a_letter(
+    stack: Stack,
+) -> None:
+    """Otherwise a fault of days would dead-letter an upload every 15 minutes."""
+    stack.fail()
 
     for _ in range(3):
         stack.breaker.reconcile()
-        assert stack.fails(2) == [False, False]
+        assert stack.fail(2) == [False, False]
         assert stack.store.state.is_open
         assert not stack.mapping.on
 
     assert stack.events().count("opened") == 4
 
 
-def test_the_fault_is_known_until_a_success(stack: Stack) -> None:
-    """Also while it is half-open; fewer than five failures are no fault yet."""
+def test_the_fault_is_reported_until_a_success(stack: Stack) -> None:
+    """It is reported while half-open, too. Fewer than five failures are no fault."""
     faults = [fault_of(stack.store.state)]
-    stack.fails(FAILURES_TO_OPEN - 1)
+    stack.fail(FAILURES_TO_OPEN - 1)
     faults.append(fault_of(stack.store.state))
-    stack.fails(1)
+    stack.fail(1)
     faults.append(fault_of(stack.store.state))
     stack.breaker.reconcile()
     faults.append(fault_of(stack.store.state))
@@ -305,18 +319,18 @@ def test_the_fault_is_known_until_a_success(stack: Stack) -> None:
 # ---- the schedule
 
 
-def test_the_schedule_reports_a_breaker_that_is_closed(stack: Stack) -> None:
-    """Its metric would have no value else, and the alarm would stay."""
+def test_the_schedule_reports_a_closed_breaker(stack: Stack) -> None:
+    """Without that value the metric would have no data and the alarm would stay."""
     assert stack.breaker.reconcile() == BreakerState()
 
     assert stack.telemetry.events == [BreakerSeen("at rest", 0, "", "")]
 
 
-def test_the_schedule_enables_a_mapping_that_is_disabled_for_no_reason(
+def test_the_schedule_enables_a_mapping_that_is_disabled_without_a_reason(
     stack: Stack,
 ) -> None:
-    """A request to disable it has won against a resume; or somebody did it by hand."""
-    stack.fails()
+    """A late request has disabled it after a resume, or an operator did so by hand."""
+    stack.fail()
     stack.operator.resume()
     stack.mapping.on = False
 
@@ -326,11 +340,11 @@ def test_the_schedule_enables_a_mapping_that_is_disabled_for_no_reason(
 
 
 @pytest.mark.parametrize("at", ["let_through", "switch", "read"])
-def test_a_run_of_the_schedule_that_fails_is_made_up_for_by_the_next(
+def test_the_next_run_of_the_schedule_completes_a_failed_run(
     stack: Stack, at: str
 ) -> None:
-    """Wherever it failed, nothing is left that looks closed and takes nothing."""
-    stack.fails()
+    """After any failure the state never shows closed while the mapping is disabled."""
+    stack.fail()
     stack.store.fails_with(AWAY, times=1, at=at)
     stack.mapping.fails_with(MappingUnavailable("away"), times=1, at=at)
 
@@ -345,9 +359,9 @@ def test_a_run_of_the_schedule_that_fails_is_made_up_for_by_the_next(
 # ---- pauses
 
 
-def test_a_pause_is_ended_by_no_schedule(stack: Stack) -> None:
-    """Also where the breaker is open beside it."""
-    stack.fails()
+def test_the_schedule_does_not_end_a_pause(stack: Stack) -> None:
+    """This holds if the breaker is open as well."""
+    stack.fail()
     stack.operator.pause()
 
     before = stack.breaker.reconcile()
@@ -357,8 +371,8 @@ def test_a_pause_is_ended_by_no_schedule(stack: Stack) -> None:
     assert not stack.mapping.on
 
 
-def test_a_pause_holds_though_a_deployment_enabled_the_mapping(stack: Stack) -> None:
-    """A batch that comes goes back, and it or the schedule disables the mapping."""
+def test_a_pause_holds_after_a_deployment_enables_the_mapping(stack: Stack) -> None:
+    """The function hands a batch back, and it or the schedule disables the mapping."""
     stack.operator.pause()
     stack.mapping.on = True
 
@@ -380,9 +394,9 @@ def test_a_pause_is_not_reported_as_an_open_breaker(stack: Stack) -> None:
     assert stack.events() == ["at rest"]
 
 
-def test_a_pause_is_ended_by_no_success(stack: Stack) -> None:
-    """One that was in hand when an operator paused."""
-    stack.fails(1)
+def test_a_success_does_not_end_a_pause(stack: Stack) -> None:
+    """The upload was running when the operator paused."""
+    stack.fail(1)
     batch = stack.batch()
     stack.operator.pause()
 
@@ -394,8 +408,8 @@ def test_a_pause_is_ended_by_no_success(stack: Stack) -> None:
 # ---- crashes
 
 
-def run(stack: Stack, act: Callable[[Stack], object]) -> None:
-    """Something that may be killed; then another process goes on."""
+def run_and_restart(stack: Stack, act: Callable[[Stack], object]) -> None:
+    """Runs something that may be killed, then starts another process."""
     with suppress(Killed):
         act(stack)
     stack.killer.method, stack.killer.has_killed = "", False
@@ -403,16 +417,16 @@ def run(stack: Stack, act: Callable[[Stack], object]) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("method", ["count_failure", "open", "switch"])
-def test_a_crash_while_it_opens_leaves_no_upload_waiting(
+def test_a_crash_while_the_breaker_opens_leaves_no_upload_behind(
     stack: Stack, method: str, *, after: bool
 ) -> None:
-    """The failures that come next open it, and when the fault is over it closes."""
-    stack.fails(FAILURES_TO_OPEN - 1)
+    """The next failures open it, and it closes after the fault is fixed."""
+    stack.fail(FAILURES_TO_OPEN - 1)
     stack.killer.method, stack.killer.call, stack.killer.after = method, 0, after
-    run(stack, lambda stack: stack.fails(1))
+    run_and_restart(stack, lambda stack: stack.fail(1))
 
     if not stack.batch().is_stopped:
-        stack.fails(2)
+        stack.fail(2)
     assert stack.store.state.is_open
     assert not stack.mapping.on
 
@@ -424,13 +438,13 @@ def test_a_crash_while_it_opens_leaves_no_upload_waiting(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("method", ["read", "let_through", "switch"])
-def test_a_crash_of_the_schedule_leaves_no_upload_waiting(
+def test_a_crash_of_the_schedule_leaves_no_upload_behind(
     stack: Stack, method: str, *, after: bool
 ) -> None:
-    """Its next run goes on."""
-    stack.fails()
+    """Its next run continues."""
+    stack.fail()
     stack.killer.method, stack.killer.call, stack.killer.after = method, 0, after
-    run(stack, lambda stack: stack.breaker.reconcile())
+    run_and_restart(stack, lambda stack: stack.breaker.reconcile())
 
     stack.breaker.reconcile()
 
@@ -439,14 +453,14 @@ def test_a_crash_of_the_schedule_leaves_no_upload_waiting(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_crash_while_it_closes_leaves_it_to_the_next_success(
+def test_the_next_success_closes_a_breaker_after_a_crash_while_closing(
     stack: Stack, *, after: bool
 ) -> None:
-    """Half-open, it is the mapping that lets uploads through."""
-    stack.fails()
+    """While it is half-open the mapping is enabled, so uploads arrive."""
+    stack.fail()
     stack.breaker.reconcile()
     stack.killer.method, stack.killer.call, stack.killer.after = "close", 0, after
-    run(stack, lambda stack: stack.batch().succeeded())
+    run_and_restart(stack, lambda stack: stack.batch().succeeded())
 
     stack.batch().succeeded()
 

@@ -18,8 +18,8 @@ from hangtag.tagger_api.errors import (
 from tests.fakes import LEASE_SECONDS, Call, World, upload_of
 
 
-def test_a_url_that_is_refused_for_its_prefix_is_asked_about_once() -> None:
-    """A URL has no prefix that could be left out: the same question has the same answer."""
+def test_a_url_refused_for_its_prefix_is_not_sent_again() -> None:
+    """A URL has no prefix that could be left out, so a second call would fail, too."""
     world = World(image_transport="url")
     world.tagger.fails_with(PrefixRefused("Remove the header."))
 
@@ -39,8 +39,10 @@ def test_a_url_that_is_refused_for_its_prefix_is_asked_about_once() -> None:
     ],
     ids=lambda error: error.code,
 )
-def test_a_refusal_is_not_repeated_in_the_same_attempt(refusal: HangtagError) -> None:
-    """A gateway may put Retry-After on everything."""
+def test_a_refusal_with_retry_after_is_not_repeated_in_the_same_attempt(
+    refusal: HangtagError,
+) -> None:
+    """A gateway may add Retry-After to every response."""
     world = World()
     world.tagger.fails_with(refusal)
 
@@ -49,8 +51,8 @@ def test_a_refusal_is_not_repeated_in_the_same_attempt(refusal: HangtagError) ->
     assert len(world.tagger.calls) == 1
 
 
-def test_a_fresh_key_and_no_prefix_are_tried_in_one_attempt() -> None:
-    """Each reason for one more call counts once, whatever came before."""
+def test_an_attempt_may_use_a_fresh_key_and_leave_out_the_prefix() -> None:
+    """Each reason allows one more call."""
     world = World()
     world.api_keys.key()
     world.api_keys.set_key("another-key")
@@ -62,8 +64,8 @@ def test_a_fresh_key_and_no_prefix_are_tried_in_one_attempt() -> None:
     assert len(world.tagger.calls) == 3
 
 
-def test_a_presigned_url_is_not_logged_with_a_retry_either() -> None:
-    """The API tells which URL it could not fetch, and says that it may go better later."""
+def test_a_presigned_url_is_not_in_the_log_of_a_retry() -> None:
+    """The API repeats the URL in its message and asks for a retry."""
     world = World(image_transport="url")
 
     def fail(call: Call) -> None:
@@ -78,21 +80,21 @@ def test_a_presigned_url_is_not_logged_with_a_retry_either() -> None:
     assert "secret" not in repr(world.telemetry.events)
 
 
-# ---- what is learnt is kept
+# ---- forms that are remembered
 
 
 def has_prefix(call: Call) -> bool:
-    """Whether the image was sent with one."""
+    """Whether the image was sent with the prefix."""
     return call.request.image.content.startswith("data:")
 
 
 def is_link(call: Call) -> bool:
-    """Whether the API was to fetch the image."""
+    """Whether the request has a URL instead of the image."""
     return call.request.image.type == "url"
 
 
-def test_a_form_that_is_not_taken_is_not_sent_again() -> None:
-    """Else every image would cost two calls, and wait for two turns."""
+def test_a_form_that_the_api_refused_is_not_sent_again() -> None:
+    """Otherwise every image would cost two calls and two slots."""
     world = World()
     world.tagger.refuses_the_prefix = True
 
@@ -102,8 +104,8 @@ def test_a_form_that_is_not_taken_is_not_sent_again() -> None:
     assert list(map(has_prefix, world.tagger.calls)) == [True, False, False, False]
 
 
-def test_the_prefix_is_sent_again_when_it_is_missed() -> None:
-    """Whatever the API wants today it may not want tomorrow."""
+def test_the_prefix_is_sent_again_when_the_api_asks_for_it() -> None:
+    """The API may change what it accepts."""
     world = World()
     world.tagger.refuses_the_prefix = True
     world.tag(world.upload("0.png"))
@@ -123,8 +125,8 @@ def test_the_prefix_is_sent_again_when_it_is_missed() -> None:
     assert world.dead_letters.letters == []
 
 
-def test_an_image_that_is_refused_in_both_forms_teaches_nothing() -> None:
-    """There is something wrong with the image."""
+def test_an_image_that_is_refused_in_both_forms_changes_no_preference() -> None:
+    """The image is at fault, not the form."""
     world = World()
     world.tagger.fails_with(PrefixRefused("no"), times=2)
     world.tag(world.upload("broken.png"))
@@ -135,8 +137,8 @@ def test_an_image_that_is_refused_in_both_forms_teaches_nothing() -> None:
     assert list(map(has_prefix, world.tagger.calls)) == [True]
 
 
-def test_images_are_sent_along_after_the_api_could_not_fetch_one() -> None:
-    """Else every image would cost two calls."""
+def test_images_are_sent_as_base64_after_the_api_could_not_fetch_one() -> None:
+    """Otherwise every image would cost two calls."""
     world = World(image_transport="url")
 
     def fetch_nothing(call: Call) -> None:
@@ -152,8 +154,8 @@ def test_images_are_sent_along_after_the_api_could_not_fetch_one() -> None:
     assert len(world.announcer.announced) == 3
 
 
-def test_an_object_that_was_deleted_says_nothing_about_urls() -> None:
-    """The API could not fetch it because it was gone."""
+def test_an_object_that_was_deleted_does_not_change_the_transport() -> None:
+    """The API could not fetch it because it was deleted."""
     world = World(image_transport="url")
     gone = world.upload("gone.png")
     world.tagger.fails_with(UrlNotFetched("404"), times=1)
@@ -166,21 +168,21 @@ def test_an_object_that_was_deleted_says_nothing_about_urls() -> None:
     assert list(map(is_link, world.tagger.calls)) == [True, True]
 
 
-# ---- an API that is too slow for a second call
+# ---- slow API
 
 
-def takes(world: World, seconds: float) -> None:
-    """Every answer of the API takes so long."""
+def answer_time(world: World, seconds: float) -> None:
+    """Sets how long each answer of the API takes."""
     world.tagger.before_answering = lambda _: world.clock.advance(seconds)
 
 
 @pytest.mark.parametrize("transport", ["base64", "url"])
-def test_an_answer_that_comes_too_late_for_a_second_call_is_a_failed_attempt(
+def test_an_answer_too_late_for_a_second_call_is_a_failed_attempt(
     transport: ImageTransport,
 ) -> None:
-    """It must not be called about for ever."""
+    """Otherwise the calls would repeat without end."""
     world = World(image_transport=transport, max_attempts=3)
-    takes(world, 45)
+    answer_time(world, 45)
     refusal = UrlNotFetched("no") if transport == "url" else PrefixRefused("no")
     world.tagger.fails_with(refusal)
     delivery = world.upload()
@@ -192,11 +194,11 @@ def test_an_answer_that_comes_too_late_for_a_second_call_is_a_failed_attempt(
     assert world.codes == ["OUT_OF_TIME"]
 
 
-# ---- an object that is too slow to ask about
+# ---- slow objects
 
 
-def test_an_object_that_takes_too_long_to_read_is_a_failure() -> None:
-    """With the whole time it would take as long again."""
+def test_an_object_that_takes_the_whole_time_to_read_is_a_failure() -> None:
+    """A retry with the same time would take as long."""
     world = World(max_attempts=3)
     world.objects.before_reading = lambda: world.clock.advance(45)
     delivery = world.upload()
@@ -209,8 +211,8 @@ def test_an_object_that_takes_too_long_to_read_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize("left", [31, 45])
-def test_an_object_that_was_begun_too_late_is_no_failure(left: float) -> None:
-    """With an invocation of its own it is tagged."""
+def test_an_object_that_was_started_too_late_is_no_failure(left: float) -> None:
+    """With a whole invocation it is tagged."""
     world = World(max_attempts=1)
     world.deadline.seconds = left
     world.objects.before_reading = lambda: world.clock.advance(left - 17)
@@ -223,8 +225,8 @@ def test_an_object_that_was_begun_too_late_is_no_failure(left: float) -> None:
     assert len(world.announcer.announced) == 1
 
 
-def test_what_never_finds_time_comes_back_ever_less_often() -> None:
-    """After 1,000 receives SQS itself would move it, without a code."""
+def test_an_upload_that_never_has_enough_time_is_delayed_longer_each_time() -> None:
+    """After 1,000 receives SQS itself would move the message, without a code."""
     world = World()
     world.deadline.seconds = 1.0
     delivery = world.upload()

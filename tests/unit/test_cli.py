@@ -180,7 +180,7 @@ def test_a_path_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_tagging_without_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
-    """Nobody can type it if stdin is no terminal."""
+    """The key cannot be typed if stdin is no terminal."""
     file = tmp_path / "dress.png"
     file.write_bytes(b"")
 

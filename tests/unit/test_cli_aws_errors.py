@@ -1,4 +1,4 @@
-"""Errors of AWS as sentences with the way out."""
+"""AWS errors are explained in sentences that say how to fix them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hangtag_cli.aws_errors import explain, explain_aws
 
 
 def refusal(code: str, message: str = "no") -> ClientError:
-    """AWS refuses a call."""
+    """An AWS error with this code."""
     return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeStacks")
 
 
@@ -47,14 +47,14 @@ def refusal(code: str, message: str = "no") -> ClientError:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_error_of_aws_is_explained_with_the_way_out(
+def test_every_aws_error_is_explained_with_a_remedy(
     error: BotoCoreError | ClientError, way_out: str
 ) -> None:
     """A new user meets most of them."""
     assert way_out in explain_aws(error)
 
 
-def test_an_error_of_an_adapter_is_explained_by_its_cause() -> None:
+def test_an_adapters_error_is_explained_by_its_cause() -> None:
     """Expired credentials explain more than an unreadable queue."""
     with (
         pytest.raises(QueueUnavailable) as caught,

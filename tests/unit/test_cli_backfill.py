@@ -1,4 +1,4 @@
-"""`hangtag backfill` on a fake stack: what it says, and how it ends."""
+"""`hangtag backfill` on a fake stack: output, exit status and checkpoint."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DEFAULTS = {
 
 @dataclass
 class FakeStack:
-    """A stack whose bucket and queue are at hand."""
+    """A stack with a fake bucket and queue."""
 
     listing: FakeListing
     parameters: Mapping[str, str]
@@ -53,17 +53,17 @@ class FakeStack:
     requests: list[BackfillRequest] = field(default_factory=list)
 
     def bucket(self) -> str:
-        """Its name."""
+        """The bucket's name."""
         return BUCKET
 
     def parameter(self, name: str) -> str | None:
-        """As deployed."""
+        """A parameter of the deployed stack."""
         return self.parameters.get(name)
 
     def backfill_sources(
         self, request: BackfillRequest, *, checkpoint: Path
     ) -> BackfillSources:
-        """All are fakes, except the checkpoint."""
+        """The fakes, with the real checkpoint."""
         self.requests.append(request)
         return BackfillSources(
             self.listing,
@@ -82,24 +82,24 @@ class AppOfTests(App):
         self.fake = stack
 
     def stack(self) -> Stack:
-        """The fake one."""
+        """The fake stack."""
         return cast("Stack", self.fake)
 
 
 def a_stack(number: int = 25, *, parameters: Mapping[str, str] = DEFAULTS) -> FakeStack:
-    """One with so many objects."""
+    """A stack with that many objects."""
     listing = FakeListing(*(f"2024/{n:05}.jpg" for n in range(number)))
     return FakeStack(listing, parameters)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the checkpoint is."""
+    """The path of the checkpoint."""
     return tmp_path / "checkpoint.json"
 
 
 def run(stack: FakeStack, file: Path, *arguments: str, as_json: bool = True) -> Result:
-    """Run `hangtag backfill`."""
+    """Runs `hangtag backfill`."""
     return CliRunner(mix_stderr=False).invoke(
         backfill,
         ["--checkpoint", str(file), *arguments],
@@ -107,8 +107,10 @@ def run(stack: FakeStack, file: Path, *arguments: str, as_json: bool = True) -> 
     )
 
 
-def test_without_yes_it_only_shows_what_would_be_done(file: Path) -> None:
-    """How many, the cost, the time, and the limit that the time follows from."""
+def test_without_yes_the_command_only_shows_the_estimate(file: Path) -> None:
+    """
+    The estimate has the number of objects, the cost, the time, and the limit that sets the time.
+    """
     stack = a_stack(1_200)
 
     shown = run(stack, file, "--price", "0.002", "--rate", "5", URI)
@@ -144,7 +146,9 @@ def test_people_see_the_estimate_as_a_table(file: Path) -> None:
     )
 
 
-def test_with_yes_they_are_enqueued_and_the_checkpoint_is_removed(file: Path) -> None:
+def test_with_yes_objects_are_enqueued_and_the_checkpoint_is_removed(
+    file: Path,
+) -> None:
     """A finished backfill leaves no file."""
     stack = a_stack()
 
@@ -156,7 +160,9 @@ def test_with_yes_they_are_enqueued_and_the_checkpoint_is_removed(file: Path) ->
     assert list(file.parent.iterdir()) == []
 
 
-def test_another_bucket_is_refused_with_the_name_of_the_stacks_own(file: Path) -> None:
+def test_another_bucket_is_refused_with_the_name_of_the_stacks_bucket(
+    file: Path,
+) -> None:
     """The function could not read it: every object would be a dead letter."""
     stack = a_stack()
 
@@ -168,7 +174,7 @@ def test_another_bucket_is_refused_with_the_name_of_the_stacks_own(file: Path) -
     assert stack.requests == []
 
 
-def test_if_nothing_is_found_it_exits_with_1(file: Path) -> None:
+def test_a_backfill_that_finds_no_object_exits_with_1(file: Path) -> None:
     """A typo in the prefix is noticed."""
     shown = run(a_stack(0), file, "--yes", URI)
 
@@ -192,7 +198,7 @@ def test_the_uri_is_optional_with_an_inventory(file: Path) -> None:
 
 
 def test_after_ctrl_c_the_same_command_continues(file: Path) -> None:
-    """Nothing is left out, and little is sent twice."""
+    """No object is skipped, and at most one batch is sent twice."""
     stack = a_stack(35)
     stack.feed.after_sending = lambda: stack.feed.fails_with(
         KeyboardInterrupt(), at="send", times=1
@@ -212,7 +218,7 @@ def test_after_ctrl_c_the_same_command_continues(file: Path) -> None:
 
 
 def test_a_dry_run_after_ctrl_c_shows_what_is_left(file: Path) -> None:
-    """And leaves the checkpoint alone."""
+    """The checkpoint stays unchanged."""
     stack = a_stack(35)
     stack.feed.after_sending = lambda: stack.feed.fails_with(
         KeyboardInterrupt(), at="send", times=1
@@ -227,8 +233,8 @@ def test_a_dry_run_after_ctrl_c_shows_what_is_left(file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_an_interrupted_dry_run_changed_nothing(file: Path) -> None:
-    """And says so."""
+def test_an_interrupted_dry_run_reports_that_it_changed_nothing(file: Path) -> None:
+    """Ctrl-C ends it without a checkpoint."""
     stack = a_stack()
     stack.listing.fails_with(KeyboardInterrupt())
 
@@ -238,8 +244,10 @@ def test_an_interrupted_dry_run_changed_nothing(file: Path) -> None:
     assert "Nothing was changed" in shown.stderr
 
 
-def test_after_an_outage_of_the_queue_it_says_how_to_continue(file: Path) -> None:
-    """The command failed, but nothing is lost."""
+def test_after_an_outage_of_the_queue_the_message_says_how_to_continue(
+    file: Path,
+) -> None:
+    """The command fails, and the checkpoint keeps its progress."""
     stack = a_stack()
     stack.feed.fails_with(QueueUnavailable("SQS is away"), at="send")
 
@@ -266,7 +274,7 @@ def test_a_checkpoint_of_another_request_is_refused(file: Path) -> None:
 
 
 def test_a_wait_for_the_queue_is_explained(file: Path) -> None:
-    """Once, if stderr is no terminal."""
+    """If stderr is no terminal, the explanation is printed once."""
     stack = a_stack(30)
     stack.feed.waiting = 100
     naps: list[float] = []
@@ -285,7 +293,7 @@ def test_a_wait_for_the_queue_is_explained(file: Path) -> None:
 
 
 def test_without_parameters_time_and_size_limit_are_unknown(file: Path) -> None:
-    """Nothing is guessed."""
+    """The command does not guess them."""
     stack = a_stack(1, parameters={})
     stack.listing.put("2024/large.tiff", size=10**12)
 
@@ -311,14 +319,14 @@ def test_without_parameters_time_and_size_limit_are_unknown(file: Path) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
-    """Before AWS is asked for anything."""
+    """The command exits before its first AWS call."""
     shown = CliRunner(mix_stderr=False).invoke(cli, ["backfill", *arguments])
 
     assert (shown.exit_code, shown.stdout) == (2, "")
 
 
 def test_a_checkpoint_is_named_after_the_request() -> None:
-    """Another one for every stack, bucket and prefix, and never a path."""
+    """Each stack, bucket and prefix has its own; the name is never a path."""
     names = {
         checkpoint_name(BackfillRequest(stack, bucket, prefix, None, again=False))
         for stack in ("hangtag", "shop")
@@ -335,19 +343,19 @@ def test_the_progress_has_the_rate_of_this_run() -> None:
     """Messages of earlier runs do not count."""
     report = BackfillReport(dry_run=False, listed=600, enqueued=550)
 
-    told = [
+    texts = [
         progress_text(report, 500, 10.0),
         progress_text(replace(report, waits_at=10_001), 500, 10.0),
     ]
 
-    assert told == [
+    assert texts == [
         "Enqueueing, 5.0 sent/s",
         "Waiting: 10,001 on the queue, 5.0 sent/s",
     ]
 
 
-def test_on_a_terminal_there_is_a_bar_with_the_time_left() -> None:
-    """By the speed of this run."""
+def test_a_terminal_shows_a_progress_bar_with_the_time_left() -> None:
+    """The time follows from the rate of this run."""
     clock = FakeClock()
     stream = io.StringIO()
     console = Console(

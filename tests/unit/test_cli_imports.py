@@ -22,7 +22,7 @@ def modules_imported_by(file: Path) -> set[str]:
 
 
 def test_no_import_cycle_in_the_command() -> None:
-    """A module can be read, and imported, without those that use it."""
+    """Each module can be read and imported without its callers."""
     imports = {
         file.stem: modules_imported_by(file) for file in PACKAGE.glob("[a-z]*.py")
     }

@@ -23,27 +23,27 @@ from tests.fakes import (
 
 
 def press_ctrl_c() -> None:
-    """As the command has it, whose only thread is this one; the tests' may be one of several."""
+    """Raises SIGINT in the command's only thread; the tests may run in one of several."""
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
 class ImpatientBox(FakeDeadLetterBox):
-    """Its user presses Ctrl-C when SQS has handed letters out, and again when they go back."""
+    """Presses Ctrl-C when SQS has returned letters, and again when they are put back."""
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
-        """The signal comes before the command knows the letters."""
+        """The signal arrives before the command knows the letters."""
         letters = super().receive(most)
         press_ctrl_c()
         return letters
 
     def put_back(self, letters: object) -> None:
-        """And once more, before any is visible."""
+        """Raises a second signal before any letter is visible."""
         press_ctrl_c()
-        super().put_back(letters)  # type: ignore[arg-type]  # what it was given
+        super().put_back(letters)  # type: ignore[arg-type]  # the caller's argument
 
 
-def test_an_interrupt_in_the_middle_of_a_receive_hides_nothing() -> None:
-    """It is raised when the letters are known, and ends the walk all the same."""
+def test_an_interrupt_in_the_middle_of_a_receive_hides_no_letter() -> None:
+    """The interrupt is raised when the letters are known, and still ends the walk."""
     box = ImpatientBox(*(a_letter(f"letter {n}") for n in range(30)))
     clock = FakeClock()
 
@@ -54,11 +54,11 @@ def test_an_interrupt_in_the_middle_of_a_receive_hides_nothing() -> None:
     assert box.hidden == []
 
 
-def test_an_interrupt_ends_a_restore_after_the_letter_in_hand() -> None:
-    """It is whole, and the others are for the next time."""
+def test_an_interrupt_ends_a_restore_after_the_current_letter() -> None:
+    """That letter is restored completely; a second run restores the others."""
 
     class ImpatientQueue(FakeDeadLetterQueue):
-        """Its user presses Ctrl-C with the first letter."""
+        """Presses Ctrl-C with the first letter."""
 
         def send(self, letter: DeadLetter) -> str:
             press_ctrl_c()
@@ -84,8 +84,8 @@ def test_an_interrupt_ends_a_restore_after_the_letter_in_hand() -> None:
     assert queue.letters == letters[:1]
 
 
-def test_without_an_interrupt_nothing_is_deferred_interrupts_afterwards() -> None:
-    """The next Ctrl-C is raised at once."""
+def test_an_interrupt_after_the_deferral_is_raised_at_once() -> None:
+    """Only an interrupt inside the block is deferred."""
     with deferred_interrupts(FakeDeadLetterBox(a_letter("one"))) as held:
         assert len(held.receive()) == 1
 

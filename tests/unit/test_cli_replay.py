@@ -23,7 +23,7 @@ from tests.fakes import FakeDeadLetterBox, FakeFailureBook
 
 @dataclass
 class FakeStack:
-    """A stack whose dead letters are at hand."""
+    """A stack with fake dead letters."""
 
     box: FakeDeadLetterBox
 
@@ -32,7 +32,7 @@ class FakeStack:
         *,
         to: str | None = None,  # noqa: ARG002 - the fake has one upload queue
     ) -> FakeDeadLetterBox:
-        """The box."""
+        """The fake dead-letter queue."""
         return self.box
 
     def failure_book(self) -> FakeFailureBook:
@@ -48,37 +48,37 @@ class AppOfTests(App):
         self.box = box
 
     def stack(self) -> Stack:
-        """The fake one."""
+        """The fake stack."""
         return cast("Stack", FakeStack(self.box))
 
 
 class InterruptedBox(FakeDeadLetterBox):
-    """A box whose user loses patience after the first letter."""
+    """A box whose user presses Ctrl-C after the first letter."""
 
     def resend(self, letter: Letter, *, replays: int) -> None:
-        """Ctrl-C, from the second letter on."""
+        """Raises the interrupt from the second letter on."""
         if self.resent:
             raise KeyboardInterrupt
         super().resend(letter, replays=replays)
 
 
 class StubbornBox(FakeDeadLetterBox):
-    """A box behind which everything that is replayed fails again at once."""
+    """A box in which every replayed upload fails again at once."""
 
     def resend(self, letter: Letter, *, replays: int) -> None:
-        """The letter's successor is in the queue before this ends."""
+        """The new letter is in the queue before this returns."""
         super().resend(letter, replays=replays)
         again = dataclasses.replace(letter.letter, replays=replays)
         self.visible.append(a_letter(f"{letter.id} again", again))
 
 
 class BrokenBox(FakeDeadLetterBox):
-    """A box that SQS reads only once."""
+    """A box that SQS can read only once."""
 
     received = 0
 
     def receive(self, most: int = 10) -> Sequence[Letter]:
-        """Up to ten letters, then an error."""
+        """Returns up to ten letters, then raises an error."""
         self.received += 1
         if self.received > 1:
             raise QueueUnavailable("SQS is away")
@@ -86,7 +86,7 @@ class BrokenBox(FakeDeadLetterBox):
 
 
 def letters(*codes: str) -> list[Letter]:
-    """A letter for each code, each of an image of its own."""
+    """One letter for each code, each of its own image."""
     return [
         a_letter(f"id-{number}", a_dead_letter(an_upload(f"{number}.jpg"), code=code))
         for number, code in enumerate(codes)
@@ -100,8 +100,8 @@ def replay(box: FakeDeadLetterBox, *arguments: str, as_json: bool = True) -> Res
     )
 
 
-def test_without_yes_nothing_is_changed() -> None:
-    """A slip of the finger must not cost a thousand calls."""
+def test_without_yes_no_letter_is_replayed() -> None:
+    """A mistyped command must not cost a thousand calls."""
     box = FakeDeadLetterBox(*letters("803", "807", "803"))
 
     shown = replay(box)
@@ -121,7 +121,7 @@ def test_without_yes_nothing_is_changed() -> None:
 
 
 def test_with_yes_the_letters_are_replayed() -> None:
-    """All of them, where none is named."""
+    """Without a filter all letters are replayed."""
     box = FakeDeadLetterBox(*letters("803", "807"))
 
     shown = replay(box, "--yes")
@@ -146,7 +146,7 @@ def test_with_yes_the_letters_are_replayed() -> None:
 def test_letters_are_named_by_code_by_image_and_by_id(
     arguments: list[str], replayed: list[str]
 ) -> None:
-    """Only what was meant is replayed; the rest stays."""
+    """Only the selected letters are replayed; the others stay."""
     box = FakeDeadLetterBox(*letters("803", "807", "803", "823"))
 
     shown = replay(box, "--yes", *arguments)
@@ -160,7 +160,7 @@ def test_letters_are_named_by_code_by_image_and_by_id(
 
 
 @pytest.mark.parametrize("flags", [[], ["--yes"]])
-def test_where_nothing_matches_it_exits_with_1(flags: list[str]) -> None:
+def test_a_replay_that_matches_no_letter_exits_with_1(flags: list[str]) -> None:
     """A script that expected letters can notice it."""
     box = FakeDeadLetterBox(*letters("803"))
 
@@ -171,8 +171,8 @@ def test_where_nothing_matches_it_exits_with_1(flags: list[str]) -> None:
     assert "No dead letter matches" in shown.stderr
 
 
-def test_a_letter_that_cannot_be_sent_is_left_and_does_not_stop_the_others() -> None:
-    """One that is too large for the upload queue must not stop all others."""
+def test_a_letter_that_cannot_be_sent_stays_and_does_not_stop_the_others() -> None:
+    """A letter may be too large for the upload queue."""
     box = FakeDeadLetterBox(*letters("803", "807", "803"))
     box.fails_with(QueueUnavailable("the message is too long"), times=1, at="resend")
 
@@ -185,8 +185,8 @@ def test_a_letter_that_cannot_be_sent_is_left_and_does_not_stop_the_others() -> 
     assert [letter.id for letter in box.visible] == ["id-0"]
 
 
-def test_a_letter_that_cannot_be_deleted_is_left_although_it_was_sent() -> None:
-    """Twice is better than never; the report counts it as left."""
+def test_a_letter_that_was_sent_but_cannot_be_deleted_counts_as_left() -> None:
+    """It may be sent twice, but is not lost."""
     box = FakeDeadLetterBox(*letters("803"))
     box.fails_with(QueueUnavailable("no"), at="delete")
 
@@ -198,8 +198,8 @@ def test_a_letter_that_cannot_be_deleted_is_left_although_it_was_sent() -> None:
     assert len(box.visible) == 1
 
 
-def test_what_fails_again_at_once_is_not_replayed_again() -> None:
-    """Else one command would call, and pay, without end."""
+def test_an_upload_that_fails_again_at_once_is_not_replayed_again() -> None:
+    """Otherwise one command would call and pay without end."""
     box = StubbornBox(*letters("803", "807"))
 
     shown = replay(box, "--yes")
@@ -210,8 +210,8 @@ def test_what_fails_again_at_once_is_not_replayed_again() -> None:
     assert [letter.letter.replays for letter in box.visible] == [1, 1]
 
 
-def test_what_was_replayed_too_often_is_skipped_and_reported() -> None:
-    """A person has to look at it; the exit status shows that it is still there."""
+def test_an_upload_that_was_replayed_too_often_is_skipped_and_reported() -> None:
+    """An operator has to look at it; the exit status shows that it is still there."""
     often = dataclasses.replace(a_dead_letter(), replays=5)
     box = FakeDeadLetterBox(a_letter("often", often), *letters("803"))
 
@@ -229,8 +229,8 @@ def test_what_was_replayed_too_often_is_skipped_and_reported() -> None:
     assert (insisted.exit_code, json.loads(insisted.stdout)["done"]) == (0, 1)
 
 
-def test_at_most_so_many_are_replayed_and_a_dry_run_shows_it() -> None:
-    """The others are left, and counted."""
+def test_a_replay_stops_at_the_maximum_and_a_dry_run_shows_it() -> None:
+    """The other letters are counted as left."""
     box = FakeDeadLetterBox(*letters("803", "803", "803"))
 
     rehearsed = replay(box, "--max", "2")
@@ -262,8 +262,8 @@ def test_at_most_so_many_are_replayed_and_a_dry_run_shows_it() -> None:
         ["--since", "yesterday"],
     ],
 )
-def test_wrong_limits_are_wrong_usage(arguments: list[str]) -> None:
-    """And nothing is replayed."""
+def test_invalid_limits_are_wrong_usage(arguments: list[str]) -> None:
+    """No letter is replayed."""
     box = FakeDeadLetterBox(*letters("803"))
 
     shown = replay(box, "--yes", *arguments)
@@ -272,8 +272,8 @@ def test_wrong_limits_are_wrong_usage(arguments: list[str]) -> None:
     assert box.resent == []
 
 
-def test_ctrl_c_reports_what_was_done_and_leaves_the_others_visible() -> None:
-    """Who interrupts wants to know where they stand."""
+def test_ctrl_c_reports_the_progress_and_leaves_the_others_visible() -> None:
+    """The report counts the letters that were replayed before the interrupt."""
     box = InterruptedBox(*letters("803", "807", "803"))
 
     shown = replay(box, "--yes")
@@ -285,8 +285,8 @@ def test_ctrl_c_reports_what_was_done_and_leaves_the_others_visible() -> None:
     assert {letter.id for letter in box.visible} == {"id-1", "id-2"}
 
 
-def test_a_queue_that_fails_in_the_middle_ends_the_replay() -> None:
-    """The report shows how far it was; the others are visible."""
+def test_an_error_of_the_queue_ends_the_replay_with_a_report() -> None:
+    """The report counts the letters that were replayed; the others are visible."""
     box = BrokenBox(*letters(*["803"] * 15))
 
     shown = replay(box, "--yes")
@@ -297,7 +297,7 @@ def test_a_queue_that_fails_in_the_middle_ends_the_replay() -> None:
 
 
 def test_people_see_a_table_by_code() -> None:
-    """And the sentence with the way on, beside it."""
+    """Stderr explains what to do next."""
     shown = replay(FakeDeadLetterBox(*letters("803", "803")), as_json=False)
 
     assert ["803", "2"] in [line.split() for line in shown.stdout.splitlines()]
@@ -305,7 +305,7 @@ def test_people_see_a_table_by_code() -> None:
 
 
 def test_listing_leaves_every_letter_visible() -> None:
-    """Looking must not hide letters from a colleague's replay."""
+    """A list must not hide letters from another operator's replay."""
     box = FakeDeadLetterBox(*letters(*["803"] * 25))
 
     shown = CliRunner(mix_stderr=False).invoke(
@@ -317,8 +317,8 @@ def test_listing_leaves_every_letter_visible() -> None:
     assert len(box.visible) == 25
 
 
-def test_a_list_of_nothing_is_empty_and_done() -> None:
-    """`list` exits with 0 whatever it shows."""
+def test_an_empty_list_exits_with_0() -> None:
+    """`list` exits with 0 whether it finds letters or not."""
     shown = CliRunner(mix_stderr=False).invoke(
         failures, ["list"], obj=AppOfTests(FakeDeadLetterBox(), as_json=True)
     )
@@ -326,8 +326,8 @@ def test_a_list_of_nothing_is_empty_and_done() -> None:
     assert (shown.exit_code, shown.stdout) == (0, "")
 
 
-def test_showing_a_letter_that_is_not_there_exits_with_1() -> None:
-    """With nothing on stdout, and a word on where to look."""
+def test_showing_an_unknown_letter_exits_with_1() -> None:
+    """Stdout is empty, and stderr says where to look."""
     shown = CliRunner(mix_stderr=False).invoke(
         failures,
         ["show", URI],

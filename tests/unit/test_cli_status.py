@@ -1,4 +1,4 @@
-"""What `hangtag status` shows."""
+"""The output of `hangtag status`."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def counts(
 
 
 def shown(
-    tagging: TaggingState, told: Counts | None = None, vitals: Vitals | None = None
+    tagging: TaggingState, uploads: Counts | None = None, vitals: Vitals | None = None
 ) -> str:
     """The output on a wide terminal."""
     stream = io.StringIO()
     console = Console(file=stream, width=200, color_system=None, markup=False)
     name = "hangtag in eu-central-1"
-    for part in status_page(name, tagging, told or counts(), vitals or Vitals()):
+    for part in status_page(name, tagging, uploads or counts(), vitals or Vitals()):
         console.print(part)
     return stream.getvalue()
 
@@ -59,12 +59,12 @@ def stopped(
     )
 
 
-def test_the_state_of_every_upload_is_counted() -> None:
-    """Waiting, in flight, tagged, failed or skipped, and why."""
-    told = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
+def test_the_uploads_are_counted_by_state() -> None:
+    """The states are waiting, in flight, tagged, failed, and skipped by reason."""
+    uploads = counts({"TAGGED": 1200, "FAILED": 3, "OBJECT_GONE": 2, "SUPERSEDED": 1})
 
-    screen = shown(RUNNING, told)
-    document = status_document(RUNNING, told, Vitals())
+    screen = shown(RUNNING, uploads)
+    document = status_document(RUNNING, uploads, Vitals())
 
     assert f"1,200 tagged, 3 failed, 3 skipped since {NOON}" in screen
     assert "2 OBJECT_GONE, 1 SUPERSEDED" in screen
@@ -73,23 +73,23 @@ def test_the_state_of_every_upload_is_counted() -> None:
 
 
 def test_replayed_uploads_are_counted_until_they_end() -> None:
-    """They are no failures any more. Those replayed to another queue may never end."""
-    told = counts({"REPLAYED": 4})
+    """They count as failures no more. An upload that is replayed to another queue may never end."""
+    uploads = counts({"REPLAYED": 4})
 
-    assert "4, which have not ended since" in shown(RUNNING, told)
-    assert status_document(RUNNING, told, Vitals())["replayed"] == 4
+    assert "4, which have not ended since" in shown(RUNNING, uploads)
+    assert status_document(RUNNING, uploads, Vitals())["replayed"] == 4
     assert "replayed" not in shown(RUNNING)
 
 
 def test_without_skipped_uploads_there_is_no_line_about_them() -> None:
-    """The screen shows only what matters."""
+    """The screen shows only lines that matter."""
     assert "0 skipped" in shown(RUNNING)
     assert "FOLDER_MARKER" not in shown(RUNNING)
     assert status_document(RUNNING, counts(), Vitals())["skipped"] == {}
 
 
-def test_an_open_breaker_cannot_be_missed() -> None:
-    """First of all: since when, why, who acts, what to do, and what happens by itself."""
+def test_an_open_breaker_is_shown_first() -> None:
+    """The line says since when, why, who acts, what to do, and what happens automatically."""
     screen = shown(stopped(), counts(letters=FAILURES_TO_OPEN))
 
     assert screen.startswith("TAGGING HAS STOPPED: 823")
@@ -107,7 +107,7 @@ def test_an_open_breaker_cannot_be_missed() -> None:
 
 
 def test_an_open_breaker_without_a_code_shows_how_to_continue() -> None:
-    """A success came in between the last failure and the opening."""
+    """A success reset the count between the last failure and the opening."""
     screen = shown(stopped(None))
 
     assert screen.startswith("TAGGING HAS STOPPED: see the dead letters")
@@ -153,10 +153,10 @@ def test_during_a_pause_no_uploads_are_let_through() -> None:
         ),
     ],
 )
-def test_how_tagging_stands_is_said_in_a_sentence(
+def test_the_state_of_tagging_is_shown_in_a_sentence(
     tagging: TaggingState, words: str
 ) -> None:
-    """With the way out, where it does not run."""
+    """The sentence names the remedy if tagging is stopped."""
     assert words in shown(tagging)
 
 
@@ -169,7 +169,7 @@ def test_messages_of_the_api_have_no_effect_on_the_terminal() -> None:
     assert "[red]" in screen
 
 
-# ---- what others tell of it
+# ---- values from other services
 
 
 def test_values_that_aws_does_not_return_are_unknown() -> None:
@@ -199,7 +199,7 @@ def test_the_age_of_the_oldest_letter_is_taken_from_the_letters() -> None:
 
 
 def test_ages_the_last_hour_and_alarms_are_shown() -> None:
-    """All on one screen."""
+    """They fit on one screen."""
     vitals = Vitals(
         oldest_upload_seconds=3 * 3600,
         oldest_letter_seconds=5 * 86_400,
@@ -230,7 +230,7 @@ def test_ages_the_last_hour_and_alarms_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "shown_days"),
     [
         (None, None),
         (0.0, "the oldest has 14 days left"),
@@ -238,8 +238,8 @@ def test_ages_the_last_hour_and_alarms_are_shown() -> None:
         (20 * 86_400.0, "the oldest has 0 minutes left"),
     ],
 )
-def test_a_pause_says_how_long_the_oldest_may_wait(
-    seconds: float | None, told: str | None
+def test_a_pause_shows_how_long_the_oldest_message_may_wait(
+    seconds: float | None, shown_days: str | None
 ) -> None:
-    """If its age is known."""
-    assert days_left(seconds) == told
+    """This needs the age of the oldest message."""
+    assert days_left(seconds) == shown_days

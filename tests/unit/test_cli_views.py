@@ -1,4 +1,4 @@
-"""Tables for people, on what is fed to them."""
+"""The tables that the command prints for people."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ HOSTILE = "\x1b[2J\x07\x9b31m[red]\r\n\x7f"
 
 
 def printed(parts: Iterable[RenderableType], *, width: int = 200) -> str:
-    """What a terminal of that width is sent, colours and all."""
+    """The output on a terminal of that width, with colours."""
     stream = io.StringIO()
     console = Console(
         file=stream, width=width, force_terminal=True, color_system=None, markup=False
@@ -56,8 +56,8 @@ def printed(parts: Iterable[RenderableType], *, width: int = 200) -> str:
     return stream.getvalue()
 
 
-def test_a_result_is_shown_garment_by_garment() -> None:
-    """Everything one looks for first stands in one line per garment."""
+def test_a_result_has_one_line_per_garment() -> None:
+    """The line has the fields that people look for first."""
     shown = printed(result_page(a_result()))
 
     assert URI in shown
@@ -70,7 +70,7 @@ def test_a_result_is_shown_garment_by_garment() -> None:
     assert "gender  male" in shown
 
 
-def test_a_failed_result_says_who_acts_and_how() -> None:
+def test_a_failed_result_shows_who_acts_and_how() -> None:
     """The operator should not have to look the code up."""
     shown = printed(result_page(a_failed_result(code="807")))
 
@@ -79,8 +79,8 @@ def test_a_failed_result_says_who_acts_and_how() -> None:
     assert "Upload a larger picture." in shown
 
 
-def test_a_dry_run_shows_each_that_would_be_dealt_with() -> None:
-    """What is hostile in a key or an id reaches no terminal."""
+def test_a_dry_run_lists_each_failure_that_would_be_handled() -> None:
+    """Control characters in a key or an id do not reach the terminal."""
     report = ReplayReport(dry_run=True)
     report.matched = 3
     report.choose(a_letter("letter-1", a_dead_letter()))
@@ -94,8 +94,8 @@ def test_a_dry_run_shows_each_that_would_be_dealt_with() -> None:
     assert not set(shown) & {"\x1b", "\x07", "\x9b", "\r", "\x7f"}
 
 
-def test_tables_tell_times_to_the_second() -> None:
-    """Milliseconds would break each into two lines, on a terminal of the usual width."""
+def test_tables_show_times_to_the_second() -> None:
+    """Milliseconds would wrap each time on a terminal of usual width."""
     letter = a_letter("letter-1", a_dead_letter())
 
     shown = printed(letters_page([letter]), width=80)
@@ -105,16 +105,16 @@ def test_tables_tell_times_to_the_second() -> None:
     assert to_second("not a time") == "not a time"
 
 
-def test_a_picture_without_garments_says_so() -> None:
-    """An empty table would look like a mistake."""
+def test_an_image_without_garments_is_reported() -> None:
+    """An empty table would look like an error."""
     nothing = {"objects": [{"type": "NODETC", "tags": []}]}
 
     assert "no garment found" in printed(answer_page(nothing))
     assert "no garment found" in printed(answer_page({"objects": []}))
 
 
-def test_what_was_not_asked_for_is_named() -> None:
-    """Otherwise people wonder where the shoes went."""
+def test_objects_outside_the_detection_are_listed() -> None:
+    """Otherwise users wonder why the shoes are missing."""
     answer = {**an_answer().document(), "notMatchedObject": [{"type": "SHOES"}]}
 
     assert "not asked for  SHOES" in printed(answer_page(answer))
@@ -124,8 +124,8 @@ def test_what_was_not_asked_for_is_named() -> None:
     "character",
     ["\x1b", "\x7f", "\x85", "\x9b", "\u202e", "\u2066", "\ud800", "\uffff"],
 )
-def test_json_has_nothing_that_a_terminal_obeys(character: str) -> None:
-    """It is read there, too; whoever parses it gets what was meant."""
+def test_json_contains_no_control_characters(character: str) -> None:
+    """People read it in a terminal, too; a parser gets the original values."""
     document = {"key": f"before{character}after", "드레스": "é"}
 
     line = json_line(document)
@@ -156,13 +156,13 @@ _json = st.recursive(
 
 
 @given(parts=st.fixed_dictionaries({"objects": _json, "genderInfo": _json}))
-def test_no_answer_is_too_odd_to_be_shown(parts: dict[str, Any]) -> None:
-    """The API's leaves are kept as they come; a table must not break over one."""
+def test_every_answer_can_be_shown(parts: dict[str, Any]) -> None:
+    """Answers may contain values of any type; a table must not fail on one."""
     assert printed(answer_page(parts))
 
 
-def test_what_comes_from_outside_does_nothing_to_the_terminal() -> None:
-    """Whoever may upload chooses the key; it must not move the operator's cursor."""
+def test_text_from_outside_cannot_control_the_terminal() -> None:
+    """An uploader chooses the key; it must not move the operator's cursor."""
     upload = an_upload(f"dress{HOSTILE}.jpg")
     tag = {"category": {"name": HOSTILE}, "colors": [{"id": HOSTILE}]}
     letter = a_letter(
@@ -187,17 +187,17 @@ def test_what_comes_from_outside_does_nothing_to_the_terminal() -> None:
 
 
 def a_failure_with(text: str) -> Failure:
-    """A failure that says *text* wherever it can."""
+    """A failure with *text* in every field."""
     return Failure(text, text, text, text, attempts=1, failed_at=text)
 
 
-def test_an_empty_queue_is_good_news() -> None:
-    """An empty table would leave people in doubt."""
+def test_an_empty_dead_letter_queue_is_reported_in_a_sentence() -> None:
+    """An empty table would look like an error."""
     assert "no dead letters" in printed(letters_page([]))
 
 
-def test_letters_are_summed_up_by_code() -> None:
-    """What is to be done depends on the code alone."""
+def test_letters_are_summarised_by_code() -> None:
+    """The remedy depends on the code alone."""
     letters = [
         a_letter("1", a_dead_letter(code="807")),
         a_letter("2", a_dead_letter(code="823")),
@@ -215,8 +215,8 @@ def test_letters_are_summed_up_by_code() -> None:
     assert "Raise the quota" in shown
 
 
-def test_a_letter_without_an_image_is_called_by_its_id() -> None:
-    """Else it could not be shown or replayed."""
+def test_a_letter_without_an_image_is_named_by_its_id() -> None:
+    """Otherwise it could not be shown or replayed."""
     letter = a_letter(
         "id-of-it",
         DeadLetter("not json", a_failure_with("UNREADABLE_EVENT"), None, 0, ""),
@@ -226,8 +226,8 @@ def test_a_letter_without_an_image_is_called_by_its_id() -> None:
     assert "id-of-it" in printed(letter_page(letter))
 
 
-def test_everything_known_of_a_letter_is_shown() -> None:
-    """Failure, advice, the version, and the body."""
+def test_every_field_of_a_letter_is_shown() -> None:
+    """The fields are failure, advice, version and body."""
     letter = a_letter("id-of-it", a_dead_letter())
 
     shown = printed(letter_page(letter))
@@ -236,8 +236,8 @@ def test_everything_known_of_a_letter_is_shown() -> None:
         assert fact in shown
 
 
-def test_a_letter_of_several_records_names_each_upload() -> None:
-    """SQS itself moves whole messages, with all records in them."""
+def test_a_letter_with_several_records_names_each_upload() -> None:
+    """SQS's redrive moves whole messages with all their records."""
     body = notification(record("a.jpg"), record("b.jpg"))
     letter = a_letter("id", DeadLetter(body, a_failure_with(UNCODED), URI, 0, ""))
 
@@ -261,20 +261,20 @@ def test_every_code_has_its_own_advice(leaf: Any) -> None:  # noqa: ANN401 - a c
         ("FROM_TOMORROW", "this version of Hangtag does not know the code"),
     ],
 )
-def test_codes_that_cannot_be_listed_have_advice_too(code: str, words: str) -> None:
-    """Nobody is left alone with a number."""
+def test_unlisted_codes_have_advice_too(code: str, words: str) -> None:
+    """A bare number would not help an operator."""
     assert words in advice_on(code).text
 
 
-def test_a_narrow_terminal_gets_everything() -> None:
-    """Cells are folded, never cut: half a key is no key."""
+def test_a_narrow_terminal_shows_every_character() -> None:
+    """Cells are wrapped, never cut: half a key is useless."""
     shown = printed(letters_page([a_letter("1", a_dead_letter())]), width=60)
 
     assert "…" not in shown
 
 
 def test_a_number_has_two_decimals_in_tables() -> None:
-    """The digits are for programs."""
+    """JSON output has all digits."""
     tag = {"position": {"x": Decimal("0.123456"), "y": 1}}
 
     assert "0.12, 1.00" in printed(answer_page(an_answer(tag).document()))

@@ -29,15 +29,15 @@ from tests.builders import (
 
 
 def read_back(letter: DeadLetter) -> DeadLetter:
-    """The letter as SQS hands it out again."""
+    """The letter as SQS returns it."""
     attributes = {
         name: {"StringValue": value} for name, value in letter.attributes().items()
     }
     return read_letter(letter.body, attributes, sent_at="later")
 
 
-def test_an_uploads_letter_is_its_notification_and_its_failure() -> None:
-    """Sending the body back is the replay; the attributes say why it is there."""
+def test_the_letter_of_an_upload_has_its_notification_and_its_failure() -> None:
+    """The body can be sent again as it is; the attributes say why it failed."""
     upload = an_upload()
 
     letter = letter_of_upload(upload, a_failure(), replays=2, request_id="request-1")
@@ -56,8 +56,8 @@ def test_an_uploads_letter_is_its_notification_and_its_failure() -> None:
     }
 
 
-def test_an_unreadable_bodys_letter_is_the_body() -> None:
-    """Byte for byte, and without an image."""
+def test_the_letter_of_an_unreadable_body_is_that_body() -> None:
+    """It is the same byte for byte, and names no image."""
     (entry,) = read_body("no event\n")
     assert isinstance(entry, Unreadable)
 
@@ -78,8 +78,8 @@ def test_the_letter_of_an_unreadable_record_does_not_name_the_upload_beside_it()
     assert letter.image is None
 
 
-def test_a_letter_reads_back_as_it_was_buried() -> None:
-    """Operators see what the function knew."""
+def test_a_letter_reads_back_as_it_was_written() -> None:
+    """Operators see all that the function recorded."""
     letter = a_dead_letter(code="803", message="Fail to prove image.", replays=3)
 
     assert letter == read_back(letter)
@@ -98,7 +98,7 @@ def test_a_letter_reads_back_with_its_exact_image(key: str) -> None:
 
 
 def test_a_trailing_blank_stays_on_the_attribute() -> None:
-    """It belongs to the key, and SQS takes it."""
+    """It belongs to the key, and SQS accepts it."""
     letter = a_dead_letter(an_upload("trailing blank "))
 
     assert f"s3://{BUCKET}/trailing blank " == letter.attributes()["Image"]
@@ -108,7 +108,7 @@ def test_a_trailing_blank_stays_on_the_attribute() -> None:
 def test_attributes_are_never_empty_and_have_no_control_characters(
     message: str, request_id: str, key: str
 ) -> None:
-    """SQS refuses such a letter, and then the failure could not be buried."""
+    """SQS refuses such a letter, and the failure could not be dead-lettered."""
     upload = an_upload(key.encode("utf-8", "replace").decode(), size=1)
     failure = Failure.of(InternalError(message), attempts=1, failed_at=NOON)
 
@@ -119,8 +119,8 @@ def test_attributes_are_never_empty_and_have_no_control_characters(
         assert printable(value) == value
 
 
-def test_a_letter_fits_into_the_dead_letter_queue_at_its_largest() -> None:
-    """256 KiB of body, the longest key in the attributes, the longest message: under 1 MiB."""
+def test_the_largest_letter_fits_into_the_dead_letter_queue() -> None:
+    """256 KiB of body, the longest key and the longest message are under 1 MiB."""
     upload = an_upload("가" * 341)
     failure = replace(a_failure(), message="가" * MESSAGE_LIMIT)
     letter = letter_of_upload(upload, failure, replays=0, request_id="r")
@@ -134,7 +134,7 @@ def test_a_letter_fits_into_the_dead_letter_queue_at_its_largest() -> None:
 
 
 def test_a_letter_without_a_code_is_uncoded() -> None:
-    """SQS's own redrive moved it, or somebody put it there."""
+    """SQS's redrive moved it, or another sender wrote it."""
     letter = read_letter(notification(record()), {}, sent_at=NOON)
 
     assert (letter.failure.code, letter.failure.kind) == ("UNCODED", "uncoded")
@@ -145,15 +145,15 @@ def test_a_letter_without_a_code_is_uncoded() -> None:
 
 @pytest.mark.parametrize("body", ["", "no event", "{}", '{"Records": [{}]}'])
 def test_a_letter_with_any_body_can_be_read(body: str) -> None:
-    """Operators list what lies there, whatever it is."""
+    """Operators list every message in the queue."""
     letter = read_letter(body, {}, sent_at=NOON)
 
     assert letter.image is None
 
 
 @pytest.mark.parametrize("attempts", ["", "-1", "two", "²", "9" * 5_000])
-def test_attempts_that_are_no_number_count_as_none(attempts: str) -> None:
-    """A letter that somebody made by hand must not hide all others."""
+def test_invalid_attempts_of_a_letter_count_as_0(attempts: str) -> None:
+    """A hand-made letter must not make the list fail."""
     attributes = {"Attempts": {"StringValue": attempts}}
 
     letter = read_letter(notification(record()), attributes, sent_at=NOON)
@@ -162,10 +162,10 @@ def test_attempts_that_are_no_number_count_as_none(attempts: str) -> None:
 
 
 @pytest.mark.parametrize("failed_at", ["", "yesterday", "~", "2026", "\x1b[2J"])
-def test_what_is_no_time_of_a_failure_counts_as_when_it_was_sent(
+def test_a_letter_without_a_valid_time_of_failure_has_the_time_it_was_sent(
     failed_at: str,
 ) -> None:
-    """Else it would be the newest of all, and outlive every `--until`."""
+    """Otherwise it would be the newest of all, and no `--until` would select it."""
     attributes = {"FailedAt": {"StringValue": failed_at}}
 
     letter = read_letter(notification(record()), attributes, sent_at=NOON)
@@ -179,8 +179,8 @@ def test_what_is_no_time_of_a_failure_counts_as_when_it_was_sent(
         st.fixed_dictionaries({}, optional={"StringValue": st.text()}),
     )
 )
-def test_no_attribute_is_an_error(attributes: dict[str, dict[str, str]]) -> None:
-    """Anybody may put a letter there."""
+def test_any_attributes_can_be_read(attributes: dict[str, dict[str, str]]) -> None:
+    """A letter may come from any sender."""
     letter = read_letter(notification(record()), attributes, sent_at=NOON)
 
     assert letter.failure.code

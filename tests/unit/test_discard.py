@@ -1,4 +1,4 @@
-"""Discards and restores: each removed failure is in the backup, and comes back from it."""
+"""Discards and restores: the backup has each removed failure and restores it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fakes import ALL, FailedUploads, FakeDeadLetterBox, Killed, Killer
 
 
 @pytest.mark.parametrize("with_letters", [True, False])
-def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> None:
-    """Letter and record go together and come back together; twice restored is restored once."""
+def test_a_restore_undoes_a_discard(*, with_letters: bool) -> None:
+    """Letter and record are removed and restored together; a second restore changes nothing."""
     failed = FailedUploads("a.png", "b.png", with_letters=with_letters)
     before = [letter_of_record(*one) for one in failed.book.failures()]
 
@@ -32,8 +32,8 @@ def test_what_is_discarded_and_restored_is_as_it_was(*, with_letters: bool) -> N
     assert failed.queue.letters == [letter.letter for letter in failed.backup]
 
 
-def test_dry_runs_discard_and_restore_nothing() -> None:
-    """They report what would be."""
+def test_dry_runs_discard_and_restore_no_failure() -> None:
+    """They report the failures that a real run would handle."""
     failed = FailedUploads("a.png")
 
     discarded = failed.discard(dry_run=True)
@@ -45,7 +45,7 @@ def test_dry_runs_discard_and_restore_nothing() -> None:
 
 
 def test_a_failure_whose_backup_cannot_be_written_is_not_discarded() -> None:
-    """The backup comes first."""
+    """The backup is written first."""
     failed = FailedUploads("a.png")
 
     def full(_: Letter) -> None:
@@ -63,7 +63,7 @@ def test_a_failure_whose_backup_cannot_be_written_is_not_discarded() -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("method", ["receive", "delete", "swap", "look_up"])
 @pytest.mark.parametrize("call", range(3))
-def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
+def test_the_backup_of_a_killed_discard_has_every_removed_failure(
     method: str, call: int, *, after: bool, hard: bool
 ) -> None:
     """An upload that is neither FAILED nor in the backup would be lost."""
@@ -80,7 +80,7 @@ def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
             dry_run=False,
             keep=failed.backup.append,
         )
-    failed.come_back()
+    failed.expire_timeouts()
     left = {letter.letter.image for letter in failed.find().letters}
     kept = {letter.letter.image for letter in failed.backup}
     failed.discard()
@@ -92,11 +92,11 @@ def test_a_discard_that_is_killed_anywhere_has_a_backup_of_all_it_took(
     assert {failed.status(key) for key in keys} == {"FAILED"}
 
 
-# ---- restoring what has no DISCARDED record
+# ---- letters without a DISCARDED record
 
 
 def test_a_letter_of_an_unknown_upload_is_restored_once() -> None:
-    """SQS moved it before it was claimed: only the queue shows whether it is there."""
+    """SQS moved it before it was claimed, so only the queue shows whether the letter exists."""
     failed = FailedUploads()
     letter = a_letter("letter-1", a_dead_letter(an_upload("never.png"), code="UNCODED"))
 
@@ -111,7 +111,7 @@ def test_a_letter_of_an_unknown_upload_is_restored_once() -> None:
 def test_equal_letters_without_a_record_are_restored_as_often_as_they_are_missing() -> (
     None
 ):
-    """A backup may have two that are equal; a third one differs by its body only."""
+    """The backup has two equal letters; a third one has another body."""
     one = replace(a_dead_letter(code="UNREADABLE_EVENT"), body="no event", image=None)
     other = replace(one, body="no event either")
     failed = FailedUploads()
@@ -125,7 +125,7 @@ def test_equal_letters_without_a_record_are_restored_as_often_as_they_are_missin
 
 
 def test_a_replayed_message_that_was_discarded_can_be_restored() -> None:
-    """Its upload is REPLAYED, and no message of it is left; the older letter stays away."""
+    """Its upload is REPLAYED and has no other message; the older letter is not restored."""
     failed = FailedUploads("a.png")
     old = a_letter("old", a_dead_letter(an_upload("a.png")))
     failed.replay()
@@ -142,8 +142,10 @@ def test_a_replayed_message_that_was_discarded_can_be_restored() -> None:
 
 
 @pytest.mark.parametrize("becomes", ["tagged", "failed again"])
-def test_what_is_settled_since_it_was_discarded_is_skipped(becomes: str) -> None:
-    """By a backfill: the restored letter would be of no use."""
+def test_an_upload_that_was_tagged_since_it_was_discarded_is_not_restored(
+    becomes: str,
+) -> None:
+    """A backfill tagged it, so the letter is not needed."""
     failed = FailedUploads("a.png")
     failed.discard()
     if becomes == "tagged":
@@ -157,10 +159,10 @@ def test_what_is_settled_since_it_was_discarded_is_skipped(becomes: str) -> None
 
 
 @pytest.mark.parametrize("error", [QueueUnavailable("away"), ResultsUnavailable("no")])
-def test_a_restore_that_fails_for_one_letter_goes_on_and_can_be_repeated(
+def test_a_restore_continues_after_a_letter_that_fails_and_can_be_repeated(
     error: Exception,
 ) -> None:
-    """It is left, and the report says why."""
+    """That letter counts as left, and the report has the reason."""
     failed = FailedUploads("a.png", "b.png")
     failed.discard()
     failed.queue.fails_with(error, times=1)

@@ -51,14 +51,16 @@ _TREE_LINE = re.compile(
 )
 
 
-def every_error(branch: type[HangtagError] = HangtagError) -> set[type[HangtagError]]:
-    """*branch* and all below it."""
-    below = (every_error(child) for child in branch.__subclasses__())
+def with_subclasses(
+    branch: type[HangtagError] = HangtagError,
+) -> set[type[HangtagError]]:
+    """*branch* and all its subclasses."""
+    below = (with_subclasses(child) for child in branch.__subclasses__())
     return {branch}.union(*below)
 
 
 def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
-    """The tree in the module's docstring: name to parent and code."""
+    """The tree in the module's docstring, as name to parent and code."""
     assert errors.__doc__ is not None
     branches: dict[int, str] = {}
     drawn: dict[str, tuple[str | None, str | None]] = {}
@@ -72,7 +74,7 @@ def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
 
 
 def page_rows() -> dict[str, dict[str, str]]:
-    """The rows of docs/error-codes.md that are about one code, each by its columns."""
+    """The rows of docs/error-codes.md about one code, by column."""
     page = (REPOSITORY / "docs" / "error-codes.md").read_text(encoding="utf-8")
     columns = ("code", "meaning", "kind", "source", "who acts", "what to do")
     rows: dict[str, dict[str, str]] = {}
@@ -90,7 +92,7 @@ def test_the_tree_drawn_in_the_docstring_is_the_tree_of_the_classes() -> None:
     """Readers see it first."""
     classes = {
         error.__name__: None if error is HangtagError else error.__base__.__name__
-        for error in every_error()
+        for error in with_subclasses()
         if error.__base__ is not None
     }
 
@@ -101,7 +103,7 @@ def test_the_tree_drawn_in_the_docstring_is_the_tree_of_the_classes() -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
 def test_the_code_drawn_beside_a_leaf_is_its_own(leaf: type[HangtagError]) -> None:
-    """The drawing shows the codes, too."""
+    """The drawing includes the codes."""
     _, code = drawn_tree()[leaf.__name__]
 
     assert leaf.code == code
@@ -116,7 +118,7 @@ def test_leaves_and_codes_match_one_to_one() -> None:
 
 def test_every_error_without_a_code_is_a_branch_or_cannot_be_listed() -> None:
     """Every error that is raised has a code."""
-    uncoded = every_error() - set(LEAVES)
+    uncoded = with_subclasses() - set(LEAVES)
 
     ends = {error for error in uncoded if not error.__subclasses__()}
 
@@ -126,10 +128,10 @@ def test_every_error_without_a_code_is_a_branch_or_cannot_be_listed() -> None:
 @pytest.mark.parametrize(
     "error", [*LEAVES, UnlistedApiCode, HttpStatus], ids=lambda error: error.__name__
 )
-def test_every_error_says_what_happened_and_what_to_do(
+def test_every_error_has_a_meaning_and_advice(
     error: type[HangtagError],
 ) -> None:
-    """Operators read it at night: a sentence of meaning, who acts, a sentence of advice."""
+    """Each has a sentence about the meaning, who acts, and a sentence of advice."""
     assert error.__doc__ is not None
     assert error.__doc__.strip().splitlines()[0].endswith(".")
     assert error.source in {"api", "image", "aws", "event", "internal"}
@@ -147,7 +149,7 @@ def test_every_leaf_has_a_kind_and_a_code_that_can_be_typed(
 
 
 def test_the_page_of_error_codes_is_fresh() -> None:
-    """Run `python docs/generate_error_codes.py > docs/error-codes.md` when it is not."""
+    """To update it: `python docs/generate_error_codes.py > docs/error-codes.md`."""
     page = (REPOSITORY / "docs" / "error-codes.md").read_text(encoding="utf-8")
 
     assert error_codes() == page
@@ -164,7 +166,7 @@ def test_the_documented_codes_have_leaves_of_their_kind() -> None:
 
 
 @pytest.mark.parametrize("code", DOCUMENTED)
-def test_the_page_says_of_a_documented_code_what_the_vendor_says(code: str) -> None:
+def test_the_page_has_the_vendors_meaning_of_a_documented_code(code: str) -> None:
     """The page and the vendor agree about the meaning."""
     meaning, who, kind = DOCUMENTED[code]
 
@@ -176,7 +178,7 @@ def test_the_page_says_of_a_documented_code_what_the_vendor_says(code: str) -> N
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
-def test_the_page_says_of_every_leaf_what_the_code_does(
+def test_the_page_describes_every_leaf(
     leaf: type[HangtagError],
 ) -> None:
     """Page and tree agree, column by column."""
@@ -190,7 +192,7 @@ def test_the_page_says_of_every_leaf_what_the_code_does(
     }
 
 
-def test_the_page_has_no_code_that_the_tree_has_not() -> None:
+def test_the_page_has_only_codes_of_the_tree() -> None:
     """Every listed code can occur."""
     assert set(page_rows()) == {leaf.code for leaf in LEAVES} | {errors.UNCODED}
 

@@ -55,13 +55,13 @@ HOSTILE_KEYS = [
 
 
 def only(body: str) -> ParsedRecord:
-    """The one record of a body."""
+    """The only record of a body."""
     (parsed,) = read_body(body)
     return parsed
 
 
 def only_upload(body: str) -> Upload:
-    """The upload that is the one record of a body."""
+    """The upload that is the only record of a body."""
     upload = only(body)
     assert isinstance(upload, Upload)
     return upload
@@ -120,7 +120,7 @@ SAMPLE_EVENTS = {
 def test_each_sample_event_reads_as_its_readme_says(
     name: str, expected: list[str]
 ) -> None:
-    """People send the samples by hand."""
+    """Users send the samples by hand."""
     event = sample_event(name)
 
     found = outcomes(event)
@@ -148,7 +148,7 @@ def test_a_sample_has_the_digest_that_sqs_gives_it(name: str) -> None:
 
 
 def test_a_replayed_message_is_the_dead_letter_and_its_count_of_replays() -> None:
-    """No other attribute travels along."""
+    """Other attributes are not copied."""
     event = sample_event("sqs-replayed")
     deliveries = read_deliveries(event)
 
@@ -159,7 +159,7 @@ def test_a_replayed_message_is_the_dead_letter_and_its_count_of_replays() -> Non
     assert set(event["Records"][0]["messageAttributes"]) == {"Replays"}
 
 
-def test_a_request_to_tag_again_is_what_a_backfill_sends() -> None:
+def test_a_backfills_message_has_a_retag_token() -> None:
     """A message with a token, and the record that `record_of_object` makes."""
     event = sample_event("sqs-backfill-again")
     deliveries = read_deliveries(event)
@@ -200,7 +200,7 @@ def test_a_delivery_has_id_handle_and_body_of_its_message() -> None:
     )
 
 
-def test_a_delivery_has_what_sqs_counts_and_what_operators_ask_for() -> None:
+def test_a_delivery_has_the_receive_count_and_the_attributes_of_operators() -> None:
     """A dead letter that SQS's own redrive sent counts as one more replay."""
     event = sqs_event("body")
     event["Records"][0]["attributes"] = {
@@ -230,8 +230,8 @@ def test_a_delivery_has_what_sqs_counts_and_what_operators_ask_for() -> None:
     "attribute",
     [{}, {"stringValue": ""}, {"stringValue": "x" * 101}, {"binaryValue": "eA=="}],
 )
-def test_an_invalid_token_requests_nothing(attribute: dict[str, str]) -> None:
-    """Anybody may put attributes on a message."""
+def test_an_invalid_retag_token_is_ignored(attribute: dict[str, str]) -> None:
+    """A message may come from any sender."""
     event = sqs_event("body")
     event["Records"][0]["messageAttributes"] = {"Again": attribute}
 
@@ -280,7 +280,7 @@ def test_an_event_that_did_not_come_through_sqs_has_no_deliveries(
 def test_the_count_of_replays_is_never_an_error(
     attributes: dict[str, Any], expected: int
 ) -> None:
-    """Anybody may put attributes on a message; a bad one counts as none."""
+    """A message may come from any sender; an invalid count counts as 0."""
     replays = read_replays(attributes)
 
     assert expected == replays
@@ -376,7 +376,7 @@ def test_an_upload_is_the_version_that_the_event_names() -> None:
 
 
 def test_both_kinds_of_event_give_the_same_upload() -> None:
-    """The way that S3 reported it makes no difference."""
+    """S3 notifications and EventBridge describe the same upload."""
     by_notification = only_upload(notification(record()))
 
     by_eventbridge = only_upload(json.dumps(eventbridge_event()))
@@ -394,7 +394,7 @@ def test_an_etag_is_kept_without_quotes() -> None:
 
 
 @pytest.mark.parametrize("sequencer", ["", "xyz", "12 34", "0" * 65, 12, None, ["1"]])
-def test_an_invalid_sequencer_counts_as_none(sequencer: object) -> None:
+def test_an_invalid_sequencer_is_ignored(sequencer: object) -> None:
     """Only hexadecimal numbers of at most 64 digits sort."""
     changed = record()
     changed["s3"]["object"]["sequencer"] = sequencer
@@ -536,7 +536,7 @@ def test_a_body_that_is_no_event_is_unreadable_and_stays_byte_for_byte(
 
 
 @pytest.mark.parametrize("missing", ["eventSource", "eventName", "s3"])
-def test_the_error_names_what_a_record_lacks(missing: str) -> None:
+def test_the_error_names_the_missing_field(missing: str) -> None:
     """The sender can correct it."""
     changed = record()
     del changed[missing]
@@ -546,7 +546,7 @@ def test_the_error_names_what_a_record_lacks(missing: str) -> None:
     assert missing in str(unreadable.error)
 
 
-def test_an_unreadable_record_does_not_hide_its_neighbours() -> None:
+def test_an_unreadable_record_does_not_hide_the_others() -> None:
     """The function works on the good records; the dead letter is the whole body."""
     bad = {"eventSource": "aws:s3"}
     body = notification(record("a"), bad, record("c"), "bad, too")

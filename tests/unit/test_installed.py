@@ -1,4 +1,4 @@
-"""`pip install .` brings all that the command imports, and `.[sandbox]` the sandbox's."""
+"""`pip install .` installs all that the command imports, `.[sandbox]` all that the sandbox does."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ for root in sys.argv[2:]:
 
 
 def name_of(requirement: str) -> str:
-    """The distribution that a requirement names, as they are compared."""
+    """The normalised name of the distribution in a requirement."""
     name = re.match(r"[\w.-]+", requirement)
     assert name is not None
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
-def brought_by(requirements: list[str]) -> set[str]:
-    """Distributions that come with these, and with what they require in turn."""
+def installed_with(requirements: list[str]) -> set[str]:
+    """The distributions that pip installs with these: their requirements, recursively."""
     found: set[str] = set()
     waiting = [name_of(one) for one in requirements]
     while waiting:
@@ -55,7 +55,7 @@ def brought_by(requirements: list[str]) -> set[str]:
             try:
                 needed = requires(name) or []
             except PackageNotFoundError:
-                continue  # for another Python or another system than this
+                continue  # skips markers for other Pythons and systems
             waiting += [name_of(one) for one in needed if "extra ==" not in one]
     return found
 
@@ -67,14 +67,14 @@ def brought_by(requirements: list[str]) -> set[str]:
         ("sandbox", ["hangtag_cli", "hangtag_sandbox"]),
     ],
 )
-def test_everything_can_be_imported_with_what_pip_installs(
+def test_installed_distributions_provide_every_import(
     extra: str | None, packages: list[str]
 ) -> None:
-    """These tests run beside much more, which nobody has who installs the command alone."""
+    """The tests run in an environment with many more packages than an installation has."""
     requirements = list(PROJECT["dependencies"])
     if extra is not None:
         requirements += PROJECT["optional-dependencies"][extra]
-    brought = brought_by(requirements)
+    brought = installed_with(requirements)
     missing = {
         module
         for module, distributions in packages_distributions().items()

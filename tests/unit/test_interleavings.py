@@ -63,7 +63,7 @@ STEPS: list[tuple[str, str, type[Exception]]] = [
     ("breaker_store", "close", ResultsUnavailable),
     ("mapping", "switch", MappingUnavailable),
 ]
-"""A port, a step of it, and how it fails."""
+"""A port, a method of it, and the error that it raises."""
 
 REQUESTS = (
     "snapshots.snapshot",
@@ -83,18 +83,18 @@ REQUESTS = (
 
 class Interleavings(RuleBasedStateMachine):
     """
-    One worker at a time, but for what happens while it waits for the API.
+    One worker at a time, except during a call of the API, when others may run.
 
-    Messages come and go in any order and in any batches; an invocation works on one upload after
-    the other, because the order of threads is nobody's to repeat. Whoever is killed leaves its
-    claims behind.
+    Messages arrive in any sequence and in any batches. An invocation handles one upload after the
+    other, because the scheduling of threads cannot be reproduced. A killed worker leaves its
+    claims.
     """
 
     uploaded = Bundle("uploaded")
 
     @initialize(max_attempts=st.integers(1, MAX_ATTEMPTS))
     def begin(self, max_attempts: int) -> None:
-        """An empty stack."""
+        """Starts with an empty stack."""
         self.max_attempts = max_attempts
         self.world = World(max_attempts=max_attempts, width=1)
         self.queue: dict[str, Delivery] = {}
@@ -105,44 +105,44 @@ class Interleavings(RuleBasedStateMachine):
         self.tagged: set[str] = set()
         """Versions that were tagged."""
         self.orders: dict[str, str] = {}
-        """The order of the result of each key."""
+        """The sequence position of the result of each key."""
         self.has_cut_off = False
         """
-        Whether an attempt was: by a kill, by one that lasted longer than its lease, or by a table
-        that takes no end of it (docs/reliability.md, "Known gaps").
+        Whether an attempt was cut off: by a kill, by a lease that expired, or by a table that
+        refused to write its end (docs/reliability.md, "Known gaps").
         """
 
-    # ---- what happens outside
+    # ---- events outside the function
 
     @rule(
         target=uploaded,
         key=st.sampled_from(["a.png", "b.png"]),
-        is_told_late=st.booleans(),
+        is_backfilled=st.booleans(),
     )
-    def upload(self, key: str, *, is_told_late: bool) -> Delivery:
+    def upload(self, key: str, *, is_backfilled: bool) -> Delivery:
         """A new version of a key arrives; a backfill may find it before its event comes."""
         delivery = self.world.upload(key, PNG + str(len(self.uploads) + 1).encode())
         [entry] = read_body(delivery.body)
         assert isinstance(entry, Upload)
         self.uploads.append(entry)
-        if is_told_late:
-            self._work([self._tell_in_part(delivery, "sequencer")])
+        if is_backfilled:
+            self._work([self._send_without(delivery, "sequencer")])
         return self._send(delivery.body)
 
     @rule(sent=uploaded)
     def repeat(self, sent: Delivery) -> None:
-        """S3 tells of an upload again, with another message."""
+        """S3 repeats an event in another message."""
         self._send(sent.body)
 
     @rule(
         sent=uploaded,
         names=st.sampled_from([("versionId",), ("versionId", "sequencer", "eTag")]),
     )
-    def repeat_in_part(self, sent: Delivery, names: tuple[str, ...]) -> None:
-        """Somebody else tells of an upload, and not all of it."""
-        self._tell_in_part(sent, *names)
+    def repeat_incompletely(self, sent: Delivery, names: tuple[str, ...]) -> None:
+        """Another sender repeats an event without some of its fields."""
+        self._send_without(sent, *names)
 
-    def _tell_in_part(self, sent: Delivery, *names: str) -> Delivery:
+    def _send_without(self, sent: Delivery, *names: str) -> Delivery:
         document = json.loads(sent.body)
         for name in names:
             del document["Records"][0]["s3"]["object"][name]
@@ -152,11 +152,13 @@ class Interleavings(RuleBasedStateMachine):
     def repeat_together(
         self, one: Delivery, other: Delivery, *, has_junk: bool
     ) -> None:
-        """Two uploads, perhaps the same one twice, in one message; perhaps nonsense beside."""
+        """
+        Two uploads, perhaps the same one twice, in one message; perhaps with an unreadable record.
+        """
         records = [
             record
-            for told in (one, other)
-            for record in json.loads(told.body)["Records"]
+            for delivery in (one, other)
+            for record in json.loads(delivery.body)["Records"]
         ]
         if has_junk:
             self.junk.append(f"nonsense {len(self.junk) + 1}.")
@@ -175,7 +177,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.001, 1.0, LEASE_SECONDS + 1]))
     def wait(self, seconds: float) -> None:
-        """Time passes; leases run out."""
+        """Time passes; leases expire."""
         self.world.clock.advance(seconds)
 
     @rule(
@@ -184,7 +186,7 @@ class Interleavings(RuleBasedStateMachine):
         how_many=st.integers(1, 2),
     )
     def replay(self, which: int, how_many: int, *, by_hand: bool) -> None:
-        """An operator puts a letter back, and perhaps twice: sent, and killed before deleting."""
+        """An operator replays a letter; a kill before the delete may repeat it."""
         letters = self.world.dead_letters.letters
         if letters:
             letter = letters.pop(which % len(letters))
@@ -193,11 +195,11 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def resume(self) -> None:
-        """An operator closes the breaker."""
+        """An operator resumes, which closes the breaker."""
         self.world.breaker_store.reset()
         self.world.mapping.on = True
 
-    # ---- what goes wrong
+    # ---- faults
 
     @rule(
         step=st.sampled_from(STEPS),
@@ -207,25 +209,25 @@ class Interleavings(RuleBasedStateMachine):
     def go_wrong(
         self, step: tuple[str, str, type[Exception]], times: int, chosen: list[int]
     ) -> None:
-        """A step fails so many times; messages are delivered."""
+        """A port fails that many times while some messages are delivered."""
         port, method, error = step
         self.has_cut_off |= port == "records" and times > 1
         failing: CanFail = getattr(self.world, port)
-        failing.fails_with(error("told to"), at=method, times=times)
+        failing.fails_with(error("injected"), at=method, times=times)
         if not self.queue:
-            self.upload("a.png", is_told_late=False)
+            self.upload("a.png", is_backfilled=False)
         self._work(self._some(chosen))
 
     @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4))
-    def nobody_can_be_told(self, chosen: list[int]) -> None:
-        """Subscribers are out of reach."""
-        self.world.announcer.fails_with(AnnouncementFailed("told to"))
+    def announcements_fail(self, chosen: list[int]) -> None:
+        """SNS is not available."""
+        self.world.announcer.fails_with(AnnouncementFailed("injected"))
         self._work(self._some(chosen))
         self.world.announcer.recovers()
 
     @rule()
     def a_write_arrives_late(self) -> None:
-        """The network held it up, and its worker has gone on, or given up."""
+        """The network delayed a write; its worker has continued or given up."""
         self.world.records.last_write_arrives_late()
         self.has_cut_off = True
 
@@ -245,10 +247,10 @@ class Interleavings(RuleBasedStateMachine):
         after: bool,
         refused: bool,
     ) -> None:
-        """The function is killed before or after a step, with all that it has in hand."""
+        """The function is killed before or after a request, with all uploads of the batch."""
         if not self.queue:
-            self.upload("a.png", is_told_late=False)
-        if refused:  # so that there is something to dead-letter
+            self.upload("a.png", is_backfilled=False)
+        if refused:  # otherwise no letter is written
             self.world.tagger.fails_with(SidesTooSmall("small"), at="ask", times=1)
         self.has_cut_off = True
         self.world.kills(step, call=call, after=after)
@@ -257,12 +259,12 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def heal(self) -> None:
-        """Everything works again."""
+        """All ports work again."""
         for port, _, _ in STEPS:
             failing: CanFail = getattr(self.world, port)
             failing.recovers()
 
-    # ---- what the function does
+    # ---- the function
 
     @rule()
     def reconcile(self) -> None:
@@ -271,7 +273,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(chosen=st.lists(st.integers(0, 100), min_size=1, max_size=4))
     def deliver(self, chosen: list[int]) -> None:
-        """Some messages are delivered as a batch."""
+        """Delivers some messages as a batch."""
         self._work(self._some(chosen))
 
     @rule(
@@ -288,9 +290,9 @@ class Interleavings(RuleBasedStateMachine):
         killed_at: str | None,
     ) -> None:
         """
-        While one waits for the API, perhaps longer than its lease, another one works.
+        During a call of the API, perhaps longer than the lease, another worker runs.
 
-        That one may be killed meanwhile.
+        That worker may be killed.
         """
         self.has_cut_off |= killed_at is not None or seconds > LEASE_SECONDS
 
@@ -306,10 +308,10 @@ class Interleavings(RuleBasedStateMachine):
         self._work(self._some([slow]))
         self.world.tagger.before_answering = lambda _: None
 
-    # ---- what always holds
+    # ---- invariants
 
     @invariant()
-    def the_result_of_a_key_never_goes_back(self) -> None:
+    def the_result_of_a_key_never_becomes_older(self) -> None:
         """An older version's answer does not take the place of a newer one's."""
         for uri in {upload.uri for upload in self.uploads}:
             stored = self.world.results.stored(uri)
@@ -318,19 +320,22 @@ class Interleavings(RuleBasedStateMachine):
                 self.orders[uri] = stored.order
 
     @invariant()
-    def every_bill_beyond_one_has_its_excuse(self) -> None:
-        """A crash, a store that stayed down, or an answer that gave way; never a repetition."""
+    def every_further_paid_call_has_its_reason(self) -> None:
+        """
+        The reasons are a crash, a store that stayed down, and a replaced answer; never a
+        repetition.
+        """
         for upload in self.uploads:
             paid = self._paid(upload)
             if paid > 1:
                 calls = self.world.calls_about(upload)
-                excuses = (CallReason.UNSTORED, CallReason.OVERTAKEN)
-                excused = sum(calls.get(reason, 0) for reason in excuses)
-                assert paid - 1 <= excused + self.world.cut_off(upload)
+                reasons = (CallReason.UNSTORED, CallReason.OVERTAKEN)
+                explained = sum(calls.get(reason, 0) for reason in reasons)
+                assert paid - 1 <= explained + self.world.cut_off(upload)
 
     @invariant()
     def a_tagged_upload_stays_tagged(self) -> None:
-        """Whatever event comes, and whatever goes wrong."""
+        """No later event and no fault changes it."""
         for upload in self.uploads:
             ended = self.world.ended_as(upload)
             record = self.world.record_of(upload)
@@ -343,12 +348,12 @@ class Interleavings(RuleBasedStateMachine):
                 assert upload.version not in self.tagged or ended == "TAGGED"
 
     @invariant()
-    def there_is_no_bug(self) -> None:
-        """No unforeseen exception."""
+    def no_bug_is_reported(self) -> None:
+        """There is no unexpected exception."""
         assert self.world.bugs == []
 
     def teardown(self) -> None:
-        """When all is well again, everything comes to its end."""
+        """After all faults end, every upload ends."""
         if not hasattr(self, "world"):
             return
         self.heal()
@@ -359,15 +364,17 @@ class Interleavings(RuleBasedStateMachine):
             self.reconcile()
             self._work(list(self.queue.values()))
         assert self.queue == {}
-        buried = " ".join(letter.body for letter in self.world.dead_letters.letters)
-        assert all(nonsense in buried for nonsense in self.junk)
+        dead_lettered = " ".join(
+            letter.body for letter in self.world.dead_letters.letters
+        )
+        assert all(nonsense in dead_lettered for nonsense in self.junk)
         for upload in self.uploads:
             self._has_ended(upload)
         for uri in {upload.uri for upload in self.uploads}:
             self._newest_wins(uri)
         for letter in self.world.dead_letters.letters:
             assert letter.failure.attempts <= self.max_attempts
-            # Whatever was lost on the way: nobody is abandoned whom nobody began and left
+            # Only an attempt that was cut off counts towards ABANDONED
             assert letter.failure.code != "ABANDONED" or self.has_cut_off
 
     def _has_ended(self, upload: Upload) -> None:
@@ -379,11 +386,11 @@ class Interleavings(RuleBasedStateMachine):
         if ended == "TAGGED":
             assert announced or self._was_overtaken(upload)
         elif ended == "FAILED":
-            assert self._is_buried(upload)
+            assert self._is_dead_lettered(upload)
         elif ended is None:
-            # It had failed, and somebody told of it again, without its version: what came of that
-            # claim nobody was told, and by the next time it had been overtaken, or was gone.
-            assert self._is_buried(upload)
+            # A later event without a version claimed it again, and the worker was killed.
+            # By the next event it had been superseded or deleted.
+            assert self._is_dead_lettered(upload)
             assert self._was_overtaken(upload) or upload.version in self.gone
         elif ended == "SUPERSEDED":
             assert self._was_overtaken(upload)
@@ -391,8 +398,8 @@ class Interleavings(RuleBasedStateMachine):
             assert ended == "OBJECT_GONE"
             assert upload.version in self.gone
 
-    def _is_buried(self, upload: Upload) -> bool:
-        buried = [
+    def _is_dead_lettered(self, upload: Upload) -> bool:
+        dead_lettered = [
             entry
             for letter in self.world.dead_letters.letters
             for entry in read_body(letter.body)
@@ -400,7 +407,7 @@ class Interleavings(RuleBasedStateMachine):
         return any(
             isinstance(entry, Upload)
             and (entry.uri, entry.version) == (upload.uri, upload.version)
-            for entry in buried
+            for entry in dead_lettered
         )
 
     def _was_overtaken(self, upload: Upload) -> bool:
@@ -459,14 +466,15 @@ class Interleavings(RuleBasedStateMachine):
         return [waiting[number] for number in sorted(picked)]
 
     def _work(self, batch: list[Delivery]) -> None:
-        """One invocation, should the mapping deliver."""
+        """One invocation, if the mapping is enabled."""
         if not self.world.mapping.on:
             return
         self.world.clock.advance(0.01)
         batch = [
             replace(delivery, receives=delivery.receives + 1)
             for delivery in batch
-            if delivery.message_id in self.queue  # else finished meanwhile
+            if delivery.message_id
+            in self.queue  # otherwise the message was deleted meanwhile
         ]
         self.queue.update((delivery.message_id, delivery) for delivery in batch)
         try:

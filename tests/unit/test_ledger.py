@@ -1,4 +1,4 @@
-"""The reckoning of the matrix and the soak must see what it is there to see."""
+"""The ledger of the matrix and the soak reports every broken promise."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NEWER = {"objectVersion": "version:v2", "order": order_of("02")}
 ANOTHER = {**RESULT, "result": {"image": {"versionId": "v0", "etag": "e0"}}}
 
 
-def skipped(reason: str) -> dict[str, Any]:
+def skipped_record(reason: str) -> dict[str, Any]:
     """The record of an upload that was skipped."""
     return {"status": "SKIPPED", "sequencer": "01", "reason": reason}
 
 
 def announcement(*, id_: str = "1", etag: str = ETAG) -> dict[str, Any]:
-    """As a subscriber gets it."""
+    """An announcement as a subscriber receives it."""
     return {"id": id_, "data": {"image": {"etag": etag}}}
 
 
@@ -44,7 +44,7 @@ def ending(
     result: dict[str, Any] | None = RESULT,
     is_there: bool = True,
 ) -> Ending:
-    """What the ledger makes of one upload."""
+    """The ending that the ledger concludes for one upload."""
     place = (KEY, VERSION)
     ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
     if item is not None:
@@ -77,13 +77,13 @@ def ending(
             paid=2,
         ),
         ending(FAILED, letters=("806",)),
-        ending(skipped("OBJECT_GONE"), is_there=False),
-        ending(skipped("SUPERSEDED"), result=NEWER),
+        ending(skipped_record("OBJECT_GONE"), is_there=False),
+        ending(skipped_record("SUPERSEDED"), result=NEWER),
     ],
     ids=lambda it: f"{it.status} {it.detail}".strip(),
 )
-def test_promises_that_were_kept_are_no_trouble(fine: Ending) -> None:
-    """Else nobody would believe the others."""
+def test_kept_promises_cause_no_trouble(fine: Ending) -> None:
+    """A false report would discredit the others."""
     assert fine.troubles == []
 
 
@@ -106,13 +106,16 @@ def test_promises_that_were_kept_are_no_trouble(fine: Ending) -> None:
         ),
         (ending(FAILED), "without its letter"),
         (ending(FAILED, letters=("807",)), "without its letter"),
-        (ending(skipped("OBJECT_GONE")), "skipped as OBJECT_GONE, and is not"),
-        (ending(skipped("SUPERSEDED")), "skipped as SUPERSEDED, and is not"),
-        (ending(skipped("FOLDER_MARKER")), "skipped as FOLDER_MARKER, and is not"),
-        (ending(skipped("DISCARDED")), "skipped as DISCARDED, and is not"),
+        (ending(skipped_record("OBJECT_GONE")), "skipped as OBJECT_GONE, and is not"),
+        (ending(skipped_record("SUPERSEDED")), "skipped as SUPERSEDED, and is not"),
+        (
+            ending(skipped_record("FOLDER_MARKER")),
+            "skipped as FOLDER_MARKER, and is not",
+        ),
+        (ending(skipped_record("DISCARDED")), "skipped as DISCARDED, and is not"),
     ],
     ids=lambda it: it if isinstance(it, str) else "",
 )
 def test_a_promise_that_was_broken_is_a_trouble(broken: Ending, trouble: str) -> None:
-    """The soak must not end well then."""
+    """The soak must then fail."""
     assert any(trouble in one for one in broken.troubles)

@@ -1,4 +1,4 @@
-"""Dead letters and FAILED records: read, filtered, listed."""
+"""Reads, filters and lists dead letters and FAILED records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.fakes import FailedUploads, FakeClock, FakeDeadLetterBox
 
 
 def letters(count: int) -> list[Letter]:
-    """As many dead letters of different uploads; every third has code 803, the others 807."""
+    """That many dead letters of different uploads; every third has code 803, the others 807."""
     return [
         a_letter(
             f"letter-{number}",
@@ -40,12 +40,12 @@ def ids(found: Iterable[Letter]) -> list[str]:
     return sorted(letter.id for letter in found)
 
 
-# ---- walking
+# ---- walks over the queue
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 57])
-def test_a_walk_shows_every_letter_once_and_leaves_it(count: int) -> None:
-    """SQS cannot peek; what was received is made visible again."""
+def test_a_walk_shows_every_letter_once_and_keeps_it(count: int) -> None:
+    """SQS cannot peek; received letters are made visible again."""
     all_letters = letters(count)
     box = FakeDeadLetterBox(*all_letters)
 
@@ -62,7 +62,10 @@ def test_a_long_walk_that_receives_letters_again_still_sees_the_rest() -> None:
     walking = iter(walk(box, FakeClock()))
 
     found = [next(walking) for _ in range(20)]
-    box.visible = [*box.hidden, *box.visible]  # 30 s have passed
+    box.visible = [
+        *box.hidden,
+        *box.visible,
+    ]  # the letters are visible again after 30 s
     box.hidden = []
     found += walking
 
@@ -73,7 +76,7 @@ def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
     """Even if the walk is slower than the queue."""
 
     class NeverHiding(FakeDeadLetterBox):
-        """Hands every letter out again and again, in turn."""
+        """Returns every letter again and again."""
 
         def receive(self, most: int = 10) -> Sequence[Letter]:
             received = super().receive(most)
@@ -86,7 +89,7 @@ def test_a_walk_of_letters_that_never_stay_hidden_ends() -> None:
 
 
 def test_an_error_on_the_way_puts_the_letters_back() -> None:
-    """The queue fails in the middle; the letters in hand are not hidden for long."""
+    """The queue fails during the walk; the received letters must not stay hidden."""
     box = FakeDeadLetterBox(*letters(15))
     walking = iter(walk(box, FakeClock()))
     next(walking)
@@ -98,8 +101,8 @@ def test_an_error_on_the_way_puts_the_letters_back() -> None:
     assert len(box.visible) == 15
 
 
-def test_what_has_become_visible_meanwhile_is_not_put_back() -> None:
-    """Another reader may have received it, and would lose it."""
+def test_a_letter_that_is_visible_again_is_not_put_back() -> None:
+    """Another reader may have received it, and its receipt must stay valid."""
     clock = FakeClock()
 
     class SlowEnd(FakeDeadLetterBox):
@@ -146,10 +149,10 @@ def test_what_has_become_visible_meanwhile_is_not_put_back() -> None:
         (LetterFilter(attempts=2), False),
     ],
 )
-def test_a_filter_selects_by_everything_that_it_names(
+def test_a_filter_selects_letters_that_match_all_its_conditions(
     meant: LetterFilter, *, expected: bool
 ) -> None:
-    """A name is an image or an id; all else narrows it down."""
+    """A name is an image or an id; further conditions narrow the selection."""
     assert expected == meant.matches(letters(2)[1])
 
 
@@ -157,7 +160,7 @@ def test_a_filter_selects_by_everything_that_it_names(
     "meant", [LetterFilter(prefix="b."), LetterFilter(images=[an_upload("b.png").uri])]
 )
 def test_a_letter_about_several_images_is_found_by_each(meant: LetterFilter) -> None:
-    """Only handmade letters are."""
+    """Only hand-made letters have several images."""
     body = notification(record("a.png"), record("b.png"))
     letter = replace(a_dead_letter(an_upload("a.png")), body=body)
 
@@ -168,7 +171,7 @@ def test_a_letter_about_several_images_is_found_by_each(meant: LetterFilter) -> 
 
 
 def test_each_failure_is_found_once_newest_first() -> None:
-    """Records and letters without one; all letters stay visible."""
+    """It lists records, and letters without a record; all letters stay visible."""
     failed = FailedUploads("a.png", "b.png")
     failed.fail("expired.png", with_letter=False)
     failed.moved_by_sqs("moved.png", replays=0)
@@ -186,18 +189,18 @@ def test_each_failure_is_found_once_newest_first() -> None:
     assert len(failed.box.visible) == 3
 
 
-def test_letters_that_another_reader_holds_are_counted() -> None:
-    """Two who read at the same moment each see a part, and must not take it for all."""
+def test_letters_hidden_by_another_reader_are_counted() -> None:
+    """Two readers at the same time each see a part; the count shows that letters are missing."""
     failed = FailedUploads()
     failed.box = FakeDeadLetterBox(*letters(25))
-    failed.box.receive()  # by the other one
+    failed.box.receive()  # by the other reader
 
     found = failed.find()
 
     assert (len(found.letters), found.unseen) == (15, 10)
 
 
-def test_a_queue_that_cannot_be_counted_is_read_all_the_same() -> None:
+def test_letters_are_read_if_the_queue_cannot_be_counted() -> None:
     """The count is only a hint."""
     failed = FailedUploads("a.png")
     failed.box.fails_with(QueueUnavailable("away"), at="count")
@@ -221,8 +224,8 @@ def test_a_second_letter_of_a_failure_is_found_by_its_own_id() -> None:
 
 
 @pytest.mark.parametrize("becomes", ["tagged", "replayed", "discarded"])
-def test_a_letter_whose_failure_was_dealt_with_is_not_listed(becomes: str) -> None:
-    """It was hidden, or the command was interrupted before it was deleted."""
+def test_a_letter_of_a_handled_failure_is_not_listed(becomes: str) -> None:
+    """It was hidden, or the command was interrupted before it deleted the letter."""
     failed = FailedUploads("a.png")
     hidden, failed.box.visible = failed.box.visible, []
     match becomes:
@@ -240,8 +243,8 @@ def test_a_letter_whose_failure_was_dealt_with_is_not_listed(becomes: str) -> No
     assert len(failed.box.visible) == 1
 
 
-def test_what_failed_again_is_listed_once() -> None:
-    """With the new failure, also where the letter of the first one is still there."""
+def test_an_upload_that_failed_again_is_listed_once() -> None:
+    """The list shows the new failure, even while the first letter exists."""
     failed = FailedUploads("a.png")
     failed.replay(LetterFilter(ids=["none"]))
     failed.fail("a.png", replays=1)

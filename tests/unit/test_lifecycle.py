@@ -1,4 +1,4 @@
-"""Random histories of one upload, and what breaks them: the lifecycle under faults of its store."""
+"""The lifecycle of one upload under random histories, and mutants that break it."""
 
 from __future__ import annotations
 
@@ -47,34 +47,34 @@ EVENTS: dict[str, Callable[[Record | None], Record | Done | Busy]] = {
 
 
 def have(record: Record | None) -> Record:
-    """The record; an event that needs one is refused where there is none."""
+    """The record, for an event that is refused without one."""
     if record is None:
         raise ValueError("there is no record")
     return record
 
 
 def a_record(status: Status | None) -> Record | None:
-    """A record of a status."""
+    """A record with that status."""
     if status is None:
         return None
     has_failed = status in (Status.FAILED, Status.REPLAYED, Status.DISCARDED)
     return Record(status, rev="1", failed=FAILED if has_failed else None)
 
 
-# ---- the table
+# ---- transition table
 
 
-def test_every_event_has_its_row_in_the_table() -> None:
-    """The table is what the documentation shows."""
+def test_every_event_is_in_the_table() -> None:
+    """The documentation shows this table."""
     assert set(EVENTS) == set(TRANSITIONS)
 
 
 @pytest.mark.parametrize("event", TRANSITIONS)
 @pytest.mark.parametrize("status", [None, *Status])
-def test_an_event_does_to_a_status_what_the_table_says(
+def test_an_event_changes_a_status_as_the_table_says(
     event: str, status: Status | None
 ) -> None:
-    """Or is refused, where the table has nothing; a claim may also find nothing to do."""
+    """The event is refused where the table has no entry; a claim may also be `Done`."""
     expected = TRANSITIONS[event].get(status)
 
     try:
@@ -91,7 +91,7 @@ def test_an_event_does_to_a_status_what_the_table_says(
 
 
 def test_an_attempt_counts_when_it_ends() -> None:
-    """Not when it begins: a claim whose worker never learnt of it would count."""
+    """If it counted at the start, a claim whose response is lost would count."""
     claimed = lifecycle.claim(None, Arrival(100.0, LEASE))
     assert isinstance(claimed, Record)
 
@@ -100,8 +100,8 @@ def test_an_attempt_counts_when_it_ends() -> None:
     assert (claimed.attempts, released.attempts) == (0, 1)
 
 
-def test_an_attempt_that_was_cut_off_is_counted_by_the_next_claim() -> None:
-    """Its call may have been paid: the next one has that for its reason."""
+def test_the_next_claim_counts_an_attempt_that_was_cut_off() -> None:
+    """Its call may have been paid, so the reason of the next call says so."""
     claimed = lifecycle.claim(None, Arrival(100.0, LEASE))
     assert isinstance(claimed, Record)
 
@@ -114,8 +114,8 @@ def test_an_attempt_that_was_cut_off_is_counted_by_the_next_claim() -> None:
     assert lifecycle.first_call(again) is CallReason.UNFINISHED
 
 
-def test_a_copy_of_a_failed_upload_is_no_replay() -> None:
-    """It was sent before the failure."""
+def test_a_message_sent_before_the_failure_is_no_replay() -> None:
+    """It is a copy."""
     old = replace(Record(Status.FAILED, rev="1"), ended_at="2026-01-01T00:00:10.000Z")
 
     copy = lifecycle.claim(
@@ -130,8 +130,8 @@ def test_a_copy_of_a_failed_upload_is_no_replay() -> None:
     assert later.attempts == 0
 
 
-def test_a_request_to_tag_again_is_taken_up_once() -> None:
-    """However often its message comes."""
+def test_a_request_to_tag_again_is_accepted_once() -> None:
+    """Its message may be repeated."""
     old = replace(Record(Status.TAGGED, rev="1"), calls={CallReason.FIRST: 1})
 
     first = lifecycle.claim(old, Arrival(100.0, LEASE, retag="one"))
@@ -143,8 +143,8 @@ def test_a_request_to_tag_again_is_taken_up_once() -> None:
     assert second == Done(SkipReason.ALREADY_TAGGED, tagged)
 
 
-def test_an_event_without_a_sequencer_takes_the_one_that_is_known() -> None:
-    """The version's place in the sequence only moves up."""
+def test_an_event_without_a_sequencer_keeps_the_known_one() -> None:
+    """The position of a version in the sequence only increases."""
     old = Record(Status.SKIPPED, rev="1", sequencer="0A")
 
     without = lifecycle.claim(old, Arrival(100.0, LEASE))
@@ -161,7 +161,7 @@ def test_an_event_without_a_sequencer_takes_the_one_that_is_known() -> None:
 
 
 class _Lossy(FakeRecords):
-    """Records whose requests and responses get lost; a lost request may arrive late."""
+    """A store that loses requests and responses; a lost request may arrive late."""
 
     def __init__(self, dice: random.Random, rate: float) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class _Lossy(FakeRecords):
         return super().swap(key, seen, new)
 
     def late_writes_arrive(self) -> None:
-        """Each of them once more, and unanswered."""
+        """Sends each late write once more and ignores its response."""
         self._dice.shuffle(self._held_up)
         for held_up in self._held_up:
             super().swap(*held_up)
@@ -196,10 +196,10 @@ class _Message:
 @dataclass
 class History:
     """
-    One upload, its messages, several workers, an operator, and a store that loses things.
+    One upload, its messages, several workers, an operator, and an unreliable store.
 
-    A worker claims, calls the API, stores, announces, finishes: step by step, so that others come
-    in between, and may be killed at each.
+    A worker claims, calls the API, stores, announces and finishes in steps, so that others run in
+    between. It may be killed at each step.
     """
 
     seed: int
@@ -207,7 +207,7 @@ class History:
     messages: list[_Message] = field(default_factory=list)
     letters: list[_Message] = field(default_factory=list)
     paid: int = 0
-    excused: int = 0
+    explained: int = 0
     announced: int = 0
 
     def __post_init__(self) -> None:
@@ -221,10 +221,10 @@ class History:
         self.has_rival = self.dice.random() < 0.3
         self.key = (self.upload.uri, self.upload.version)
 
-    # ---- the workers
+    # ---- workers
 
     def _work(self, message: _Message) -> Iterator[None]:
-        """One attempt; each `yield` lets others in, and a worker may end at it."""
+        """One attempt; other workers run at each `yield`, and a kill may end it there."""
         until = self.clock.now() + 2.0
         arrival = Arrival(
             self.clock.now(),
@@ -308,10 +308,10 @@ class History:
         if message in self.messages:
             self.messages.remove(message)
 
-    # ---- what happens
+    # ---- steps of a history
 
     def runs(self) -> None:
-        """Some hundred steps of chaos, then calm, until no message is left."""
+        """Some hundred random steps, then no faults until no message is left."""
         self.messages.append(_Message(_timestamp(self.clock)))
         for _ in range(self.dice.randrange(20, 150)):
             self._step()
@@ -350,21 +350,21 @@ class History:
             self._replay()
 
     def _store_a_newer_version(self) -> None:
-        """Another version of the key is tagged, by whatever worker."""
+        """Another worker tags another version of the key."""
         self.newest = an_upload(version_id="version-2", sequencer="FF")
         self.results.store(
             self.newest, a_result(self.newest), retag=None, fence=self.clock.now()
         )
 
     def _quietly(self, worker: Iterator[None]) -> Iterator[None]:
-        """A worker that the table fails ends: its message comes back."""
+        """A worker ends when the table fails, and its message is delivered again."""
         try:
             yield from worker
         except ResultsUnavailable:
             return
 
     def _replay(self) -> None:
-        """Send, mark, delete: the operator may be killed after each."""
+        """Send, mark, delete: the operator may be killed after each step."""
         letter = self.letters[0]
         record = self.records.records.get(self.key)
         if record is None or record.status is not Status.FAILED:
@@ -380,10 +380,10 @@ class History:
                 return
             self.letters.remove(letter)
 
-    # ---- what must hold
+    # ---- promises
 
     def trouble(self) -> str:
-        """Which promise is broken; empty if none is."""
+        """The promise that is broken, or an empty string."""
         record = self.records.records.get(self.key)
         stored = self.results.stored(self.upload.uri)
         if self.messages:
@@ -420,11 +420,11 @@ def broken_promises(histories: int) -> list[str]:
 
 
 def test_random_histories_keep_every_promise() -> None:
-    """Lost requests and responses, late duplicates, kills, copies and replays."""
+    """Histories have lost requests and responses, late duplicates, kills, copies and replays."""
     assert broken_promises(1_500) == []
 
 
-# ---- mutants: what each part of the lifecycle is there for
+# ---- mutants: each removes one part of the lifecycle
 
 
 @contextmanager
@@ -438,8 +438,8 @@ def instead_of(owner: Any, name: str, mutant: object) -> Iterator[None]:  # noqa
         setattr(owner, name, original)
 
 
-def test_the_model_notices_writes_without_compare_and_swap() -> None:
-    """A late duplicate would undo what came after it."""
+def test_the_model_detects_writes_without_compare_and_swap() -> None:
+    """A late duplicate would undo later writes."""
 
     def swap(
         self: FakeRecords, key: tuple[str, str], _: str | None, new: Record
@@ -451,8 +451,8 @@ def test_the_model_notices_writes_without_compare_and_swap() -> None:
         assert broken_promises(300) != []
 
 
-def test_the_model_notices_attempts_that_are_cut_off_uncounted() -> None:
-    """They may have been paid, and one that kills the function would never be given up."""
+def test_the_model_detects_cut_off_attempts_that_are_not_counted() -> None:
+    """They may have been paid, and one that kills the function would repeat without end."""
 
     def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
         found = original(old, arrival)
@@ -465,7 +465,7 @@ def test_the_model_notices_attempts_that_are_cut_off_uncounted() -> None:
         assert broken_promises(300) != []
 
 
-def test_the_model_notices_a_tagged_upload_that_is_claimed_again() -> None:
+def test_the_model_detects_a_second_claim_of_a_tagged_upload() -> None:
     """Each copy would be paid."""
 
     def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
@@ -481,7 +481,7 @@ def test_the_model_notices_a_tagged_upload_that_is_claimed_again() -> None:
         assert broken_promises(300) != []
 
 
-def test_the_model_notices_leases_that_nobody_respects() -> None:
+def test_the_model_detects_claims_that_ignore_a_lease() -> None:
     """Two workers would call at the same time."""
 
     def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
@@ -494,8 +494,8 @@ def test_the_model_notices_leases_that_nobody_respects() -> None:
         assert broken_promises(300) != []
 
 
-def test_the_model_notices_results_that_are_stored_out_of_sequence() -> None:
-    """An older version's late answer would take the place of a newer one's."""
+def test_the_model_detects_results_stored_out_of_sequence() -> None:
+    """An older version's late answer would replace a newer one's."""
 
     def store(
         self: FakeResults,

@@ -1,4 +1,4 @@
-"""The life of an upload is described alike in code, docstring and docs/architecture.md."""
+"""Code, docstring and docs/architecture.md describe the lifecycle of an upload alike."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from docs.generate_lifecycle import BEGIN, END, PAGE, docstring_cells, updated
 from hangtag.lifecycle import TRANSITIONS, Status
 
 
-def test_the_table_in_the_docstring_is_the_one_that_the_code_follows() -> None:
-    """A claim may also be `Done`: then the record stays as it is."""
+def test_the_table_in_the_docstring_matches_the_code() -> None:
+    """A claim may also be `Done`, which leaves the record unchanged."""
     written = {
         (event, status): Status(cell.split()[0])
         for (event, status), cell in docstring_cells().items()
@@ -24,7 +24,7 @@ def test_the_table_in_the_docstring_is_the_one_that_the_code_follows() -> None:
 
 
 def test_the_page_about_the_life_of_an_upload_is_fresh() -> None:
-    """Run `python docs/generate_lifecycle.py` when it is not."""
+    """To update it: `python docs/generate_lifecycle.py`."""
     page = PAGE.read_text(encoding="utf-8")
 
     assert page.count(BEGIN) == page.count(END) == 1

@@ -16,18 +16,18 @@ from tests.fakes import FakeClock, FakeSlots
 
 RATE = 5
 USABLE = 40.0
-"""Seconds of an invocation in which a call may begin."""
+"""The seconds of an invocation in which a call may start."""
 
 
 @dataclass
 class Instance:
-    """An instance of the function; its clock is its own, so its sleeping delays no other."""
+    """An instance of the function with its own clock, so that its sleep delays no other."""
 
     slots: FakeSlots
     rate: float = RATE
     jitter: float = 0.5
     began: list[float] = field(default_factory=list)
-    """When calls began, whichever instance made them."""
+    """The start times of the calls of all instances."""
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class Instance:
 
     @property
     def latest(self) -> float:
-        """Until when a call may begin, of an invocation that begins now."""
+        """The latest start of a call in an invocation that begins now."""
         return self.clock.now() + USABLE
 
     def call(self, times: int = 1, *, latest: float | None = None) -> None:
@@ -51,14 +51,14 @@ class Instance:
             self.began.append(self.clock.now())
 
     def seconds_until_again(self, latest: float) -> float:
-        """After which an upload without a slot comes again."""
+        """The delay of an upload without a slot."""
         with pytest.raises(RateLimited) as raised:
             self.limiter.wait(latest)
         return raised.value.seconds
 
 
 def most_in_a_second(moments: list[float]) -> int:
-    """The most that begin in any second."""
+    """The highest number of calls that start within a second."""
     ordered = sorted(moments)
     return max(sum(at <= other < at + 1 for other in ordered) for at in ordered)
 
@@ -67,19 +67,21 @@ def most_in_a_second(moments: list[float]) -> int:
     rate=st.sampled_from([1, RATE, 20]),
     arrivals=st.lists(
         st.tuples(
-            st.integers(0, 2),  # which instance
-            st.sampled_from([0.0, 0.04, 0.05, 0.2, 1.0, 3.0]),  # seconds since its last
-            st.integers(1, 12),  # calls, retries among them
-            st.sampled_from([0.0, 0.03, 0.06, 1.0]),  # seconds that the table takes
+            st.integers(0, 2),  # the instance
+            st.sampled_from(
+                [0.0, 0.04, 0.05, 0.2, 1.0, 3.0]
+            ),  # seconds since its last invocation
+            st.integers(1, 12),  # calls, including retries
+            st.sampled_from([0.0, 0.03, 0.06, 1.0]),  # response time of the table
         ),
         min_size=1,
         max_size=12,
     ),
 )
-def test_no_second_sees_more_calls_than_the_rate(
+def test_no_second_has_more_calls_than_the_rate(
     rate: int, arrivals: list[tuple[int, float, int, float]]
 ) -> None:
-    """However many instances there are, whenever they begin, however slow the table is."""
+    """This holds for any number of instances, at any time, with a slow table."""
     began: list[float] = []
     slots = SlowSlots()
     instances = [Instance(slots, rate, began=began) for _ in range(3)]
@@ -97,24 +99,24 @@ def test_no_second_sees_more_calls_than_the_rate(
 
 
 class SlowSlots(FakeSlots):
-    """A table that takes its time."""
+    """A slow table."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__()
         self.seconds = seconds
         self.user: Instance | None = None
-        """The instance that waits for it."""
+        """The instance that waits for the table."""
 
     def reserve(self, *, step: float, earliest: float, latest: float) -> Slot:
-        """As the fake, later."""
+        """As the fake, after a delay."""
         found = super().reserve(step=step, earliest=earliest, latest=latest)
         if self.user is not None:
             self.user.clock.advance(self.seconds)
         return found
 
 
-def test_calls_come_as_fast_as_the_rate_allows() -> None:
-    """Nearly: slots are a twentieth further apart."""
+def test_calls_are_almost_as_fast_as_the_rate_allows() -> None:
+    """Slots are a twentieth further apart."""
     instance = Instance(FakeSlots())
 
     instance.call(50)
@@ -125,7 +127,7 @@ def test_calls_come_as_fast_as_the_rate_allows() -> None:
 
 
 def test_a_call_reserves_one_slot() -> None:
-    """None is lost where all is well."""
+    """No slot is lost without a fault."""
     slots = FakeSlots()
 
     Instance(slots).call(10)
@@ -134,7 +136,7 @@ def test_a_call_reserves_one_slot() -> None:
 
 
 def test_a_pause_earns_no_burst() -> None:
-    """After an hour of nothing the first second is like every other."""
+    """After an idle hour the first second has no more calls than any other."""
     instance = Instance(FakeSlots())
     instance.call(10)
     instance.clock.advance(3_600)
@@ -145,8 +147,8 @@ def test_a_pause_earns_no_burst() -> None:
     assert most_in_a_second(instance.began[before:]) <= RATE
 
 
-def test_a_slot_that_has_passed_is_not_used() -> None:
-    """Lambda may stop a process for a moment; the call would begin beside the next one."""
+def test_an_expired_slot_is_not_used() -> None:
+    """Lambda may freeze a process; the call would start beside the next one."""
     slots = FakeSlots()
     instance = Instance(slots)
     instance.call()
@@ -164,8 +166,8 @@ def test_a_slot_that_has_passed_is_not_used() -> None:
     assert max(late) <= 0.045
 
 
-def test_a_slow_table_does_not_keep_calls_from_their_slots() -> None:
-    """A slot that has passed before it is known would be lost each time, for ever."""
+def test_a_slow_table_does_not_starve_calls_of_slots() -> None:
+    """Otherwise each slot would expire before its response arrives."""
     slots = SlowSlots(seconds=0.6)
     instance = slots.user = Instance(slots)
 
@@ -177,8 +179,8 @@ def test_a_slow_table_does_not_keep_calls_from_their_slots() -> None:
 # ---- no slot
 
 
-def test_without_a_slot_in_time_there_is_no_call() -> None:
-    """Nor is a slot taken that another instance could use."""
+def test_without_a_slot_before_the_deadline_there_is_no_call() -> None:
+    """The slot stays free for another instance."""
     slots = FakeSlots()
     instance = Instance(slots)
     latest = NOON_SECONDS + 1
@@ -189,8 +191,8 @@ def test_without_a_slot_in_time_there_is_no_call() -> None:
     assert max(slots.reserved) <= latest
 
 
-def test_what_is_known_to_have_no_slot_is_not_asked_for() -> None:
-    """The next uploads of the same instance cost no claim, no object and no request."""
+def test_a_slot_known_to_be_missing_is_not_requested() -> None:
+    """The next uploads of the same instance make no claim, no read and no request."""
     slots = FakeSlots()
     instance = Instance(slots, rate=0.1)
     instance.limiter.check(instance.latest)
@@ -205,8 +207,8 @@ def test_what_is_known_to_have_no_slot_is_not_asked_for() -> None:
     instance.limiter.check(NOON_SECONDS + 15)
 
 
-def test_a_slot_that_another_instance_has_reserved_is_known_after_a_request() -> None:
-    """One is enough."""
+def test_a_slot_reserved_by_another_instance_costs_one_request() -> None:
+    """The response gives the next free slot, which the instance remembers."""
     slots = FakeSlots()
     Instance(slots, rate=0.1).call()
     other = Instance(slots, rate=0.1)
@@ -221,10 +223,10 @@ def test_a_slot_that_another_instance_has_reserved_is_known_after_a_request() ->
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 10.5), (0.5, 15.75), (1.0, 21)])
-def test_what_has_no_slot_comes_again_when_one_is_free(
+def test_an_upload_without_a_slot_is_retried_when_one_is_free(
     jitter: float, seconds: float
 ) -> None:
-    """Not all at the same moment: from then on until it is twice as late."""
+    """Retries are spread between that time and twice the delay."""
     instance = Instance(FakeSlots(), rate=0.1, jitter=jitter)
     instance.call()
 
@@ -233,15 +235,15 @@ def test_what_has_no_slot_comes_again_when_one_is_free(
     assert again == pytest.approx(seconds)
 
 
-def test_what_has_no_time_left_comes_again_soon() -> None:
-    """In an invocation of its own; a slot may be free now."""
+def test_an_upload_without_time_left_is_retried_soon() -> None:
+    """A new invocation may find a free slot at once."""
     instance = Instance(FakeSlots())
 
     assert instance.seconds_until_again(instance.clock.now() - 1) == 1.0
 
 
-def test_no_upload_waits_longer_than_half_an_hour() -> None:
-    """So that 14 days of waiting are fewer than the 1,000 receives that SQS allows."""
+def test_no_upload_is_delayed_longer_than_half_an_hour() -> None:
+    """In 14 days that is fewer than the 1,000 receives that SQS allows."""
     instance = Instance(FakeSlots(), rate=0.0001)
     instance.call()
 
@@ -251,8 +253,8 @@ def test_no_upload_waits_longer_than_half_an_hour() -> None:
     assert longest * 1_000 > 14 * 24 * 3_600
 
 
-def test_a_table_that_fails_makes_no_call() -> None:
-    """To call without a slot would break the promise."""
+def test_an_outage_of_the_table_prevents_the_call() -> None:
+    """A call without a slot could exceed the rate."""
     slots = FakeSlots()
     instance = Instance(slots)
     slots.fails_with(ResultsUnavailable("away"), times=1)
@@ -267,8 +269,8 @@ def test_a_table_that_fails_makes_no_call() -> None:
 # ---- no limit
 
 
-def test_without_a_limit_nothing_waits_and_nothing_is_reserved() -> None:
-    """Not even a table is needed."""
+def test_without_a_limit_no_slot_is_reserved() -> None:
+    """The table is not read."""
     clock = FakeClock()
     limiter = RateLimiter(None, clock, requests_per_second=0)
     slots = FakeSlots()

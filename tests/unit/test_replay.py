@@ -1,4 +1,4 @@
-"""Replays: what is sent, what is deleted, and what is left."""
+"""Replays: which failures are sent, deleted and left."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def many(count: int) -> list[DeadLetter]:
     ]
 
 
-# ---- letters alone
+# ---- letters without a record
 
 
 def test_a_replay_sends_each_letter_and_deletes_it() -> None:
-    """What is sent is the letter's body, with one replay more."""
+    """The message has the letter's body and one more replay."""
     letter = a_dead_letter(replays=2)
     failed = unknown(letter)
 
@@ -85,8 +85,8 @@ def test_a_replay_sends_each_letter_and_deletes_it() -> None:
     }
 
 
-def test_a_dry_run_reports_what_would_be_done_and_leaves_everything() -> None:
-    """It is the same pass, without the act."""
+def test_a_dry_run_reports_without_sending() -> None:
+    """It runs the same pass without the sends."""
     failed = unknown(*many(12))
 
     report = failed.replay(dry_run=True)
@@ -103,8 +103,8 @@ def test_a_dry_run_reports_what_would_be_done_and_leaves_everything() -> None:
     }
 
 
-def test_only_letters_with_a_code_that_is_meant_are_replayed() -> None:
-    """The cause of one code was removed, not that of another."""
+def test_only_letters_with_a_selected_code_are_replayed() -> None:
+    """An operator has fixed the cause of one code."""
     failed = unknown(*many(9))
 
     report = failed.replay(LetterFilter(codes={"803"}))
@@ -115,7 +115,7 @@ def test_only_letters_with_a_code_that_is_meant_are_replayed() -> None:
 
 
 def test_a_letter_that_cannot_be_sent_is_kept() -> None:
-    """And the others are replayed all the same."""
+    """The other letters are replayed."""
     failed = unknown(*many(3))
     failed.box.fails_with(QueueUnavailable("away"), times=1, at="resend")
 
@@ -127,7 +127,7 @@ def test_a_letter_that_cannot_be_sent_is_kept() -> None:
 
 
 def test_a_letter_that_was_sent_but_not_deleted_is_kept() -> None:
-    """Send first, delete after: twice is better than never."""
+    """Send first, delete after: it may be sent twice, but is not lost."""
     failed = unknown(*many(1))
     failed.box.fails_with(QueueUnavailable("away"), at="delete")
 
@@ -137,8 +137,8 @@ def test_a_letter_that_was_sent_but_not_deleted_is_kept() -> None:
     assert report.left == 1
 
 
-def test_an_interrupted_replay_loses_nothing() -> None:
-    """Ctrl-C in the middle: what was not replayed is visible at once."""
+def test_an_interrupted_replay_loses_no_letter() -> None:
+    """After Ctrl-C the letters that were not replayed are visible at once."""
     failed = unknown(*many(15))
 
     def interrupt(report: ReplayReport) -> None:
@@ -153,7 +153,7 @@ def test_an_interrupted_replay_loses_nothing() -> None:
 
 
 def test_progress_is_reported_after_each_letter() -> None:
-    """People see that something happens."""
+    """Users see that the replay is running."""
     seen: list[int] = []
 
     unknown(*many(12)).replay(progress=lambda report: seen.append(report.done))
@@ -162,8 +162,10 @@ def test_progress_is_reported_after_each_letter() -> None:
 
 
 @pytest.mark.parametrize("with_record", [False, True])
-def test_what_fails_again_at_once_is_not_replayed_again(*, with_record: bool) -> None:
-    """It would go round without end, and be paid for without end."""
+def test_an_upload_that_fails_again_at_once_is_not_replayed_again(
+    *, with_record: bool
+) -> None:
+    """Otherwise the replay would repeat and pay without end."""
     failed = FailedUploads("a.png") if with_record else unknown(a_dead_letter())
 
     def fail_again(letter: Letter, replays: int) -> None:
@@ -182,7 +184,7 @@ def test_what_fails_again_at_once_is_not_replayed_again(*, with_record: bool) ->
 
 
 def test_a_second_letter_of_an_unknown_upload_waits_for_the_next_replay() -> None:
-    """Only the record could tell that it is not a new failure; a dry run counts the same."""
+    """Without a record it may be a new failure. A dry run counts the same."""
     failed = unknown(a_dead_letter(), a_dead_letter())
 
     rehearsed, first, second = (
@@ -204,8 +206,8 @@ def test_a_second_letter_of_an_unknown_upload_waits_for_the_next_replay() -> Non
         notification(record("a.png"), record("b.png")),
     ],
 )
-def test_a_letter_that_is_not_one_upload_is_replayed_as_it_is(body: str) -> None:
-    """Its sender may have been right all along."""
+def test_a_letter_without_a_single_upload_is_replayed_unchanged(body: str) -> None:
+    """Its body may be valid although Hangtag could not read it."""
     failed = unknown(replace(a_dead_letter(), body=body))
 
     failed.replay()
@@ -217,7 +219,7 @@ def test_a_letter_that_is_not_one_upload_is_replayed_as_it_is(body: str) -> None
 
 
 def test_a_record_and_its_letter_are_one_failure() -> None:
-    """Counted once and sent once, and afterwards neither is left."""
+    """It is counted and sent once, and both are removed."""
     failed = FailedUploads("a.png", "b.png")
 
     report = failed.replay()
@@ -229,7 +231,7 @@ def test_a_record_and_its_letter_are_one_failure() -> None:
 
 
 def test_a_failure_whose_letter_has_expired_is_replayed_once() -> None:
-    """From its record, with one replay more; the next replay finds nothing to do."""
+    """The message is built from the record, with one more replay; a second replay finds none."""
     failed = FailedUploads("a.png", with_letters=False)
 
     first, second = failed.replay(), failed.replay()
@@ -239,12 +241,12 @@ def test_a_failure_whose_letter_has_expired_is_replayed_once() -> None:
 
 
 def test_a_letter_that_was_hidden_while_its_failure_was_replayed_is_not_sent() -> None:
-    """It is the same failure, so the next replay that means it only deletes it."""
+    """A later replay that selects it only deletes it."""
     failed = FailedUploads("a.png")
     failed.box.hidden, failed.box.visible = failed.box.visible, []
 
     first = failed.replay()
-    failed.come_back()
+    failed.expire_timeouts()
     rehearsed, another = (
         failed.replay(dry_run=True),
         failed.replay(LetterFilter(["803"])),
@@ -260,7 +262,7 @@ def test_a_letter_that_was_hidden_while_its_failure_was_replayed_is_not_sent() -
 
 @pytest.mark.parametrize("replays", [1, 0])
 def test_a_replayed_message_that_sqs_moved_is_sent_again(replays: int) -> None:
-    """Nothing else is left of the upload; a message that was moved by hand may lack the count."""
+    """It is the upload's only message. A message that was moved by hand may lack the count."""
     failed = FailedUploads("a.png")
     failed.replay()
     failed.moved_by_sqs("a.png", replays=replays)
@@ -275,7 +277,7 @@ def test_a_replayed_message_that_sqs_moved_is_sent_again(replays: int) -> None:
 
 
 def test_a_letter_of_an_upload_that_was_tagged_since_is_only_deleted() -> None:
-    """By a backfill: there is nothing to replay."""
+    """A backfill tagged it."""
     failed = FailedUploads("a.png")
     failed.tag("a.png")
 
@@ -285,8 +287,8 @@ def test_a_letter_of_an_upload_that_was_tagged_since_is_only_deleted() -> None:
     assert failed.box.visible == []
 
 
-def test_a_letter_that_a_tagged_record_does_not_explain_is_sent() -> None:
-    """It failed after that, or SQS moved it: sent once too often costs nothing."""
+def test_a_letter_newer_than_its_tagged_record_is_sent() -> None:
+    """It failed later or SQS moved it; one message too many costs no call."""
     failed = FailedUploads()
     failed.tag("a.png")
     failed.tag("b.png")
@@ -300,8 +302,8 @@ def test_a_letter_that_a_tagged_record_does_not_explain_is_sent() -> None:
     assert (failed.replay().done, len(failed.box.resent)) == (2, 2)
 
 
-def test_a_letter_of_an_upload_that_is_being_worked_on_is_sent() -> None:
-    """It may be all that is left, should that worker crash and SQS move its message."""
+def test_a_letter_of_an_upload_in_progress_is_sent() -> None:
+    """It may be the upload's only message if the worker crashes and SQS moves the other one."""
     failed = FailedUploads("a.png")
     failed.claim("a.png")
 
@@ -309,8 +311,8 @@ def test_a_letter_of_an_upload_that_is_being_worked_on_is_sent() -> None:
 
 
 @pytest.mark.parametrize("uncoded", [False, True])
-def test_all_letters_of_the_same_failure_go_with_the_first(*, uncoded: bool) -> None:
-    """A crash while dead-lettering made two, or SQS moved one; the upload is sent once."""
+def test_all_letters_of_a_failure_are_deleted_with_the_first(*, uncoded: bool) -> None:
+    """A crash wrote two, or SQS moved one; the upload is sent once."""
     failed = FailedUploads("a.png")
     if uncoded:
         failed.moved_by_sqs("a.png", replays=0)
@@ -326,7 +328,7 @@ def test_all_letters_of_the_same_failure_go_with_the_first(*, uncoded: bool) -> 
 
 
 def test_a_letter_that_sqs_moved_is_replayed_with_its_failure() -> None:
-    """It has no code itself; the record has."""
+    """The letter has no code, but the record has."""
     failed = FailedUploads("a.png", with_letters=False)
     failed.moved_by_sqs("a.png", replays=0)
 
@@ -336,8 +338,8 @@ def test_a_letter_that_sqs_moved_is_replayed_with_its_failure() -> None:
     assert (failed.sent(), failed.box.visible) == ({"a.png": 1}, [])
 
 
-def test_a_copy_is_kept_where_its_failure_could_not_be_sent() -> None:
-    """Nothing is deleted unsent."""
+def test_a_second_letter_is_kept_if_its_failure_could_not_be_sent() -> None:
+    """No letter is deleted before its message is sent."""
     failed = FailedUploads("a.png")
     failed.box.visible.append(a_letter("copy", a_dead_letter(an_upload("a.png"))))
     failed.box.fails_with(QueueUnavailable("away"), at="resend")
@@ -348,8 +350,8 @@ def test_a_copy_is_kept_where_its_failure_could_not_be_sent() -> None:
     assert len(failed.box.visible) == 2
 
 
-def test_what_fails_again_meanwhile_waits_for_the_next_replay() -> None:
-    """Its letter and its record are new ones; neither is replayed in the same run."""
+def test_an_upload_that_fails_again_during_a_replay_waits_for_the_next() -> None:
+    """Its letter and record are new, and are not replayed in the same run."""
     failed = FailedUploads("a.png")
     failed.box.after_resending = lambda *_: failed.fail("a.png", replays=1)
 
@@ -360,11 +362,11 @@ def test_what_fails_again_meanwhile_waits_for_the_next_replay() -> None:
     assert [one.replays for _, one in failed.book.failures()] == [1]
 
 
-# ---- two operators, and crashes
+# ---- concurrent operators and crashes
 
 
 def test_two_operators_at_once_send_each_failure_once() -> None:
-    """The second begins while the first has letters in hand."""
+    """The second replay begins while the first has received letters."""
     failed = FailedUploads("a.png", "b.png", "c.png")
     reports: list[ReplayReport] = []
 
@@ -380,8 +382,8 @@ def test_two_operators_at_once_send_each_failure_once() -> None:
 
 
 @pytest.mark.parametrize("act", ["replay", "discard"])
-def test_a_failure_that_another_operator_has_reserved_is_left(act: str) -> None:
-    """They are about to send it; should they crash, the reservation expires."""
+def test_a_failure_reserved_by_another_operator_is_left(act: str) -> None:
+    """That operator sends it; after a crash the reservation expires."""
     failed = FailedUploads("a.png")
     [(key, seen)] = failed.book.failures()
     until = failed.clock.now() + 30
@@ -396,8 +398,8 @@ def test_a_failure_that_another_operator_has_reserved_is_left(act: str) -> None:
     assert "try again in half a minute" in during.troubles[0]
 
 
-def test_a_failure_that_could_not_be_sent_is_free_again() -> None:
-    """The next replay need not wait until the reservation has expired."""
+def test_a_failure_that_could_not_be_sent_is_released() -> None:
+    """The next replay need not wait for the reservation to expire."""
     failed = FailedUploads("a.png")
     failed.box.fails_with(QueueUnavailable("away"), at="resend", times=1)
 
@@ -407,7 +409,7 @@ def test_a_failure_that_could_not_be_sent_is_free_again() -> None:
 
 
 def test_a_failure_that_was_claimed_since_it_was_read_is_left() -> None:
-    """A backfill tags it again: should it fail, it has a new letter."""
+    """A backfill retries it; if that fails, it has a new letter."""
     failed = FailedUploads("a.png", "b.png")
 
     def claim(_: ReplayReport) -> None:
@@ -421,7 +423,7 @@ def test_a_failure_that_was_claimed_since_it_was_read_is_left() -> None:
     assert len(failed.box.visible) == 1
 
 
-def test_a_replay_that_is_claimed_before_it_is_marked_is_done() -> None:
+def test_a_replay_that_is_claimed_before_it_is_marked_succeeds() -> None:
     """The function is faster than the operator."""
     failed = FailedUploads("a.png")
     failed.box.after_resending = lambda *_: failed.claim("a.png", replays=1)
@@ -433,13 +435,13 @@ def test_a_replay_that_is_claimed_before_it_is_marked_is_done() -> None:
 
 
 @pytest.mark.parametrize("after", ["FAILED", "the response to FAILED", "REPLAYED"])
-def test_a_table_that_fails_leaves_the_failure(after: str) -> None:
-    """Reserving or marking fails, or its response is lost; the next replay sends it."""
+def test_a_failure_is_left_during_an_outage_of_the_table(after: str) -> None:
+    """Reserving or marking fails, or its response is lost; the next replay sends the failure."""
     failed = FailedUploads("a.png")
     failed.book.fails_with(ResultsUnavailable("away"), at=after, times=1)
 
     first = failed.replay()
-    failed.come_back()
+    failed.expire_timeouts()
     second = failed.replay()
 
     assert (first.done, first.left, second.done) == (0, 1, 1)
@@ -454,10 +456,10 @@ def test_a_table_that_fails_leaves_the_failure(after: str) -> None:
     ["receive", "resend", "delete", "put_back", "look_up", "failures", "swap"],
 )
 @pytest.mark.parametrize("call", range(4))
-def test_a_replay_that_is_killed_anywhere_loses_nothing(
+def test_a_replay_killed_at_any_call_loses_no_failure(
     method: str, call: int, *, after: bool, hard: bool, with_letters: bool
 ) -> None:
-    """At any call, then run again: each is sent once, the one in hand twice at most."""
+    """After a second run each failure is sent once; the one in progress may be sent twice."""
     keys = [f"{number}.png" for number in range(12)]
     failed = FailedUploads(*keys, with_letters=with_letters)
     killer = Killer(method, call, after=after, hard=hard)
@@ -473,7 +475,7 @@ def test_a_replay_that_is_killed_anywhere_loses_nothing(
     if killer.has_killed and not hard and method not in ("receive", "put_back"):
         assert failed.box.hidden == []
     for _ in range(2):
-        failed.come_back()
+        failed.expire_timeouts()
         failed.replay()
 
     times = sorted(failed.sent()[key] for key in keys)
@@ -484,7 +486,7 @@ def test_a_replay_that_is_killed_anywhere_loses_nothing(
 
 
 class Worker:
-    """The function: it tags all messages of the upload queue; each attempt is paid."""
+    """Tags all messages of the upload queue; each attempt is paid."""
 
     def __init__(self, failed: FailedUploads) -> None:
         self.failed = failed
@@ -492,7 +494,7 @@ class Worker:
         self._done = 0
 
     def work(self) -> None:
-        """Receive what was sent since."""
+        """Receives the messages that were sent since the last call."""
         for body, replays in self.failed.box.resent[self._done :]:
             key = upload_in(body).key
             arrival = lifecycle.Arrival(
@@ -508,7 +510,7 @@ class Worker:
 def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
     seed: int,
 ) -> None:
-    """Operators are killed anywhere, the function works in between, and some letters expire."""
+    """Operators are killed at any call, the function runs in between, and some letters expire."""
     dice = random.Random(seed)  # noqa: S311 - no secret
     keys = [f"{number}.png" for number in range(12)]
     failed = FailedUploads(*keys[:6])
@@ -537,9 +539,9 @@ def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
         if dice.random() < 0.7:
             worker.work()
         if dice.random() < 0.7:
-            failed.come_back()
+            failed.expire_timeouts()
     for _ in range(2):
-        failed.come_back()
+        failed.expire_timeouts()
         failed.replay()
         worker.work()
 
@@ -548,11 +550,11 @@ def test_failures_whose_replays_are_killed_are_all_tagged_and_paid_once(
     assert (failed.box.visible, failed.box.hidden) == ([], [])
 
 
-# ---- how many, and how fast
+# ---- limits and rate
 
 
-def test_what_was_replayed_too_often_is_skipped() -> None:
-    """A person has to look at it; each repetition is paid."""
+def test_an_upload_that_was_replayed_too_often_is_skipped() -> None:
+    """An operator has to look at it, because each replay is paid."""
     failed = unknown(
         a_dead_letter(an_upload("a"), replays=5),
         a_dead_letter(an_upload("b"), replays=4),
@@ -572,8 +574,8 @@ def test_what_was_replayed_too_often_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("with_letters", [True, False])
-def test_at_most_so_many_are_replayed(*, with_letters: bool) -> None:
-    """The others are counted, and left."""
+def test_a_replay_stops_at_the_maximum(*, with_letters: bool) -> None:
+    """The other failures are counted as left."""
     keys = [f"{number}.png" for number in range(25)]
     failed = FailedUploads(*keys, with_letters=with_letters)
 
@@ -585,10 +587,10 @@ def test_at_most_so_many_are_replayed(*, with_letters: bool) -> None:
 
 @pytest.mark.parametrize("per_second", [0.05, 0.5, 2, 20])
 @pytest.mark.parametrize("with_letters", [True, False])
-def test_the_rate_is_even_and_hides_no_letter_that_has_to_wait(
+def test_a_replay_keeps_its_rate_and_hides_no_waiting_letter(
     per_second: float, *, with_letters: bool
 ) -> None:
-    """Also where the next is minutes away: others may have the letters meanwhile."""
+    """Even if the next slot is minutes away, other readers can receive the letters."""
     keys = [f"{number}.png" for number in range(12)]
     failed = FailedUploads(*keys, with_letters=with_letters)
     moments: list[float] = []
@@ -596,7 +598,7 @@ def test_the_rate_is_even_and_hides_no_letter_that_has_to_wait(
     received: dict[str, float] = {}
 
     class Noting(FakeDeadLetterBox):
-        """Notes when letters come and go."""
+        """Records when letters are received and sent."""
 
         def receive(self, most: int = 10) -> Sequence[Letter]:
             found = super().receive(most)
@@ -620,10 +622,10 @@ def test_the_rate_is_even_and_hides_no_letter_that_has_to_wait(
 
 
 @pytest.mark.parametrize("with_letters", [True, False])
-def test_a_function_ends_in_time_and_reports_what_is_left(
+def test_the_function_ends_before_its_deadline_and_reports_the_rest(
     *, with_letters: bool
 ) -> None:
-    """Nothing is begun that the deadline could cut off."""
+    """It starts no replay that the deadline could cut off."""
     keys = [f"{number}.png" for number in range(10)]
     failed = FailedUploads(*keys, with_letters=with_letters)
     deadline = FakeDeadline(20.0, failed.clock)
@@ -637,8 +639,8 @@ def test_a_function_ends_in_time_and_reports_what_is_left(
     assert failed.box.hidden == []
 
 
-def test_a_function_without_time_begins_nothing() -> None:
-    """And counts nothing: it has not looked."""
+def test_a_function_without_time_starts_no_replay() -> None:
+    """Its counts are 0, because it has read no failure."""
     failed = FailedUploads("a.png", "b.png")
 
     report = failed.replay(deadline=FakeDeadline(5.0, failed.clock))
@@ -647,8 +649,8 @@ def test_a_function_without_time_begins_nothing() -> None:
     assert len(failed.box.visible) == 2
 
 
-def test_a_dry_run_names_what_a_real_one_would_begin_and_no_more() -> None:
-    """People read them first; a million names would fill the memory."""
+def test_a_dry_run_lists_the_failures_of_a_real_run_up_to_a_maximum() -> None:
+    """A list of a million failures would exhaust the memory."""
     some = unknown(*many(10)).replay(dry_run=True, limits=ReplayLimits(most=3))
     every = unknown(*many(MOST_CHOSEN + 5)).replay(dry_run=True)
     real = unknown(*many(10)).replay(limits=ReplayLimits(most=3))
@@ -658,8 +660,8 @@ def test_a_dry_run_names_what_a_real_one_would_begin_and_no_more() -> None:
     assert real.chosen == []
 
 
-def test_a_dry_run_counts_what_a_real_one_would_begin() -> None:
-    """By the same way through the same failures."""
+def test_a_dry_run_counts_the_failures_that_a_real_run_replays() -> None:
+    """Both take the same path through the same failures."""
     failed = FailedUploads(*(f"{number}.png" for number in range(7)))
     limits = ReplayLimits(most=5)
 
@@ -676,10 +678,10 @@ def test_a_dry_run_counts_what_a_real_one_would_begin() -> None:
     assert rehearsed.matched == real.matched == 7
 
 
-def test_letters_that_another_reader_holds_are_reported() -> None:
+def test_letters_hidden_by_another_reader_are_reported() -> None:
     """The next replay takes them."""
     failed = unknown(*many(25))
-    failed.box.receive()  # by the other one
+    failed.box.receive()  # by the other reader
 
     report = failed.replay()
 
@@ -687,7 +689,7 @@ def test_letters_that_another_reader_holds_are_reported() -> None:
 
 
 def test_a_replay_marks_the_record_of_exactly_its_upload() -> None:
-    """Another version of the same key is another upload."""
+    """Another version of the key is another upload."""
     failed = FailedUploads("a.png")
     other = (an_upload("a.png").uri, "version:another")
     [(_, seen)] = failed.book.failures()

@@ -8,7 +8,7 @@ from hangtag.operators.replay_request import RequestError, read_request
 
 
 def test_an_empty_request_is_a_dry_run_of_everything() -> None:
-    """The "Test" button of the console must cost nothing."""
+    """The "Test" button of the console must make no call."""
     request = read_request({})
 
     assert request.dryRun
@@ -17,7 +17,7 @@ def test_an_empty_request_is_a_dry_run_of_everything() -> None:
 
 
 def test_a_request_names_failures_and_limits() -> None:
-    """As the command's options do."""
+    """The fields match the command's options."""
     request = read_request(
         {
             "codes": ["803"],
@@ -57,6 +57,6 @@ def test_a_request_names_failures_and_limits() -> None:
     ],
 )
 def test_an_invalid_request_is_rejected(event: object, named: str) -> None:
-    """A misspelt limit must not become no limit; the message names what is wrong."""
+    """A mistyped limit must not mean no limit; the message names the error."""
     with pytest.raises(RequestError, match=f"{named}: .*ratePerSecond, dryRun"):
         read_request(event)

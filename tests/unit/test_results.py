@@ -107,7 +107,7 @@ def test_an_announcement_is_a_cloudevent() -> None:
 
 
 def test_the_same_result_has_the_same_id() -> None:
-    """Subscribers can tell a repetition from news."""
+    """Subscribers recognise a repetition by it."""
     assert announce().document["id"] == announce().document["id"]
 
 
@@ -122,12 +122,12 @@ def test_the_same_result_has_the_same_id() -> None:
     ],
 )
 def test_another_result_has_another_id(changes: dict[str, Any]) -> None:
-    """News must not be taken for a repetition."""
+    """A new result must not look like a repetition."""
     assert announce().document["id"] != announce(**changes).document["id"]
 
 
 def test_without_versions_the_etag_tells_results_apart() -> None:
-    """Buckets without versioning have nothing else."""
+    """A bucket without versions has only the etag."""
     one = announce(upload=an_upload(version_id=None, etag="a"))
     other = announce(upload=an_upload(version_id=None, etag="b"))
 
@@ -143,8 +143,8 @@ def test_an_announcements_numbers_keep_their_digits() -> None:
     assert parse_json(message)["data"]["objects"] == a_result()["objects"]
 
 
-def test_subscribers_can_filter_by_what_was_found() -> None:
-    """Names and ids of every value, of all colours and not only the first."""
+def test_subscribers_can_filter_by_attributes() -> None:
+    """The attributes have names and ids of every value, and all colours."""
     announcement = announce(context=RICH_CONTEXT)
 
     assert announcement.texts == {
@@ -163,8 +163,8 @@ def test_subscribers_can_filter_by_what_was_found() -> None:
     }
 
 
-def test_sns_takes_as_many_attributes_as_there_are() -> None:
-    """Raw delivery to SQS takes ten; more would lose the message."""
+def test_an_announcement_has_at_most_ten_attributes() -> None:
+    """With raw delivery SQS accepts ten; a message with more is lost."""
     announcement = announce(context=RICH_CONTEXT)
 
     assert len({*announcement.texts, *announcement.lists}) == 10
@@ -190,8 +190,8 @@ def test_a_value_found_twice_is_listed_once() -> None:
 @pytest.mark.parametrize(
     "odd", [None, "text", 7, True, [None], ["x"], [[{}]], {"id": 1}]
 )
-def test_odd_attributes_are_no_filters_and_no_errors(odd: object) -> None:
-    """Whatever the API answers, its result is announced."""
+def test_invalid_attributes_are_left_out_of_the_filters(odd: object) -> None:
+    """A result is announced whatever the API answers."""
     answer = an_answer({"category": odd, "item": odd, "colors": odd, "looks": odd})
 
     announcement = announce(answer=answer)
@@ -216,33 +216,33 @@ json_like = st.recursive(
 
 @given(json_like)
 def test_json_keeps_every_value_and_digit(document: object) -> None:
-    """A Decimal is written as it is, and read as it was written."""
+    """A Decimal keeps its digits in both directions."""
     written = to_json(document)
 
     assert to_json(parse_json(written)) == written
     assert "\n" not in written
 
 
-def test_json_is_valid_whatever_the_number_looks_like() -> None:
-    """Exponents and trailing zeros are JSON; other programs read them."""
+def test_numbers_in_any_notation_are_valid_json() -> None:
+    """Other programs read exponents and trailing zeros."""
     numbers = [Decimal("1E+5"), Decimal("1.10"), Decimal("-0.0"), Decimal("1E-400")]
 
     assert json.loads(to_json(numbers)) == [1e5, 1.1, 0.0, 0.0]
 
 
 def test_text_in_json_is_readable() -> None:
-    """Korean stays Korean; what would break a line is escaped."""
+    """Korean text is not escaped; line breaks are."""
     assert to_json({"name": '봄\n"x"'}) == r'{"name": "봄\n\"x\""}'
 
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), object(), b"x"])
-def test_what_is_not_json_is_an_error(value: object) -> None:
-    """A mistake is found where it is made, not by a subscriber."""
+def test_values_that_json_lacks_are_an_error(value: object) -> None:
+    """The error is raised here, not in a subscriber."""
     with pytest.raises(TypeError):
         to_json([value])
 
 
 def test_timestamps_are_utc_with_milliseconds() -> None:
-    """They sort like time does, and read the same everywhere."""
+    """Their alphabetical sequence is the sequence in time."""
     assert to_timestamp(NOON_SECONDS) == "2026-11-22T12:00:00.000Z"
     assert to_timestamp(NOON_SECONDS + 0.0015) == "2026-11-22T12:00:00.001Z"

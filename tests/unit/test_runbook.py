@@ -1,4 +1,4 @@
-"""docs/operations.md: whoever looks an alarm or a code up at three in the morning finds it."""
+"""docs/operations.md has a complete section for each alarm and each error code."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ RUNBOOK = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
 PARTS = ["**Means**", "**Look**", "**Do**", "**It worked**"]
 
 
-def chapter(name: str) -> str:
+def chapter_text(name: str) -> str:
     """The text under a heading of the second level."""
     return RUNBOOK.split(f"\n## {name}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def sections(name: str) -> dict[str, str]:
     """The sections of a chapter by their headings."""
-    parts = re.split(r"^### (.+)$", chapter(name), flags=re.MULTILINE)[1:]
+    parts = re.split(r"^### (.+)$", chapter_text(name), flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_every_code_stands_in_one_section_and_no_other_does() -> None:
-    """A new leaf without an entry fails here."""
-    told = Counter(
+def test_every_code_has_exactly_one_section() -> None:
+    """A new leaf without a section fails here."""
+    found = Counter(
         code
         for heading in sections("Codes")
         for code in re.findall(r"`(.+?)`", heading)
     )
 
-    assert told == Counter(
+    assert found == Counter(
         [*(leaf.code for leaf in leaves()), "HTTP_<status>", UNCODED]
     )
 
 
 @pytest.mark.parametrize("name", sections("Codes"))
-def test_a_code_is_told_whole(name: str) -> None:
-    """What it means, how to look, what to do, how to know that it worked; in this order."""
+def test_the_section_of_a_code_is_complete(name: str) -> None:
+    """Its parts are meaning, check, remedy and proof, in this sequence."""
     text = sections("Codes")[name]
 
     assert re.findall(r"^\*\*[\w ]+\*\*", text, re.MULTILINE) == PARTS
 
 
 @pytest.mark.parametrize("name", sections("Alarms"))
-def test_an_alarm_is_told_whole(name: str) -> None:
-    """As a code; what is looked at and done may be one."""
-    told = re.findall(r"\*\*(\w[\w ]*)\*\*", sections("Alarms")[name])
+def test_the_section_of_an_alarm_is_complete(name: str) -> None:
+    """Its parts are those of a code; check and remedy may be one part."""
+    found = re.findall(r"\*\*(\w[\w ]*)\*\*", sections("Alarms")[name])
 
-    assert {"Means", "Look", "It worked"} <= set(told)
-    assert {"Do", "do"} & set(told)
+    assert {"Means", "Look", "It worked"} <= set(found)
+    assert {"Do", "do"} & set(found)
 
 
 COMMANDS = sorted(set(re.findall(r"hangtag ((?:--json )?[a-z][^`\n#|]*)", RUNBOOK)))
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_in_it_is_one(words: str) -> None:
-    """With options that it has, and their values; what stands for a name may be anything."""
+def test_every_command_on_the_page_is_valid(words: str) -> None:
+    """Its options and their values exist; a placeholder may stand for any name."""
     command: click.Command = cli
     context = click.Context(cli)
     rest = words.split()

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints: faults, calls and health."""
+"""The sandbox's own endpoints: faults, calls, quota, health and the page."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ KEY = "test-key"
 
 
 class Sandbox:
-    """A sandbox without a socket, and the waits it was asked for."""
+    """A sandbox without a socket, and the waits that it requested."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
         self._client = Client(create_app([KEY], wait=self.waits.append))
 
     def ask(self, method: str, path: str, body: object = None) -> TestResponse:
-        """What the sandbox answers to a request of any kind."""
+        """The sandbox's response to a request of any kind."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._client.open(path, method=method, data=data)
 
     def tag(self, image: bytes, **context: object) -> TestResponse:
-        """What it answers to a good request to tag the image, in Korean."""
+        """The response to a valid tagging request for the image, in Korean."""
         content = f"data:image/png;base64,{b64encode(image).decode()}"
         return self._client.post(
             "/tagger/v2.12/tags",
@@ -46,7 +46,7 @@ class Sandbox:
         )
 
     def calls(self, since: float | None = None) -> list[dict[str, Any]]:
-        """The calls it has seen."""
+        """The calls that the sandbox has recorded."""
         query = "" if since is None else f"?since={since}"
         calls: list[dict[str, Any]] = self.ask(
             "GET", f"/sandbox/calls{query}"
@@ -54,7 +54,7 @@ class Sandbox:
         return calls
 
     def code(self, image: bytes) -> int | None:
-        """The error code of that answer, None for a good one."""
+        """The error code of that response, or None for a success."""
         document = self.tag(image).get_json()
         code: int | None = document["error"] and document["error"]["code"]
         return code
@@ -62,12 +62,12 @@ class Sandbox:
 
 @pytest.fixture
 def sandbox() -> Sandbox:
-    """A sandbox of the test's own."""
+    """A new sandbox for each test."""
     return Sandbox()
 
 
 def png(level: int = 0) -> bytes:
-    """An image of a red thing; another one for each level."""
+    """A picture of a red shape; each level gives another picture."""
     picture = Image.new("RGB", (60, 80), (240, 240, 240))
     picture.paste((200, level, 40), (15, 20, 45, 60))
     buffer = BytesIO()
@@ -80,17 +80,19 @@ def digest(image: bytes) -> str:
     return sha256(image).hexdigest()
 
 
-def test_it_says_that_it_is_well(sandbox: Sandbox) -> None:
-    """Whoever starts it waits for this."""
+def test_the_sandbox_reports_that_it_is_healthy(sandbox: Sandbox) -> None:
+    """A program that starts it waits for this response."""
     response = sandbox.ask("GET", "/healthz")
 
     assert (response.status_code, response.get_json()) == (200, {"status": "ok"})
 
 
-def test_an_image_fails_as_told_until_it_is_taken_back(sandbox: Sandbox) -> None:
-    """A cause can be made and removed."""
-    order = {"sha256": digest(png()), "code": 809, "message": "Too big today."}
-    assert sandbox.ask("POST", "/sandbox/faults", order).status_code == 201
+def test_an_image_fails_with_its_fault_until_the_fault_is_deleted(
+    sandbox: Sandbox,
+) -> None:
+    """The next call after the deletion succeeds."""
+    fault = {"sha256": digest(png()), "code": 809, "message": "Too big today."}
+    assert sandbox.ask("POST", "/sandbox/faults", fault).status_code == 201
 
     response = sandbox.tag(png())
     assert response.get_json()["error"] == {"code": 809, "message": "Too big today."}
@@ -102,19 +104,19 @@ def test_an_image_fails_as_told_until_it_is_taken_back(sandbox: Sandbox) -> None
     assert sandbox.code(png()) is None
 
 
-def test_a_fault_ends_after_its_times(sandbox: Sandbox) -> None:
-    """What fails for a while tests retries."""
-    order = {"sha256": digest(png()), "code": 500, "times": 2}
-    sandbox.ask("POST", "/sandbox/faults", order)
+def test_a_fault_ends_after_its_number_of_calls(sandbox: Sandbox) -> None:
+    """A temporary fault tests retries."""
+    fault = {"sha256": digest(png()), "code": 500, "times": 2}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert [sandbox.code(png()) for _ in range(3)] == [500, 500, None]
     assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
 
 
-def test_a_fault_may_hide_behind_a_good_status(sandbox: Sandbox) -> None:
-    """No source tells the HTTP status of a failure, so any can be tried."""
-    order = {"sha256": digest(png()), "code": 805, "status": 201}
-    sandbox.ask("POST", "/sandbox/faults", order)
+def test_a_fault_may_have_a_successful_status(sandbox: Sandbox) -> None:
+    """No source documents the status of a failure, so a test can set any."""
+    fault = {"sha256": digest(png()), "code": 805, "status": 201}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     response = sandbox.tag(png())
 
@@ -122,29 +124,29 @@ def test_a_fault_may_hide_behind_a_good_status(sandbox: Sandbox) -> None:
 
 
 def test_a_fault_may_be_any_text(sandbox: Sandbox) -> None:
-    """Gateways answer with HTML, or with nothing."""
+    """Gateways answer with HTML or an empty body."""
     for body in ("<html>Bad gateway</html>", ""):
-        order = {"sha256": digest(png()), "status": 502, "body": body}
-        sandbox.ask("POST", "/sandbox/faults", order)
+        fault = {"sha256": digest(png()), "status": 502, "body": body}
+        sandbox.ask("POST", "/sandbox/faults", fault)
 
         response = sandbox.tag(png())
 
         assert (502, body) == (response.status_code, response.get_data(as_text=True))
 
 
-def test_a_delay_alone_leaves_the_answer_as_it_is(sandbox: Sandbox) -> None:
-    """Slow is not wrong."""
-    order = {"sha256": digest(png()), "delaySeconds": 2.5}
-    sandbox.ask("POST", "/sandbox/faults", order)
+def test_a_delay_alone_does_not_change_the_answer(sandbox: Sandbox) -> None:
+    """The answer is late, but correct."""
+    fault = {"sha256": digest(png()), "delaySeconds": 2.5}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert sandbox.code(png()) is None
     assert sandbox.waits == [2.5]
 
 
-def test_faults_are_listed_with_the_times_left(sandbox: Sandbox) -> None:
-    """Whoever comes later sees why an image fails."""
-    order = {"sha256": digest(png()).upper(), "code": 823, "times": 3}
-    sandbox.ask("POST", "/sandbox/faults", order)
+def test_faults_are_listed_with_their_remaining_calls(sandbox: Sandbox) -> None:
+    """The list explains why an image fails."""
+    fault = {"sha256": digest(png()).upper(), "code": 823, "times": 3}
+    sandbox.ask("POST", "/sandbox/faults", fault)
     sandbox.tag(png())
 
     assert [
@@ -160,59 +162,59 @@ def test_faults_are_listed_with_the_times_left(sandbox: Sandbox) -> None:
     ] == sandbox.ask("GET", "/sandbox/faults").get_json()
 
 
-def test_all_faults_can_be_taken_back(sandbox: Sandbox) -> None:
-    """One order cleans up after a test."""
+def test_all_faults_can_be_deleted(sandbox: Sandbox) -> None:
+    """One request cleans up after a test."""
     for level in range(3):
-        order = {"sha256": digest(png(level)), "code": 500}
-        sandbox.ask("POST", "/sandbox/faults", order)
+        fault = {"sha256": digest(png(level)), "code": 500}
+        sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert sandbox.ask("DELETE", "/sandbox/faults").status_code == 204
     assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
 
 
-def test_taking_back_what_is_not_there_is_no_error(sandbox: Sandbox) -> None:
-    """A fault may have ended by itself."""
+def test_deleting_a_missing_fault_succeeds(sandbox: Sandbox) -> None:
+    """A fault may have ended already."""
     path = f"/sandbox/faults/{digest(png())}"
 
     assert sandbox.ask("DELETE", path).status_code == 204
 
 
 def codes(sandbox: Sandbox, count: int, image: bytes | None = None) -> list[int | None]:
-    """The error codes of so many calls in a row."""
+    """The error codes of that many consecutive calls."""
     return [sandbox.code(image or png()) for _ in range(count)]
 
 
-def test_every_call_can_be_told_to_fail(sandbox: Sandbox) -> None:
-    """An outage does not ask which image it is."""
+def test_a_fault_may_affect_every_call(sandbox: Sandbox) -> None:
+    """An outage affects all images."""
     sandbox.ask("POST", "/sandbox/faults", {"code": 500, "times": 2})
 
     assert [500, 500, None] == [sandbox.code(png(level)) for level in range(3)]
 
 
 def test_calls_fail_by_rate_evenly(sandbox: Sandbox) -> None:
-    """One in four is every fourth: a test that fails does so again."""
+    """A rate of one in four fails every fourth call, so tests are reproducible."""
     sandbox.ask("POST", "/sandbox/faults", {"rate": 0.25, "code": 500})
 
     assert [None, None, None, 500] * 3 == codes(sandbox, 12)
 
 
-def test_a_rate_between_is_kept_in_the_long_run(sandbox: Sandbox) -> None:
-    """Three in ten calls, to the call."""
+def test_any_rate_is_exact_over_many_calls(sandbox: Sandbox) -> None:
+    """A rate of 0.3 fails three in ten calls."""
     sandbox.ask("POST", "/sandbox/faults", {"rate": 0.3, "code": 500})
 
     assert codes(sandbox, 20).count(500) == 6
 
 
-def test_calls_fail_after_so_many(sandbox: Sandbox) -> None:
-    """What breaks in the middle of a batch breaks there."""
-    order = {"after": 2, "code": 500, "times": 1}
-    sandbox.ask("POST", "/sandbox/faults", order)
+def test_a_fault_may_start_after_a_number_of_calls(sandbox: Sandbox) -> None:
+    """An outage can begin in the middle of a batch."""
+    fault = {"after": 2, "code": 500, "times": 1}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert [None, None, 500, None] == codes(sandbox, 4)
 
 
-def test_calls_fail_in_sequence(sandbox: Sandbox) -> None:
-    """One step a call; an empty step is a call that goes well."""
+def test_a_fault_may_be_a_sequence_of_steps(sandbox: Sandbox) -> None:
+    """Each call takes one step; an empty step is a successful call."""
     sequence = [{"code": 500}, {}, {"body": "<html>", "status": 502}, {"code": 823}]
     sandbox.ask("POST", "/sandbox/faults", {"sequence": sequence})
 
@@ -222,31 +224,31 @@ def test_calls_fail_in_sequence(sandbox: Sandbox) -> None:
     assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
 
 
-def test_an_images_own_fault_goes_before_those_of_all(sandbox: Sandbox) -> None:
-    """The narrower order wins, and the wider one does not count the call."""
+def test_the_fault_of_an_image_precedes_faults_of_all_images(sandbox: Sandbox) -> None:
+    """The general fault does not count such a call."""
     sandbox.ask("POST", "/sandbox/faults", {"code": 500, "times": 1})
-    order = {"sha256": digest(png()), "code": 805, "times": 1}
-    sandbox.ask("POST", "/sandbox/faults", order)
+    fault = {"sha256": digest(png()), "code": 805, "times": 1}
+    sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert [805, 500, None] == codes(sandbox, 3)
 
 
-def test_a_fault_tells_when_to_come_back(sandbox: Sandbox) -> None:
-    """Retry-After in seconds or as a date, just as it was given."""
-    for told in (7, "Sun, 22 Nov 2026 12:00:00 GMT"):
-        order = {"code": 823, "retryAfter": told, "times": 1}
-        sandbox.ask("POST", "/sandbox/faults", order)
+def test_a_fault_may_set_retry_after(sandbox: Sandbox) -> None:
+    """The header has the given value, in seconds or as a date."""
+    for retry_after in (7, "Sun, 22 Nov 2026 12:00:00 GMT"):
+        fault = {"code": 823, "retryAfter": retry_after, "times": 1}
+        sandbox.ask("POST", "/sandbox/faults", fault)
 
         response = sandbox.tag(png())
 
-        assert (429, str(told)) == (
+        assert (429, str(retry_after)) == (
             response.status_code,
             response.headers["Retry-After"],
         )
 
 
-def test_a_refusal_may_be_late_too(sandbox: Sandbox) -> None:
-    """A step without an answer of its own delays whatever the answer is."""
+def test_a_fault_with_only_a_delay_delays_a_refusal(sandbox: Sandbox) -> None:
+    """It delays any answer."""
     sandbox.ask("POST", "/sandbox/faults", {"delaySeconds": 3, "retryAfter": 1})
 
     response = sandbox.tag(b"no image")
@@ -259,10 +261,10 @@ def test_a_refusal_may_be_late_too(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("cut", "status"), [("closed", None), ("reset", None), ("half", 201)]
 )
-def test_a_call_whose_answer_never_came_has_no_status(
+def test_a_call_without_an_answer_has_no_status(
     sandbox: Sandbox, cut: str, status: int | None
 ) -> None:
-    """The server is told how to end it; nobody has read a status."""
+    """The connection ends before a status is sent."""
     sandbox.ask("POST", "/sandbox/faults", {"cut": cut})
 
     response = sandbox.tag(png())
@@ -272,8 +274,8 @@ def test_a_call_whose_answer_never_came_has_no_status(
     assert status == call["status"]
 
 
-def test_the_listing_tells_what_is_left(sandbox: Sandbox) -> None:
-    """An order of its own would do the rest."""
+def test_a_listed_fault_shows_what_remains_of_it(sandbox: Sandbox) -> None:
+    """It has the remaining calls and steps."""
     first = {"after": 3, "code": 500, "times": 2, "rate": 0.5}
     second = {"sequence": [{"code": 500}, {"code": 501}]}
     sandbox.ask("POST", "/sandbox/faults", first)
@@ -286,8 +288,8 @@ def test_the_listing_tells_what_is_left(sandbox: Sandbox) -> None:
     assert [501] == [step["code"] for step in stepping["sequence"]]
 
 
-def test_there_are_not_more_faults_than_fit() -> None:
-    """A test that forgets to clean up does not fill the memory."""
+def test_the_number_of_faults_is_limited() -> None:
+    """A test that never deletes its faults does not exhaust the memory."""
     faults = Faults()
     for _ in range(MOST_FAULTS):
         faults.set(Fault.model_validate({"code": 500}))
@@ -296,10 +298,10 @@ def test_there_are_not_more_faults_than_fit() -> None:
         faults.set(Fault.model_validate({"code": 500}))
 
 
-def test_a_quota_ends_in_823(sandbox: Sandbox) -> None:
-    """Only what was tagged counts: refusals cost nothing."""
-    told = sandbox.ask("PUT", "/sandbox/quota", {"left": 2})
-    assert (told.status_code, told.get_json()) == (200, {"left": 2})
+def test_a_used_up_quota_returns_823(sandbox: Sandbox) -> None:
+    """Only tagged images use the quota; refusals are free."""
+    response = sandbox.ask("PUT", "/sandbox/quota", {"left": 2})
+    assert (response.status_code, response.get_json()) == (200, {"left": 2})
 
     found = [sandbox.code(image) for image in (png(), b"no image", png(), png())]
 
@@ -310,26 +312,24 @@ def test_a_quota_ends_in_823(sandbox: Sandbox) -> None:
     assert sandbox.code(png()) is None
 
 
-def test_a_quota_can_be_there_from_the_start() -> None:
-    """`hangtag sandbox --quota 1`."""
+def test_a_quota_can_be_set_at_the_start() -> None:
+    """`hangtag sandbox --quota 1` sets it."""
     client = Client(create_app([KEY], quota=1))
 
     assert client.get("/sandbox/quota").get_json() == {"left": 1}
 
 
-@pytest.mark.parametrize("order", [{}, {"left": -1}, {"left": "2"}, {"right": 1}, []])
-def test_a_quota_that_makes_no_sense_is_refused(
-    sandbox: Sandbox, order: object
-) -> None:
-    """And the one before it stays."""
-    response = sandbox.ask("PUT", "/sandbox/quota", order)
+@pytest.mark.parametrize("quota", [{}, {"left": -1}, {"left": "2"}, {"right": 1}, []])
+def test_an_invalid_quota_is_refused(sandbox: Sandbox, quota: object) -> None:
+    """The previous quota stays."""
+    response = sandbox.ask("PUT", "/sandbox/quota", quota)
 
     assert response.status_code == 400
     assert sandbox.ask("GET", "/sandbox/quota").get_json() == {"left": None}
 
 
 def test_the_page_has_a_form(sandbox: Sandbox) -> None:
-    """Whoever opens the address in a browser can try a picture."""
+    """A person can try a picture in a browser."""
     response = sandbox.ask("GET", "/")
 
     html = response.get_data(as_text=True)
@@ -338,8 +338,8 @@ def test_the_page_has_a_form(sandbox: Sandbox) -> None:
     assert all(f'value="{word}"' in html for word in (*LANGUAGES, *DETECTIONS))
 
 
-def test_the_page_needs_nothing_from_elsewhere(sandbox: Sandbox) -> None:
-    """It works on a train, and tells nobody what is tried."""
+def test_the_page_loads_no_other_resources(sandbox: Sandbox) -> None:
+    """It works offline and sends no data to third parties."""
     response = sandbox.ask("GET", "/")
 
     links = re.findall(
@@ -354,15 +354,15 @@ class Page(Sandbox):
     """The sandbox as a browser uses it."""
 
     def try_out(self, image: bytes, **fields: object) -> str:
-        """The page that comes of a picture."""
+        """The page after the upload of a picture."""
         data = {"picture": (BytesIO(image), "it.png"), **fields}
         response = self._client.post("/", data=data)
         assert response.status_code == 200
         return response.get_data(as_text=True)
 
 
-def test_the_page_shows_what_is_seen_and_what_is_invented() -> None:
-    """The picture with a mark on the garment, and its tags."""
+def test_the_page_marks_which_tags_come_from_pixels_and_which_are_invented() -> None:
+    """It shows the picture with a mark on the garment."""
     html = Page().try_out(png(), language="en")
 
     assert 'src="data:image/png;base64,' in html
@@ -371,15 +371,15 @@ def test_the_page_shows_what_is_seen_and_what_is_invented() -> None:
     assert re.search(r'<dt>textures</dt><dd class="invented">', html)
 
 
-def test_the_page_sets_apart_what_was_not_asked_for() -> None:
-    """As `notMatchedObject` does."""
+def test_the_page_separates_objects_outside_the_detection() -> None:
+    """They are in `notMatchedObject` of the answer, too."""
     html = Page().try_out(png(), language="en", detection=["SHOES", "BAG"])
 
     assert "CLOTHING, not requested" in html
 
 
-def test_the_page_says_why_a_picture_is_refused() -> None:
-    """With the code that a program would get."""
+def test_the_page_shows_why_a_picture_is_refused() -> None:
+    """It shows the code that a program would get."""
     page = Page()
 
     assert "Refused with 805" in page.try_out(b"no image")
@@ -387,16 +387,16 @@ def test_the_page_says_why_a_picture_is_refused() -> None:
     assert "Refused with 825" in page.try_out(png(), detection=["SOCKS"])
 
 
-def test_what_is_typed_into_the_form_is_no_html() -> None:
-    """A value comes back as text."""
+def test_values_from_the_form_are_escaped() -> None:
+    """A value is shown as text, not as HTML."""
     html = Page().try_out(png(), language="<script>alert(1)</script>")
 
     assert "&lt;script&gt;" in html
     assert "<script" not in html
 
 
-def test_a_try_is_no_call() -> None:
-    """It needs no key, meets no fault and costs no quota."""
+def test_a_picture_on_the_page_is_no_call() -> None:
+    """It needs no key, meets no fault and uses no quota."""
     page = Page()
     page.ask("POST", "/sandbox/faults", {"code": 500})
     page.ask("PUT", "/sandbox/quota", {"left": 0})
@@ -409,7 +409,7 @@ DIGEST = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("order", "trouble"),
+    ("fault", "trouble"),
     [
         (b"{", "fault: Invalid JSON"),
         ([], "fault: "),
@@ -435,11 +435,11 @@ DIGEST = "0" * 64
         ({"sha256": DIGEST, "status": 700, "body": ""}, "status: .*599"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused_with_the_reason(
-    sandbox: Sandbox, order: object, trouble: str
+def test_an_invalid_fault_is_refused_with_the_reason(
+    sandbox: Sandbox, fault: object, trouble: str
 ) -> None:
-    """A typo in a test must not pass for a fault that never shows."""
-    response = sandbox.ask("POST", "/sandbox/faults", order)
+    """A test with a typo must not run without its fault."""
+    response = sandbox.ask("POST", "/sandbox/faults", fault)
 
     assert response.status_code == 400
     with pytest.raises(ValueError, match=trouble):
@@ -447,16 +447,16 @@ def test_an_order_that_makes_no_sense_is_refused_with_the_reason(
     assert sandbox.ask("GET", "/sandbox/faults").get_json() == []
 
 
-def test_a_digest_in_a_path_must_be_one(sandbox: Sandbox) -> None:
-    """The error names what came."""
+def test_an_invalid_digest_in_a_path_is_refused(sandbox: Sandbox) -> None:
+    """The error repeats the value."""
     response = sandbox.ask("DELETE", "/sandbox/faults/abc")
 
     assert response.status_code == 400
     assert "'abc' is not a SHA-256" in response.get_json()["error"]
 
 
-def test_calls_are_remembered(sandbox: Sandbox) -> None:
-    """Tests count what was paid for, and see what was sent."""
+def test_calls_are_recorded(sandbox: Sandbox) -> None:
+    """Tests count paid calls and check what was sent."""
     began = time.time()
     sandbox.tag(png(), id="A111", price=299.99)
     sandbox.tag(b"no image")
@@ -495,8 +495,8 @@ def test_calls_are_remembered(sandbox: Sandbox) -> None:
     ] == calls
 
 
-def test_calls_tell_how_they_were_told_to_go_wrong(sandbox: Sandbox) -> None:
-    """A test that fails shows which fault met which call; a long body is cut short."""
+def test_a_call_records_the_fault_that_it_met(sandbox: Sandbox) -> None:
+    """A failed test can then be explained; a long body is cut."""
     steps = [
         {"status": 429, "body": "", "retryAfter": 2},
         {},
@@ -514,7 +514,7 @@ def test_calls_tell_how_they_were_told_to_go_wrong(sandbox: Sandbox) -> None:
 
 
 def test_calls_can_be_listed_from_a_time_on(sandbox: Sandbox) -> None:
-    """Whoever looks again sees what is new, and none of it twice."""
+    """Repeated requests return each call once."""
     for level in range(3):
         sandbox.tag(png(level))
     first, second, third = sandbox.calls()
@@ -524,16 +524,16 @@ def test_calls_can_be_listed_from_a_time_on(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("since", ["yesterday", "", "nan", "1e999"])
-def test_a_time_that_is_none_is_refused(sandbox: Sandbox, since: str) -> None:
-    """A typo must not pass for a quiet API."""
+def test_an_invalid_time_is_refused(sandbox: Sandbox, since: str) -> None:
+    """A typo must not look like an API without calls."""
     response = sandbox.ask("GET", f"/sandbox/calls?since={since}")
 
     assert response.status_code == 400
     assert "not a time in seconds" in response.get_json()["error"]
 
 
-def test_a_call_is_listed_while_it_is_under_way() -> None:
-    """Who gives up on a late answer has called all the same."""
+def test_a_running_call_is_listed() -> None:
+    """A client that gives up on a late answer has made a call."""
     seen = []
     client = Client(
         create_app(
@@ -558,8 +558,8 @@ def test_a_call_is_listed_while_it_is_under_way() -> None:
     assert ended["seconds"] >= 0
 
 
-def test_a_call_that_was_forgotten_under_way_stays_forgotten() -> None:
-    """A straggler of one test is no call of the next."""
+def test_a_running_call_that_was_deleted_is_not_listed_when_it_ends() -> None:
+    """A late call of one test must not count in the next test."""
     calls = Calls()
     with calls.one():
         calls.clear()
@@ -567,8 +567,8 @@ def test_a_call_that_was_forgotten_under_way_stays_forgotten() -> None:
     assert json.loads(calls.to_json()) == []
 
 
-def test_no_two_calls_arrive_at_the_same_time() -> None:
-    """Nor does the order change when the clock is set back."""
+def test_calls_have_increasing_arrival_times() -> None:
+    """Their sequence holds even if the clock is set back."""
     times = iter([100.0, 100.0, 99.0, 200.0])
     calls = Calls(clock=lambda: next(times))
     for _ in range(4):
@@ -580,8 +580,8 @@ def test_no_two_calls_arrive_at_the_same_time() -> None:
     ]
 
 
-def test_a_call_on_which_the_sandbox_itself_fails_is_remembered() -> None:
-    """As the 500 that it was answered with."""
+def test_a_call_that_crashes_the_sandbox_is_recorded() -> None:
+    """Its status is 500, as in the response."""
     calls = Calls()
     with pytest.raises(ZeroDivisionError), calls.one():
         raise ZeroDivisionError
@@ -590,10 +590,10 @@ def test_a_call_on_which_the_sandbox_itself_fails_is_remembered() -> None:
     assert (call["status"], call["code"]) == (500, 500)
 
 
-def test_calls_that_were_told_to_fail_are_remembered_with_their_code(
+def test_a_call_with_a_fault_is_recorded_with_its_code(
     sandbox: Sandbox,
 ) -> None:
-    """A fault is a call like any other."""
+    """Calls with and without a fault are listed alike."""
     sandbox.ask("POST", "/sandbox/faults", {"sha256": digest(png()), "code": 823})
     sandbox.tag(png())
 
@@ -602,7 +602,7 @@ def test_calls_that_were_told_to_fail_are_remembered_with_their_code(
     assert (call["status"], call["code"]) == (429, 823)
 
 
-def test_calls_can_be_forgotten(sandbox: Sandbox) -> None:
+def test_calls_can_be_deleted(sandbox: Sandbox) -> None:
     """Each test counts from zero."""
     sandbox.tag(png())
 
@@ -610,8 +610,8 @@ def test_calls_can_be_forgotten(sandbox: Sandbox) -> None:
     assert sandbox.ask("GET", "/sandbox/calls").get_json() == []
 
 
-def test_only_the_newest_calls_are_kept() -> None:
-    """A long soak does not fill the memory, neither by number nor by length."""
+def test_only_the_latest_calls_are_kept() -> None:
+    """A long soak exhausts the memory neither by the number nor by the length of calls."""
     few, short = Calls(most=2), Calls(most_bytes=500)
     for status in range(5):
         for calls in (few, short):
@@ -622,8 +622,8 @@ def test_only_the_newest_calls_are_kept() -> None:
     assert [call["status"] for call in json.loads(short.to_json())] == [3, 4]
 
 
-def test_a_long_context_is_not_remembered(sandbox: Sandbox) -> None:
-    """The call is: one giant must not drive all others out of the list."""
+def test_a_long_context_is_not_recorded(sandbox: Sandbox) -> None:
+    """The call is listed without it; otherwise it would displace the other calls."""
     sandbox.tag(png())
     sandbox.tag(png(), keywords="x" * MOST_CONTEXT_CHARACTERS)
 
@@ -633,8 +633,8 @@ def test_a_long_context_is_not_remembered(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "path", ["/index.html", "/sandbox", "/sandbox/calls/", "/healthz/"]
 )
-def test_unknown_paths_are_unknown_resources(sandbox: Sandbox, path: str) -> None:
-    """There is one answer for what is not there."""
+def test_an_unknown_path_is_an_unknown_resource(sandbox: Sandbox, path: str) -> None:
+    """Every unknown path has the same response."""
     response = sandbox.ask("GET", path)
 
     assert response.status_code == 404

@@ -1,4 +1,4 @@
-"""What the sandbox says: the pixels' part is true, the rest is steady and marked as invented."""
+"""The sandbox's answers: true for what the pixels show, constant and marked where invented."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ LISTS = {"looks", "textures", "details"}
 
 
 def digest(number: int) -> str:
-    """The digest of one of many images."""
+    """The digest of image *number*."""
     return sha256(str(number).encode()).hexdigest()
 
 
 def tag(number: int = 0, language: Language = "en") -> dict[str, Any]:
-    """The tag of the garment that was seen in image *number*."""
+    """The tag of the garment in image *number*."""
     document = body(number, language=language)
     found: dict[str, Any] = document["data"]["objects"][0]["tags"][0]
     return found
@@ -67,7 +67,7 @@ def body(
 
 
 def words() -> list[tuple[str, Word]]:
-    """Every word the sandbox can say, with the group it belongs to."""
+    """Every word of the sandbox, with its group."""
     groups = {
         "category": vocabulary.CATEGORIES,
         "color": vocabulary.COLORS,
@@ -91,8 +91,8 @@ def words() -> list[tuple[str, Word]]:
     return [(group, word) for group, words in groups.items() for word in words.values()]
 
 
-def test_the_pixels_part_says_what_was_seen() -> None:
-    """Position, colours and print are the sighting's, with ten decimals at most."""
+def test_visible_properties_come_from_the_pixels() -> None:
+    """These are position, colours and print, with at most ten decimals."""
     found = tag()
 
     assert found["position"] == {"x": 0.123456789, "y": 0.5}
@@ -110,27 +110,27 @@ def test_the_pixels_part_says_what_was_seen() -> None:
     ]
 
 
-def test_the_same_image_is_answered_the_same() -> None:
+def test_the_same_image_has_the_same_answer() -> None:
     """A demonstration can be repeated."""
     assert body(7) == body(7)
 
 
-def test_images_that_look_the_same_are_answered_differently() -> None:
-    """What is invented comes from the bytes."""
+def test_similar_images_have_different_answers() -> None:
+    """Invented values come from the bytes."""
     answers = {json.dumps(body(number)) for number in range(20)}
 
     assert len(answers) == 20
 
 
-def test_all_categories_come_up() -> None:
-    """Filters can be tried with all of them."""
+def test_every_category_occurs() -> None:
+    """Users can try filters with each of them."""
     names = {tag(number)["category"]["name"] for number in range(300)}
 
     assert {category.word.names["en"] for category in CLOTHING} == names
 
 
 @pytest.mark.parametrize("number", range(60))
-def test_what_is_invented_goes_together(number: int) -> None:
+def test_invented_values_are_consistent(number: int) -> None:
     """No dress is a pair of jeans, and jeans have no sleeves."""
     found = tag(number)
     (category,) = (one for one in CLOTHING if one.word.id == found["category"]["id"])
@@ -144,8 +144,8 @@ def test_what_is_invented_goes_together(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_every_invented_field_is_named_and_no_other(number: int) -> None:
-    """Nobody takes an invention for a sighting."""
+def test_exactly_the_invented_fields_are_marked(number: int) -> None:
+    """A user must not take an invented value for a visible one."""
     tagging = answer((SEEN,), digest(number), language="en", detection=())
 
     found = tag(number)
@@ -155,8 +155,8 @@ def test_every_invented_field_is_named_and_no_other(number: int) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_ids_stay_while_names_follow_the_language(language: Language) -> None:
-    """An id is the only key that does not change with the language."""
+def test_ids_do_not_depend_on_the_language(language: Language) -> None:
+    """Names are translated; only ids can be used as keys."""
     english, other = tag(3, "en"), tag(3, language)
 
     assert [color["id"] for color in english["colors"]] == [
@@ -166,8 +166,8 @@ def test_ids_stay_while_names_follow_the_language(language: Language) -> None:
     assert (language == "en") == (english["item"]["name"] == other["item"]["name"])
 
 
-def test_what_was_not_asked_for_is_set_apart() -> None:
-    """`detection` chooses what counts; the rest is reported beside it."""
+def test_objects_outside_the_detection_are_listed_separately() -> None:
+    """`detection` selects the objects of the answer; the others are listed beside them."""
     category = next(one for one in CLOTHING if one.word.id == tag(0)["category"]["id"])
     others = tuple(one for one in DETECTIONS if one != category.detection)
 
@@ -193,7 +193,7 @@ def test_swimwear_is_a_type_of_its_own() -> None:
 
 
 def test_several_garments_are_several_objects() -> None:
-    """Each is tagged for itself."""
+    """Each has its own tag."""
     document = body(1, seen=(SEEN, SEEN))
 
     first, second = document["data"]["objects"]
@@ -203,8 +203,8 @@ def test_several_garments_are_several_objects() -> None:
 SHOE = replace(SEEN, pair=0)
 
 
-def test_shoes_must_be_asked_for() -> None:
-    """The API tags all clothing by itself, and shoes on demand."""
+def test_shoes_are_tagged_only_with_detection() -> None:
+    """Without `detection` the API tags all clothing."""
     seen = (SEEN, SHOE, SHOE)
 
     by_default = body(seen=seen)["data"]
@@ -219,16 +219,16 @@ def test_shoes_must_be_asked_for() -> None:
     assert asked["objects"] == not_asked["notMatchedObject"]
 
 
-def test_where_there_are_only_shoes_that_nobody_asked_for_nothing_is_found() -> None:
-    """To whoever tags clothing, a picture of shoes shows none."""
+def test_an_image_of_shoes_alone_has_no_object_without_detection() -> None:
+    """An answer about clothing does not contain them."""
     data = body(seen=(SHOE, SHOE))["data"]
 
     assert data == {"imageInfo": [], "objects": [{"type": "NODETC", "tags": []}]}
 
 
 @pytest.mark.parametrize("number", range(20))
-def test_a_shoe_has_all_that_shoes_have(number: int) -> None:
-    """Height and shape of the heel, toe and sole, in words that go together."""
+def test_a_shoe_has_all_attributes_of_shoes(number: int) -> None:
+    """Height and shape of the heel, toe and sole are consistent."""
     data = body(number, seen=(SHOE, SHOE), detection=("SHOES",))["data"]
 
     (left,), (right,) = (found["tags"] for found in data["objects"])
@@ -240,7 +240,7 @@ def test_a_shoe_has_all_that_shoes_have(number: int) -> None:
 
 
 def test_each_pair_of_shoes_has_its_own_index() -> None:
-    """Two shoes are the same where their index is."""
+    """The two shoes of a pair have the same index."""
     pairs = [replace(SHOE, pair=pair) for pair in (0, 0, 1, 1)]
 
     data = body(seen=tuple(pairs), detection=("SHOES",))["data"]
@@ -248,8 +248,8 @@ def test_each_pair_of_shoes_has_its_own_index() -> None:
     assert [0, 0, 1, 1] == [found["tags"][0]["pairIndex"] for found in data["objects"]]
 
 
-def test_the_index_of_a_pair_is_seen_and_what_shoes_have_is_invented() -> None:
-    """That two are alike is in the pixels; which heel they have is not."""
+def test_the_index_of_a_pair_is_visible_and_its_attributes_are_invented() -> None:
+    """The pixels show that two shoes are alike, but not their heels."""
     shoes: tuple[Detection, ...] = ("SHOES",)
 
     tagging = answer((SHOE, SHOE), digest(1), language="en", detection=shoes)
@@ -270,15 +270,15 @@ def test_the_index_of_a_pair_is_seen_and_what_shoes_have_is_invented() -> None:
 def test_fine_colours_have_a_name_in_every_language(
     language: Language, name: str
 ) -> None:
-    """The palette is English; elsewhere it is a shade of the 18."""
+    """The palette is English; other languages name a shade of the 18 colours."""
     assert name == tag(0, language)["colorDetails"][0]["name"]
 
 
 @pytest.mark.parametrize("detection", [(), ("TOP",), ("SHOES", "BAG")])
-def test_nothing_seen_is_nodetc_without_a_gender(
+def test_an_image_without_objects_is_nodetc_without_a_gender(
     detection: tuple[Detection, ...],
 ) -> None:
-    """As the contract's example says it, whatever was asked for."""
+    """The contract's example has this answer, whatever the detection was."""
     assert body(seen=(), detection=detection) == {
         "status": "ok",
         "data": {"imageInfo": [], "objects": [{"type": "NODETC", "tags": []}]},
@@ -296,8 +296,8 @@ def test_a_refusal_looks_like_the_contracts_example() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_answer_is_one_to_the_client(language: Language) -> None:
-    """What the sandbox writes, the product's own reader takes, and loses nothing."""
+def test_every_answer_can_be_read_by_the_client(language: Language) -> None:
+    """Hangtag's reader accepts the sandbox's answers and loses no value."""
     asked: tuple[Detection, ...] = ("TOP",)
     tagging = answer((SEEN,), digest(5), language=language, detection=asked)
 
@@ -308,8 +308,8 @@ def test_every_answer_is_one_to_the_client(language: Language) -> None:
     assert written["genderInfo"] == result.gender_info
 
 
-def test_ids_are_the_published_ones_or_visibly_the_sandboxs_own() -> None:
-    """An id nobody published must not look as if somebody had."""
+def test_ids_are_published_or_visibly_made_up() -> None:
+    """An unpublished id must not look like a published one."""
     for group, word in words():
         english = word.names["en"]
         published = PUBLISHED_IDS.get(group, {}).get(english)
@@ -320,7 +320,7 @@ def test_ids_are_the_published_ones_or_visibly_the_sandboxs_own() -> None:
 
 
 def test_no_two_words_share_an_id() -> None:
-    """Results are looked up by id."""
+    """Results are found by id."""
     names: dict[str, set[str]] = {}
     for _, word in words():
         names.setdefault(word.id, set()).add(word.names["en"])
@@ -329,12 +329,12 @@ def test_no_two_words_share_an_id() -> None:
 
 
 def test_every_word_has_a_name_in_every_language() -> None:
-    """A request in any of the four languages is answered in it."""
+    """A request in any of the four languages gets names in it."""
     for _, word in words():
         assert set(LANGUAGES) == set(word.names)
         assert all(name.strip() == name != "" for name in word.names.values())
 
 
 def test_the_18_colours_and_16_categories_are_the_vendors() -> None:
-    """Neither more nor fewer."""
+    """The lists are equal."""
     assert (len(COLORS), len(CLOTHING)) == (18, 16)

@@ -1,4 +1,4 @@
-"""docs/sandbox.md says all that the sandbox can do."""
+"""docs/sandbox.md describes every feature of the sandbox."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.builders import REPOSITORY
 PAGE = (REPOSITORY / "docs" / "sandbox.md").read_text(encoding="utf-8")
 
 
-def test_every_error_has_its_cause_and_its_status_on_the_page() -> None:
-    """The table is the contract's list, no more and no less."""
+def test_the_page_has_cause_and_status_of_every_error() -> None:
+    """Its table has the same codes as the contract."""
     rows = re.findall(r"^\| (\d{3}) \| (\d{3}) \|", PAGE, flags=re.MULTILINE)
 
     codes = [int(error.code) for error in published_errors()]
@@ -27,31 +27,31 @@ def test_every_error_has_its_cause_and_its_status_on_the_page() -> None:
 
 
 def test_every_field_of_a_fault_is_on_the_page() -> None:
-    """Whoever writes a test reads here."""
+    """Authors of tests look here."""
     names = {field.alias or name for name, field in Fault.model_fields.items()}
 
     assert set() == {field for field in names if f"`{field}`" not in PAGE}
 
 
 def test_every_field_of_a_call_is_on_the_page() -> None:
-    """Whoever reads the list, too."""
+    """Readers of the list look here."""
     assert [field.name for field in fields(Call) if f"`{field.name}`" not in PAGE] == []
 
 
 def test_every_path_is_on_the_page() -> None:
-    """Also those of the sandbox's own."""
+    """The sandbox's own paths are included."""
     paths = {path.replace("{sha256}", "<sha256>") for path in openapi()["paths"]}
 
     assert set() == {path for path in paths if path not in PAGE}
 
 
-def test_every_reach_is_on_the_page() -> None:
-    """With what it means."""
+def test_every_fetch_option_is_on_the_page() -> None:
+    """Each has its meaning beside it."""
     assert [reach for reach in REACHES if f"\n| `{reach}` | " not in PAGE] == []
 
 
-def test_the_limits_on_the_page_are_those_in_force() -> None:
-    """The numbers that people meet."""
+def test_the_limits_on_the_page_are_current() -> None:
+    """The numbers match the code."""
     for text in (
         f"narrower than 1:{limits.LONGEST_RATIO}",
         f"under {limits.SHORTEST_SIDE} pixels",

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it is what the models say, and what is committed."""
+"""The OpenAPI document matches the models and the committed file."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ TAGGING: dict[str, Any] = openapi()["paths"]["/tagger/v2.12/tags"]["post"]
 
 
 def test_the_committed_document_is_fresh() -> None:
-    """Run `python docs/generate_openapi.py > docs/tagger-api.openapi.yaml` when it is not."""
+    """To update it: `python docs/generate_openapi.py > docs/tagger-api.openapi.yaml`."""
     committed = REPOSITORY / "docs" / "tagger-api.openapi.yaml"
 
     assert openapi_yaml() == committed.read_text(encoding="utf-8")
 
 
-def test_it_is_openapi_3_1() -> None:
-    """Generators and browsers of APIs read it."""
+def test_the_document_is_openapi_3_1() -> None:
+    """Code generators and API browsers read it."""
     validate(openapi())
 
     assert openapi()["openapi"].startswith("3.1.")
 
 
-def test_the_sandbox_serves_it() -> None:
-    """The same document, as JSON."""
+def test_the_sandbox_serves_the_document() -> None:
+    """It is the same document, as JSON."""
     response = Client(create_app(["key"])).get("/openapi.json")
 
     assert openapi() == response.get_json()
 
 
-def test_every_field_of_the_contract_is_in_it() -> None:
-    """By the API's own names."""
+def test_the_document_has_every_field_of_the_contract() -> None:
+    """Fields have the API's names."""
     schemas = openapi()["components"]["schemas"]
 
     assert set(Tag.model_fields) == set(schemas["Tag"]["properties"])
@@ -61,8 +61,8 @@ def test_every_field_of_the_contract_is_in_it() -> None:
 PUBLISHED = [500, 609, 612, 623, *range(801, 810), 823, 824, 825, 826]
 
 
-def test_every_published_error_is_in_it() -> None:
-    """With the status it comes with here, and as the body it comes in."""
+def test_the_document_has_every_published_error() -> None:
+    """Each has the sandbox's status and the body of an error."""
     examples = {
         int(code): (int(status), example["value"])
         for status, response in TAGGING["responses"].items()
@@ -76,8 +76,8 @@ def test_every_published_error_is_in_it() -> None:
         assert code == body["error"]["code"]
 
 
-def test_its_example_of_a_request_is_one() -> None:
-    """Whoever copies it gets no 824."""
+def test_the_example_of_a_request_is_valid() -> None:
+    """A copy of it does not get error 824."""
     example = TAGGING["requestBody"]["content"]["application/json"]["example"]
 
     asked = TaggingRequest.model_validate(example)
@@ -91,8 +91,8 @@ def test_its_example_of_a_request_is_one() -> None:
 @pytest.mark.parametrize(
     "name", TAGGING["responses"]["201"]["content"]["application/json"]["examples"]
 )
-def test_its_examples_of_answers_are_read_by_the_product(name: str) -> None:
-    """What is shown is what comes."""
+def test_the_examples_of_answers_can_be_read_by_the_product(name: str) -> None:
+    """They have the shape of real answers."""
     examples = TAGGING["responses"]["201"]["content"]["application/json"]["examples"]
     body = json.dumps(examples[name]["value"]).encode()
 

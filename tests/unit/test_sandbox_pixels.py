@@ -1,4 +1,4 @@
-"""How the sandbox reads images: whatever they are made of, it sees what a person sees."""
+"""The sandbox decodes every image format into the pixels that a person sees."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RED, GREEN, BLUE, WHITE = (200, 30, 40), (30, 140, 60), (40, 60, 190), (255, 255
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:  # noqa: ANN401  Pillow's
-    """The picture as a file of this kind."""
+    """The picture as a file of this format."""
     buffer = BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def seen(image: bytes) -> NDArray[np.uint8]:
-    """The pixels the sandbox looks at."""
+    """The decoded pixels."""
     return decode_image(open_image(image))
 
 
@@ -45,13 +45,13 @@ def corners(pixels: NDArray[np.uint8]) -> list[tuple[int, ...]]:
 
 
 def close(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two colours differ by no more than a lossy format makes them."""
+    """Whether two colours differ by no more than lossy compression changes them."""
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 6
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "PNG", "TIFF"])
-def test_each_lossless_format_gives_its_own_pixels(kind: str) -> None:
-    """What was painted is what is judged."""
+def test_each_lossless_format_keeps_its_pixels(kind: str) -> None:
+    """The decoded pixels are the original ones."""
     pixels = seen(encoded(four_corners(), kind))
 
     assert pixels.shape == (120, 80, 3)
@@ -59,8 +59,8 @@ def test_each_lossless_format_gives_its_own_pixels(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_each_lossy_format_gives_its_pixels_nearly(kind: str) -> None:
-    """Compression changes colours a little and places not at all."""
+def test_each_lossy_format_nearly_keeps_its_pixels(kind: str) -> None:
+    """Compression changes colours slightly and positions not at all."""
     pixels = seen(encoded(four_corners(), kind, quality=95))
 
     found = corners(pixels)
@@ -70,8 +70,8 @@ def test_each_lossy_format_gives_its_pixels_nearly(kind: str) -> None:
     ), found
 
 
-def test_a_large_picture_is_looked_at_in_small() -> None:
-    """However large an image is, looking at it takes the same time."""
+def test_a_large_picture_is_scaled_down() -> None:
+    """The analysis takes the same time for images of any size."""
     pixels = seen(encoded(four_corners().resize((1600, 2400)), "PNG"))
 
     assert pixels.shape == (400, 267, 3)
@@ -80,8 +80,8 @@ def test_a_large_picture_is_looked_at_in_small() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_a_turned_picture_is_seen_upright(kind: str, orientation: int) -> None:
-    """A photograph whose EXIF says how to turn it is judged as people see it."""
+def test_a_picture_is_rotated_as_its_exif_says(kind: str, orientation: int) -> None:
+    """The analysis sees the photograph as a person does."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = encoded(four_corners(), kind, exif=exif)
@@ -93,8 +93,8 @@ def test_a_turned_picture_is_seen_upright(kind: str, orientation: int) -> None:
     assert all(map(close, corners(upright[..., :3]), corners(found)))
 
 
-def test_broken_exif_does_not_matter() -> None:
-    """Nonsense beside the picture does not make the picture unreadable."""
+def test_invalid_exif_is_ignored() -> None:
+    """The picture itself is readable."""
     nonsense = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff"
 
     pixels = seen(encoded(four_corners(), "PNG", exif=nonsense))
@@ -103,8 +103,8 @@ def test_broken_exif_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_what_is_transparent_is_seen_over_white(mode: str) -> None:
-    """A garment that was cut out lies on white, whatever colour hides behind."""
+def test_transparent_pixels_are_white(mode: str) -> None:
+    """A cut-out garment lies on white, whatever colour is behind it."""
     picture = Image.new("RGBA", (60, 60), (0, 0, 0, 0))
     picture.paste((0, 0, 0, 255), (20, 20, 40, 40))
 
@@ -115,7 +115,7 @@ def test_what_is_transparent_is_seen_over_white(mode: str) -> None:
 
 
 def test_a_palette_with_a_transparent_colour_is_seen_over_white() -> None:
-    """GIF's way of cutting out counts, too."""
+    """GIF has no other transparency."""
     picture = Image.new("P", (60, 60), 0)
     picture.putpalette([10, 200, 10, 200, 10, 10])
     picture.paste(1, (20, 20, 40, 40))
@@ -126,8 +126,8 @@ def test_a_palette_with_a_transparent_colour_is_seen_over_white() -> None:
     assert pixels[30, 30].tolist() == [200, 10, 10]
 
 
-def test_of_an_animation_the_first_frame_is_seen() -> None:
-    """A GIF that moves is one picture to the API."""
+def test_the_first_frame_of_an_animation_is_used() -> None:
+    """The API takes an animated GIF for one picture."""
     first, second = (Image.new("RGB", (40, 40), color) for color in (RED, BLUE))
 
     pixels = seen(encoded(first, "GIF", save_all=True, append_images=[second]))
@@ -135,16 +135,16 @@ def test_of_an_animation_the_first_frame_is_seen() -> None:
     assert list(RED) == pixels[20, 20].tolist()
 
 
-def test_printing_colours_are_read() -> None:
-    """A CMYK photograph from a print shop is seen in its colours."""
+def test_cmyk_colours_are_converted() -> None:
+    """A photograph from a print shop has its visible colours."""
     pixels = seen(encoded(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), "JPEG"))
 
     assert close((255, 0, 0), tuple(int(level) for level in pixels[20, 20]))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_deep_greys_keep_their_order(kind: str) -> None:
-    """Greys of 16 bits are not cut off at the bottom eighth of their range."""
+def test_16_bit_greys_keep_their_brightness(kind: str) -> None:
+    """They are not cut to the lowest eighth of their range."""
     steps = np.repeat(np.array([[0, 20_000, 40_000, 60_000]], dtype=np.uint16), 20, 0)
     picture = Image.fromarray(np.repeat(steps, 10, 1))
 
@@ -154,8 +154,8 @@ def test_deep_greys_keep_their_order(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-def test_an_image_that_breaks_off_is_refused(kind: str) -> None:
-    """Half an upload is not tagged as if it were whole."""
+def test_a_truncated_image_is_refused(kind: str) -> None:
+    """Half an upload must not be tagged as if it were whole."""
     noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)
     image = encoded(Image.fromarray(noise), kind)
 

@@ -1,4 +1,4 @@
-"""What the sandbox tells from pixels: where the garment is, its colours and its print."""
+"""The sandbox's image analysis: position, colours and print of each garment."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def picture(color: Color = (30, 60, 160), paper: Color = PAPER) -> Image.Image:
 
 
 def sightings(image: Image.Image) -> list[Sighting]:
-    """What is seen in the image."""
+    """The garments that are found in the image."""
     return look(np.asarray(image))
 
 
 def only(image: Image.Image) -> Sighting:
-    """The one garment that is seen."""
+    """The only garment that is found."""
     (sighting,) = sightings(image)
     return sighting
 
@@ -51,7 +51,7 @@ def test_the_position_is_the_centre_of_the_garment() -> None:
     assert pytest.approx((110 / 300, 180 / 400), abs=0.003) == (garment.x, garment.y)
 
 
-def test_a_background_may_fade() -> None:
+def test_a_background_may_have_a_gradient() -> None:
     """A studio's gradient is no garment."""
     fade = np.linspace(0.75, 1.0, 400)[:, None, None]
     faded = (np.asarray(Image.new("RGB", (300, 400), PAPER)) * fade).astype(np.uint8)
@@ -64,8 +64,8 @@ def test_a_background_may_fade() -> None:
     assert pytest.approx((110 / 300, 180 / 400), abs=0.003) == (garment.x, garment.y)
 
 
-def test_a_garment_may_reach_over_the_edge() -> None:
-    """Trousers that are cut off below are found all the same."""
+def test_a_garment_may_reach_beyond_the_edge() -> None:
+    """Trousers that are cut off at the bottom are found."""
     image = Image.new("RGB", (300, 400), PAPER)
     image.paste((30, 60, 160), (100, 200, 220, 400))
 
@@ -75,8 +75,8 @@ def test_a_garment_may_reach_over_the_edge() -> None:
     assert garment.colors[0].color.names["en"] == "blue"
 
 
-def test_what_a_garment_encloses_belongs_to_it() -> None:
-    """A white belly on white paper is cloth, not a hole."""
+def test_an_area_enclosed_by_a_garment_belongs_to_it() -> None:
+    """A white area inside a garment on white paper is cloth, not a hole."""
     image = picture(paper=(255, 255, 255))
     image.paste((255, 255, 255), (80, 150, 140, 210))
 
@@ -100,7 +100,7 @@ def test_a_two_piece_is_one_garment() -> None:
 RED, BLUE = (200, 30, 40), (30, 60, 160)
 
 
-def things(*boxes: tuple[Color, tuple[int, int, int, int]]) -> Image.Image:
+def shapes(*boxes: tuple[Color, tuple[int, int, int, int]]) -> Image.Image:
     """A picture of 300 x 400 pixels with rectangles of these colours."""
     image = Image.new("RGB", (300, 400), PAPER)
     for color, box in boxes:
@@ -109,45 +109,45 @@ def things(*boxes: tuple[Color, tuple[int, int, int, int]]) -> Image.Image:
 
 
 def places(found: list[Sighting]) -> list[tuple[int, int]]:
-    """The centres, in pixels."""
+    """The centres in pixels."""
     return [(round(300 * one.x), round(400 * one.y)) for one in found]
 
 
-def test_several_garments_are_seen_one_by_one_the_largest_first() -> None:
-    """Each with its own place and its own colour."""
-    found = sightings(things((RED, (20, 40, 120, 140)), (BLUE, (160, 60, 280, 260))))
+def test_several_garments_are_found_and_sorted_by_size() -> None:
+    """Each has its own position and colour."""
+    found = sightings(shapes((RED, (20, 40, 120, 140)), (BLUE, (160, 60, 280, 260))))
 
     assert [(220, 160), (70, 90)] == places(found)
     assert ["blue", "red"] == [one.colors[0].color.names["en"] for one in found]
     assert [None, None] == [one.pair for one in found]
 
 
-def test_garments_that_lie_close_are_told_apart_by_their_colours() -> None:
-    """A narrow gap between two colours is a gap; between stripes of one it is a stripe."""
-    found = sightings(things((RED, (60, 100, 145, 300)), (BLUE, (155, 100, 240, 300))))
+def test_adjacent_garments_are_separated_by_their_colours() -> None:
+    """A narrow gap between two colours separates garments; within one colour it is a stripe."""
+    found = sightings(shapes((RED, (60, 100, 145, 300)), (BLUE, (155, 100, 240, 300))))
 
     assert {"red", "blue"} == {one.colors[0].color.names["en"] for one in found}
     assert {(102, 200), (198, 200)} == set(places(found))
 
 
-def test_one_above_the_other_of_another_colour_are_two_garments() -> None:
+def test_garments_of_different_colours_above_each_other_are_two() -> None:
     """A blouse and a skirt are no two-piece."""
-    found = sightings(things((RED, (100, 60, 200, 150)), (BLUE, (100, 220, 200, 340))))
+    found = sightings(shapes((RED, (100, 60, 200, 150)), (BLUE, (100, 220, 200, 340))))
 
     assert [(150, 280), (150, 105)] == places(found)
 
 
-def test_two_alike_that_lie_side_by_side_are_a_pair_of_shoes() -> None:
+def test_two_similar_shapes_side_by_side_are_a_pair_of_shoes() -> None:
     """Seen from the side, a shoe is low."""
-    found = sightings(things((RED, (30, 200, 130, 250)), (RED, (170, 202, 270, 252))))
+    found = sightings(shapes((RED, (30, 200, 130, 250)), (RED, (170, 202, 270, 252))))
 
     assert [0, 0] == [one.pair for one in found]
 
 
-def test_two_alike_at_the_foot_of_something_larger_are_a_pair_of_shoes() -> None:
-    """Whoever wears a coat stands in shoes."""
+def test_two_similar_shapes_below_a_larger_one_are_a_pair_of_shoes() -> None:
+    """A person in a coat wears shoes below it."""
     found = sightings(
-        things(
+        shapes(
             (BLUE, (80, 20, 220, 300)),
             (RED, (90, 345, 130, 385)),
             (RED, (170, 345, 210, 385)),
@@ -158,9 +158,9 @@ def test_two_alike_at_the_foot_of_something_larger_are_a_pair_of_shoes() -> None
 
 
 def test_every_pair_of_shoes_has_its_own_number() -> None:
-    """The red ones are not the blue ones' other halves."""
+    """A red shoe and a blue shoe are no pair."""
     found = sightings(
-        things(
+        shapes(
             (RED, (30, 50, 130, 100)),
             (RED, (170, 50, 270, 100)),
             (BLUE, (30, 250, 130, 300)),
@@ -183,24 +183,24 @@ def test_every_pair_of_shoes_has_its_own_number() -> None:
     ],
     ids=["another colour", "another size", "another height"],
 )
-def test_two_that_are_not_alike_are_no_pair(
+def test_two_different_shapes_are_no_pair(
     second: tuple[Color, tuple[int, int, int, int]],
 ) -> None:
-    """Only the same make a pair."""
-    found = sightings(things((RED, (30, 200, 130, 250)), second))
+    """Both shoes of a pair look the same."""
+    found = sightings(shapes((RED, (30, 200, 130, 250)), second))
 
     assert [None, None] == [one.pair for one in found]
 
 
 def test_two_upright_garments_of_the_same_colour_are_no_shoes() -> None:
     """Two shirts on a rail stay two shirts."""
-    found = sightings(things((RED, (30, 100, 130, 220)), (RED, (170, 100, 270, 220))))
+    found = sightings(shapes((RED, (30, 100, 130, 220)), (RED, (170, 100, 270, 220))))
 
     assert [None, None] == [one.pair for one in found]
 
 
-def test_of_very_many_things_the_largest_are_told() -> None:
-    """A picture of a whole shop is answered, too."""
+def test_only_the_largest_of_very_many_garments_are_returned() -> None:
+    """A picture of a whole shop gets an answer, too."""
     image = Image.new("RGB", (400, 400), (255, 255, 255))
     for left in range(20, 400, 100):
         for top in range(20, 400, 100):
@@ -210,21 +210,21 @@ def test_of_very_many_things_the_largest_are_told() -> None:
 
 
 @pytest.mark.parametrize("strength", [0, 6, 60])
-def test_where_nothing_stands_out_nothing_is_found(strength: float) -> None:
-    """An empty wall, a grainy one and mere noise show no garment."""
+def test_a_uniform_picture_has_no_garment(strength: float) -> None:
+    """An empty wall, a grainy wall and noise show no garment."""
     assert sightings(noisy(Image.new("RGB", (300, 400), PAPER), strength)) == []
 
 
-def test_a_crumb_is_no_garment() -> None:
-    """A thing far smaller than clothing is left alone."""
+def test_a_tiny_shape_is_no_garment() -> None:
+    """A shape far smaller than clothing is ignored."""
     image = Image.new("RGB", (300, 400), PAPER)
     image.paste((0, 0, 0), (150, 200, 156, 206))
 
     assert sightings(image) == []
 
 
-def test_the_smallest_picture_is_looked_at() -> None:
-    """16 x 16 pixels are allowed, so they get an answer."""
+def test_the_smallest_allowed_picture_is_analysed() -> None:
+    """16 x 16 pixels are allowed."""
     image = Image.new("RGB", (16, 16), PAPER)
     image.paste((200, 30, 40), (4, 4, 12, 12))
 
@@ -257,8 +257,8 @@ def test_the_smallest_picture_is_looked_at() -> None:
         ("purple", (105, 50, 150)),
     ],
 )
-def test_each_of_the_18_colours_is_called_by_its_name(name: str, color: Color) -> None:
-    """People search by these names."""
+def test_each_of_the_18_colours_has_its_name(name: str, color: Color) -> None:
+    """Users search by these names."""
     background = (120, 60, 60) if name in ("white", "beige") else (250, 250, 250)
     paper = (30, 90, 60) if name == "white" else background
 
@@ -268,7 +268,7 @@ def test_each_of_the_18_colours_is_called_by_its_name(name: str, color: Color) -
 
 
 def test_every_grey_is_grey_black_or_white() -> None:
-    """No hue is read into a colour without one."""
+    """A colour without hue gets no coloured name."""
     levels = [np.array([level] * 3, dtype=np.uint8) for level in range(256)]
 
     names = [name_color(level)[0].names["en"] for level in levels]
@@ -276,8 +276,8 @@ def test_every_grey_is_grey_black_or_white() -> None:
     assert list(dict.fromkeys(names)) == ["black", "grey", "white"]
 
 
-def test_the_shares_and_the_hex_of_two_colours_are_told() -> None:
-    """`colorDetails` says what was painted, and how much of it."""
+def test_two_colours_have_their_shares_and_hex_values() -> None:
+    """`colorDetails` has the painted colours and their shares."""
     image = picture((30, 60, 160))
     image.paste((240, 200, 60), (50, 100, 170, 140))
 
@@ -287,8 +287,8 @@ def test_the_shares_and_the_hex_of_two_colours_are_told() -> None:
     assert pytest.approx([0.75, 0.25], abs=0.02) == [seen.share for seen in colors]
 
 
-def test_a_shadow_makes_no_second_colour() -> None:
-    """Folds darken cloth; it is the same cloth."""
+def test_a_shadow_adds_no_second_colour() -> None:
+    """Folds darken the cloth, but it is one colour."""
     image = np.asarray(picture((200, 40, 50))).astype(np.float64)
     image[100:260, 50:170] *= np.linspace(1.0, 0.8, 120)[None, :, None]
 
@@ -298,7 +298,7 @@ def test_a_shadow_makes_no_second_colour() -> None:
     assert colors[0].share > 0.9
 
 
-def test_lighter_and_darker_shades_are_told_apart() -> None:
+def test_lighter_and_darker_shades_have_different_fine_names() -> None:
     """The fine name says how a colour differs from the one of the 18."""
     shades = [
         shade.of(color, "en")
@@ -311,8 +311,8 @@ def test_lighter_and_darker_shades_are_told_apart() -> None:
     assert shades == ["green", "dark-green", "light-pink"]
 
 
-def test_shares_are_at_most_the_whole() -> None:
-    """Also where a picture is made of many colours."""
+def test_shares_sum_to_at_most_1() -> None:
+    """A picture may have many colours."""
     pixels = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
     whole: NDArray[np.bool_] = np.ones((60, 60), dtype=np.bool_)
 
@@ -322,8 +322,8 @@ def test_shares_are_at_most_the_whole() -> None:
     assert sum(seen.share for seen in colors) <= 1 + 1e-9
 
 
-def test_a_colour_is_told_by_the_hex_of_what_was_painted() -> None:
-    """Also under light and shadow, in grain and after compression."""
+def test_a_colour_has_the_hex_value_that_was_painted() -> None:
+    """Light, shadow, grain and compression do not change it."""
     painted = (196, 72, 60)
     image = np.asarray(picture(painted)).astype(np.float64)
     image[100:260, 50:170] *= np.clip(np.linspace(1.15, 0.7, 120), 0, 1)[:, None]
@@ -336,8 +336,8 @@ def test_a_colour_is_told_by_the_hex_of_what_was_painted() -> None:
     assert delta_e_2000(to_lab(seen), to_lab(target)) < 2
 
 
-def test_edges_between_colours_are_no_colour() -> None:
-    """Where navy meets white, nothing grey was painted."""
+def test_edges_between_colours_add_no_colour() -> None:
+    """Pixels between navy and white are not grey."""
     image = striped(along=0, paper=DARK).resize((210, 280), Image.Resampling.BICUBIC)
 
     names = {seen.color.names["en"] for seen in only(image).colors}
@@ -346,7 +346,7 @@ def test_edges_between_colours_are_no_colour() -> None:
 
 
 def test_the_fine_palette_has_a_name_close_to_every_colour() -> None:
-    """Thousands of names that say a colour, and none of them far away."""
+    """Its thousands of names cover the colour space."""
     fine = palette()
     some = to_lab(np.random.default_rng(2).integers(0, 256, (200, 3), dtype=np.uint8))
 
@@ -377,10 +377,10 @@ def test_the_fine_palette_has_a_name_close_to_every_colour() -> None:
         ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
     ],
 )
-def test_colours_differ_as_ciede2000_says(
+def test_colour_differences_follow_ciede2000(
     one: tuple[float, ...], other: tuple[float, ...], difference: float
 ) -> None:
-    """The measure behind the palette and behind the published accuracy."""
+    """The palette and the published accuracy use this measure."""
     forth = delta_e_2000(np.array(one), np.array(other))
     back = delta_e_2000(np.array(other), np.array(one))
 
@@ -388,8 +388,8 @@ def test_colours_differ_as_ciede2000_says(
     assert pytest.approx(difference, abs=5e-5) == float(back)
 
 
-def test_white_black_and_red_have_their_textbook_cielab() -> None:
-    """Distances are only as good as the space they are measured in."""
+def test_white_black_and_red_have_their_textbook_cielab_values() -> None:
+    """Colour differences are computed in CIELAB."""
     colors = np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0]], dtype=np.uint8)
 
     lab = to_lab(colors)
@@ -399,7 +399,7 @@ def test_white_black_and_red_have_their_textbook_cielab() -> None:
 
 
 def striped(*, along: int, angle: float = 0.0, paper: Color = PAPER) -> Image.Image:
-    """The garment with stripes 8 pixels wide; along 0: lying, 1: standing."""
+    """The garment with stripes 8 pixels wide: horizontal if along is 0, vertical if 1."""
     image = picture((245, 245, 240), paper)
     down, across = np.mgrid[0:400, 0:300]
     way = (down, across)[along] + np.tan(angle) * (across, down)[along]
@@ -411,10 +411,12 @@ def striped(*, along: int, angle: float = 0.0, paper: Color = PAPER) -> Image.Im
 @pytest.mark.parametrize("paper", [PAPER, DARK], ids=["pale", "dark"])
 @pytest.mark.parametrize("along", [0, 1])
 @pytest.mark.parametrize("angle", [0.0, 0.15, np.pi / 4])
-def test_stripes_are_seen_whichever_way_they_run(
+def test_stripes_are_found_in_every_direction(
     along: int, angle: float, paper: Color
 ) -> None:
-    """Lying, standing, slanted; also where every second stripe looks like the background."""
+    """
+    They may be horizontal, vertical or diagonal, and every second one may match the background.
+    """
     garment = only(striped(along=along, angle=angle, paper=paper))
 
     assert garment.print.print.names["en"] == "stripe"
@@ -422,15 +424,15 @@ def test_stripes_are_seen_whichever_way_they_run(
 
 
 @pytest.mark.parametrize("angle", [0, 20, 45])
-def test_a_check_is_seen_whichever_way_it_is_turned(angle: float) -> None:
-    """Stripes at right angles are a check."""
+def test_a_check_is_found_at_every_angle(angle: float) -> None:
+    """A check has stripes at right angles."""
     down, across = np.mgrid[0:400, 0:300]
-    turn = np.radians(angle)
+    rotation = np.radians(angle)
     bands = [
         way % 20 < 8
         for way in (
-            down * np.cos(turn) + across * np.sin(turn),
-            across * np.cos(turn) - down * np.sin(turn),
+            down * np.cos(rotation) + across * np.sin(rotation),
+            across * np.cos(rotation) - down * np.sin(rotation),
         )
     ]
     shade = 1 - 0.35 * bands[0] - 0.35 * bands[1]
@@ -463,13 +465,13 @@ def color_blocked() -> Image.Image:
     [picture(), noisy(picture(), 4), dotted(), color_blocked()],
     ids=["plain", "grainy", "dotted", "colour-blocked"],
 )
-def test_everything_else_counts_as_solid(image: Image.Image) -> None:
-    """What is no repeated line is not called stripe or check."""
+def test_other_prints_count_as_solid(image: Image.Image) -> None:
+    """Only repeated lines are stripes or checks."""
     assert only(image).print.print.names["en"] == "solid"
 
 
-def test_all_18_names_can_be_given() -> None:
-    """No name of the vocabulary is out of reach."""
+def test_all_18_colour_names_can_occur() -> None:
+    """The analysis can return each name of the vocabulary."""
     grid = np.stack(np.meshgrid(*[np.arange(0, 256, 24)] * 3), axis=-1)
 
     names = {

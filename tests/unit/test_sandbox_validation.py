@@ -1,4 +1,4 @@
-"""What the sandbox refuses, in which order, and that nothing brings it down."""
+"""The sandbox's validation: which requests it refuses, in which sequence."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def encoded(kind: str, size: tuple[int, int] = (40, 50)) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """The beginning of a PNG that claims these sides and holds no pixels."""
+    """The beginning of a PNG with these sides and no pixels."""
     fields = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     checked = fields + struct.pack(">I", zlib.crc32(fields))
     end = b"\0\0\0\0IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + checked + end
 
 
-def refused_with(judge: Callable[[], object]) -> int | None:
-    """The code that *judge* refuses with, None where it takes what it is given."""
+def refusal_code(judge: Callable[[], object]) -> int | None:
+    """The code with which *judge* refuses, or None."""
     try:
         judge()
     except Refused as refused:
@@ -54,14 +54,14 @@ def refused_with(judge: Callable[[], object]) -> int | None:
 
 
 def no_fetch(url: str) -> bytes:
-    """Stands for a URL from which nothing comes."""
+    """Stands for a URL that returns no image."""
     raise NotFetched(f"nothing comes from {url}")
 
 
 def request(
     content: object, kind: object = "base64", **context: object
 ) -> dict[str, Any]:
-    """The body of a request, right or wrong."""
+    """The body of a request, valid or not."""
     return {"image": {"type": kind, "content": content}, "context": context}
 
 
@@ -76,7 +76,7 @@ def data_uri(image: bytes, media_type: str = "image/png") -> str:
         (160, 16, None),
         (161, 16, 806),
         (15, 16, 807),
-        (15, 151, 806),  # too small as well: the ratio is judged first
+        (15, 151, 806),  # too small as well: the ratio is checked first
         (10_000, 10_000, None),
         (10_001, 10_000, 808),
         (1_000, 10_001, 806),  # too large as well
@@ -86,10 +86,10 @@ def data_uri(image: bytes, media_type: str = "image/png") -> str:
         (1, 1, 807),
     ],
 )
-def test_sides_are_judged_from_the_header(
+def test_sides_are_read_from_the_header(
     width: int, height: int, code: int | None
 ) -> None:
-    """An image that would fill the memory is refused before it is decoded."""
+    """An image that would exhaust the memory is refused before it is decoded."""
     if code is None:
         assert (width, height) == open_image(png_header(width, height)).size
         return
@@ -100,8 +100,8 @@ def test_sides_are_judged_from_the_header(
     assert code == refusal.value.code
 
 
-def test_too_many_bytes_are_refused_and_just_enough_are_not() -> None:
-    """The limit belongs to what is allowed."""
+def test_the_largest_size_is_accepted_and_a_byte_more_is_refused() -> None:
+    """The limit itself is allowed."""
     image = encoded("PNG")
     filling = b"\0" * (MOST_IMAGE_BYTES - len(image))
 
@@ -129,8 +129,8 @@ def test_too_many_bytes_are_refused_and_just_enough_are_not() -> None:
     ],
     ids=lambda image: repr(image[:12]),
 )
-def test_what_is_none_of_the_six_formats_is_refused(image: bytes) -> None:
-    """Also what only begins like one of them."""
+def test_a_file_in_another_format_is_refused(image: bytes) -> None:
+    """Files that only begin like one of the six formats are refused, too."""
     with pytest.raises(Refused) as refusal:
         open_image(image)
 
@@ -141,7 +141,7 @@ def test_what_is_none_of_the_six_formats_is_refused(image: bytes) -> None:
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_damaged_image_is_read_or_refused(kind: str, data: st.DataObject) -> None:
-    """Whatever a decoder stumbles over, the answer is an error code."""
+    """Any error of a decoder becomes an error code."""
     image = bytearray(encoded(kind))
     places = st.integers(0, len(image) - 1)
     for place, value in data.draw(
@@ -150,7 +150,7 @@ def test_a_damaged_image_is_read_or_refused(kind: str, data: st.DataObject) -> N
         image[place] = value
     end = data.draw(st.none() | places)
 
-    code = refused_with(lambda: decode_image(open_image(bytes(image[:end]))))
+    code = refusal_code(lambda: decode_image(open_image(bytes(image[:end]))))
 
     assert code in {None, 805, 806, 807, 808}
 
@@ -158,8 +158,10 @@ def test_a_damaged_image_is_read_or_refused(kind: str, data: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("key", "code"), [(None, 612), ("", 612), ("other", 609), ("KEY", 609)]
 )
-def test_a_missing_and_a_wrong_key_are_told_apart(key: str | None, code: int) -> None:
-    """Whoever looks at the code knows whether a key was sent."""
+def test_a_missing_and_a_wrong_key_have_different_codes(
+    key: str | None, code: int
+) -> None:
+    """The code shows whether a key was sent."""
     with pytest.raises(Refused) as refusal:
         validate_key(key, {"key"})
 
@@ -167,16 +169,16 @@ def test_a_missing_and_a_wrong_key_are_told_apart(key: str | None, code: int) ->
 
 
 @pytest.mark.parametrize("header", ["fr", "en-US", "ko,en;q=0.5", "*", ""])
-def test_only_the_four_languages_are_taken(header: str) -> None:
-    """The contract names four words and no list of preferences."""
+def test_only_the_four_languages_are_accepted(header: str) -> None:
+    """The contract lists four words and no preferences."""
     with pytest.raises(Refused) as refusal:
         validate_language(header)
 
     assert refusal.value.code == 826
 
 
-def test_without_a_header_the_language_is_english() -> None:
-    """The contract's default."""
+def test_the_default_language_is_english() -> None:
+    """The contract defines it."""
     assert validate_language(None) == "en"
 
 
@@ -184,7 +186,7 @@ def test_without_a_header_the_language_is_english() -> None:
     "body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"price": NaN}']
 )
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
-    """NaN is no JSON either."""
+    """NaN is no JSON."""
     with pytest.raises(Refused) as refusal:
         read_document(body)
 
@@ -214,18 +216,18 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
         ({"image": {"type": "url"}}, 803),
     ],
 )
-def test_a_request_is_judged_field_by_field(
-    document: dict[str, Any], code: int
-) -> None:
-    """Each fault has the code the contract gives it, the most telling one first."""
+def test_each_invalid_field_has_its_code(document: dict[str, Any], code: int) -> None:
+    """The contract defines the codes; with several errors the most specific code comes first."""
     with pytest.raises(Refused) as refusal:
         read_request(document)
 
     assert code == refusal.value.code
 
 
-def test_json_of_very_many_values_is_refused_unread() -> None:
-    """A megabyte of them would become a hundred; of a picture's bytes any number are taken."""
+def test_json_with_very_many_values_is_refused_before_parsing() -> None:
+    """
+    A megabyte of values would need a hundred of memory. An image may have any number of bytes.
+    """
     with pytest.raises(Refused, match="more than 10000 values") as refused:
         read_document(b"[" + b"[]," * 1_000_000 + b"[]]")
 
@@ -233,8 +235,8 @@ def test_json_of_very_many_values_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize("price", ["1e999999999", "-1e999999999", "1e-999999999"])
-def test_a_price_that_nobody_could_write_out_is_refused_at_once(price: str) -> None:
-    """To make a whole number of it takes hours, and all else would wait."""
+def test_a_price_with_a_huge_exponent_is_refused_at_once(price: str) -> None:
+    """Converting it to an integer would block the sandbox for hours."""
     image = '{"type": "url", "content": "http://127.0.0.1/a.png"}'
     body = f'{{"image": {image}, "context": {{"price": {price}}}}}'
 
@@ -244,8 +246,8 @@ def test_a_price_that_nobody_could_write_out_is_refused_at_once(price: str) -> N
     assert refused.value.code == 824
 
 
-def test_the_code_825_names_the_word_and_the_nine_allowed() -> None:
-    """An error names the value and the way out."""
+def test_error_825_names_the_word_and_the_nine_allowed_words() -> None:
+    """The message has the value and the remedy."""
     with pytest.raises(Refused, match=r"'SOCKS' is not allowed.*ACCESSORY"):
         read_request(request("x", detection=["TOP", "SOCKS"]))
 
@@ -263,8 +265,8 @@ def test_the_code_825_names_the_word_and_the_nine_allowed() -> None:
         {"somethingNew": {"kept": "out"}},
     ],
 )
-def test_every_documented_context_is_taken(context: dict[str, Any]) -> None:
-    """The table and the example differ in types; both are right."""
+def test_every_documented_context_is_accepted(context: dict[str, Any]) -> None:
+    """The documentation's table and example have different types; both are valid."""
     asked = read_request(request("x", **context))
 
     assert asked.image.type == "base64"
@@ -286,8 +288,8 @@ def test_every_documented_context_is_taken(context: dict[str, Any]) -> None:
         ("data:image/png;base64,가나다라", 802),
     ],
 )
-def test_base64_is_read_to_the_letter(content: str, code: int) -> None:
-    """What passes here passes at an API that reads more kindly."""
+def test_base64_is_checked_strictly(content: str, code: int) -> None:
+    """A request that passes here also passes at a less strict API."""
     with pytest.raises(Refused) as refusal:
         read_image(read_request(request(content)).image, no_fetch)
 
@@ -297,15 +299,15 @@ def test_base64_is_read_to_the_letter(content: str, code: int) -> None:
 @pytest.mark.parametrize(
     "media_type", ["image/png", "image/jpeg", "IMAGE/PNG", "image/x-ms-bmp"]
 )
-def test_any_image_type_may_stand_in_the_prefix(media_type: str) -> None:
-    """The bytes say what they are; the contract's own example says png for all."""
+def test_the_prefix_may_name_any_image_type(media_type: str) -> None:
+    """The bytes determine the type; the contract's example says png for all images."""
     asked = read_request(request(data_uri(b"bytes", media_type)))
 
     assert read_image(asked.image, no_fetch) == b"bytes"
 
 
-def test_the_bytes_behind_a_url_are_the_image() -> None:
-    """They are judged like those that came as base64."""
+def test_the_image_at_a_url_is_checked_like_base64() -> None:
+    """The same rules apply to its bytes."""
     asked = read_request(request("https://example.com/a.png", "url"))
 
     assert read_image(asked.image, lambda url: url.encode()) == (
@@ -313,8 +315,8 @@ def test_the_bytes_behind_a_url_are_the_image() -> None:
     )
 
 
-def test_a_url_from_which_nothing_comes_is_refused_with_the_reason() -> None:
-    """The message tells what to look at."""
+def test_a_url_without_an_image_is_refused_with_the_reason() -> None:
+    """The message names the cause."""
     asked = read_request(request("https://example.com/a.png", "url"))
 
     with pytest.raises(Refused, match="nothing comes from https://example") as refusal:
@@ -323,8 +325,8 @@ def test_a_url_from_which_nothing_comes_is_refused_with_the_reason() -> None:
     assert refusal.value.code == 803
 
 
-def test_a_jpeg_of_very_many_scans_is_refused() -> None:
-    """Each scan takes as long as the picture is large, and a few bytes make one."""
+def test_a_jpeg_with_very_many_scans_is_refused() -> None:
+    """A few bytes make a scan, and each takes time in proportion to the picture."""
     jpeg = encoded("JPEG")
     scan = jpeg[jpeg.index(b"\xff\xda") : -2]
 
@@ -340,13 +342,13 @@ def tiled_tiff(side: int) -> bytes:
         256: 40,  # width
         257: 50,  # height
         258: 8,  # bits of a sample
-        259: 1,  # not compressed
+        259: 1,  # no compression
         262: 1,  # black is 0
         277: 1,  # sample of a pixel
         322: side,  # the tile's width
-        323: side,  # and its height
-        324: 8,  # where it begins
-        325: 4,  # its bytes
+        323: side,  # and height
+        324: 8,  # its offset
+        325: 4,  # its length
     }
     entries = b"".join(
         struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items()
@@ -355,8 +357,8 @@ def tiled_tiff(side: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8) + directory
 
 
-def test_a_tiff_of_a_giant_tile_is_refused() -> None:
-    """A small picture must not ask for the memory of a giant one."""
+def test_a_tiff_with_a_giant_tile_is_refused() -> None:
+    """A small picture must not allocate the memory of a giant one."""
     assert open_image(tiled_tiff(64)).size == (40, 50)
 
     with pytest.raises(Refused, match="tiles") as refusal:
@@ -390,11 +392,11 @@ JSON = st.recursive(
         },
     )
 )
-def test_any_json_is_a_request_or_refused(document: dict[str, Any]) -> None:
-    """Nothing a client can write brings the sandbox down."""
+def test_any_json_gets_an_answer_or_a_refusal(document: dict[str, Any]) -> None:
+    """No request crashes the sandbox."""
     body = json.dumps(document).encode()
 
-    code = refused_with(
+    code = refusal_code(
         lambda: read_image(read_request(read_document(body)).image, no_fetch)
     )
 

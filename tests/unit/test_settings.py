@@ -77,7 +77,7 @@ HOSTILE_URLS = [
 
 
 def test_the_settings_are_read_from_the_environment() -> None:
-    """Numbers become numbers, lists become lists."""
+    """Numbers and lists are parsed."""
     settings = read_tagging_settings(COMPLETE)
 
     assert settings.model_dump() == {
@@ -100,13 +100,13 @@ def test_the_settings_are_read_from_the_environment() -> None:
 
 
 def test_the_complete_environment_has_every_setting() -> None:
-    """A new setting has to be tried for its absence, too."""
+    """A new setting needs a test of its absence, too."""
     assert set(COMPLETE) == {variable_of(name) for name in TaggingSettings.model_fields}
 
 
 @pytest.mark.parametrize("variable", COMPLETE)
 def test_a_missing_variable_is_named(variable: str) -> None:
-    """The function's log says at once what is missing."""
+    """The function's log shows which one is missing."""
     environment = {name: value for name, value in COMPLETE.items() if name != variable}
 
     with pytest.raises(SettingsError, match=variable):
@@ -138,8 +138,8 @@ def test_a_missing_variable_is_named(variable: str) -> None:
         ("HANGTAG_DEAD_LETTER_QUEUE_URL", ""),
     ],
 )
-def test_a_wrong_variable_is_named(variable: str, value: str) -> None:
-    """And only that one."""
+def test_an_invalid_variable_is_named(variable: str, value: str) -> None:
+    """Valid variables are not named."""
     with pytest.raises(SettingsError) as caught:
         read_tagging_settings(COMPLETE | {variable: value})
 
@@ -147,15 +147,15 @@ def test_a_wrong_variable_is_named(variable: str, value: str) -> None:
     assert [variable] == named
 
 
-def test_everything_that_is_wrong_is_named_at_once() -> None:
-    """Nobody has to deploy three times to find three mistakes."""
+def test_all_invalid_variables_are_named_at_once() -> None:
+    """One deployment shows all mistakes."""
     with pytest.raises(SettingsError) as caught:
         read_tagging_settings({})
 
     assert [] == [name for name in COMPLETE if name not in str(caught.value)]
 
 
-def test_variables_of_others_do_not_matter() -> None:
+def test_unknown_variables_are_ignored() -> None:
     """Lambda's environment has many."""
     settings = read_tagging_settings(COMPLETE | {"AWS_REGION": "x", "HANGTAG_NEW": "y"})
 
@@ -163,29 +163,29 @@ def test_variables_of_others_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
-def test_the_key_may_be_sent_over_tls_and_on_this_machine(url: str) -> None:
+def test_the_key_may_be_sent_over_tls_or_to_this_machine(url: str) -> None:
     """The sandbox needs no certificate."""
     assert url == read_tagger_api_url(url)
 
 
 @pytest.mark.parametrize("url", HOSTILE_URLS)
-def test_the_key_is_never_sent_in_the_clear(url: str) -> None:
-    """However a url pretends to be on this machine; the message shows it."""
+def test_the_key_is_never_sent_unencrypted(url: str) -> None:
+    """A URL may only look like this machine; the message repeats it."""
     with pytest.raises(ValueError, match="must be an https:// URL") as caught:
         read_tagger_api_url(url)
 
     assert repr(url) in str(caught.value)
 
 
-def test_asking_about_local_files_needs_no_settings() -> None:
-    """The vendor's address and English; the key is asked for."""
+def test_tagging_local_files_needs_no_settings() -> None:
+    """The defaults are the vendor's address and English; the command asks for the key."""
     settings = read_ask_settings({})
 
     assert settings == AskSettings(DEFAULT_TAGGER_API_URL, "en", None)
 
 
-def test_asking_about_local_files_takes_its_settings() -> None:
-    """From the environment, the key with them."""
+def test_tagging_local_files_reads_its_settings() -> None:
+    """They and the key come from the environment."""
     settings = read_ask_settings(
         {
             "HANGTAG_TAGGER_API_URL": "http://localhost:1",
@@ -201,7 +201,9 @@ def test_asking_about_local_files_takes_its_settings() -> None:
     ("variable", "value"),
     [("HANGTAG_TAGGER_API_URL", "http://api.example"), ("HANGTAG_LANGUAGE", "fr")],
 )
-def test_asking_with_a_wrong_setting_is_an_error(variable: str, value: str) -> None:
-    """One that shows the value."""
+def test_tagging_local_files_with_an_invalid_setting_is_an_error(
+    variable: str, value: str
+) -> None:
+    """The message shows the value."""
     with pytest.raises(SettingsError, match=value):
         read_ask_settings({variable: value})

@@ -1,4 +1,4 @@
-"""Three instances at once, while every port fails and loses answers: the promises hold."""
+"""Three concurrent instances, while every port fails and loses responses: the promises hold."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ INSTANCES = 3
 BATCH = 5
 ROUNDS = 400
 CALM = 60
-"""After so many rounds nothing goes wrong any more."""
+"""After this many rounds no port fails any more."""
 
 
 class _Lossy:
-    """A port that fails at a rate: before it has done what it was asked, or just after."""
+    """A port that raises at a given rate, before or after the call."""
 
     def __init__(self, storm: Storm, port: object, name: str) -> None:
         self._storm = storm
@@ -64,8 +64,8 @@ class _Lossy:
 
         def asked(*args: object, **kwargs: object) -> object:
             goes_wrong, is_done = self._storm.dice()
-            time.sleep(0.0002)  # lets another thread in, at each step
-            # An answer of the API that is lost is paid: that is another excuse than these
+            time.sleep(0.0002)  # lets another thread run at each step
+            # A lost answer of the API is paid, which the ledger does not count as a reason
             if goes_wrong and (self._name == "tagger" or not is_done):
                 raise ERRORS[self._name](f"{method} failed")
             answer = ask(*args, **kwargs)
@@ -101,16 +101,18 @@ class Storm:
             self._upload(number)
 
     def dice(self) -> tuple[bool, bool]:
-        """Whether a call goes wrong, and whether it is done all the same."""
+        """Whether a call fails, and whether it takes effect nevertheless."""
         with self._lock:
             return self.chance.random() < self._rate, self.chance.random() < 0.5
 
-    def blows_over(self) -> None:
-        """Deliver, hand back and replay until nothing is left; calm comes in the end."""
-        for turn in range(ROUNDS):
+    def run(self) -> None:
+        """
+        Delivers, hands back and replays until no message is left; faults end after some rounds.
+        """
+        for number in range(ROUNDS):
             if not self.queue:
                 return
-            if turn == CALM:
+            if number == CALM:
                 self._rate = 0.0
             self.world.clock.advance(self.chance.choice([0.1, 1.0, LEASE_SECONDS + 1]))
             self._deliver()
@@ -120,7 +122,7 @@ class Storm:
                 self._send(letter.body, replays=letter.replays + 1)
 
     def _upload(self, number: int) -> None:
-        # Without versions an object may become what it was before
+        # Without versions an object may return to earlier content
         content = number if self.is_versioned else number % 4
         key = f"{self.chance.randint(0, 5)}.png"
         delivery = self.world.upload(key, PNG + f"{key} {content}".encode())
@@ -163,12 +165,12 @@ class Storm:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_storm_blows_over_and_every_promise_was_kept(seed: int) -> None:
-    """Threads meet as they like: a seed repeats what goes wrong, not the moment."""
+def test_a_storm_of_faults_breaks_no_promise(seed: int) -> None:
+    """A seed reproduces the faults, but not the scheduling of threads."""
     storm = Storm(seed)
     world = storm.world
 
-    storm.blows_over()
+    storm.run()
 
     assert storm.queue == {}
     assert world.bugs == []
@@ -180,11 +182,11 @@ def test_a_storm_blows_over_and_every_promise_was_kept(seed: int) -> None:
     for uri in {uri for uri, _ in last}:
         newest_wins(storm, uri)
     if storm.is_versioned:
-        nothing_is_paid_twice(storm, last)
+        no_version_is_paid_twice_without_a_reason(storm, last)
 
 
 def newest_wins(storm: Storm, uri: str) -> None:
-    """It is shown, and subscribers heard of it (in which order is SNS's)."""
+    """The newest version is shown and was announced; SNS does not keep the sequence."""
     world = storm.world
     ended = [
         upload
@@ -199,20 +201,24 @@ def newest_wins(storm: Storm, uri: str) -> None:
     assert shown is not None
     assert shown["image"]["etag"] == newest.etag
     if shown["status"] == "TAGGED":
-        heard = [
+        announced = [
             announcement.document["data"]["image"]
             for announcement in storm.world.announcer.announced
         ]
-        assert newest.etag in [image["etag"] for image in heard if image["uri"] == uri]
+        assert newest.etag in [
+            image["etag"] for image in announced if image["uri"] == uri
+        ]
 
 
-def nothing_is_paid_twice(storm: Storm, last: dict[tuple[str, str], Upload]) -> None:
-    """But with an excuse; there is none where nothing went wrong."""
+def no_version_is_paid_twice_without_a_reason(
+    storm: Storm, last: dict[tuple[str, str], Upload]
+) -> None:
+    """Each further call has its reason; without faults there is none."""
     paid = Counter(call.request.image.content for call in storm.world.tagger.answered)
     beyond_one = sum(times - 1 for times in paid.values())
-    overtaken = excused = 0
+    overtaken = explained = 0
     for upload in last.values():
         calls = storm.world.calls_about(upload)
         overtaken += calls.get(CallReason.OVERTAKEN, 0)
-        excused += calls.get(CallReason.UNSTORED, 0) + storm.world.cut_off(upload)
-    assert beyond_one <= overtaken + (0 if storm.is_calm else excused)
+        explained += calls.get(CallReason.UNSTORED, 0) + storm.world.cut_off(upload)
+    assert beyond_one <= overtaken + (0 if storm.is_calm else explained)

@@ -1,4 +1,4 @@
-"""Pause and resume: `Switch`, and the state that it shows."""
+"""`Switch`: pause, resume, and the state of tagging."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOTH = BreakerState(FAILURES_TO_OPEN, "823", "quota", opened_at=NOON, paused_at=
 
 
 class Stack:
-    """A switch with a fake behind every port."""
+    """A switch with a fake behind each port."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -31,7 +31,7 @@ class Stack:
         self.switch = Switch(self.store, self.mapping, self.clock)
 
     def open_breaker(self) -> None:
-        """As the function does."""
+        """Opens the breaker as the function does."""
         for _ in range(FAILURES_TO_OPEN):
             self.store.count_failure("823", "quota")
         self.store.open(at=NOON, failures=1)
@@ -40,12 +40,12 @@ class Stack:
 
 @pytest.fixture
 def stack() -> Stack:
-    """Tagging runs, and nothing was ever wrong."""
+    """Tagging is enabled, and no failure was counted."""
     return Stack()
 
 
-def test_a_pause_is_noted_and_the_mapping_disabled(stack: Stack) -> None:
-    """The note keeps the schedule from enabling it; the state before is returned."""
+def test_a_pause_is_recorded_and_disables_the_mapping(stack: Stack) -> None:
+    """The record keeps the schedule from enabling it; the previous state is returned."""
     before = stack.switch.pause()
 
     assert before == CLOSED
@@ -53,8 +53,8 @@ def test_a_pause_is_noted_and_the_mapping_disabled(stack: Stack) -> None:
     assert not stack.mapping.on
 
 
-def test_to_resume_ends_a_pause_and_closes_the_breaker(stack: Stack) -> None:
-    """At once: it is not half-open first."""
+def test_resume_ends_a_pause_and_closes_the_breaker(stack: Stack) -> None:
+    """The breaker closes at once, without being half-open."""
     stack.open_breaker()
     stack.switch.pause()
 
@@ -66,10 +66,8 @@ def test_to_resume_ends_a_pause_and_closes_the_breaker(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_a_switch_waits_until_the_change_before_has_ended(
-    stack: Stack, *, on: bool
-) -> None:
-    """Lambda takes up to a minute for each, and refuses a second one meanwhile."""
+def test_a_switch_waits_for_a_change_in_progress(stack: Stack, *, on: bool) -> None:
+    """Lambda takes up to a minute for a change, and refuses a second one meanwhile."""
     stack.mapping.on = not on
     stack.mapping.fails_with(BUSY, times=3)
 
@@ -79,8 +77,8 @@ def test_a_switch_waits_until_the_change_before_has_ended(
     assert stack.clock.now() == NOON_SECONDS + 15
 
 
-def test_a_switch_does_not_wait_for_ever(stack: Stack) -> None:
-    """The operator does it again."""
+def test_a_switch_stops_waiting_after_a_time(stack: Stack) -> None:
+    """The operator repeats the command."""
     stack.mapping.fails_with(BUSY)
 
     with pytest.raises(MappingUnavailable):
@@ -89,8 +87,8 @@ def test_a_switch_does_not_wait_for_ever(stack: Stack) -> None:
     assert stack.clock.now() <= NOON_SECONDS + LONGEST_SWITCHING_SECONDS
 
 
-def test_a_refusal_is_raised_at_once(stack: Stack) -> None:
-    """Waiting does not give permission; the note stays, and a second call goes on."""
+def test_a_denied_request_is_raised_at_once(stack: Stack) -> None:
+    """Waiting gives no permission. The pause stays recorded, and a second call continues."""
     stack.mapping.fails_with(MappingUnavailable("denied"), times=1)
 
     with pytest.raises(MappingUnavailable):
@@ -118,14 +116,14 @@ def test_a_refusal_is_raised_at_once(stack: Stack) -> None:
         (BOTH, False, True),
     ],
 )
-def test_tagging_is_paused_by_an_operator_or_by_hand(
+def test_a_pause_comes_from_an_operator_or_a_manual_change(
     breaker: BreakerState, *, is_enabled: bool, is_paused: bool
 ) -> None:
-    """Not by the breaker, which disables the same mapping."""
+    """An open breaker disables the same mapping, but is no pause."""
     assert TaggingState(breaker, is_enabled).is_paused is is_paused
 
 
-def test_the_state_of_tagging_is_that_of_breaker_and_mapping(stack: Stack) -> None:
+def test_the_state_of_tagging_includes_breaker_and_mapping(stack: Stack) -> None:
     """Both are read."""
     stack.open_breaker()
 

@@ -34,14 +34,14 @@ def read(document: object, *, http_status: int = 201) -> Answer:
 
 
 def answer_or_error(body: bytes) -> Answer | HangtagError:
-    """What a body with HTTP 201 is read as."""
+    """The answer, or the error, in a body with HTTP 201."""
     try:
         return read_answer(body, http_status=201)
     except HangtagError as error:
         return error
 
 
-def with_data(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
+def with_data(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any value
     """A successful answer with changed data; fields set to ... are left out."""
     document = answer_document()
     document["data"].update(changes)
@@ -51,11 +51,11 @@ def with_data(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
     return document
 
 
-# ---- the good case
+# ---- success
 
 
 def test_an_answer_is_kept_whole() -> None:
-    """Names, ids, numbers: as they came."""
+    """Names, ids and numbers are unchanged."""
     answer = read(answer_document())
 
     assert answer == Answer(
@@ -67,7 +67,7 @@ def test_an_answer_is_kept_whole() -> None:
 
 
 def test_every_digit_is_kept() -> None:
-    """A confidence that was paid for is not rounded, nor are its zeros dropped."""
+    """A confidence is not rounded, and its zeros are kept."""
     digits = "0.50339928280000000000000000000000000000000001"
     body = to_body(answer_document({"position": {"x": Decimal(digits)}}))
 
@@ -77,8 +77,8 @@ def test_every_digit_is_kept() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
-def test_every_2xx_may_carry_an_answer(status: int) -> None:
-    """The API says 201; the body is what counts."""
+def test_every_2xx_may_have_an_answer(status: int) -> None:
+    """The API uses 201; only the body decides."""
     assert read(answer_document(), http_status=status).objects
 
 
@@ -136,7 +136,7 @@ def test_image_info_has_one_name(spelling: str) -> None:
 
 
 def test_an_empty_value_does_not_hide_another_spelling() -> None:
-    """Nothing that was paid for is lost."""
+    """Each paid value is kept."""
     document = with_data(notMatchedObject=[])
     document["notMatchedObjects"] = [{"type": "HATS", "tags": []}]
 
@@ -161,14 +161,14 @@ def test_the_values_of_two_spellings_are_joined() -> None:
     assert answer.objects[0]["tags"] == [{"colorDetails": [sand, stone]}]
 
 
-# ---- missing and odd values
+# ---- missing and unexpected values
 
 
 @pytest.mark.parametrize(
     "objects", [[], None, [{"type": "CLOTHING", "tags": []}], [{"type": "CLOTHING"}]]
 )
 def test_an_answer_may_have_no_garments(objects: object) -> None:
-    """Empty lists do occur."""
+    """Empty lists occur."""
     answer = read(with_data(objects=objects))
 
     assert all(found["tags"] == [] for found in answer.objects)
@@ -176,14 +176,14 @@ def test_an_answer_may_have_no_garments(objects: object) -> None:
 
 @pytest.mark.parametrize("value", [None, [], {}, "text", 7, True, [None], [[1]]])
 @pytest.mark.parametrize("attribute", ["item", "colors", "shape", "position", "new"])
-def test_an_odd_attribute_is_kept(attribute: str, value: object) -> None:
-    """An answer that was paid for is not thrown away over one value."""
+def test_an_attribute_of_another_type_is_kept(attribute: str, value: object) -> None:
+    """One unexpected value must not discard a paid answer."""
     answer = read(answer_document({attribute: value}))
 
     assert [{attribute: value}] == answer.objects[0]["tags"]
 
 
-def test_unknown_types_and_fields_are_data() -> None:
+def test_unknown_types_and_fields_are_kept() -> None:
     """The API may add some."""
     found = {"type": "SOCKS", "tags": [{"holes": 2}], "mood": {"name": "good"}}
 
@@ -231,10 +231,10 @@ def test_a_code_is_text_whatever_its_type(code: object, expected: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(200, "permanent"), (404, "permanent"), (503, "transient")]
 )
-def test_an_unpublished_code_is_kept_and_judged_by_its_status(
+def test_an_unlisted_code_is_kept_and_classified_by_its_status(
     status: int, kind: str
 ) -> None:
-    """More codes exist from 830 on, without documentation."""
+    """Undocumented codes from 830 on exist."""
     with pytest.raises(UnlistedApiCode) as caught:
         read(failed_answer_document(841, "new"), http_status=status)
 
@@ -266,10 +266,10 @@ def test_a_refusal_without_a_message_shows_its_code() -> None:
     "body",
     [b"", b"<html>Bad Gateway</html>", b'{"status": "fail"}', b"[]", b"\xff\xfe"],
 )
-def test_a_status_without_a_code_is_its_own(
+def test_an_error_without_a_code_is_named_by_its_status(
     status: int, kind: str, body: bytes
 ) -> None:
-    """A gateway in between does not know the API's codes."""
+    """A gateway does not know the API's codes."""
     with pytest.raises(HttpStatus) as caught:
         read_answer(body, http_status=status)
 
@@ -333,8 +333,8 @@ def test_a_2xx_without_a_tagger_answer_is_a_bad_answer(body: bytes) -> None:
         ),
     ],
 )
-def test_a_bad_answer_says_what_is_wrong_with_it(body: bytes, problem: str) -> None:
-    """In the words of JSON."""
+def test_a_bad_answer_explains_its_error(body: bytes, problem: str) -> None:
+    """The message uses JSON's terms."""
     with pytest.raises(BadAnswer, match=f"not a Tagger answer: {problem}: "):
         read_answer(body, http_status=201)
 
@@ -361,7 +361,7 @@ def test_a_bad_answer_shows_the_body() -> None:
 def test_a_bad_answer_of_any_length_has_room_for_its_first_characters(
     body: bytes,
 ) -> None:
-    """The message has room for both: what is wrong, and the body."""
+    """The message has both the explanation and the beginning of the body."""
     with pytest.raises(BadAnswer) as caught:
         read_answer(body, http_status=200)
 
@@ -378,8 +378,8 @@ def test_a_bad_answer_of_any_length_has_room_for_its_first_characters(
         to_body(failed_answer_document(609, "key-1234")),
     ],
 )
-def test_an_echoed_secret_is_in_no_error(status: int, body: bytes) -> None:
-    """Not even a part of it where the text is cut."""
+def test_an_echoed_secret_is_in_no_error_message(status: int, body: bytes) -> None:
+    """No part of it is, even where the text is cut."""
     with pytest.raises(HangtagError) as caught:
         read_answer(body, http_status=status, secret="key-1234")
 
@@ -409,7 +409,7 @@ def test_every_error_keeps_the_wait_that_the_api_asks_for() -> None:
         (None, []),
     ],
 )
-def test_the_name_and_the_id_of_an_attribute_are_its_values(
+def test_an_attribute_has_the_name_and_the_id_of_its_value(
     attribute: object, expected: list[str]
 ) -> None:
     """Subscribers filter by both."""
@@ -482,12 +482,12 @@ def test_any_json_is_an_answer_or_one_of_our_errors(document: object) -> None:
 
 @given(st.binary())
 def test_any_bytes_are_an_answer_or_one_of_our_errors(body: bytes) -> None:
-    """A gateway may send anything."""
+    """A gateway may send any body."""
     with pytest.raises((BadAnswer, HttpStatus)):
         read_answer(body, http_status=200)
 
 
-# An answer that reads, in any mix of spellings and places
+# A valid answer in any mix of spellings and positions
 spelled_tags = st.dictionaries(
     st.sampled_from(
         [
@@ -528,12 +528,12 @@ spelled_data = st.fixed_dictionaries(
 
 
 def leaves_of(value: object) -> set[str]:
-    """Every text, number and truth in it, each as JSON writes it."""
+    """Each string, number and boolean in it, as JSON writes it."""
     if isinstance(value, dict):
         return set().union(*map(leaves_of, value.values()))
     if isinstance(value, list):
         return set().union(*map(leaves_of, value))
-    # Nothing is nothing; and JSON's -0 is a whole number, which has no sign
+    # An empty value has no leaves; JSON's -0 is an integer, which has no sign
     return set() if value is None else {to_json(value).replace("-0", "0", 1)}
 
 
@@ -542,7 +542,7 @@ def leaves_of(value: object) -> set[str]:
 def test_an_answer_written_again_has_every_value_and_digit(
     data: dict[str, Any], beside: dict[str, Any]
 ) -> None:
-    """Nothing that was paid for is lost, in any spelling and place."""
+    """No paid value is lost, in any spelling and position."""
     document = {**beside, "status": "ok", "data": data, "error": None}
 
     answer = read(document)
@@ -553,7 +553,7 @@ def test_an_answer_written_again_has_every_value_and_digit(
 
 
 def test_a_typical_answer_reads_the_same_when_written_again() -> None:
-    """Reading returns one shape; reading that shape changes nothing."""
+    """Reading returns one shape; reading that shape changes no value."""
     once = an_answer()
 
     again = read({"status": "ok", "data": once.document()})

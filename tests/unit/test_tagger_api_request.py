@@ -198,8 +198,8 @@ def test_the_stacks_settings_are_the_defaults() -> None:
     assert (language, context.document()) == ("ja", {"detection": ("HAT",)})
 
 
-def test_the_metadata_of_an_upload_goes_before_the_settings() -> None:
-    """For the language and for the detection."""
+def test_the_metadata_of_an_upload_overrides_the_settings() -> None:
+    """This holds for the language and the detection."""
     language, context = read_metadata(
         {"tagger-language": "ko", "tagger-detection": "shoes"},
         language="ja",
@@ -250,10 +250,10 @@ def test_both_spellings_of_rfc_2047_are_decoded(encoded: str, expected: str) -> 
         ("tagger-brand", "=?utf-7?q?+2AA-?=", "RFC 2047"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(
+def test_an_invalid_value_is_named_with_the_allowed_values(
     key: str, value: str, named: str
 ) -> None:
-    """A typo must not silently lose a product's gender, nor cost a call."""
+    """A typo must not silently drop a product's gender, nor cost a call."""
     with pytest.raises(InvalidContext) as caught:
         read({key: value})
 
@@ -262,7 +262,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     assert named in str(caught.value)
 
 
-def test_a_wrong_value_is_named_decoded() -> None:
+def test_an_invalid_value_is_shown_decoded() -> None:
     """The uploader did not encode it."""
     with pytest.raises(InvalidContext, match="tagger-price = '삼만원'"):
         read({"tagger-price": "=?UTF-8?B?7IK866eM7JuQ?="})
@@ -372,5 +372,5 @@ def test_the_six_formats_are_recognised_by_their_first_bytes(
 
 @pytest.mark.parametrize("first_bytes", NO_IMAGES)
 def test_other_formats_are_not_recognised(first_bytes: bytes) -> None:
-    """The API would refuse each of them."""
+    """The API would refuse them."""
     assert media_type(first_bytes) is None

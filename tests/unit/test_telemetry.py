@@ -1,4 +1,4 @@
-"""What the log and the metrics make of each event."""
+"""The log lines and metrics of each event."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ SAMPLES: dict[type[Event], Event] = {
 
 
 class Log:
-    """A log, and the lines in it."""
+    """A log and its lines."""
 
     def __init__(self, service: str) -> None:
         self._stream = io.StringIO()
         self.telemetry = LogTelemetry(Logger(service=service, stream=self._stream))
 
     def lines(self) -> list[dict[str, Any]]:
-        """Each line, without what the logger itself adds."""
+        """Each line without the logger's own fields."""
         added = ("location", "timestamp", "service")
         return [
             {
@@ -98,12 +98,12 @@ class Log:
 
 @pytest.fixture
 def log(request: pytest.FixtureRequest) -> Log:
-    """A log of the test's own: Powertools keeps one logger for each service."""
+    """A new log for each test: Powertools keeps one logger per service."""
     return Log(request.node.nodeid)
 
 
 class Metrics:
-    """Metrics, and what CloudWatch reads out of their lines."""
+    """Metrics, and the values that CloudWatch would read from their lines."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -115,7 +115,7 @@ class Metrics:
         return [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
 
     def published(self) -> dict[str, list[float]]:
-        """The values of each metric, by its name and the values of its dimensions."""
+        """The values of each metric, by its name and dimensions."""
         values: dict[str, list[float]] = {}
         for line in self.flushed():
             for directive in line["_aws"]["CloudWatchMetrics"]:
@@ -129,12 +129,12 @@ class Metrics:
 
 @pytest.fixture
 def metrics(capsys: pytest.CaptureFixture[str]) -> Metrics:
-    """Metrics of an invocation that has reported nothing yet."""
+    """Metrics of a new invocation."""
     return Metrics(capsys)
 
 
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
-def test_the_log_and_the_metrics_take_every_event(
+def test_the_log_and_the_metrics_accept_every_event(
     kind: type[Event], log: Log, metrics: Metrics
 ) -> None:
     """A new event needs a sample here and a branch in both."""
@@ -146,16 +146,16 @@ def test_the_log_and_the_metrics_take_every_event(
 
 
 @pytest.mark.parametrize("telemetry", ["log", "metrics"])
-def test_an_event_that_is_not_known_is_refused(
+def test_an_unknown_event_is_refused(
     telemetry: str, request: pytest.FixtureRequest
 ) -> None:
-    """Else the test above could not fail."""
+    """Otherwise the test above could not fail."""
     with pytest.raises(AssertionError):
         request.getfixturevalue(telemetry).telemetry.emit(object())
 
 
-def test_a_fanout_flushes_all() -> None:
-    """Each once."""
+def test_a_fanout_flushes_each_target_once() -> None:
+    """It has two targets here."""
     first, second = FakeTelemetry(), FakeTelemetry()
 
     Fanout(first, second).flush()
@@ -263,15 +263,15 @@ def test_a_fanout_flushes_all() -> None:
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, dict) else "",
 )
-def test_the_line_of_an_event(log: Log, event: Event, line: dict[str, Any]) -> None:
-    """Operators and their queries rely on the names."""
+def test_the_log_line_of_an_event(log: Log, event: Event, line: dict[str, Any]) -> None:
+    """Operators' queries depend on the names."""
     log.telemetry.emit(event)
 
     assert log.lines() == [line]
 
 
 def test_a_bug_is_logged_with_its_traceback(log: Log) -> None:
-    """And with the upload or message it happened to."""
+    """The line names the upload or the message."""
     log.telemetry.emit(UNFORESEEN)
 
     (line,) = log.lines()
@@ -283,8 +283,8 @@ def test_a_bug_is_logged_with_its_traceback(log: Log) -> None:
 @pytest.mark.parametrize(
     "event", [CALLED, OLDEST_FAILURE, BreakerSeen("open", 5, "609", "no")], ids=repr
 )
-def test_what_changes_nothing_gets_no_line(log: Log, event: Event) -> None:
-    """Calls are in the line of their upload; an open breaker has had its line."""
+def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
+    """Calls are in the line of their upload; an open breaker has been logged before."""
     log.telemetry.emit(event)
 
     assert log.lines() == []
@@ -334,7 +334,7 @@ def test_what_changes_nothing_gets_no_line(log: Log, event: Event) -> None:
 def test_the_metrics_of_events(
     metrics: Metrics, events: list[Event], published: dict[str, list[float]]
 ) -> None:
-    """Counts are summed, latencies keep every value, a state is the highest."""
+    """Counts are summed, latencies keep each value, and of states the highest is kept."""
     for event in events:
         metrics.telemetry.emit(event)
 
@@ -342,7 +342,7 @@ def test_the_metrics_of_events(
 
 
 def test_every_metric_is_published_by_some_event(metrics: Metrics) -> None:
-    """An alarm on a metric that is never published never rings."""
+    """An alarm on an unpublished metric never fires."""
     for event in SAMPLES.values():
         metrics.telemetry.emit(event)
     metrics.telemetry.emit(Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri))
@@ -350,8 +350,8 @@ def test_every_metric_is_published_by_some_event(metrics: Metrics) -> None:
     assert {name.split()[0] for name in metrics.published()} == set(Metric)
 
 
-def test_a_metric_counts_once_however_many_codes_there_are(metrics: Metrics) -> None:
-    """Alarms watch all codes together; people look at one."""
+def test_a_metric_has_one_count_over_all_codes(metrics: Metrics) -> None:
+    """Alarms watch the sum; operators look at single codes."""
     for code in ("807", "805", "807"):
         metrics.telemetry.emit(DeadLettered(a_dead_letter(UPLOAD, code=code)))
 
@@ -365,7 +365,7 @@ def test_a_metric_counts_once_however_many_codes_there_are(metrics: Metrics) -> 
 
 
 def test_a_line_is_in_the_embedded_metric_format(metrics: Metrics) -> None:
-    """As CloudWatch specifies it."""
+    """CloudWatch specifies it."""
     metrics.telemetry.emit(DEAD_LETTERED)
 
     (line,) = metrics.flushed()
@@ -389,10 +389,10 @@ def test_a_line_is_in_the_embedded_metric_format(metrics: Metrics) -> None:
     assert isinstance(line["_aws"]["Timestamp"], int)
 
 
-def test_more_values_than_a_line_takes_are_spread_over_several(
+def test_many_values_are_spread_over_several_lines(
     metrics: Metrics,
 ) -> None:
-    """CloudWatch takes a hundred values of a metric in a line; a batch may have more calls."""
+    """CloudWatch reads up to a hundred values of a metric per line; a batch may have more calls."""
     for number in range(250):
         metrics.telemetry.emit(Called(CallReason.FIRST, number / 1000))
 
@@ -402,8 +402,8 @@ def test_more_values_than_a_line_takes_are_spread_over_several(
     assert [value for line in lines for value in line["ApiLatency"]] == [*range(250)]
 
 
-def test_a_flush_takes_what_it_prints(metrics: Metrics) -> None:
-    """The next one has only what came since; an idle stack costs no metrics."""
+def test_a_flush_prints_and_clears_the_metrics(metrics: Metrics) -> None:
+    """The next flush has only later events; an idle stack costs no metrics."""
     metrics.telemetry.emit(TAGGED)
     assert metrics.flushed() != []
 

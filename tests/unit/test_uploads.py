@@ -12,7 +12,7 @@ from tests.builders import BUCKET, NOON_SECONDS, an_upload, notification, record
 
 
 def replayed(upload: Upload) -> Upload:
-    """The upload of the notification that a replay sends."""
+    """The upload in the notification of a replay."""
     (found,) = read_body(upload.notification())
     assert isinstance(found, Upload)
     return found
@@ -95,7 +95,7 @@ def test_an_object_with_another_etag_completes_nothing() -> None:
     ],
 )
 def test_sequencers_are_compared_as_numbers(older: str | None, newer: str) -> None:
-    """Left-padded, in either case; an event without one is older than all others."""
+    """They are left-padded in either case; an event without one is older than all others."""
     assert an_upload(sequencer=older).order < an_upload(sequencer=newer).order
 
 
@@ -159,7 +159,7 @@ def test_a_notification_is_ascii_and_has_exactly_the_record(text: str) -> None:
 
 
 def test_each_record_of_a_message_replays_alone() -> None:
-    """A replay must not tag the neighbours again."""
+    """A replay must not tag the other records again."""
     first, second = read_body(notification(record("a"), record("b")))
 
     assert isinstance(first, Upload)
