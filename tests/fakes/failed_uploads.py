@@ -8,7 +8,7 @@ from typing import Any
 from hangtag import lifecycle
 from hangtag.dead_letters import letter_of_record, read_letter
 from hangtag.events import read_body
-from hangtag.lifecycle import Arrival, CallReason, FailedUpload, Record
+from hangtag.lifecycle import CallReason, ClaimRequest, FailedUpload, Record
 from hangtag.operators.letters import FailureList, LetterFilter, find
 from hangtag.operators.ports import Letter
 from hangtag.operators.replay import ReplayReport, discard
@@ -43,7 +43,7 @@ class FailedUploads:
 
     def begin(self, key: str, *, replays: int = 0) -> Record:
         """Claims an upload, without writing the claim."""
-        arrival = Arrival(
+        arrival = ClaimRequest(
             now=self.clock.now(),
             lease_seconds=60,
             replays=replays,

@@ -15,9 +15,9 @@ from hangtag.claims import Claim, ClaimLost, Claims, new_rev
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import (
     TRANSITIONS,
-    Arrival,
     Busy,
     CallReason,
+    ClaimRequest,
     Done,
     FailedUpload,
     Record,
@@ -34,7 +34,7 @@ LEASE = 10.0
 FAILED = FailedUpload(a_failure(), "notification")
 
 EVENTS: dict[str, Callable[[Record | None], Record | Done | Busy]] = {
-    "claim": lambda old: lifecycle.claim(old, Arrival(100.0, LEASE, replays=9)),
+    "claim": lambda old: lifecycle.claim(old, ClaimRequest(100.0, LEASE, replays=9)),
     "release": lambda old: lifecycle.release(have(old), calls={}, is_attempt=True),
     "finish": lambda old: lifecycle.finish(have(old), calls={}, at=NOON),
     "fail": lambda old: lifecycle.fail(have(old), FAILED, calls={}, at=NOON),
@@ -92,7 +92,7 @@ def test_an_event_changes_a_status_as_the_table_says(
 
 def test_an_attempt_counts_when_it_ends() -> None:
     """If it counted at the start, a claim whose response is lost would count."""
-    claimed = lifecycle.claim(None, Arrival(100.0, LEASE))
+    claimed = lifecycle.claim(None, ClaimRequest(100.0, LEASE))
     assert isinstance(claimed, Record)
 
     released = lifecycle.release(claimed, calls={}, is_attempt=True)
@@ -102,11 +102,11 @@ def test_an_attempt_counts_when_it_ends() -> None:
 
 def test_the_next_claim_counts_an_attempt_that_was_cut_off() -> None:
     """Its call may have been paid, so the reason of the next call says so."""
-    claimed = lifecycle.claim(None, Arrival(100.0, LEASE))
+    claimed = lifecycle.claim(None, ClaimRequest(100.0, LEASE))
     assert isinstance(claimed, Record)
 
-    busy = lifecycle.claim(claimed, Arrival(100.0 + LEASE / 2, LEASE))
-    again = lifecycle.claim(claimed, Arrival(100.0 + LEASE, LEASE))
+    busy = lifecycle.claim(claimed, ClaimRequest(100.0 + LEASE / 2, LEASE))
+    again = lifecycle.claim(claimed, ClaimRequest(100.0 + LEASE, LEASE))
 
     assert busy == Busy(LEASE / 2)
     assert isinstance(again, Record)
@@ -119,10 +119,10 @@ def test_a_message_sent_before_the_failure_is_no_replay() -> None:
     old = replace(Record(Status.FAILED, rev="1"), ended_at="2026-01-01T00:00:10.000Z")
 
     copy = lifecycle.claim(
-        old, Arrival(100.0, LEASE, sent_at="2026-01-01T00:00:09.000Z")
+        old, ClaimRequest(100.0, LEASE, sent_at="2026-01-01T00:00:09.000Z")
     )
     later = lifecycle.claim(
-        old, Arrival(100.0, LEASE, sent_at="2026-01-01T00:00:11.000Z")
+        old, ClaimRequest(100.0, LEASE, sent_at="2026-01-01T00:00:11.000Z")
     )
 
     assert copy == Done(SkipReason.ALREADY_FAILED, old)
@@ -134,10 +134,10 @@ def test_a_request_to_tag_again_is_accepted_once() -> None:
     """Its message may be repeated."""
     old = replace(Record(Status.TAGGED, rev="1"), calls={CallReason.FIRST: 1})
 
-    first = lifecycle.claim(old, Arrival(100.0, LEASE, retag="one"))
+    first = lifecycle.claim(old, ClaimRequest(100.0, LEASE, retag="one"))
     assert isinstance(first, Record)
     tagged = lifecycle.finish(first, calls={CallReason.AGAIN: 1}, at=NOON)
-    second = lifecycle.claim(tagged, Arrival(200.0, LEASE, retag="one"))
+    second = lifecycle.claim(tagged, ClaimRequest(200.0, LEASE, retag="one"))
 
     assert lifecycle.first_call(first) is CallReason.AGAIN
     assert second == Done(SkipReason.ALREADY_TAGGED, tagged)
@@ -147,9 +147,9 @@ def test_an_event_without_a_sequencer_keeps_the_known_one() -> None:
     """The position of a version in the sequence only increases."""
     old = Record(Status.SKIPPED, rev="1", sequencer="0A")
 
-    without = lifecycle.claim(old, Arrival(100.0, LEASE))
-    older = lifecycle.claim(old, Arrival(100.0, LEASE, sequencer="9"))
-    newer = lifecycle.claim(old, Arrival(100.0, LEASE, sequencer="0B"))
+    without = lifecycle.claim(old, ClaimRequest(100.0, LEASE))
+    older = lifecycle.claim(old, ClaimRequest(100.0, LEASE, sequencer="9"))
+    newer = lifecycle.claim(old, ClaimRequest(100.0, LEASE, sequencer="0B"))
 
     found = [
         one.sequencer for one in (without, older, newer) if isinstance(one, Record)
@@ -226,7 +226,7 @@ class History:
     def _work(self, message: _Message) -> Iterator[None]:
         """One attempt; other workers run at each `yield`, and a kill may end it there."""
         until = self.clock.now() + 2.0
-        arrival = Arrival(
+        arrival = ClaimRequest(
             self.clock.now(),
             LEASE,
             replays=message.replays,
@@ -454,7 +454,7 @@ def test_the_model_detects_writes_without_compare_and_swap() -> None:
 def test_the_model_detects_cut_off_attempts_that_are_not_counted() -> None:
     """They may have been paid, and one that kills the function would repeat without end."""
 
-    def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
+    def claim(old: Record | None, arrival: ClaimRequest) -> Record | Done | Busy:
         found = original(old, arrival)
         if isinstance(found, Record) and old is not None:
             return replace(found, cut_off=old.cut_off)
@@ -468,7 +468,7 @@ def test_the_model_detects_cut_off_attempts_that_are_not_counted() -> None:
 def test_the_model_detects_a_second_claim_of_a_tagged_upload() -> None:
     """Each copy would be paid."""
 
-    def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
+    def claim(old: Record | None, arrival: ClaimRequest) -> Record | Done | Busy:
         if old is not None and old.status is Status.TAGGED:
             old = replace(old, status=Status.OPEN)
         return original(old, arrival)
@@ -484,7 +484,7 @@ def test_the_model_detects_a_second_claim_of_a_tagged_upload() -> None:
 def test_the_model_detects_claims_that_ignore_a_lease() -> None:
     """Two workers would call at the same time."""
 
-    def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
+    def claim(old: Record | None, arrival: ClaimRequest) -> Record | Done | Busy:
         if old is not None:
             old = replace(old, lease_until=0.0)
         return original(old, arrival)

@@ -9,9 +9,9 @@ import pytest
 from hangtag import lifecycle
 from hangtag.claims import Claim, Claims
 from hangtag.lifecycle import (
-    Arrival,
     Busy,
     CallReason,
+    ClaimRequest,
     Done,
     FailedUpload,
     Record,
@@ -38,16 +38,16 @@ TAGGED_RECORD = Record(
 )
 
 
-def an_arrival(
+def a_request(
     sequencer: str | None = "0A",
     *,
     sent_at: str = "",
     replays: int = 0,
     retag: str | None = None,
     is_overtaken: bool = False,
-) -> Arrival:
-    """An arrival at second 100, with a lease of ten seconds."""
-    return Arrival(
+) -> ClaimRequest:
+    """A claim at second 100, with a lease of ten seconds."""
+    return ClaimRequest(
         100.0,
         10.0,
         sequencer=sequencer,
@@ -58,7 +58,7 @@ def an_arrival(
     )
 
 
-def claimed(old: Record | None, arrival: Arrival) -> Record:
+def claimed(old: Record | None, arrival: ClaimRequest) -> Record:
     """The record that a claim makes; fails where it makes none."""
     new = lifecycle.claim(old, arrival)
     assert isinstance(new, Record), new
@@ -80,7 +80,7 @@ def test_a_message_sent_before_the_end_is_a_copy(
     old: Record, reason: SkipReason
 ) -> None:
     """S3 and SQS deliver more than once."""
-    assert lifecycle.claim(old, an_arrival(sent_at=EARLIER)) == Done(reason, old)
+    assert lifecycle.claim(old, a_request(sent_at=EARLIER)) == Done(reason, old)
 
 
 @pytest.mark.parametrize("sent_at", [ENDED, LATER, ""])
@@ -89,7 +89,7 @@ def test_a_message_not_sent_before_the_end_begins_a_new_round(
     old: Record, sent_at: str
 ) -> None:
     """The uploader or an operator wants another try; nothing is left of the old end."""
-    new = claimed(old, an_arrival(sent_at=sent_at))
+    new = claimed(old, a_request(sent_at=sent_at))
 
     assert (new.status, new.attempts, new.ended_at) == (Status.OPEN, 0, "")
     assert new.reason is None
@@ -101,15 +101,15 @@ def test_a_newer_event_is_no_copy_even_if_it_was_sent_before_the_end(
     old: Record,
 ) -> None:
     """The version is newer than was known; the one that superseded it may be older now."""
-    new = claimed(old, an_arrival("0B", sent_at=EARLIER))
+    new = claimed(old, a_request("0B", sent_at=EARLIER))
 
     assert new.sequencer == "0B"
 
 
 def test_an_older_event_leaves_the_sequencer_as_it_is() -> None:
     """A version keeps the highest place that its events had."""
-    assert claimed(FAILED_RECORD, an_arrival("09")).sequencer == "0A"
-    assert claimed(FAILED_RECORD, an_arrival(None)).sequencer == "0A"
+    assert claimed(FAILED_RECORD, a_request("09")).sequencer == "0A"
+    assert claimed(FAILED_RECORD, a_request(None)).sequencer == "0A"
 
 
 # ---- replays
@@ -117,7 +117,7 @@ def test_an_older_event_leaves_the_sequencer_as_it_is() -> None:
 
 def test_a_replay_of_a_failure_is_no_copy() -> None:
     """Its message carries a higher count of replays than the record."""
-    new = claimed(FAILED_RECORD, an_arrival(sent_at=EARLIER, replays=1))
+    new = claimed(FAILED_RECORD, a_request(sent_at=EARLIER, replays=1))
 
     assert (new.attempts, new.replays) == (0, 1)
 
@@ -126,7 +126,7 @@ def test_a_late_copy_of_an_earlier_replay_leaves_the_count_as_it_is() -> None:
     """Otherwise the next copy would be taken for another replay."""
     old = Record(sequencer="0A", replays=2)
 
-    assert claimed(old, an_arrival(replays=1)).replays == 2
+    assert claimed(old, a_request(replays=1)).replays == 2
 
 
 # ---- requests to tag again
@@ -134,12 +134,12 @@ def test_a_late_copy_of_an_earlier_replay_leaves_the_count_as_it_is() -> None:
 
 def test_a_later_token_opens_a_tagged_upload_once() -> None:
     """Copies of the message, and messages with an earlier token, find it done."""
-    new = claimed(TAGGED_RECORD, an_arrival(retag="2 b"))
+    new = claimed(TAGGED_RECORD, a_request(retag="2 b"))
     tagged = lifecycle.finish(new, calls={CallReason.AGAIN: 1}, at=LATER)
 
     assert lifecycle.first_call(new) is CallReason.AGAIN
     for token in ("2 b", "1 a", None):
-        again = lifecycle.claim(tagged, an_arrival(retag=token))
+        again = lifecycle.claim(tagged, a_request(retag=token))
         assert again == Done(SkipReason.ALREADY_TAGGED, tagged)
 
 
@@ -147,8 +147,8 @@ def test_messages_with_two_tokens_share_the_attempts_of_the_later_one() -> None:
     """Otherwise each would begin a new round for the other, and neither would end."""
     old = Record(attempts=2, retag="2 b")
 
-    earlier = claimed(old, an_arrival(retag="1 a"))
-    later = claimed(old, an_arrival(retag="3 c"))
+    earlier = claimed(old, a_request(retag="1 a"))
+    later = claimed(old, a_request(retag="3 c"))
 
     assert (earlier.attempts, earlier.retag) == (2, "2 b")
     assert (later.attempts, later.retag) == (0, "3 c")
@@ -167,7 +167,7 @@ def test_a_call_counts_as_again_only_if_there_was_or_may_have_been_one(
     old: Record, reason: CallReason
 ) -> None:
     """An upload that was never called is called first, also on behalf of a token."""
-    assert lifecycle.first_call(claimed(old, an_arrival(retag="1 a"))) is reason
+    assert lifecycle.first_call(claimed(old, a_request(retag="1 a"))) is reason
 
 
 # ---- reasons of calls
@@ -184,7 +184,7 @@ def test_a_cut_off_attempt_counts_and_its_call_may_have_been_paid() -> None:
     """Its lease expired."""
     old = Record(attempts=1, lease_until=99.0, next_call=CallReason.UNSTORED)
 
-    new = claimed(old, an_arrival())
+    new = claimed(old, a_request())
 
     assert (new.attempts, new.cut_off) == (2, 1)
     assert lifecycle.first_call(new) is CallReason.UNFINISHED
@@ -219,7 +219,7 @@ def test_a_record_that_is_gone_is_claimed_as_a_new_one() -> None:
     records = FakeRecords()
     seen = Record(rev="1", attempts=2)
 
-    claim = Claims(records, FakeClock()).claim(KEY, seen, an_arrival(), until=100.0)
+    claim = Claims(records, FakeClock()).claim(KEY, seen, a_request(), until=100.0)
 
     assert isinstance(claim, Claim)
     assert (claim.is_first, claim.record.attempts) == (True, 0)
@@ -231,7 +231,7 @@ def test_an_overtaken_upload_is_opened_once() -> None:
     claims = Claims(records, FakeClock())
     seen = replace(TAGGED_RECORD, rev="1")
     assert records.swap(KEY, None, seen) is None
-    arrival = an_arrival("0B", is_overtaken=True)
+    arrival = a_request("0B", is_overtaken=True)
 
     first = claims.claim(KEY, seen, arrival, until=100.0)
     assert isinstance(first, Claim)

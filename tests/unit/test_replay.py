@@ -497,10 +497,10 @@ class Worker:
         """Receives the messages that were sent since the last call."""
         for body, replays in self.failed.box.resent[self._done :]:
             key = upload_in(body).key
-            arrival = lifecycle.Arrival(
+            request = lifecycle.ClaimRequest(
                 now=self.failed.clock.now(), lease_seconds=60, replays=replays
             )
-            if isinstance(lifecycle.claim(self.failed.record(key), arrival), Record):
+            if isinstance(lifecycle.claim(self.failed.record(key), request), Record):
                 self.failed.tag(key, replays=replays)
                 self.paid[key] += 1
         self._done = len(self.failed.box.resent)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from hangtag import lifecycle
 from hangtag.backoff import persist
-from hangtag.lifecycle import Arrival, Busy, Done, Record, UploadKey
+from hangtag.lifecycle import Busy, ClaimRequest, Done, Record, UploadKey
 from hangtag.ports import Clock, RecordStore
 from hangtag.uploads import SkipReason
 
@@ -72,7 +72,12 @@ class Claims:
         self._clock = clock
 
     def claim(
-        self, key: UploadKey, seen: Record | None, arrival: Arrival, *, until: float
+        self,
+        key: UploadKey,
+        seen: Record | None,
+        request: ClaimRequest,
+        *,
+        until: float,
     ) -> Claim | Done | Busy:
         """
         Begin an attempt, unless the upload has ended or another worker is at it.
@@ -84,7 +89,7 @@ class Claims:
         """
         old = seen
         for _ in range(_MOST_RIVALS):
-            new = lifecycle.claim(old, arrival)
+            new = lifecycle.claim(old, request)
             if not isinstance(new, Record):
                 return new
             new = replace(new, rev=new_rev())
@@ -93,7 +98,7 @@ class Claims:
                 return Claim(key, new, is_first=old is None)
             old = found if found.rev else None
             # True of the record that was seen, not of the one that is there
-            arrival = replace(arrival, is_overtaken=False)
+            request = replace(request, is_overtaken=False)
         return Busy(_BUSY_SECONDS)
 
     def skip(

@@ -148,7 +148,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ClaimRequest:
     """The delivery, and the time, as a claim needs them."""
 
     now: float
@@ -180,75 +180,75 @@ class Busy:
     """Until its lease expires."""
 
 
-def claim(old: Record | None, arrival: Arrival) -> Record | Done | Busy:
+def claim(old: Record | None, request: ClaimRequest) -> Record | Done | Busy:
     """The record with a lease for one attempt, or the reason to begin no attempt."""
-    lease_until = arrival.now + arrival.lease_seconds
+    lease_until = request.now + request.lease_seconds
     if old is None:
         return Record(
-            sequencer=arrival.sequencer,
+            sequencer=request.sequencer,
             lease_until=lease_until,
-            replays=arrival.replays,
-            retag=arrival.retag,
+            replays=request.replays,
+            retag=request.retag,
         )
-    if old.status is Status.OPEN and old.lease_until > arrival.now:
-        return Busy(old.lease_until - arrival.now)
-    reason = _reason_to_end(old, arrival)
+    if old.status is Status.OPEN and old.lease_until > request.now:
+        return Busy(old.lease_until - request.now)
+    reason = _reason_to_end(old, request)
     if reason is not None:
         return Done(reason, old)
-    was_cut_off = old.is_cut_off(arrival.now)
+    was_cut_off = old.is_cut_off(request.now)
     is_new_round = (
         old.status is not Status.OPEN
-        or _is_replay(old, arrival)
-        or _wants_retag(old, arrival)
+        or _is_replay(old, request)
+        or _wants_retag(old, request)
     )
     return replace(
         old,
         status=_after("claim", old),
-        sequencer=max(old.sequencer, arrival.sequencer, key=order_of),
+        sequencer=max(old.sequencer, request.sequencer, key=order_of),
         lease_until=lease_until,
         attempts=0 if is_new_round else old.attempts + was_cut_off,
         cut_off=old.cut_off + was_cut_off,
-        next_call=_reason_of_next_call(old, arrival),
-        replays=max(old.replays, arrival.replays),
-        retag=arrival.retag if _wants_retag(old, arrival) else old.retag,
+        next_call=_reason_of_next_call(old, request),
+        replays=max(old.replays, request.replays),
+        retag=request.retag if _wants_retag(old, request) else old.retag,
         ended_at="",
         reason=None,
         failed=None,
     )
 
 
-def _reason_to_end(old: Record, arrival: Arrival) -> SkipReason | None:
+def _reason_to_end(old: Record, request: ClaimRequest) -> SkipReason | None:
     """Why nothing is left to do for a delivery; None if there is something to do."""
-    if _wants_retag(old, arrival):
+    if _wants_retag(old, request):
         return None
     if old.status is Status.TAGGED:
-        return None if arrival.is_overtaken else SkipReason.ALREADY_TAGGED
+        return None if request.is_overtaken else SkipReason.ALREADY_TAGGED
     if old.status not in (Status.FAILED, Status.DISCARDED, Status.SKIPPED):
         return None
-    is_newer = order_of(arrival.sequencer) > old.order
-    is_copy = "" < arrival.sent_at < old.ended_at and not is_newer
-    if is_copy and not _is_replay(old, arrival):
+    is_newer = order_of(request.sequencer) > old.order
+    is_copy = "" < request.sent_at < old.ended_at and not is_newer
+    if is_copy and not _is_replay(old, request):
         return old.reason or SkipReason.ALREADY_FAILED
     return None
 
 
-def _reason_of_next_call(old: Record, arrival: Arrival) -> CallReason | None:
+def _reason_of_next_call(old: Record, request: ClaimRequest) -> CallReason | None:
     is_tagged = old.status is Status.TAGGED
-    if _wants_retag(old, arrival) and (old.calls or is_tagged):
+    if _wants_retag(old, request) and (old.calls or is_tagged):
         return CallReason.AGAIN
     if is_tagged:
         return CallReason.OVERTAKEN
-    if old.is_cut_off(arrival.now):
+    if old.is_cut_off(request.now):
         return CallReason.UNFINISHED
     return old.next_call
 
 
-def _wants_retag(old: Record, arrival: Arrival) -> bool:
-    return (arrival.retag or "") > (old.retag or "")
+def _wants_retag(old: Record, request: ClaimRequest) -> bool:
+    return (request.retag or "") > (old.retag or "")
 
 
-def _is_replay(old: Record, arrival: Arrival) -> bool:
-    return arrival.replays > old.replays
+def _is_replay(old: Record, request: ClaimRequest) -> bool:
+    return request.replays > old.replays
 
 
 def first_call(mine: Record) -> CallReason:

@@ -39,7 +39,7 @@ from hangtag.errors import (
     ResultsUnavailable,
 )
 from hangtag.events import Delivery, Unreadable
-from hangtag.lifecycle import Arrival, Busy, CallReason, Done
+from hangtag.lifecycle import Busy, CallReason, ClaimRequest, Done
 from hangtag.policy import Policy, Ports
 from hangtag.ports import StoredResult
 from hangtag.rate_limit import RateLimited
@@ -133,7 +133,7 @@ class Tagging:
         """Raises ResultsUnavailable."""
         upload, delivery = arrived.upload, arrived.delivery
         now = self._ports.clock.now()
-        arrival = Arrival(
+        request = ClaimRequest(
             now,
             self._policy.lease_seconds,
             sequencer=upload.sequencer,
@@ -144,10 +144,10 @@ class Tagging:
         key = arrived.key
         seen = batch.snapshot.records.get(key)
         until = now + _CLAIM_SECONDS
-        found = self._claims.claim(key, seen, arrival, until=until)
+        found = self._claims.claim(key, seen, request, until=until)
         if isinstance(found, Done) and self._is_overtaken(upload, found):
-            arrival = replace(arrival, is_overtaken=True)
-            return self._claims.claim(key, found.record, arrival, until=until)
+            request = replace(request, is_overtaken=True)
+            return self._claims.claim(key, found.record, request, until=until)
         return found
 
     def _is_overtaken(self, upload: Upload, done: Done) -> bool:
