@@ -22,10 +22,11 @@ STATE_PREFIX = "hangtag:"
 """The prefix of the uris of items that are not uploads: the breaker, the rate limiter."""
 
 CUT_OFF = "CUT_OFF"
-PAID_AGAIN_REASONS = ("UNSTORED", "OVERTAKEN", CUT_OFF)
+PAID_AGAIN_REASONS = ("UNSTORED", "OVERTAKEN", "UNFINISHED", CUT_OFF)
 """
-The reasons that justify a second paid answer: the first answer could not be stored, the result of a
-newer version was stored instead, or the attempt was cut off.
+The reasons that justify a further paid answer: the answer before could not be stored, or the result
+of a newer version was stored instead, or the attempt before was cut off. The record does not have
+the call of an attempt that was cut off; it may have been a further one itself.
 """
 
 ABANDONED = "ABANDONED"

@@ -76,6 +76,11 @@ def ending(
             announced=(announcement(),),
             paid=2,
         ),
+        ending(
+            {**TAGGED, "calls": {"FIRST": 1, "UNFINISHED": 1}, "cutOff": 1},
+            announced=(announcement(),),
+            paid=3,
+        ),
         ending(FAILED, letters=("806",)),
         ending(skipped_record("OBJECT_GONE"), is_there=False),
         ending(skipped_record("SUPERSEDED"), result=NEWER),
@@ -96,6 +101,14 @@ def test_kept_promises_cause_no_trouble(fine: Ending) -> None:
         (ending(TAGGED, result=ANOTHER, paid=1), "the result is another version's"),
         (ending(TAGGED, paid=1), "not announced"),
         (ending(TAGGED, announced=(announcement(),), paid=2), "paid 2 times"),
+        (
+            ending(
+                {**TAGGED, "calls": {"UNFINISHED": 1}, "cutOff": 1},
+                announced=(announcement(),),
+                paid=3,
+            ),
+            "3 calls, 2 counted",
+        ),
         (
             ending(TAGGED, announced=(announcement(), announcement(id_="2")), paid=1),
             "several ids",
