@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from local.fault_cells import DELAYING, DENIED, KILLING, NO_FAULT, Cell
+from local.fault_cells import DENIED, HALF, KILLING, NO_FAULT, SLOW, Cell
 from local.fault_rules import REFUSAL, Run
 from local.ledger import ABANDONED, Ending, Ledger
 from local.processes import LocalError
@@ -64,8 +64,10 @@ def unexpected(
     if cell.fault != NO_FAULT and not injected:
         return [NOT_INJECTED]
     end = f"{ending.status} {ending.detail}".strip()
-    # A claim may be in the table although its response was late; then its lease expires
-    begins = not cell.step.is_claim or cell.fault in DELAYING
+    # A claim may be in the table although its response was lost; then its lease expires
+    is_write = cell.step.operation == "PutItem"
+    may_arrive = cell.fault in KILLING or (is_write and cell.fault in (HALF, SLOW))
+    begins = not cell.step.is_claim or may_arrive
     if ending.detail == ABANDONED and not begins:
         return [f"{ABANDONED}, although no attempt has begun"]
     if cell.step.refused and cell.fault != NO_FAULT:

@@ -236,4 +236,4 @@ def test_an_upload_that_never_has_enough_time_is_delayed_longer_each_time() -> N
         world.tag(replace(delivery, receives=receives))
         delays += world.upload_queue.hidden_for.values()
 
-    assert delays == [1, 512, 1_024, 1_800, 1_800]
+    assert delays == [1, 512, 1_024, 1_575, 1_575]

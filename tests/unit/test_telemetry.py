@@ -305,8 +305,8 @@ def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
         ([SKIPPED], {"ImagesSkipped": [1], "ImagesSkipped OBJECT_GONE": [1]}),
         (
             [
-                Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri),
-                Skipped(SkipReason.ALREADY_FAILED, UPLOAD.uri),
+                Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri, is_copy=True),
+                Skipped(SkipReason.OBJECT_GONE, UPLOAD.uri, is_copy=True),
             ],
             {"DuplicatesAvoided": [2]},
         ),
@@ -345,7 +345,7 @@ def test_every_metric_is_published_by_some_event(metrics: Metrics) -> None:
     """An alarm on an unpublished metric never fires."""
     for event in SAMPLES.values():
         metrics.telemetry.emit(event)
-    metrics.telemetry.emit(Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri))
+    metrics.telemetry.emit(Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri, is_copy=True))
 
     assert {name.split()[0] for name in metrics.published()} == set(Metric)
 

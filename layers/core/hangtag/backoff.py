@@ -24,11 +24,12 @@ def backoff(
     """
     Seconds to wait after the try of this *number* (from 1).
 
-    They double from *base* up to *cap*, plus or minus a quarter, so that uploads that failed
-    together do not come back together. *random_fraction* returns 0 to 1.
+    They double from *base*, plus or minus a quarter, up to *cap*, minus up to a quarter: uploads
+    that failed together do not come back together. *random_fraction* returns 0 to 1.
     """
     doubled = base * 2.0 ** min(max(number, 1) - 1, _MOST_DOUBLINGS)
-    return min(doubled * (0.75 + random_fraction() / 2), cap)
+    fraction = random_fraction()
+    return min(doubled * (0.75 + fraction / 2), cap * (0.75 + fraction / 4))
 
 
 def persist(do: Callable[[], _T], *, clock: Clock, until: float) -> _T:

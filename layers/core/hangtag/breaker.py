@@ -39,7 +39,7 @@ class BreakerStore(Protocol):
         ...
 
     def count_failure(self, code: str, message: str) -> BreakerState:
-        """Count a systemic failure; the state with it."""
+        """Count a systemic failure, twice if a response is lost; returns the state with it."""
         ...
 
     def open(self, *, at: str, failures: int) -> bool:
@@ -216,9 +216,7 @@ class Watch:
 
 def fault_of(state: BreakerState) -> str | None:
     """
-    The code for which tagging has stopped; None where it has not.
-
-    Also while the breaker is half-open, because nothing has succeeded yet.
+    The code of the failures that stopped tagging, until a success; None if it has not stopped.
     """
     is_known = state.is_open or state.failures >= FAILURES_TO_OPEN
     return state.code if is_known else None

@@ -1,8 +1,8 @@
 """
-Call the Tagger API about an image: once, and once more where its answer says how.
+Call the Tagger API about an image, and again where its answer says how.
 
 Every call is counted by its reason. A further call in one attempt is made only with a fresh key,
-or with the image in another form (with or without the data-URI prefix).
+with the image sent along instead of its URL, or with or without the data-URI prefix.
 """
 
 from __future__ import annotations

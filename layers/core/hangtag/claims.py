@@ -97,13 +97,13 @@ class Claims:
             if found is None:
                 return Claim(key, new, is_first=old is None)
             old = found if found.rev else None
-            # True of the record that was seen, not of the one that is there
+            # That was true of the record that was read; the new one may be claimed already
             request = replace(request, is_overtaken=False)
         return Busy(_BUSY_SECONDS)
 
     def skip(
         self, key: UploadKey, reason: SkipReason, *, at: str, until: float
-    ) -> None:
+    ) -> bool:
         """
         An upload ends without having been claimed; if it has a record already, that stays as it is.
 
@@ -111,7 +111,8 @@ class Claims:
             ResultsUnavailable: The table failed until that moment (seconds since 1970).
         """
         new = replace(lifecycle.skip(None, reason, at=at), rev=new_rev())
-        swap(self._records, key, None, new, clock=self._clock, until=until)
+        found = swap(self._records, key, None, new, clock=self._clock, until=until)
+        return found is None
 
     def write(
         self,

@@ -29,8 +29,8 @@ HAND_BACK_CAP_SECONDS = 1_800.0
 """
 The longest delay of a delivery that was only handed back.
 
-In 14 days, as long as SQS keeps a message, it is received less than 1,000 times: then SQS itself
-would move it to the dead-letter queue, without a code.
+With a quarter less, it is received 896 times in the 14 days for which SQS keeps a message. After
+1,000 times SQS itself would move it to the dead-letter queue, without a code.
 """
 
 HAND_BACK_BASE_SECONDS = 1.0
@@ -114,7 +114,7 @@ class Endings:
             cap=RETRY_CAP_SECONDS,
             random_fraction=self._random_fraction,
         )
-        # The API's Retry-After is the least
+        # Not before the API's Retry-After
         least = min(error.retry_after_seconds or 0.0, RETRY_CAP_SECONDS)
         return Retry(error.code, str(error), max(delay, least), is_attempt=True)
 
@@ -177,6 +177,7 @@ class Endings:
 
     def _dead_letter(self, attempt: Attempt, error: HangtagError) -> Ended | Retry:
         """Send first, then write: if the letter cannot be sent, the message stays on the queue."""
+        # An upload that is given up began no further attempt
         attempts = min(attempt.number, self._policy.max_attempts)
         letter = letter_of_upload(
             attempt.upload,
@@ -199,7 +200,8 @@ class Endings:
                 ),
             )
         except ClaimLost:
-            return Retry(BUSY, "another worker took it over", HAND_BACK_BASE_SECONDS)
+            message = "another worker took it over, after its letter was sent"
+            return Retry(BUSY, message, HAND_BACK_BASE_SECONDS)
         except HangtagError as trouble:
             return self.hand_back(attempt, trouble, instead_of=letter)
         self._ports.telemetry.emit(DeadLettered(letter, attempt.upload, attempt.work()))

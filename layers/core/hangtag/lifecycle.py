@@ -11,9 +11,10 @@ The life of an upload: one record per object version, its statuses, and the even
     SKIPPED    OPEN (3)
 
     (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
-        and counts.
+        and is counted.
     (2) OPEN for a later re-tag token, or if another version's answer took the place of its own.
-    (3) Done for a copy: a message that was sent before the end, with no newer sequencer.
+    (3) Done for a copy: a message that was sent before the end, with no newer sequencer, no higher
+        count of replays and no later re-tag token.
 
 The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it
 replaces the record in the table only if that is still the one that was read. So every write may
@@ -77,13 +78,13 @@ class CallReason(StrEnum):
     AS_BASE64 = "AS_BASE64"
     """The API could not fetch the image from its URL."""
     UNSTORED = "UNSTORED"
-    """The API answered, and the table stayed down until the function's time was over."""
+    """The API answered, but its answer could not be stored."""
     UNFINISHED = "UNFINISHED"
     """The last attempt was cut off, by a crash or a timeout; its call may have been paid."""
     AGAIN = "AGAIN"
-    """It is tagged already, and an operator wants a new answer (`hangtag backfill --again`)."""
+    """It was called before, and an operator wants a new answer (`hangtag backfill --again`)."""
     OVERTAKEN = "OVERTAKEN"
-    """A newer version's answer was kept instead of its own, and now it is the newest again."""
+    """Another version's answer replaced its own; by a later sequencer it is the newest again."""
 
 
 Calls = Mapping[CallReason, int]
@@ -117,7 +118,7 @@ class Record:
     sequencer: str | None = None
     """The highest that the version's events came with."""
     lease_until: float = 0.0
-    """Seconds since 1970; until then a worker (FAILED: an operator) holds it. 0: it is free."""
+    """Seconds since 1970; until then a worker holds it. 0: it is free. FAILED: see `reserve`."""
     attempts: int = 0
     """Attempts that ended, since it arrived or was replayed; one that was cut off is among them."""
     cut_off: int = 0
@@ -161,7 +162,7 @@ class ClaimRequest:
     retag: str | None = None
     """The token of a request to tag the upload again, even if it is tagged."""
     is_overtaken: bool = False
-    """Whether another version's answer took the place of this version's, which is the newer one."""
+    """Whether the call would be `CallReason.OVERTAKEN`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,7 @@ def _reason_to_end(old: Record, request: ClaimRequest) -> SkipReason | None:
 
 
 def _reason_of_next_call(old: Record, request: ClaimRequest) -> CallReason | None:
+    """A re-tag goes first, then an answer that was replaced, then a cut-off."""
     is_tagged = old.status is Status.TAGGED
     if _wants_retag(old, request) and (old.calls or is_tagged):
         return CallReason.AGAIN
@@ -317,7 +319,11 @@ def fail(
 
 
 def reserve(old: Record, *, until: float) -> Record:
-    """An operator is about to replay it; *until* (seconds since 1970) 0 ends that."""
+    """
+    An operator is about to replay it; *until* (seconds since 1970) 0 ends that.
+
+    It keeps other operators away. A claim ignores it, and the operator's next write is refused.
+    """
     return replace(old, status=_after("reserve", old), lease_until=until)
 
 

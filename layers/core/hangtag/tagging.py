@@ -108,7 +108,8 @@ class Tagging:
             return Retry(error.code, str(error), self._endings.delay(delivery))
         match claim:
             case Done(reason=reason):
-                self._ports.telemetry.emit(Skipped(reason, upload.uri, upload))
+                skipped = Skipped(reason, upload.uri, upload, is_copy=True)
+                self._ports.telemetry.emit(skipped)
                 return ENDED
             case Busy(seconds=seconds):
                 # The other worker is done long before its lease expires, most likely
@@ -152,9 +153,10 @@ class Tagging:
 
     def _is_overtaken(self, upload: Upload, done: Done) -> bool:
         """
-        Whether a tagged version is newer than was known, and an older one's result is there.
+        Whether the answer of a tagged upload is gone, although its version is the newest.
 
-        Its own result only moves up.
+        That shows when the upload arrives with a higher sequencer than was known. If its own result
+        is still there, that moves up in the sequence.
         """
         is_tagged = done.reason is SkipReason.ALREADY_TAGGED
         if not is_tagged or upload.order <= done.record.order:
@@ -191,19 +193,23 @@ class Tagging:
 
     def _attempt(self, attempt: Attempt) -> Ended | Retry:
         """From the claim to the end. Raises any `HangtagError`, `ClaimLost` or `RateLimited`."""
+        # First of all: also an upload that crashes while it is announced has to end
         if attempt.number > self._policy.max_attempts:
             attempts = attempt.claim.record.attempts
-            raise Abandoned(f"{attempts} attempts, and the last one was cut off")
+            raise Abandoned(
+                f"{attempts} attempts are used up, and the last one was cut off "
+                "(or MaxAttempts was lowered)"
+            )
         stored = self._stored(attempt)
         if stored is not None and self._is_own(attempt, stored):
             result = stored.document or {}
         else:
             if stored is not None and stored.order > attempt.upload.order:
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
-            answer = self._answering.result(attempt)
-            if answer is None:
+            new = self._answering.result(attempt)
+            if new is None:
                 return self._endings.skip(attempt, SkipReason.OBJECT_GONE)
-            result = answer
+            result = new
             if not self._store(attempt, result):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
         self._ports.announcer.announce(
@@ -216,12 +222,14 @@ class Tagging:
         """
         The stored result of the key.
 
-        If it is of the upload's own version, both get the higher of their sequencers. The snapshot
-        is enough for a first claim: no attempt before can have stored an answer.
+        If it is of the upload's own version, both get the higher of their sequencers. For a first
+        claim the snapshot is enough: no attempt before can have stored an answer.
         """
         upload = attempt.upload
         if attempt.claim.is_first:
-            return attempt.batch.snapshot.results.get(upload.uri)
+            stored = attempt.batch.snapshot.results.get(upload.uri)
+            if stored is None or stored.version != upload.version:
+                return stored
         stored = self._ports.results.read(upload.uri)
         if stored is None or stored.version != upload.version:
             return stored
@@ -239,7 +247,7 @@ class Tagging:
 
     def _store(self, attempt: Attempt, result: Document) -> bool:
         """
-        Store an answer that was paid for, however long it takes.
+        Store an answer that was paid for, again until the function's time is over.
 
         Returns False where a newer one is there. Raises ResultsUnavailable, ResultTooLarge.
         """
@@ -259,9 +267,10 @@ class Tagging:
 
     def skip(self, skip: Skip, delivery: Delivery) -> Ended | Retry:
         """A record that is not to be tagged ends; its upload, if it has one, is noted."""
+        is_copy = False
         if skip.upload is not None:
             try:
-                self._claims.skip(
+                is_copy = not self._claims.skip(
                     (skip.upload.uri, skip.upload.version),
                     skip.reason,
                     at=self._endings.now(),
@@ -271,7 +280,9 @@ class Tagging:
                 retry = Retry(error.code, str(error), self._endings.delay(delivery))
                 self._report(skip.upload, retry)
                 return retry
-        self._ports.telemetry.emit(Skipped(skip.reason, skip.uri or "", skip.upload))
+        self._ports.telemetry.emit(
+            Skipped(skip.reason, skip.uri or "", skip.upload, is_copy=is_copy)
+        )
         return ENDED
 
     def dead_letter_body(

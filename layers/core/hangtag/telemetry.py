@@ -17,7 +17,7 @@ class Work:
     """The work of an attempt until it ended."""
 
     attempt: int = 0
-    """From 1; 0 if no attempt was begun."""
+    """From 1; 0 if it does not count."""
     calls: Calls = field(default_factory=lambda: NO_CALLS)
     milliseconds: Mapping[str, int] = field(default_factory=dict)
     """By part: `read`, `call`, `store`, `announce`, and `all`."""
@@ -45,8 +45,10 @@ class Skipped:
     reason: SkipReason
     uri: str
     upload: Upload | None = None
-    """None where the record brought no upload."""
+    """None if the record has no upload."""
     work: Work = NO_WORK
+    is_copy: bool = False
+    """Whether the upload had ended before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class SkipReason(StrEnum):
     ALREADY_TAGGED = "ALREADY_TAGGED"
     """The result of this version is stored and published."""
     ALREADY_FAILED = "ALREADY_FAILED"
-    """A copy of an upload that has failed; the dead letter of the failure exists."""
+    """A copy of an upload that has failed."""
     SUPERSEDED = "SUPERSEDED"
     """A newer version of the same key has ended already."""
     DISCARDED = "DISCARDED"

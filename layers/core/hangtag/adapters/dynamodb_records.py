@@ -75,7 +75,9 @@ class DynamoDBRecords:
             for shard in range(SHARDS):
                 page = self._table.client.query(
                     **ended_since(
-                        self._table.name, f"FAILED#{shard}", to_timestamp(since)
+                        self._table.name,
+                        f"{Status.FAILED}#{shard}",
+                        to_timestamp(since),
                     ),
                     ProjectionExpression="endedAt",
                     Limit=1,

@@ -26,7 +26,6 @@ from hangtag.telemetry import (
     Trouble,
     Unforeseen,
 )
-from hangtag.uploads import SkipReason
 
 _MAX_VALUES = (
     100  # of a metric in a line; EMF also limits the metrics, to more than we have
@@ -76,7 +75,7 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
         case Tagged():
             yield from _measurements_of_tagged(event.seconds_since_upload)
         case Skipped():
-            yield _measurement_of_skip(event.reason)
+            yield _measurement_of_skip(event)
         case DeadLettered():
             failure = event.letter.failure
             yield Metric.IMAGES_FAILED, 1, (failure.code, failure.kind)
@@ -101,10 +100,10 @@ def _measurements_of_tagged(seconds: float | None) -> Iterator[_Measurement]:
         yield Metric.UPLOAD_TO_TAGGED_LATENCY, 1000 * max(0.0, seconds), ()
 
 
-def _measurement_of_skip(reason: SkipReason) -> _Measurement:
-    if reason in (SkipReason.ALREADY_TAGGED, SkipReason.ALREADY_FAILED):
+def _measurement_of_skip(event: Skipped) -> _Measurement:
+    if event.is_copy:
         return Metric.DUPLICATES_AVOIDED, 1, ()
-    return Metric.IMAGES_SKIPPED, 1, (reason,)
+    return Metric.IMAGES_SKIPPED, 1, (event.reason,)
 
 
 def _published(metric: Metric, values: list[float]) -> list[float]:
