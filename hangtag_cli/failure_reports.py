@@ -58,7 +58,7 @@ class Reporter:
     def follow(self, report: ReplayReport) -> None:
         """Show the report so far."""
         self.report = report
-        behind = report.would if report.dry_run else report.done
+        behind = report.planned if report.dry_run else report.done
         text = f"{self._doing}: {count_letters(report.matched)} so far"
         self._say(behind + report.skipped, report.matched, text)
 
@@ -145,10 +145,10 @@ def _summary(report: ReplayReport, action: Action) -> str:
         return f"{action.nothing}: {is_done} {action.done}."
     skipped = f" {count_letters(report.skipped)} skipped." if report.skipped else ""
     if report.dry_run:
-        beyond = report.left - report.would
+        beyond = report.left - report.planned
         others = f" {count_letters(beyond)} would be left." if beyond > 0 else ""
         return (
-            f"{count_letters(report.would)} would be {action.done}.{skipped}{others}{removed} "
+            f"{count_letters(report.planned)} would be {action.done}.{skipped}{others}{removed} "
             "Nothing is changed: add --yes to do it."
         )
     left = " The others are as they were." if report.left else ""

@@ -181,17 +181,19 @@ def replay(
     from hangtag.operators.replay import ReplayLimits
     from hangtag.operators.replay import replay as replay_failures
 
-    meant = filter_of(names, **filters)
+    selected = filter_of(names, **filters)
     stack = app.stack()
     given, book = stack.dead_letters(to=to), stack.failure_book()
     with (
         _box(given, yes=yes) as box,
-        reported(app, REPLAY, lambda: _expected(given, meant, most), yes=yes) as shown,
+        reported(
+            app, REPLAY, lambda: _expected(given, selected, most), yes=yes
+        ) as shown,
     ):
         shown.report = replay_failures(
             box,
             book,
-            meant,
+            selected,
             clock=SystemClock(),
             dry_run=not yes,
             limits=ReplayLimits(most, rate or 0.0, max_replays),
@@ -246,7 +248,7 @@ def discard(
         raise NotDone(
             f"{path} exists already and is not overwritten: name another with --backup"
         )
-    meant = filter_of(names, **filters)
+    selected = filter_of(names, **filters)
     stack = app.stack()
     given, book = stack.dead_letters(), stack.failure_book()
 
@@ -254,13 +256,13 @@ def discard(
         with (
             _box(given, yes=yes) as box,
             reported(
-                app, DISCARD, lambda: _expected(given, meant, most), yes=yes
+                app, DISCARD, lambda: _expected(given, selected, most), yes=yes
             ) as shown,
         ):
             shown.report = discard_failures(
                 box,
                 book,
-                meant,
+                selected,
                 clock=SystemClock(),
                 dry_run=not yes,
                 keep=keep,
@@ -328,8 +330,8 @@ def restore(app: App, file: Path, *, yes: bool) -> None:
         )
 
 
-def find_failures(stack: Stack, meant: LetterFilter) -> FailureList:
-    """The failures that are *meant*, as `hangtag.operators.letters.find`."""
+def find_failures(stack: Stack, selected: LetterFilter) -> FailureList:
+    """The *selected* failures, as `hangtag.operators.letters.find`."""
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.operators.letters import find
 
@@ -341,7 +343,7 @@ def find_failures(stack: Stack, meant: LetterFilter) -> FailureList:
         return find(
             box,
             book,
-            meant,
+            selected,
             clock=SystemClock(),
             progress=lambda count: say(f"Reading failures: {count_letters(count)} ..."),
         )
@@ -369,9 +371,9 @@ def _box(box: DeadLetterBox, *, yes: bool) -> AbstractContextManager[DeadLetterB
     return nullcontext(box) if yes else deferred_interrupts(box)
 
 
-def _expected(box: DeadLetterBox, meant: LetterFilter, most: int | None) -> int:
+def _expected(box: DeadLetterBox, selected: LetterFilter, most: int | None) -> int:
     """Roughly how many failures match; 0 if only reading all of them could tell."""
-    if meant != filter_of():
+    if selected != filter_of():
         return 0
     count = box.count()
     return count if most is None else min(count, most)

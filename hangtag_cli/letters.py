@@ -216,8 +216,8 @@ def replay_page(report: ReplayReport) -> Iterator[RenderableType]:
                 text(letter.letter.image or letter.id or "unreadable"),
             )
         yield chosen
-        if report.would > len(report.chosen):
-            yield text(f"... and {report.would - len(report.chosen):,} more", "dim")
+        if report.planned > len(report.chosen):
+            yield text(f"... and {report.planned - len(report.chosen):,} more", "dim")
         yield ""
     rows = table("code", "letters", "done", numbers=("letters", "done"))
     for code, count in report.by_code.most_common():

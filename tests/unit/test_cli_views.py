@@ -85,7 +85,7 @@ def test_a_dry_run_lists_each_failure_that_would_be_handled() -> None:
     report.matched = 3
     report.choose(a_letter("letter-1", a_dead_letter()))
     report.choose(a_letter(HOSTILE, replace(a_dead_letter(), image=None)))
-    report.would += 1
+    report.planned += 1
 
     shown = printed(replay_page(report))
 

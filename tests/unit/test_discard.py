@@ -39,8 +39,8 @@ def test_dry_runs_discard_and_restore_no_failure() -> None:
     discarded = failed.discard(dry_run=True)
     restored = failed.restore(a_letter("letter-1"), dry_run=True)
 
-    assert (discarded.would, discarded.done, failed.backup) == (1, 0, [])
-    assert (restored.would, restored.left, failed.queue.letters) == (1, 1, [])
+    assert (discarded.planned, discarded.done, failed.backup) == (1, 0, [])
+    assert (restored.planned, restored.left, failed.queue.letters) == (1, 1, [])
     assert (len(failed.box.visible), failed.status("a.png")) == (1, "FAILED")
 
 

@@ -193,7 +193,7 @@ def test_a_second_letter_of_an_unknown_upload_waits_for_the_next_replay() -> Non
         failed.replay(),
     )
 
-    assert (rehearsed.would, first.done, second.done) == (1, 1, 1)
+    assert (rehearsed.planned, first.done, second.done) == (1, 1, 1)
     assert (rehearsed.came_back, first.came_back) == (1, 1)
     assert failed.box.visible == []
 
@@ -323,7 +323,7 @@ def test_all_letters_of_a_failure_are_deleted_with_the_first(*, uncoded: bool) -
     rehearsed, report = failed.replay(dry_run=True), failed.replay()
 
     assert (report.matched, report.done, report.leftovers) == (1, 1, 1)
-    assert (rehearsed.would, rehearsed.leftovers) == (1, 1)
+    assert (rehearsed.planned, rehearsed.leftovers) == (1, 1)
     assert (failed.sent(), failed.box.visible) == ({"a.png": 1}, [])
 
 
@@ -655,8 +655,8 @@ def test_a_dry_run_lists_the_failures_of_a_real_run_up_to_a_maximum() -> None:
     every = unknown(*many(MOST_CHOSEN + 5)).replay(dry_run=True)
     real = unknown(*many(10)).replay(limits=ReplayLimits(most=3))
 
-    assert len(some.chosen) == some.would == real.done == 3
-    assert (len(every.chosen), every.would) == (MOST_CHOSEN, MOST_CHOSEN + 5)
+    assert len(some.chosen) == some.planned == real.done == 3
+    assert (len(every.chosen), every.planned) == (MOST_CHOSEN, MOST_CHOSEN + 5)
     assert real.chosen == []
 
 
@@ -674,7 +674,7 @@ def test_a_dry_run_counts_the_failures_that_a_real_run_replays() -> None:
     real = failed.replay(limits=limits)
 
     assert untouched == ({}, 7, 7)
-    assert (rehearsed.would, real.done) == (5, 5)
+    assert (rehearsed.planned, real.done) == (5, 5)
     assert rehearsed.matched == real.matched == 7
 
 

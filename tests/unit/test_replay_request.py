@@ -12,7 +12,7 @@ def test_an_empty_request_is_a_dry_run_of_everything() -> None:
     request = read_request({})
 
     assert request.dryRun
-    assert request.meant() == LetterFilter(codes=[], kinds=[])
+    assert request.selected() == LetterFilter(codes=[], kinds=[])
     assert request.limits() == ReplayLimits()
 
 
@@ -30,7 +30,7 @@ def test_a_request_names_failures_and_limits() -> None:
     )
 
     assert not request.dryRun
-    assert request.meant() == LetterFilter(
+    assert request.selected() == LetterFilter(
         codes=["803"], kinds=["transient"], prefix="summer/"
     )
     assert request.limits() == ReplayLimits(most=10, per_second=2.0)

@@ -134,7 +134,7 @@ def failure_replayer(
         return replay(
             box,
             book,
-            request.meant(),
+            request.selected(),
             clock=clock,
             dry_run=request.dryRun,
             limits=request.limits(),

@@ -102,7 +102,7 @@ def walk(box: DeadLetterBox, clock: Clock) -> Iterator[Letter]:
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Which failures are meant; an empty filter means all."""
+    """Which failures are selected; an empty filter means all."""
 
     codes: Collection[str] = ()
     images: Collection[str] = ()
@@ -119,7 +119,7 @@ class LetterFilter:
     """Attempted at least that often."""
 
     def matches(self, letter: Letter) -> bool:
-        """Whether *letter* is meant."""
+        """Whether *letter* is selected."""
         failure = letter.letter.failure
         return (
             (not self.codes or failure.code in self.codes)
@@ -234,13 +234,13 @@ class FailureList:
 def find(
     box: DeadLetterBox,
     book: FailureBook,
-    meant: LetterFilter,
+    selected: LetterFilter,
     *,
     clock: Clock,
     progress: Callable[[int], None] = lambda _: None,
 ) -> FailureList:
     """
-    The failures that are *meant*, each once; nothing is changed.
+    The *selected* failures, each once; nothing is changed.
 
     The records are read first, then the queue for letters without a record. *progress* is called
     with how many were found so far.
@@ -250,7 +250,7 @@ def find(
     """
     found: dict[UploadKey | str, Letter] = {
         key: failure_of_record(key, record).letter
-        for key, record in book.failures(since=meant.since, until=meant.until)
+        for key, record in book.failures(since=selected.since, until=selected.until)
     }
     leftovers = 0
     with closing(Walk(box, clock)) as steps:
@@ -258,16 +258,16 @@ def find(
             for one in with_records(steps.receive(), book):
                 letter = one.letter
                 if is_leftover(letter.letter, one.record):
-                    leftovers += meant.matches(letter)
+                    leftovers += selected.matches(letter)
                 elif one.failed is None:
                     found[letter.id] = letter
-                elif one.key not in found or letter.id in meant.ids:
+                elif one.key not in found or letter.id in selected.ids:
                     # It may be a second letter: then it is found by its own id, too.
                     found[one.failed[0]] = letter
             progress(len(found))
         unseen = steps.unseen()
     letters = sorted(
-        filter(meant.matches, found.values()),
+        filter(selected.matches, found.values()),
         key=lambda letter: letter.letter.failure.failed_at,
         reverse=True,
     )

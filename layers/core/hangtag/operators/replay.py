@@ -68,36 +68,36 @@ class ReplayReport:
     skipped: int = 0
     """Replayed too often; they are still dead letters."""
     leftovers: int = 0
-    """Letters removed whose failures were dealt with before; not among the matched."""
+    """Letters removed whose failures were replayed or discarded before; not among the matched."""
     came_back: int = 0
     """Letters about uploads of this run: second ones, or the upload failed again meanwhile."""
     unseen: int = 0
     """Letters that another reader holds."""
-    would: int = 0
-    """Failures that a real run would begin with."""
+    planned: int = 0
+    """Failures that a real run works on first."""
     chosen: list[Letter] = field(default_factory=list)
     """Of a dry run: the first ones; see `MOST_CHOSEN`."""
     by_code: Counter[str] = field(default_factory=Counter)
     """Of the matched."""
     done_by_code: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
-    """Why failures were not dealt with; they are still dead letters."""
+    """Errors; the failures concerned are still dead letters."""
     is_cut_short: bool = False
     """Whether the time was over before all failures were seen."""
 
     def match(self, letter: Letter) -> None:
-        """Count one that is meant."""
+        """Count a failure that matches the filter."""
         self.matched += 1
         self.by_code[letter.letter.failure.code] += 1
 
     def choose(self, letter: Letter) -> None:
-        """Count one that is dealt with, or would be."""
-        self.would += 1
+        """Count a failure that a real run works on."""
+        self.planned += 1
         if self.dry_run and len(self.chosen) < MOST_CHOSEN:
             self.chosen.append(letter)
 
     def finish(self, letter: Letter) -> None:
-        """Count one that was dealt with."""
+        """Count a failure that was replayed, discarded or restored."""
         self.done += 1
         self.done_by_code[letter.letter.failure.code] += 1
 
@@ -153,7 +153,7 @@ def move(book: FailureBook, key: UploadKey, seen: Record, new: Record) -> Record
 def replay(
     box: DeadLetterBox,
     book: FailureBook,
-    meant: LetterFilter,
+    selected: LetterFilter,
     *,
     clock: Clock,
     dry_run: bool,
@@ -162,7 +162,7 @@ def replay(
     progress: Progress = lambda _: None,
 ) -> ReplayReport:
     """
-    Put the failures that are *meant* back on the upload queue.
+    Put the *selected* failures back on the upload queue.
 
     Each is sent first, then marked in its record, and its letter is deleted last: a crash in
     between repeats it, and never loses it. One that cannot be sent or deleted is left and does
@@ -175,7 +175,7 @@ def replay(
     run = _Run(
         box,
         book,
-        meant,
+        selected,
         lambda found: _send(found, box, book, clock),
         clock=clock,
         limits=limits or ReplayLimits(),
@@ -223,7 +223,7 @@ def _send(
 def discard(
     box: DeadLetterBox,
     book: FailureBook,
-    meant: LetterFilter,
+    selected: LetterFilter,
     *,
     clock: Clock,
     dry_run: bool,
@@ -232,7 +232,7 @@ def discard(
     progress: Progress = lambda _: None,
 ) -> ReplayReport:
     """
-    Remove the failures that are *meant*, each after *keep* has written it to the backup.
+    Remove the *selected* failures, each after *keep* has written it to the backup.
 
     Their uploads end as DISCARDED. Otherwise like `replay`.
     """
@@ -249,7 +249,7 @@ def discard(
     run = _Run(
         box,
         book,
-        meant,
+        selected,
         remove,
         clock=clock,
         limits=replace(limits or ReplayLimits(), max_replays=sys.maxsize),
@@ -272,7 +272,7 @@ class _Run:
         self,
         box: DeadLetterBox,
         book: FailureBook,
-        meant: LetterFilter,
+        selected: LetterFilter,
         act: Callable[[FoundFailure], None],
         *,
         clock: Clock,
@@ -282,7 +282,7 @@ class _Run:
     ) -> None:
         self._box = box
         self._book = book
-        self._meant = meant
+        self._selected = selected
         self._act = act
         self._clock = clock
         self._limits = limits
@@ -297,7 +297,7 @@ class _Run:
 
     def to_the_end(self, *, dry_run: bool) -> ReplayReport:
         """
-        Deal with all that are meant.
+        Work on all selected failures.
 
         Raises:
             QueueUnavailable, ResultsUnavailable: As `replay`.
@@ -322,8 +322,10 @@ class _Run:
                 self._deal_with(found, steps)
 
     def _records_without_letter(self, steps: Walk) -> None:
-        meant = self._meant
-        for key, record in self._book.failures(since=meant.since, until=meant.until):
+        selected = self._selected
+        for key, record in self._book.failures(
+            since=selected.since, until=selected.until
+        ):
             found = failure_of_record(key, record)
             if key not in self._handled and self._is_due(found):
                 if not self._wait_for_slot():
@@ -339,7 +341,7 @@ class _Run:
 
     def _remove(self, letter: Letter, steps: Walk) -> None:
         """Delete a letter of a failure that was dealt with before."""
-        if not self._meant.matches(letter):
+        if not self._selected.matches(letter):
             return
         try:
             if not self._report.dry_run:
@@ -349,9 +351,9 @@ class _Run:
             self._report.troubles.append(str(error))
 
     def _is_due(self, found: FoundFailure) -> bool:
-        """Whether a failure is meant and within the limits; counts it."""
+        """Whether a failure is selected and within the limits; counts it."""
         report, letter = self._report, found.letter
-        if not self._meant.matches(letter):
+        if not self._selected.matches(letter):
             return False
         # An upload that fails again at once would be replayed, and paid, without end.
         name = found.key or letter.letter.body
@@ -360,7 +362,7 @@ class _Run:
             return False
         self._handled[name] = None
         report.match(letter)
-        is_over = self._limits.most is not None and report.would >= self._limits.most
+        is_over = self._limits.most is not None and report.planned >= self._limits.most
         if letter.letter.replays >= self._limits.max_replays:
             report.skipped += 1
         elif not is_over:

@@ -39,8 +39,8 @@ class ReplayRequest(BaseModel):
     dryRun: bool = True  # noqa: N815 - the request's own name
     """Only report, change nothing."""
 
-    def meant(self) -> LetterFilter:
-        """The failures that are meant."""
+    def selected(self) -> LetterFilter:
+        """The filter of the request."""
         return LetterFilter(codes=self.codes, kinds=self.kinds, prefix=self.prefix)
 
     def limits(self) -> ReplayLimits:
