@@ -1,6 +1,12 @@
 """Settings for all tests."""
 
+import signal
+
 from hypothesis import settings
+
+# A shell starts background jobs with Ctrl-C ignored, and their children inherit that. The tests of
+# Ctrl-C need the handler that Python installs otherwise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run, and no time limit on a busy machine: a test that fails now and
 # then teaches people to run it again. For a longer search: --hypothesis-profile=search
