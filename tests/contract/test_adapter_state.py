@@ -288,3 +288,17 @@ def test_two_instances_never_reserve_the_same_slot(
     assert len(others) == 1
     assert all(one.is_reserved for one in taken)
     assert len({one.at for one in taken}) == 3
+
+
+def test_one_instance_needs_one_request_for_each_slot(client: DynamoDBClient) -> None:
+    """Also after a pause: each request is paid."""
+    requests: list[object] = []
+    client.meta.events.register(
+        "before-call.dynamodb.UpdateItem", lambda **_: requests.append(1)
+    )
+    slots = DynamoDBSlots(client, "ResultsTable")
+
+    found = [reserve(slots, at=seconds) for seconds in (0, 0, 60, 60, 120)]
+
+    assert len(requests) == 5
+    assert all(one.is_reserved for one in found)

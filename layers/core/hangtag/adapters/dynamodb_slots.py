@@ -28,40 +28,47 @@ A next free slot beyond that (and one step more) comes from a clock that was wro
 
 
 class DynamoDBSlots:
-    """`SlotStore` on DynamoDB: one update for each call, two after a pause."""
+    """
+    `SlotStore` on DynamoDB: one update for each call, two if other instances reserved meanwhile.
+
+    It remembers the next free slot as it was last seen: a slot in the past is not tried first.
+    """
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._table = Table(client, table)
+        self._next_slot = 0
 
     def reserve(self, *, step: float, earliest: float, latest: float) -> Slot:
         width, first, last = (round(1e6 * part) for part in (step, earliest, latest))
         farthest = first + width + round(1e6 * _FARTHEST_SECONDS)
         if first > last:
             return Slot(earliest, is_reserved=False)
-        for _ in range(2):
+        for _ in range(3):
             try:
-                return Slot(self._take(width, first, last), is_reserved=True)
+                if first <= self._next_slot <= farthest:
+                    slot = self._take(width, first, last)
+                else:
+                    slot = self._begin_anew(width, first, farthest)
             except Refused as refusal:
-                found = _next_slot(refusal.item)
-            if last < found <= farthest:
-                return Slot(found / 1e6, is_reserved=False)
-            try:
-                self._begin_anew(width, first, farthest)
-            except Refused:
-                continue  # another instance was faster: take the one after its slot
-            return Slot(first / 1e6, is_reserved=True)
+                found = self._next_slot = _next_slot(refusal.item)
+                if last < found <= farthest:
+                    return Slot(found / 1e6, is_reserved=False)
+                continue
+            self._next_slot = slot + width
+            return Slot(slot / 1e6, is_reserved=True)
+        # Other instances were faster each time
         return Slot(earliest, is_reserved=False)
 
-    def _take(self, width: int, first: int, last: int) -> float:
+    def _take(self, width: int, first: int, last: int) -> int:
         """Take the next free slot. Raises `Refused` where it is not from *first* to *last*."""
         item = self._update(
             "SET #nextSlot = #nextSlot + :width",
             {":width": width, ":first": first, ":last": last},
             "#nextSlot BETWEEN :first AND :last",
         )
-        return (_next_slot(item) - width) / 1e6
+        return _next_slot(item) - width
 
-    def _begin_anew(self, width: int, first: int, farthest: int) -> None:
+    def _begin_anew(self, width: int, first: int, farthest: int) -> int:
         """Take *first*. Raises `Refused` where the next free slot is from it to *farthest*."""
         self._update(
             "SET #nextSlot = :next",
@@ -69,6 +76,7 @@ class DynamoDBSlots:
             "attribute_not_exists(#nextSlot) "
             "OR #nextSlot < :first OR #nextSlot > :farthest",
         )
+        return first
 
     def _update(self, expression: str, values: dict[str, int], condition: str) -> Item:
         return self._table.update(
