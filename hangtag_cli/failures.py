@@ -81,16 +81,19 @@ def list_(
     """
     from .letters import letter_line, letters_page
 
-    found = find_failures(app.stack(), filter_of(**filters))
+    selected = filter_of(**filters)
+    found = find_failures(app.stack(), selected)
     if app.json:
         for letter in found.letters[:limit]:
             output.data(letter_line(letter))
-    else:
+    elif found.letters or selected == filter_of():
         output.page(letters_page(found.letters, limit))
+    else:
+        output.talk("No dead letter matches the filters.")
     if found.leftovers:
         output.talk(
-            f"{count_letters(found.leftovers)} more in the queue: their failures were dealt "
-            "with already. The next replay removes them."
+            f"{count_letters(found.leftovers)} more in the queue: their failures were replayed "
+            "or discarded already. The next replay removes them."
         )
     talk_of_unseen(found.unseen)
 

@@ -87,6 +87,18 @@ def test_letters_hidden_by_another_reader_are_counted(stack: InMemory) -> None:
     assert "1, and 2 that another reader has received" in status.stdout
 
 
+def test_a_filter_without_a_match_does_not_read_like_an_empty_queue(
+    stack: InMemory,
+) -> None:
+    """A mistyped code at night is not the all-clear."""
+    stack.send(a_dead_letter(code="807"))
+
+    shown = hangtag("failures", "list", "--code", "8O7")
+
+    assert shown.stdout == ""
+    assert "No dead letter matches the filters." in shown.stderr
+
+
 def test_letters_can_be_listed_by_code(stack: InMemory) -> None:
     """Other causes are left out."""
     stack.send(a_dead_letter(code="807"), a_dead_letter(code="823"))

@@ -132,6 +132,10 @@ def cut_off(
         counts = json.loads(file.read_text(encoding="utf-8"))["counts"]
         return True if counts["enqueued"] else None
 
-    wait_for(has_sent, seconds=60, otherwise=lambda: "no message was sent")
-    process.send_signal(cut)
-    return process.wait(timeout=60)
+    try:
+        wait_for(has_sent, seconds=60, otherwise=lambda: "no message was sent")
+        process.send_signal(cut)
+        return process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()

@@ -257,7 +257,8 @@ def test_every_code_has_its_own_advice(leaf: Any) -> None:  # noqa: ANN401 - a c
     [
         (UNCODED, "Look at its body"),
         ("899", "Ask the vendor"),
-        ("HTTP_502", "Check TaggerApiUrl"),
+        ("HTTP_502", "check TaggerApiUrl"),
+        ("HTTP_429", "lower MaxRequestsPerSecond"),
         ("FROM_TOMORROW", "this version of Hangtag does not know the code"),
     ],
 )

@@ -188,7 +188,10 @@ class UnlistedApiCode(UnlistedError):
 class HttpStatus(UnlistedError):
     """An HTTP status from 400 up, and a body without a code."""
 
-    advice = "Check TaggerApiUrl and the proxies in between; replay if that may help."
+    advice = (
+        "HTTP_429: lower MaxRequestsPerSecond. Others: check TaggerApiUrl and the proxies "
+        "in between. Replay if that may help."
+    )
 
 
 def kind_of_http_status(status: int) -> Kind:
