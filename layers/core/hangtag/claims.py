@@ -80,7 +80,7 @@ class Claims:
         until: float,
     ) -> Claim | Done | Busy:
         """
-        Begin an attempt, unless the upload has ended or another worker is at it.
+        Begin an attempt, unless the upload has ended or another worker holds it.
 
         *seen* is the record as far as it is known; if it is out of date, that only costs a write.
 

@@ -112,9 +112,9 @@ class Tagging:
                 self._ports.telemetry.emit(skipped)
                 return ENDED
             case Busy(seconds=seconds):
-                # The other worker is done long before its lease expires, most likely
+                # Most likely the other worker ends long before its lease expires
                 delay = min(seconds, self._endings.delay(delivery))
-                return Retry(BUSY, "another worker is at it", delay)
+                return Retry(BUSY, "another worker holds it", delay)
         calling = Calling(batch.deadline, lifecycle.first_call(claim.record))
         return Attempt(
             arrived,
@@ -240,7 +240,7 @@ class Tagging:
         return stored
 
     def _is_own(self, attempt: Attempt, stored: StoredResult) -> bool:
-        """Whether it is the answer that this attempt is after, left by one before."""
+        """Whether an attempt before has stored the answer that this attempt needs."""
         record = attempt.claim.record
         is_same = stored.version == attempt.upload.version
         return is_same and stored.retag == record.retag and stored.document is not None
