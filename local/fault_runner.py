@@ -53,7 +53,9 @@ PARAMETERS = {
 INJECTION_SECONDS = 25.0
 FORBIDDEN_SECONDS = 6.0
 DELAYED_INJECTION_SECONDS = 240.0
-IDLE_SECONDS = 150.0
+IDLE_SECONDS = (
+    300.0  # an upload that was handed back eight times is hidden for over two minutes
+)
 NEIGHBOURS = 3
 DELAYS = (3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23)
 
