@@ -14,7 +14,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from hangtag.attempt import ENDED, Arrived, BatchContext, Ended, Retry
+from hangtag.attempt import Arrived, BatchContext, Ended, Retry
 from hangtag.dead_letters import RETENTION_SECONDS
 from hangtag.errors import (
     HangtagError,
@@ -56,6 +56,9 @@ class _Parsed:
 
 _Copies = list[Arrived]
 """Copies of one upload: one after the other, so that the second finds the first one done."""
+
+_Others = list[tuple[Delivery, Skip | Unreadable]]
+"""The records of one delivery that are no uploads."""
 
 
 class _Outcome:
@@ -279,32 +282,27 @@ class Pipeline:
                     outcome.add(copy.delivery, end)
                 return
 
-    def _end(
-        self, batch: BatchContext, outcome: _Outcome, others: list[_Parsed]
-    ) -> None:
+    def _end(self, batch: BatchContext, outcome: _Outcome, others: _Others) -> None:
         """
         End the skips and the unreadable records of one delivery.
 
         Its body is dead-lettered after all its uploads have ended: otherwise each retry of such
         an upload would dead-letter the body again.
         """
-        for parsed in others:
-            if not outcome.has_ended(parsed.delivery):
+        for delivery, record in others:
+            if not outcome.has_ended(delivery):
                 return
-            end = partial(self._end_one, batch, parsed)
-            about = parsed.delivery.message_id
-            outcome.add(parsed.delivery, self._guarded(about, parsed.delivery, end))
+            end = partial(self._end_one, batch, delivery, record)
+            outcome.add(delivery, self._guarded(delivery.message_id, delivery, end))
 
-    def _end_one(self, batch: BatchContext, parsed: _Parsed) -> Ended | Retry:
-        match parsed.record:
-            case Skip() as skip:
-                return self._tagging.skip(skip, parsed.delivery)
-            case Unreadable() as unreadable:
-                return self._tagging.dead_letter_body(
-                    unreadable, parsed.delivery, request_id=batch.request_id
-                )
-            case Upload():
-                return ENDED
+    def _end_one(
+        self, batch: BatchContext, delivery: Delivery, record: Skip | Unreadable
+    ) -> Ended | Retry:
+        if isinstance(record, Skip):
+            return self._tagging.skip(record, delivery)
+        return self._tagging.dead_letter_body(
+            record, delivery, request_id=batch.request_id
+        )
 
     def _guarded(
         self, about: str, delivery: Delivery, do: Callable[[], Ended | Retry]
@@ -331,10 +329,11 @@ def _copies_by_key(arrived: Iterable[Arrived]) -> dict[UploadKey, _Copies]:
     return copies
 
 
-def _others_by_delivery(parsed: Iterable[_Parsed]) -> list[list[_Parsed]]:
+def _others_by_delivery(parsed: Iterable[_Parsed]) -> list[_Others]:
     """Skips and unreadable records, by delivery."""
-    others: dict[str, list[_Parsed]] = {}
+    others: dict[str, _Others] = {}
     for one in parsed:
-        if not isinstance(one.record, Upload):
-            others.setdefault(one.delivery.receipt_handle, []).append(one)
+        delivery, record = one.delivery, one.record
+        if not isinstance(record, Upload):
+            others.setdefault(delivery.receipt_handle, []).append((delivery, record))
     return list(others.values())

@@ -9,12 +9,12 @@ make letters that have no FAILED record; these are replayed from the letter.
 from __future__ import annotations
 
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
+from hangtag.claims import new_rev
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey, reserve
 from hangtag.lifecycle import discard as discarded
@@ -142,7 +142,7 @@ def move(book: FailureBook, key: UploadKey, seen: Record, new: Record) -> Record
         RecordChanged: It is not.
         ResultsUnavailable: DynamoDB refused or failed; it may have been written.
     """
-    new = replace(new, rev=uuid.uuid4().hex)
+    new = replace(new, rev=new_rev())
     found = book.swap(key, seen.rev, new)
     # A write whose response was lost finds itself when botocore repeats it.
     if found is not None and found.rev != new.rev:
