@@ -1,18 +1,21 @@
 """
 Counts the AWS usage of an image in the local cloud.
 
-    python -m benchmarks.cost
+    python -m benchmarks.cost > benchmarks/cost.json
+    python docs/generate_cost.py
 
-It runs the real template, function, queue and sandbox. A proxy records the function's AWS calls.
-The invocations and the log size come from the function's log, the item sizes from the table. SQS
-receives and deletes follow from the number of invocations: see docs/cost.md.
+It runs the real template, function, queue and sandbox, in minutes. A proxy records the function's
+AWS calls, another one counts the bytes that the function sends to the API. The invocations and
+the log size come from the function's log, the item sizes from the table. SQS receives and deletes
+follow from the number of invocations: see docs/cost.md.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -20,8 +23,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
+from benchmarks.cost_model import (
+    ANNOUNCEMENT_BYTES,
+    API_BYTES,
+    EVENT_BYTES,
+    IMAGE_BYTES,
+    INVOCATIONS,
+    LOG_BYTES,
+    OWN_SECONDS,
+    RECORD_BYTES,
+    RESULT_BYTES,
+    Run,
+)
+from benchmarks.counting_proxy import CountingProxy
 from local.cloud import free_port
 from local.faults import Faults
 from local.ledger import RESULT, scan
@@ -30,56 +47,68 @@ from local.stack import bring_up, take_down
 from local.watch import WatchedStack, watch
 
 IMAGES = 100
-RUNS = {
-    "10 a batch": {"BatchSize": "10"},
-    "1 a batch": {"BatchSize": "1"},
-    "10, rate": {"BatchSize": "10", "MaxRequestsPerSecond": "100"},
+PICTURE_BYTES = 100_000
+RUNS: dict[Run, dict[str, str]] = {
+    "ten": {"BatchSize": "10"},
+    "one": {"BatchSize": "1"},
+    "rate": {"BatchSize": "10", "MaxRequestsPerSecond": "100"},
+    "url": {"BatchSize": "10", "ImageTransport": "url"},
 }
-"""The parameters of each measured stack, by column title."""
+"""The parameters of each measured stack."""
 
 SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "lambda")
-AWS_EVENT_BYTES = 26
-"""CloudWatch Logs bills this many bytes per event in addition to its text."""
-
-INVOCATIONS = "Lambda, invocations"
-LOG_BYTES = "log of the function, bytes"
-RESULT_BYTES = "DynamoDB, bytes of a result"
-RECORD_BYTES = "DynamoDB, bytes of a record"
-ANNOUNCED_BYTES = "SNS, bytes of an announcement"
-OWN_SECONDS = "seconds beside the API, median"
 
 
 def picture(number: int) -> bytes:
-    """Draw an image with one garment; each number gives a different image."""
+    """Draw an image of `PICTURE_BYTES` with one garment; each number gives a different image."""
     image = Image.new("RGB", (120, 160), "white")
     image.paste((number * 2 % 256, 80, 160), (30, 40, 90, 130))
-    file = BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
+
+    def encoded(padding: int) -> bytes:
+        chunks = PngInfo()
+        chunks.add(b"paDd", bytes(padding))
+        file = BytesIO()
+        image.save(file, "PNG", pnginfo=chunks)
+        return file.getvalue()
+
+    return encoded(PICTURE_BYTES - len(encoded(0)))
 
 
-def count(parameters: dict[str, str], directory: Path) -> dict[str, float]:
+def count(parameters: Mapping[str, str], directory: Path) -> dict[str, float]:
     """Tag a backlog of images in a stack with these parameters; returns the usage per image."""
-    console = Console(stderr=True)
-    faults = Faults(directory, port=free_port())
-    stack = watch(
-        bring_up(
-            directory, step=steps_on(console), parameters=parameters, faults=faults
-        ),
-        "cost-subscriber",
-    )
-    try:
-        stack.hangtag("pause")
-        for number in range(IMAGES):
-            stack.upload(f"{number}.png", picture(number))
-        faults.set([{"service": service, "latency": 1} for service in SERVICES])
-        stack.hangtag("resume")
-        stack.wait_for(
-            lambda: len(stack.announcements()) >= IMAGES or None, "the announcements"
+    sandbox_port = free_port()
+    with CountingProxy(sandbox_port) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}/tagger/v2.12/tags"
+        faults = Faults(directory, port=free_port())
+        stack = watch(
+            bring_up(
+                directory,
+                step=steps_on(Console(stderr=True)),
+                parameters={**parameters, "TaggerApiUrl": url},
+                sandbox_port=sandbox_port,
+                faults=faults,
+            ),
+            "cost-subscriber",
         )
-        return dict(counted(stack, faults))
-    finally:
-        take_down(directory)
+        try:
+            return tag(stack, faults, proxy)
+        finally:
+            take_down(directory)
+
+
+def tag(stack: WatchedStack, faults: Faults, proxy: CountingProxy) -> dict[str, float]:
+    """Tag a backlog of images in this stack; returns the usage per image."""
+    stack.hangtag("pause")
+    for number in range(IMAGES):
+        stack.upload(f"{number}.png", picture(number))
+    faults.set([{"service": service, "latency": 1} for service in SERVICES])
+    sent_before = proxy.bytes_sent
+    stack.hangtag("resume")
+    stack.wait_for(
+        lambda: len(stack.announcements()) >= IMAGES or None, "the announcements"
+    )
+    sent = (proxy.bytes_sent - sent_before) / IMAGES
+    return {**dict(counted(stack, faults)), IMAGE_BYTES: PICTURE_BYTES, API_BYTES: sent}
 
 
 def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
@@ -90,7 +119,7 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
     lines = [line for _, line in events]
     ids = {line["function_request_id"] for line in lines if line.get("uri")}
     yield INVOCATIONS, len(ids) / IMAGES
-    size = sum(len(text.encode()) + AWS_EVENT_BYTES for text, _ in events)
+    size = sum(len(text.encode()) + EVENT_BYTES for text, _ in events)
     yield LOG_BYTES, size / IMAGES
     items = [item for item in scan(stack) if item["uri"].startswith("s3://")]
     results = [item for item in items if item["version"] == RESULT]
@@ -100,7 +129,7 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
         sizes = [len(json.dumps(item, default=str)) for item in some]
         yield name, sum(sizes) / len(sizes)
     lengths = [len(json.dumps(one.document)) for one in stack.announcements()]
-    yield ANNOUNCED_BYTES, sum(lengths) / len(lengths)
+    yield ANNOUNCEMENT_BYTES, sum(lengths) / len(lengths)
     laps = [line["milliseconds"] for line in lines if line.get("message") == "tagged"]
     yield OWN_SECONDS, median(lap["all"] - lap["call"] for lap in laps) / 1000
 
@@ -115,16 +144,22 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the usage per image for batches of ten and of one, and with a rate limit."""
+    """Print the usage per image of each run as JSON, a row on each line."""
     columns = {}
     for name, parameters in RUNS.items():
         with TemporaryDirectory(prefix="hangtag-cost-") as directory:
             columns[name] = count(parameters, Path(directory))
-    rows = list(dict.fromkeys(row for column in columns.values() for row in column))
-    print(f"{'per image':40}" + "".join(f"{name:>14}" for name in columns))
-    for row in rows:
-        numbers = "".join(f"{column.get(row, 0):14.2f}" for column in columns.values())
-        print(f"{row:40}{numbers}")
+    names = list(dict.fromkeys(row for column in columns.values() for row in column))
+    rows = (
+        {name: round(column.get(row, 0), 2) for name, column in columns.items()}
+        for row in names
+    )
+    lines = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(row)}"
+        for name, row in zip(names, rows, strict=True)
+    )
+    date = datetime.now(UTC).date().isoformat()
+    print(f'{{"date": "{date}", "rows": {{\n{lines}\n}}}}')
 
 
 if __name__ == "__main__":
