@@ -1,7 +1,7 @@
 """
 Computes what an image and a month cost on AWS: the counted usage times AWS's prices.
 
-`benchmarks.cost` counts the usage, `docs/generate_cost.py` writes the tables of docs/cost.md.
+`benchmarks.cost` counts the usage, `benchmarks.cost_page` writes the tables of docs/cost.md.
 """
 
 from __future__ import annotations
