@@ -87,7 +87,7 @@ def read_month(template: str) -> Month:
     return Month(
         alarms=len(alarms),
         alarm_metrics=sum(metrics_of(one["Properties"]) for one in alarms),
-        custom_metrics=len(Metric),
+        custom_metrics=len(set(Metric) - {Metric.FORMATS_REFUSED}),
         idle_metrics=len((Metric.BREAKER_OPEN, Metric.OLDEST_FAILURE)),
         reconciles_per_day=24 * 60 // int(rate[1]),
         reads_per_reconcile=1 + SHARDS,
@@ -309,8 +309,8 @@ def _month() -> Iterator[str]:
     )
     yield _row(
         "",
-        f"{month.custom_metrics} while uploads are tagged, and one for each error code and "
-        "reason that occurs",
+        f"{month.custom_metrics} while uploads are tagged, and one for each error code, "
+        "reason and refused format that occurs",
         f"{month.metric_cost(month.custom_metrics):.2f}, and "
         f"{model.CUSTOM_METRIC.of(1):.2f} each",
     )

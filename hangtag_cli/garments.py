@@ -29,7 +29,12 @@ def result_page(result: Document) -> Iterator[RenderableType]:
         yield facts(
             [
                 ("status", text("FAILED", "red")),
-                *failure_facts(failure["code"], failure["kind"], failure["message"]),
+                *failure_facts(
+                    failure["code"],
+                    failure["kind"],
+                    failure["message"],
+                    failure.get("format", ""),
+                ),
                 ("source", failure["source"]),
                 ("attempts", failure["attempts"]),
                 ("failed at", failure["failedAt"]),
@@ -50,11 +55,15 @@ def result_page(result: Document) -> Iterator[RenderableType]:
     yield from answer_page(result)
 
 
-def failure_facts(code: str, kind: str, message: str) -> list[tuple[str, object]]:
+def failure_facts(
+    code: str, kind: str, message: str, image_format: str = ""
+) -> list[tuple[str, object]]:
     """The failure, who acts on it, and what to do."""
     advice = advice_on(code)
+    found = [("format", image_format)] if image_format else []
     return [
         ("code", text(code, "bold")),
+        *found,
         ("kind", kind),
         ("message", message),
         ("who acts", advice.who),

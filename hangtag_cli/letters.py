@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 
 from hangtag.dead_letters import DeadLetter
-from hangtag.failure import Failure
+from hangtag.failure import UNKNOWN_FORMAT, Failure
 from hangtag.operators.ports import Letter
 from hangtag.operators.replay import ReplayReport
 from hangtag.results import Document
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 def letter_line(letter: Letter) -> Document:
-    """A letter as `failures list --json` prints it."""
+    """A letter as `failures list --json` prints it; `format` only where it is known."""
     failure = letter.letter.failure
+    found = {"format": failure.image_format} if failure.image_format else {}
     return {
         "id": letter.id,
         "image": letter.letter.image,
@@ -40,6 +41,7 @@ def letter_line(letter: Letter) -> Document:
         "attempts": failure.attempts,
         "replays": letter.letter.replays,
         "failedAt": failure.failed_at,
+        **found,
     }
 
 
@@ -96,6 +98,7 @@ class _BackedUp(BaseModel):
     failedAt: str  # noqa: N815 - as `failures list` prints it
     requestId: str  # noqa: N815 - as `failures show` prints it
     body: str
+    format: str = ""
 
     def letter(self) -> DeadLetter:
         """The letter that is sent again."""
@@ -106,6 +109,7 @@ class _BackedUp(BaseModel):
             self.source,
             self.attempts,
             self.failedAt,
+            self.format,
         )
         return DeadLetter(self.body, failure, self.image, self.replays, self.requestId)
 
@@ -141,13 +145,15 @@ def letters_page(
 
 
 def codes_table(letters: Iterable[Letter]) -> Table:
-    """Letters counted by code, the most frequent first, each code with its advice."""
+    """Letters counted by code, the most frequent first, each with its formats and its advice."""
     counts: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], str] = {}
+    formats: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for letter in letters:
         failure = letter.letter.failure
         cause = (failure.code, failure.kind)
         counts[cause] += 1
+        formats[cause][failure.image_format] += 1
         oldest[cause] = min(oldest.get(cause, failure.failed_at), failure.failed_at)
     rows = table(
         "code",
@@ -166,9 +172,19 @@ def codes_table(letters: Iterable[Letter]) -> Table:
             text(count),
             text(to_second(oldest[code, kind])),
             text(advice.who),
-            text(advice.text),
+            _with_formats(advice.text, formats[code, kind]),
         )
     return rows
+
+
+def _with_formats(advice: str, formats: Counter[str]) -> RenderableType:
+    """The *advice*, below the formats that were found, the most frequent first."""
+    if not any(formats):
+        return text(advice)
+    counts = (
+        f"{name or UNKNOWN_FORMAT} {count:,}" for name, count in formats.most_common()
+    )
+    return Group(text(", ".join(counts), "bold"), text(advice))
 
 
 def letter_page(
@@ -180,7 +196,9 @@ def letter_page(
     yield text(letter.letter.image or f"letter {letter.id}", "bold")
     yield facts(
         [
-            *failure_facts(failure.code, failure.kind, failure.message),
+            *failure_facts(
+                failure.code, failure.kind, failure.message, failure.image_format
+            ),
             ("source", failure.source),
             ("attempts", failure.attempts),
             ("replays", letter.letter.replays),

@@ -138,12 +138,14 @@ def _print_failure(app: App, name: str, error: HangtagError) -> None:
     message = str(error)
     if app.json:
         failure = {"code": error.code, "kind": error.kind, "message": message}
+        if error.image_format:
+            failure["format"] = error.image_format
         output.data({"file": name, "status": "FAILED", "failure": failure})
         return
     from .garments import failure_facts
     from .tables import facts, text
 
-    failure_lines = failure_facts(error.code, error.kind, message)
+    failure_lines = failure_facts(error.code, error.kind, message, error.image_format)
     output.page(
         [
             text(name, "bold"),

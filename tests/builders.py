@@ -235,7 +235,9 @@ def a_result(
     )
 
 
-def a_failure(code: str = "807", *, message: str = "Too small.") -> Failure:
+def a_failure(
+    code: str = "807", *, message: str = "Too small.", image_format: str = ""
+) -> Failure:
     """The failure of an error."""
     return Failure(
         code=code,
@@ -244,6 +246,7 @@ def a_failure(code: str = "807", *, message: str = "Too small.") -> Failure:
         source="api",
         attempts=1,
         failed_at=NOON,
+        image_format=image_format,
     )
 
 
@@ -258,12 +261,13 @@ def a_dead_letter(
     code: str = "807",
     message: str = "Too small.",
     replays: int = 0,
+    image_format: str = "",
 ) -> DeadLetter:
     """The dead letter of an upload."""
     upload = upload or an_upload()
     return DeadLetter(
         body=upload.notification(),
-        failure=a_failure(code, message=message),
+        failure=a_failure(code, message=message, image_format=image_format),
         image=upload.uri,
         replays=replays,
         request_id="request-1",

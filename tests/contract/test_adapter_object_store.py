@@ -18,6 +18,7 @@ from hangtag.errors import (
     UnsupportedFormat,
 )
 from hangtag.ports import ImageHead, ObjectFacts, ObjectStore, StoredImage
+from hangtag.tagger_api import SIGNATURE_BYTES
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, FIRST_BYTES, KEY, PNG, an_upload
 from tests.contract.aws_parts import ONCE, session
@@ -30,6 +31,7 @@ from tests.contract.loopback import (
 )
 from tests.environment import REGION
 from tests.fakes import FakeObjectStore
+from tests.image_files import OTHERS
 
 MAX_IMAGE_BYTES = 1_000
 
@@ -286,6 +288,23 @@ def test_a_file_that_is_no_image_is_refused(bucket: Bucket, content: bytes) -> N
         bucket.store.read(upload)
 
 
+@pytest.mark.parametrize("way", ["read", "peek"])
+def test_a_refused_file_is_called_by_its_format(bucket: Bucket, way: str) -> None:
+    """Its signature may be among the first bytes, or its tags some hundred bytes further on."""
+    heic = bucket.upload(OTHERS["HEIC"][1], key="photo.jpg")
+    svg = bucket.upload(b"<!--" + b" " * 600 + b"--><svg/>", key="drawing.png")
+
+    with pytest.raises(UnsupportedFormat) as photo:
+        getattr(bucket.store, way)(heic)
+    with pytest.raises(UnsupportedFormat) as drawing:
+        getattr(bucket.store, way)(svg)
+
+    assert (photo.value.image_format, drawing.value.image_format) == ("HEIC", "SVG")
+    assert str(photo.value) == (
+        f"{heic.uri} is HEIC (the iPhone's default); export it as JPEG"
+    )
+
+
 # ---- S3 only
 
 
@@ -293,18 +312,18 @@ def test_a_refusal_names_object_and_limit(aws: None) -> None:  # noqa: ARG001
     """An operator can act on it."""
     bucket = s3_bucket(versioned=True)
     large = bucket.upload(PNG.ljust(1_234, b"\0"))
-    text = bucket.upload(b"%PDF-1.7", key="picture.png")
+    unknown = bucket.upload(b"FLIF31\x0f\x0f\x91", key="picture.png")
 
     with pytest.raises(ImageTooLarge) as too_large:
         bucket.store.read(large)
     with pytest.raises(UnsupportedFormat) as unsupported:
-        bucket.store.read(text)
+        bucket.store.read(unknown)
 
     assert str(too_large.value) == (
         f"s3://{BUCKET}/{KEY} has 1,234 bytes; MaxImageBytes is 1,000"
     )
     assert str(unsupported.value) == (
-        f"s3://{BUCKET}/picture.png begins with 25 50 44 46 2d 31 2e 37; it is not "
+        f"s3://{BUCKET}/picture.png begins with 46 4c 49 46 33 31 0f 0f; it is not "
         "a BMP, GIF, JPEG, PNG, TIFF or WEBP image"
     )
 
@@ -409,9 +428,11 @@ def test_another_invalid_argument_is_an_error(
 def test_a_file_that_is_no_image_is_read_only_to_its_first_bytes(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
-    """Users may upload films; the rest is not downloaded."""
+    """Users may upload videos; the rest is not downloaded."""
     server.replies(
-        part_of_an_answer_and_silence(200, b"%PDF-1.7 or so on", length=5_000_000)
+        part_of_an_answer_and_silence(
+            200, b"%PDF-1.7".ljust(SIGNATURE_BYTES), length=5_000_000
+        )
     )
 
     with pytest.raises(UnsupportedFormat):
@@ -428,7 +449,7 @@ def test_an_image_that_is_too_large_is_not_read(
         objects.read(an_upload())
 
 
-@pytest.mark.parametrize("sent", [0, 10, 50_000])
+@pytest.mark.parametrize("sent", [0, 10, SIGNATURE_BYTES - 1, 50_000])
 def test_a_truncated_object_is_unavailable(
     server: LoopbackServer, objects: S3Objects, sent: int
 ) -> None:
@@ -449,6 +470,19 @@ def _md5(content: bytes) -> str:
 def _error_document(code: str, more: str = "") -> bytes:
     """An error body of S3."""
     return f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode()
+
+
+@pytest.mark.parametrize("way", ["read", "peek"])
+@pytest.mark.parametrize("sent", [1, 11, SIGNATURE_BYTES - 1])
+def test_a_file_whose_first_bytes_are_cut_off_is_not_refused(
+    server: LoopbackServer, objects: S3Objects, way: str, sent: int
+) -> None:
+    """A good image would be refused for good, or a RAW photo be taken for a TIFF."""
+    content = OTHERS["NEF"][1].ljust(100_000, b"\0")
+    server.replies(part_of_an_answer(200, content[:sent], length=len(content)))
+
+    with pytest.raises(ObjectUnavailable):
+        getattr(objects, way)(an_upload())
 
 
 # ---- first bytes and link, for the transport by URL

@@ -199,6 +199,23 @@ def test_a_failed_record_keeps_the_data_of_a_replay(table: Table) -> None:
     assert seen == replace(record, failed=None)
 
 
+def test_a_failed_record_keeps_the_format_that_was_found(table: Table) -> None:
+    """Records of before, and of other errors, have none."""
+    record = a_failed_record(an_upload())
+    assert record.failed is not None
+    failure = replace(record.failed.failure, image_format="HEIC")
+    table.put(replace(record, failed=replace(record.failed, failure=failure)))
+
+    refused = table.records.swap(KEY, None, Record(rev="other"))
+    shown = table.reader.newest(URI)
+
+    assert refused is not None
+    assert refused.failed is not None
+    assert refused.failed.failure == failure
+    assert shown is not None
+    assert shown["failure"]["format"] == "HEIC"
+
+
 def test_each_key_and_version_has_its_own_record(table: Table) -> None:
     """Versions of one key are separate, too."""
     keys = [KEY, (URI, "version:version-2"), (URI + "2", "version:version-1")]

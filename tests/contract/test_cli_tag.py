@@ -99,7 +99,8 @@ def test_a_file_that_fails_does_not_stop_the_others(
     assert isinstance(failure, dict)
     assert failure["code"] == "UNSUPPORTED_FORMAT"
     assert failure["kind"] == "permanent"
-    assert "begins with 73 68 69 72 74" in failure["message"]
+    assert failure["format"] == "text"
+    assert failure["message"].endswith("prices.jpg is text; upload a picture")
 
 
 def test_a_file_that_is_too_large_is_not_sent(

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from hangtag.errors import EmptyImage, ImageTooLarge, UnsupportedFormat
+from hangtag.errors import EmptyImage, ImageTooLarge
 from hangtag.ports import ImageHead, ObjectFacts, StoredImage
-from hangtag.tagger_api import SIGNATURE_BYTES, media_type
+from hangtag.tagger_api import SIGNATURE_BYTES, require_media_type
 from hangtag.uploads import Upload
 from tests.fakes.failing import CanFail
 
@@ -82,9 +82,7 @@ class FakeObjectStore(CanFail):
             raise EmptyImage(f"{upload.uri} has no bytes")
         if size > self._max_image_bytes:
             raise ImageTooLarge(f"{upload.uri} has {size} bytes")
-        kind = media_type(version.content[:SIGNATURE_BYTES])
-        if kind is None:
-            raise UnsupportedFormat(f"{upload.uri} is no image")
+        kind = require_media_type(version.content[:SIGNATURE_BYTES], upload.uri)
         return StoredImage(version.content, kind, version.metadata)
 
     def peek(self, upload: Upload) -> ImageHead | None:

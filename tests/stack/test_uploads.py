@@ -149,10 +149,12 @@ def test_a_file_that_is_no_image_becomes_a_dead_letter_without_a_call(
     assert letter.attributes["ErrorKind"] == "permanent"
     assert letter.attributes["ErrorSource"] == "image"
     assert letter.attributes["Attempts"] == "1"
+    assert letter.attributes["Format"] == "text"
     [record] = json.loads(letter.body)["Records"]
     assert record["s3"]["object"]["key"] == "price-list.jpg"
     result = stack.wait_for_result(stack.uri("price-list.jpg"), status="FAILED")
     assert result["failure"]["code"] == "UNSUPPORTED_FORMAT"
+    assert result["failure"]["format"] == "text"
     assert calls_about(stack, content) == []
 
 

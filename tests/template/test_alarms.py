@@ -51,7 +51,8 @@ def used_metrics() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
             dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
             yield name, metric["Namespace"], metric["MetricName"], dimensions
     for widget in dashboard()["widgets"]:
-        for namespace, metric, *pairs in widget["properties"]["metrics"]:
+        plain = (one for one in widget["properties"]["metrics"] if len(one) > 1)
+        for namespace, metric, *pairs in plain:
             dimensions = dict(zip(pairs[::2], pairs[1::2], strict=True))
             yield "Dashboard", namespace, metric, dimensions
 
@@ -244,6 +245,22 @@ def test_alarms_with_metric_math_are_left_out_of_the_local_cloud() -> None:
     assert {
         name for name, alarm in ALARMS.items() if alarm.get("Condition") == "OnAws"
     } == with_metric_math
+
+
+def test_the_dashboard_searches_a_published_metric() -> None:
+    """It shows each value of the dimension; formats that were never found would be empty lines."""
+    metric = Metric.FORMATS_REFUSED
+    schema = ",".join([NAMESPACE, SERVICE, *metric.dimensions])
+    searches = [
+        one["expression"]
+        for widget in dashboard()["widgets"]
+        for one, *others in widget["properties"]["metrics"]
+        if not others
+    ]
+
+    stack = f'{SERVICE}="${{AWS::StackName}}"'
+    terms = f'{{{schema}}} MetricName="{metric}" {stack}'
+    assert searches == [f"SEARCH('{terms}', 'Sum', 300)"]
 
 
 def test_cloudwatch_may_publish_to_the_alarms_topic() -> None:

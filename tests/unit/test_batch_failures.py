@@ -33,6 +33,7 @@ from hangtag.errors import (
     UnsupportedFormat,
 )
 from hangtag.events import Delivery
+from hangtag.policy import ImageTransport
 from hangtag.tagger_api.errors import (
     ApiInternalError,
     ApiRedirected,
@@ -65,6 +66,7 @@ from tests.builders import (
     message_of,
 )
 from tests.fakes import LEASE_SECONDS, Killed, World
+from tests.image_files import OTHERS
 
 Case = Callable[[World], Delivery]
 
@@ -288,6 +290,28 @@ def test_unlisted_codes_are_handled_by_their_kind(
 
     assert handed_back == (message_of(delivery) == came_back)
     assert world.codes == ([] if handed_back else [error.code])
+
+
+# ---- formats
+
+
+@pytest.mark.parametrize("transport", ["base64", "url"])
+def test_the_format_of_a_refused_file_is_on_its_letter_and_its_record(
+    transport: ImageTransport,
+) -> None:
+    """An operator counts formats, and never by the words of a message."""
+    world = World(image_transport=transport)
+    upload = world.upload(content=OTHERS["HEIC"][1])
+
+    world.tag(upload)
+
+    [letter] = world.dead_letters.letters
+    [event] = world.dead_lettered
+    failed = world.newest(letter.image or "")
+    assert failed is not None
+    assert letter.attributes()["Format"] == "HEIC"
+    assert failed["failure"]["format"] == "HEIC"
+    assert event.letter.failure.image_format == "HEIC"
 
 
 # ---- delays

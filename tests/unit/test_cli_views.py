@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -22,9 +23,11 @@ from hangtag.tagger_api.errors import leaves
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page
 from hangtag_cli.letters import (
+    backup_document,
     letter_document,
     letter_page,
     letters_page,
+    read_backup_document,
     replay_page,
     to_second,
 )
@@ -213,6 +216,42 @@ def test_letters_are_summarised_by_code() -> None:
         ["807", "permanent", "1"],
     ]
     assert "Raise the quota" in shown
+
+
+def test_the_formats_of_refused_files_are_summarised() -> None:
+    """An operator sees at a glance that most of the uploads are HEIC."""
+    formats = ["PDF", "HEIC", "", "HEIC", "HEIC", "PDF"]
+    letters = [
+        a_letter(
+            str(number), a_dead_letter(code="UNSUPPORTED_FORMAT", image_format=found)
+        )
+        for number, found in enumerate(formats)
+    ]
+    others = [a_letter("807", a_dead_letter())]
+
+    assert "HEIC 3, PDF 2, unknown 1" in printed(letters_page([*letters, *others]))
+    assert "unknown" not in printed(letters_page(others))
+
+
+def test_a_format_is_shown_with_its_failure() -> None:
+    """The message has it, too, but a script reads the field."""
+    letter = a_letter(
+        "id", a_dead_letter(code="UNSUPPORTED_FORMAT", image_format="HEIC")
+    )
+
+    assert re.search(r"format\s+HEIC", printed(letter_page(letter)))
+    assert letter_document(letter)["format"] == "HEIC"
+    assert "format" not in letter_document(a_letter("id"))
+
+
+def test_a_backup_keeps_the_format() -> None:
+    """Backups of before have none."""
+    named = a_dead_letter(code="UNSUPPORTED_FORMAT", image_format="HEIC")
+    line = backup_document(a_letter("id", named))
+    of_before = {name: value for name, value in line.items() if name != "format"}
+
+    assert read_backup_document(line) == named
+    assert read_backup_document(of_before).failure.image_format == ""
 
 
 def test_a_letter_without_an_image_is_named_by_its_id() -> None:

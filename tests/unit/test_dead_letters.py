@@ -56,6 +56,16 @@ def test_the_letter_of_an_upload_has_its_notification_and_its_failure() -> None:
     }
 
 
+def test_a_letter_names_the_format_of_a_file_that_is_refused() -> None:
+    """Most letters have no format; SQS accepts ten attributes, and an empty one not at all."""
+    named = a_dead_letter(code="UNSUPPORTED_FORMAT", image_format="HEIC")
+
+    assert named.attributes()["Format"] == "HEIC"
+    assert read_back(named) == named
+    assert len(named.attributes()) == 10
+    assert "Format" not in a_dead_letter().attributes()
+
+
 def test_the_letter_of_an_unreadable_body_is_that_body() -> None:
     """It is the same byte for byte, and names no image."""
     (entry,) = read_body("no event\n")

@@ -102,8 +102,8 @@ class Interleavings(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.junk: list[str] = []
         self.names = count(1)
-        self.tagged: set[str] = set()
-        """Versions that were tagged."""
+        self.tagged: dict[str, int] = {}
+        """Versions that were tagged, and how many of their attempts had been cut off by then."""
         self.orders: dict[str, str] = {}
         """The sequence position of the result of each key."""
         self.has_cut_off = False
@@ -331,7 +331,12 @@ class Interleavings(RuleBasedStateMachine):
                 calls = self.world.calls_about(upload)
                 reasons = (CallReason.UNSTORED, CallReason.OVERTAKEN)
                 explained = sum(calls.get(reason, 0) for reason in reasons)
-                assert paid - 1 <= explained + self.world.cut_off(upload)
+                record = self.world.record_of(upload)
+                # No worker is at work between two rules: a lease is that of a killed one
+                is_killed = (
+                    record is not None and record.lease_until > self.world.clock.now()
+                )
+                assert paid - 1 <= explained + self.world.cut_off(upload) + is_killed
 
     @invariant()
     def a_tagged_upload_stays_tagged(self) -> None:
@@ -339,10 +344,14 @@ class Interleavings(RuleBasedStateMachine):
         for upload in self.uploads:
             ended = self.world.ended_as(upload)
             record = self.world.record_of(upload)
+            cut_off = 0 if record is None else record.cut_off
             if record is not None and record.next_call is CallReason.OVERTAKEN:
-                self.tagged.discard(upload.version)
+                self.tagged.pop(upload.version, None)
+            # Only an attempt for OVERTAKEN can be cut off after that
+            if cut_off > self.tagged.get(upload.version, cut_off):
+                self.tagged.pop(upload.version)
             if ended == "TAGGED":
-                self.tagged.add(upload.version)
+                self.tagged[upload.version] = cut_off
             calls = self.world.calls_about(upload)
             if CallReason.OVERTAKEN not in calls:
                 assert upload.version not in self.tagged or ended == "TAGGED"

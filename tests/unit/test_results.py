@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.results import Announcement, announcement_of
+from hangtag.failure import Failure
+from hangtag.results import Announcement, announcement_of, failed_result
 from hangtag.tagger_api import Context, parse_json
 from hangtag.text import to_json, to_timestamp
 from tests.builders import (
@@ -18,6 +20,7 @@ from tests.builders import (
     NOON_SECONDS,
     URI,
     a_failed_result,
+    a_failure,
     a_result,
     an_answer,
     an_upload,
@@ -83,6 +86,20 @@ def test_a_failed_result_has_the_image_and_the_failure() -> None:
             "failedAt": NOON,
         },
     }
+
+
+def test_a_failed_result_names_the_format_that_was_found() -> None:
+    """Only where there is one: subscribers know the other fields."""
+    failure = a_failure("UNSUPPORTED_FORMAT", image_format="HEIC")
+
+    document = failed_result(an_upload(), failure)["failure"]
+
+    assert document == {
+        **replace(failure, image_format="").document(),
+        "format": "HEIC",
+    }
+    assert "format" not in a_failure().document()
+    assert Failure.from_document(document) == failure
 
 
 # ---- announcements

@@ -51,6 +51,14 @@ ABOUT_NO_WORK = {"attempt": 0, "calls": {}, "milliseconds": {}}
 TAGGED = Tagged(UPLOAD, WORK, objects=3, seconds_since_upload=2.5)
 SKIPPED = Skipped(SkipReason.OBJECT_GONE, UPLOAD.uri, UPLOAD, WORK)
 DEAD_LETTERED = DeadLettered(a_dead_letter(UPLOAD, replays=4), UPLOAD, WORK)
+FORMAT_REFUSED, UNKNOWN_REFUSED = (
+    DeadLettered(
+        a_dead_letter(UPLOAD, code="UNSUPPORTED_FORMAT", image_format=found),
+        UPLOAD,
+        WORK,
+    )
+    for found in ("HEIC", "")
+)
 HANDED_BACK = HandedBack(
     UPLOAD, "API_TIMEOUT", "It is\nslow.", 12.5, WORK, is_attempt=True
 )
@@ -215,6 +223,21 @@ def test_a_fanout_flushes_each_target_once() -> None:
             },
         ),
         (
+            FORMAT_REFUSED,
+            {
+                "level": "ERROR",
+                "message": "dead-lettered",
+                **ABOUT_UPLOAD,
+                "code": "UNSUPPORTED_FORMAT",
+                "kind": "permanent",
+                "reason": "Too small.",
+                "format": "HEIC",
+                "replays": 0,
+                **ABOUT_WORK,
+                "attempt": 1,
+            },
+        ),
+        (
             HANDED_BACK,
             {
                 "level": "WARNING",
@@ -311,6 +334,16 @@ def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
             {"DuplicatesAvoided": [2]},
         ),
         ([DEAD_LETTERED], {"ImagesFailed": [1], "ImagesFailed 807 permanent": [1]}),
+        (
+            [FORMAT_REFUSED, UNKNOWN_REFUSED, FORMAT_REFUSED],
+            {
+                "ImagesFailed": [3],
+                "ImagesFailed UNSUPPORTED_FORMAT permanent": [3],
+                "FormatsRefused": [2, 1],  # a line for each format
+                "FormatsRefused HEIC": [2],
+                "FormatsRefused unknown": [1],
+            },
+        ),
         ([HANDED_BACK], {"Retries": [1]}),
         ([HandedBack(UPLOAD, "RATE", "busy", 5.0)], {}),
         (
@@ -346,6 +379,7 @@ def test_every_metric_is_published_by_some_event(metrics: Metrics) -> None:
     for event in SAMPLES.values():
         metrics.telemetry.emit(event)
     metrics.telemetry.emit(Skipped(SkipReason.ALREADY_TAGGED, UPLOAD.uri, is_copy=True))
+    metrics.telemetry.emit(FORMAT_REFUSED)
 
     assert {name.split()[0] for name in metrics.published()} == set(Metric)
 

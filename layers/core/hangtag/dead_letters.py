@@ -32,7 +32,11 @@ class DeadLetter:
     """Of the invocation that sent it."""
 
     def attributes(self) -> dict[str, str]:
-        """Message attributes by name; without empty values and control characters."""
+        """
+        Message attributes by name; without empty values and control characters.
+
+        SQS accepts ten.
+        """
         attributes = {
             "ErrorCode": self.failure.code,
             "ErrorKind": self.failure.kind,
@@ -43,6 +47,7 @@ class DeadLetter:
             "FailedAt": self.failure.failed_at,
             "Image": self.image or "",
             "RequestId": self.request_id,
+            "Format": self.failure.image_format,
         }
         printed = {name: printable(value) for name, value in attributes.items()}
         return {name: value for name, value in printed.items() if value.strip()}
@@ -113,6 +118,7 @@ def read_letter(
             source=texts.get("ErrorSource") or "internal",
             attempts=read_count(attributes, "Attempts"),
             failed_at=_timestamp(texts.get("FailedAt", "")) or sent_at,
+            image_format=texts.get("Format", ""),
         ),
         # The body knows it exactly; the attribute is free of control characters.
         image=_image_in(body) or texts.get("Image") or None,

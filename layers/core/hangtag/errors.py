@@ -111,6 +111,8 @@ class HangtagError(Exception):
         super().__init__(without_secrets(message[:_CLEANED_LIMIT])[:MESSAGE_LIMIT])
         self.retry_after_seconds = retry_after_seconds
         """The wait that the other side asked for, if any."""
+        self.image_format = ""
+        """The name of the format that was found; only of an `UnsupportedFormat`."""
 
 
 class PermanentError(HangtagError):
@@ -169,6 +171,10 @@ class UnsupportedFormat(PermanentError):
     code = "UNSUPPORTED_FORMAT"
     source = "image"
     advice = "Upload it as BMP, GIF, JPEG, PNG, TIFF or WEBP."
+
+    def __init__(self, message: str, *, image_format: str = "") -> None:
+        super().__init__(message)
+        self.image_format = image_format
 
 
 class EmptyImage(PermanentError):

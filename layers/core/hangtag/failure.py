@@ -9,6 +9,9 @@ from typing import Any
 from hangtag.errors import HangtagError
 from hangtag.text import printable
 
+UNKNOWN_FORMAT = "unknown"
+"""How a format that has no name is counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -22,6 +25,8 @@ class Failure:
     """Attempts until then, with the one that failed."""
     failed_at: str
     """ISO 8601, UTC."""
+    image_format: str = ""
+    """The format that was found instead of one of the six; empty where it is unknown."""
 
     @classmethod
     def of(cls, error: HangtagError, *, attempts: int, failed_at: str) -> Failure:
@@ -33,6 +38,7 @@ class Failure:
             source=error.source,
             attempts=attempts,
             failed_at=failed_at,
+            image_format=error.image_format,
         )
 
     @classmethod
@@ -45,10 +51,12 @@ class Failure:
             source=document["source"],
             attempts=int(document["attempts"]),
             failed_at=document["failedAt"],
+            image_format=document.get("format", ""),
         )
 
     def document(self) -> dict[str, str | int]:
-        """The failure as a FAILED result contains it."""
+        """The failure as a FAILED result contains it; `format` only where it is known."""
+        found = {"format": self.image_format} if self.image_format else {}
         return {
             "code": self.code,
             "kind": self.kind,
@@ -56,4 +64,5 @@ class Failure:
             "source": self.source,
             "attempts": self.attempts,
             "failedAt": self.failed_at,
+            **found,
         }

@@ -18,6 +18,8 @@ class Metric(StrEnum):
     """Uploads that were tagged and announced."""
     IMAGES_FAILED = "ImagesFailed"
     """Dead letters that were sent."""
+    FORMATS_REFUSED = "FormatsRefused"
+    """Dead letters with the code `UNSUPPORTED_FORMAT`, by the format that was found."""
     IMAGES_SKIPPED = "ImagesSkipped"
     """Records that were skipped, except copies."""
     DUPLICATES_AVOIDED = "DuplicatesAvoided"
@@ -50,6 +52,7 @@ class Metric(StrEnum):
 
 _DIMENSIONS: dict[Metric, tuple[str, ...]] = {
     Metric.IMAGES_FAILED: ("code", "kind"),
+    Metric.FORMATS_REFUSED: ("format",),
     Metric.IMAGES_SKIPPED: ("reason",),
     Metric.API_CALLS: ("reason",),
 }

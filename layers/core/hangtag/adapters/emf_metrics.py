@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import assert_never
 
+from hangtag.errors import UnsupportedFormat
+from hangtag.failure import UNKNOWN_FORMAT, Failure
 from hangtag.metrics import NAMESPACE, SERVICE, Metric
 from hangtag.ports import Clock
 from hangtag.telemetry import (
@@ -77,8 +79,7 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
         case Skipped():
             yield _measurement_of_skip(event)
         case DeadLettered():
-            failure = event.letter.failure
-            yield Metric.IMAGES_FAILED, 1, (failure.code, failure.kind)
+            yield from _measurements_of_failure(event.letter.failure)
         case HandedBack(is_attempt=True):
             yield Metric.RETRIES, 1, ()
         case Called():
@@ -98,6 +99,12 @@ def _measurements_of_tagged(seconds: float | None) -> Iterator[_Measurement]:
     yield Metric.IMAGES_TAGGED, 1, ()
     if seconds is not None:
         yield Metric.UPLOAD_TO_TAGGED_LATENCY, 1000 * max(0.0, seconds), ()
+
+
+def _measurements_of_failure(failure: Failure) -> Iterator[_Measurement]:
+    yield Metric.IMAGES_FAILED, 1, (failure.code, failure.kind)
+    if failure.code == UnsupportedFormat.code:
+        yield Metric.FORMATS_REFUSED, 1, (failure.image_format or UNKNOWN_FORMAT,)
 
 
 def _measurement_of_skip(event: Skipped) -> _Measurement:

@@ -78,7 +78,7 @@ class S3Objects:
         if found is None:
             return None
         with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
-            # "bytes 0-15/251134"
+            # "bytes 0-4095/251134"
             whole = found.get("ContentRange", "").rpartition("/")[2]
             size = int(whole) if whole.isdigit() else found["ContentLength"]
             self._check_size(upload, size)

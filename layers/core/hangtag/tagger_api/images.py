@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hangtag.errors import UnsupportedFormat
+from hangtag.tagger_api.raw_photos import raw_photo
 
 MEDIA_TYPES = (
     "image/bmp",
@@ -13,16 +14,20 @@ MEDIA_TYPES = (
     "image/webp",
 )
 
-SIGNATURE_BYTES = 16
-"""Bytes of an image that `media_type` needs."""
+SIGNATURE_BYTES = 4_096
+"""
+Bytes of an image that `media_type` needs.
+
+The six formats need 28. The others need more: the tags of a RAW photo, the comments of an SVG.
+"""
 
 
 def media_type(first_bytes: bytes) -> str | None:
     """
     The media type of an image by its first `SIGNATURE_BYTES` bytes, or None.
 
-    File names and declared content types are ignored, because they are often wrong. BigTIFF is
-    not one of the documented formats.
+    File names and declared content types are ignored, because they are often wrong. BigTIFF and
+    RAW photos are not among the documented formats.
     """
     if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
@@ -33,11 +38,28 @@ def media_type(first_bytes: bytes) -> str | None:
     if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
         return "image/webp"
     if first_bytes.startswith((b"II*\x00", b"MM\x00*")):
-        return "image/tiff"
-    # Texts can begin with "BM", too; a BMP has four reserved zero bytes behind the file size.
-    if first_bytes[:2] == b"BM" and first_bytes[6:10] == b"\0\0\0\0":
-        return "image/bmp"
-    return None
+        return None if raw_photo(first_bytes) else "image/tiff"
+    return "image/bmp" if _is_bmp(first_bytes) else None
+
+
+_BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
+
+
+def _is_bmp(first_bytes: bytes) -> bool:
+    """Texts can begin with "BM", too; the bytes behind the file size tell them apart."""
+    if first_bytes[:2] != b"BM":
+        return False
+    if first_bytes[6:10] == b"\0\0\0\0":
+        return True
+    # Reserved, but some programs write there. The file size is wrong too often to be a sign.
+    pixels = int.from_bytes(first_bytes[10:14], "little")
+    header = int.from_bytes(first_bytes[14:18], "little")
+    planes = first_bytes[22:24] if header == 12 else first_bytes[26:28]
+    return (
+        header in _BMP_HEADER_SIZES
+        and 14 + header <= pixels < 65_536
+        and planes == b"\x01\0"
+    )
 
 
 def require_media_type(first_bytes: bytes, name: str) -> str:
@@ -49,8 +71,31 @@ def require_media_type(first_bytes: bytes, name: str) -> str:
     """
     kind = media_type(first_bytes)
     if kind is None:
-        raise UnsupportedFormat(
-            f"{name} begins with {first_bytes[:8].hex(' ')}; it is not a BMP, GIF, JPEG, PNG, "
-            "TIFF or WEBP image"
-        )
+        raise _unsupported(first_bytes, name)
     return kind
+
+
+def _unsupported(first_bytes: bytes, name: str) -> UnsupportedFormat:
+    from hangtag.tagger_api.other_formats import (  # noqa: PLC0415 - cold starts do without it
+        OTHER_FORMATS,
+        STRAY_BYTES,
+        count_stray_bytes,
+        other_format,
+    )
+
+    count = count_stray_bytes(first_bytes)
+    kind = media_type(first_bytes[count:])
+    if kind is not None:
+        found = kind.removeprefix("image/").upper()
+        strays = "1 stray byte; remove it"
+        if count > 1:
+            strays = f"{count:,} stray bytes; remove them"
+        message = f"{name} is a {found} behind {strays}"
+        return UnsupportedFormat(message, image_format=STRAY_BYTES)
+    other = other_format(first_bytes)
+    if other is not None:
+        return UnsupportedFormat(f"{name} {OTHER_FORMATS[other]}", image_format=other)
+    return UnsupportedFormat(
+        f"{name} begins with {first_bytes[:8].hex(' ')}; it is not a BMP, GIF, JPEG, PNG, "
+        "TIFF or WEBP image"
+    )

@@ -1,0 +1,108 @@
+"""Cameras' RAW photos that begin like a TIFF, told apart by the directories of their tags."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+_NEW_SUBFILE_TYPE = 254
+_PHOTOMETRIC = 262
+_MAKE = 271
+_SUB_DIRECTORIES = 330
+_DNG_VERSION = 50706
+_SONY_PRIVATE = 50740
+
+_BYTE, _ASCII, _SHORT, _LONG, _DIRECTORY = 1, 2, 3, 4, 13  # types of values
+
+_COLOR_FILTER_ARRAY, _LINEAR_RAW = 32803, 34892
+_MOST_SUB_DIRECTORIES = 16  # cameras write up to four
+
+_Directory = dict[int, tuple[int, int, bytes]]
+"""Type, count, and the value or its offset, by tag."""
+
+
+def raw_photo(tiff: bytes) -> str | None:
+    """
+    The name of a RAW photo by the first bytes of a file with a TIFF's signature; None of a TIFF.
+
+    `CR2`, `DNG`, `NEF`, `ARW`, or `RAW` for other cameras. The make alone proves nothing: scanners,
+    cameras that save TIFFs, and programs write it, too. A RAW photo whose tags lie beyond the first
+    bytes counts as a TIFF.
+    """
+    if tiff[8:11] == b"CR\x02":
+        return "CR2"
+    tags = _Tags(tiff)
+    first = tags.directory(tags.long_at(4))
+    is_thumbnail = tags.number(first, _NEW_SUBFILE_TYPE) == 1
+    is_raw = any(
+        tags.number(one, _PHOTOMETRIC) in (_COLOR_FILTER_ARRAY, _LINEAR_RAW)
+        for one in (first, *tags.sub_directories(first))
+    )
+    if _has_dng_version(first) and (is_thumbnail or is_raw):
+        return "DNG"
+    make = tags.text(first, _MAKE).upper()
+    if make.startswith(b"SONY") and _SONY_PRIVATE in first and is_thumbnail:
+        return "ARW"  # its sensor's directory is far behind
+    if not is_raw:
+        return None
+    return "NEF" if make.startswith(b"NIKON") else "RAW"
+
+
+def _has_dng_version(directory: _Directory) -> bool:
+    kind, count, value = directory.get(_DNG_VERSION, (0, 0, b"\0"))
+    return (kind, count, value[0]) == (_BYTE, 4, 1)
+
+
+class _Tags:
+    """The tags in the first bytes of a TIFF; missing ones where a part lies beyond them."""
+
+    def __init__(self, tiff: bytes) -> None:
+        self._tiff = tiff
+        self._order = "<" if tiff[:2] == b"II" else ">"
+
+    def long_at(self, offset: int) -> int:
+        return self._unpacked("I", self._tiff[offset : offset + 4])
+
+    def directory(self, offset: int) -> _Directory:
+        """Its tags, as far as they are in the first bytes."""
+        count = self._unpacked("H", self._tiff[offset : offset + 2])
+        entries = self._tiff[offset + 2 : offset + 2 + 12 * count]
+        whole = entries[: len(entries) // 12 * 12]
+        return {
+            tag: (kind, number, value)
+            for tag, kind, number, value in struct.iter_unpack(
+                f"{self._order}HHI4s", whole
+            )
+        }
+
+    def number(self, directory: _Directory, tag: int) -> int | None:
+        kind, _, value = directory.get(tag, (0, 0, b""))
+        if kind == _SHORT:
+            return self._unpacked("H", value[:2])
+        return self._unpacked("I", value) if kind == _LONG else None
+
+    def text(self, directory: _Directory, tag: int) -> bytes:
+        kind, count, value = directory.get(tag, (0, 0, b""))
+        if kind != _ASCII:
+            return b""
+        offset = self._unpacked("I", value)
+        return value if count <= len(value) else self._tiff[offset : offset + count]
+
+    def sub_directories(self, directory: _Directory) -> Iterator[_Directory]:
+        """Those in the first bytes; for the others, an empty one."""
+        kind, count, value = directory.get(_SUB_DIRECTORIES, (0, 0, b""))
+        if kind not in (_LONG, _DIRECTORY):
+            return
+        first = self._unpacked("I", value)
+        if count == 1:
+            yield self.directory(first)
+            return
+        for number in range(min(count, _MOST_SUB_DIRECTORIES)):
+            yield self.directory(self.long_at(first + 4 * number))
+
+    def _unpacked(self, letter: str, value: bytes) -> int:
+        """The number in *value*; 0 if that is cut off."""
+        size = struct.calcsize(letter)
+        if len(value) < size:
+            return 0
+        return int(struct.unpack(f"{self._order}{letter}", value)[0])
