@@ -131,4 +131,5 @@ def test_an_alarm_with_metric_math_is_billed_by_its_metrics() -> None:
     assert (month.alarms, month.alarm_metrics) == (2, 3)
     assert month.alarm_cost == pytest.approx(0.30)
     assert month.reconciles_per_day == 48
-    assert month.custom_metrics == len(Metric) - 1  # FormatsRefused needs a refused file
+    # FormatsRefused has values only if a file is refused
+    assert month.custom_metrics == len(Metric) - 1
