@@ -77,10 +77,8 @@ _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)  # noqa: A
 def read_month(template: str) -> Month:
     """Read from a template what a month of its stack has."""
     resources: dict[str, Any] = _Loader(template).get_single_data()["Resources"]
-    schedule = resources["TagUploads"]["Properties"]["Events"]["Reconcile"]
-    rate = re.fullmatch(
-        r"rate\((\d+) minutes\)", schedule["Properties"]["ScheduleExpression"]
-    )
+    schedule = resources["Reconcile"]["Properties"]["ScheduleExpression"]
+    rate = re.fullmatch(r"rate\((\d+) minutes\)", schedule)
     if rate is None:
         raise ValueError("the schedule Reconcile is not rate(… minutes): adapt Month")
     alarms = [one for one in resources.values() if one["Type"].endswith("::Alarm")]

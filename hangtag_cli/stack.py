@@ -146,6 +146,7 @@ class Stack:
             feed=SqsUploadFeed(self._aws.sqs, self._output("UploadQueueUrl")),
             checkpoint=FileCheckpoint(checkpoint),
             clock=SystemClock(),
+            partition=client.meta.partition,
         )
 
     # ---- what the commands ask AWS for themselves

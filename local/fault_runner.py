@@ -304,24 +304,25 @@ class CellRunner:
         self._stack.wait_for(idle, "the upload queue to be empty", seconds=IDLE_SECONDS)
 
     def _remove_statement(self, statement: str) -> None:
-        """Remove a statement from the policy of the function's role; `_heal` restores it."""
+        """Remove a statement from the policies of the function's role; `_heal` restores it."""
         iam = self._stack.client("iam")
         function = self._stack.client("lambda").get_function_configuration(
             FunctionName=self._stack.outputs["TagUploadsFunctionName"]
         )
         role = function["Role"].rpartition("/")[2]
-        [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
-        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        if isinstance(document, str):  # the local cloud returns it as text
-            document = json.loads(document)
-        kept = [one for one in document["Statement"] if one["Sid"] != statement]
-        if len(kept) == len(document["Statement"]):
-            raise LocalError(f"the role's policy has no statement {statement}")
-        named = {"RoleName": role, "PolicyName": name}
-        self._policy = {**named, "PolicyDocument": json.dumps(document)}
-        iam.put_role_policy(
-            **named, PolicyDocument=json.dumps({**document, "Statement": kept})
-        )
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            named = {"RoleName": role, "PolicyName": name}
+            document = iam.get_role_policy(**named)["PolicyDocument"]
+            if isinstance(document, str):  # the local cloud returns it as text
+                document = json.loads(document)
+            kept = [one for one in document["Statement"] if one["Sid"] != statement]
+            if len(kept) < len(document["Statement"]):
+                self._policy = {**named, "PolicyDocument": json.dumps(document)}
+                iam.put_role_policy(
+                    **named, PolicyDocument=json.dumps({**document, "Statement": kept})
+                )
+                return
+        raise LocalError(f"the role's policies have no statement {statement}")
 
     def _configure(self, *, batch_size: int, concurrency: int) -> None:
         """Set the batch size and concurrency of the event source mapping."""

@@ -1,16 +1,18 @@
 """
 Starts MiniStack instead of the `ministack` command, in the local cloud's own Python.
 
-It patches two functions of MiniStack, which have no settings.
+It patches three functions of MiniStack, which have no settings.
 """
 
 from typing import Any
 
 # MiniStack is installed only in the environment in .local/cloud.
 from ministack import app  # type: ignore[import-not-found]
+from ministack.core import iam_actions  # type: ignore[import-not-found]
 from ministack.services import lambda_svc  # type: ignore[import-not-found]
 
 concurrency_of_mapping = lambda_svc._sqs_esm_concurrency  # noqa: SLF001
+action_of_lambda = iam_actions._lambda_action  # noqa: SLF001
 
 
 def no_port_443(*_: object) -> bool:
@@ -35,7 +37,20 @@ def concurrency_as_a_number(mapping: dict[str, Any], *others: object) -> int:
     return concurrency
 
 
+def action_with_updates_of_mappings(method: str, path: str) -> str | None:
+    """
+    Return the IAM action of a request to Lambda.
+
+    MiniStack knows none for an update of an event source mapping, and so allows it to everyone.
+    """
+    if method == "PUT" and "event-source-mappings" in path.split("/"):
+        return "UpdateEventSourceMapping"
+    action: str | None = action_of_lambda(method, path)
+    return action
+
+
 app._port_is_bindable = no_port_443  # noqa: SLF001
 lambda_svc._sqs_esm_concurrency = concurrency_as_a_number  # noqa: SLF001
+iam_actions._lambda_action = action_with_updates_of_mappings  # noqa: SLF001
 
 app.main()

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from tests.environment import REGION
-from tests.template.cloudformation import read_template
+from tests.template.cloudformation import read_template, with_conditions
 
 ONCE = Config(
     connect_timeout=1,
@@ -68,7 +68,8 @@ _template = cache(read_template)
 
 
 def _properties(resource: str) -> dict[str, Any]:
-    properties: dict[str, Any] = _template()["Resources"][resource]["Properties"]
+    found = _template()["Resources"][resource]["Properties"]
+    properties: dict[str, Any] = with_conditions(found, "aws", _template())
     return properties
 
 

@@ -306,6 +306,16 @@ def test_an_inventory_is_read_file_by_file(inventory: Inventory) -> None:
     )
 
 
+@pytest.mark.parametrize("arn", ["arn:aws-cn:s3:::", "arn:aws-us-gov:s3:::", ""])
+def test_an_inventory_of_any_partition_is_read(inventory: Inventory, arn: str) -> None:
+    """The manifest has the ARN of the bucket with the files."""
+    inventory.write([row("a.jpg")], destinationBucket=f"{arn}{INVENTORIES}")
+
+    [page] = inventory.listing().pages(after=None)
+
+    assert [found.key for found in page] == ["a.jpg"]
+
+
 def test_an_inventory_continues_after_any_position(inventory: Inventory) -> None:
     """Each row is read once."""
     rows = [row(f"{number}.jpg") for number in range(7)]

@@ -41,6 +41,11 @@ def outputs(
     """A deployed stack, and a working directory."""
     monkeypatch.chdir(tmp_path)
     create_table()
+    return deploy()
+
+
+def deploy() -> dict[str, str]:
+    """Deploys the stack, without its table, in the region of the environment."""
     client = boto3.client("cloudformation")
     client.create_stack(StackName="hangtag", TemplateBody=json.dumps(TEMPLATE))
     boto3.client("s3").put_bucket_versioning(
@@ -93,6 +98,32 @@ def test_the_newest_versions_are_put_on_the_queue(outputs: dict[str, str]) -> No
     assert record["s3"]["object"]["versionId"] == version
     assert "MessageAttributes" not in message
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("eu-central-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+    ],
+)
+def test_a_message_names_the_bucket_as_the_stacks_partition_does(
+    region: str, partition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Announcements have the ARN as their source."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    outputs = deploy()
+    put("2024/a.jpg")
+
+    shown = backfill("--yes", "--again", f"s3://{BUCKET}/")
+
+    assert shown.exit_code == 0, shown.stderr
+    [message] = messages(outputs)
+    [record] = json.loads(message["Body"])["Records"]
+    assert record["s3"]["bucket"]["arn"] == f"arn:{partition}:s3:::{BUCKET}"
 
 
 def test_an_invalid_inventory_is_reported(outputs: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -55,13 +56,14 @@ class Context:
 class Stack:
     """The resources of a stack, with the properties of the template."""
 
-    def __init__(self, api: LoopbackServer) -> None:
+    def __init__(self, api: LoopbackServer, region: str) -> None:
         self.api = api
         self.s3: S3Client = boto3.client("s3")
         self.sqs: SQSClient = boto3.client("sqs")
         self.dynamodb: DynamoDBServiceResource = boto3.resource("dynamodb")
         self.s3.create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+            Bucket=BUCKET,
+            CreateBucketConfiguration=cast("Any", {"LocationConstraint": region}),
         )
         self.s3.put_bucket_versioning(
             Bucket=BUCKET,
@@ -90,7 +92,9 @@ class Stack:
         sns.subscribe(
             TopicArn=self.topic,
             Protocol="sqs",
-            Endpoint=f"arn:aws:sqs:{REGION}:123456789012:subscriber",
+            Endpoint=self.sqs.get_queue_attributes(
+                QueueUrl=self.subscriber, AttributeNames=["QueueArn"]
+            )["Attributes"]["QueueArn"],
             Attributes={"RawMessageDelivery": "true"},
         )
         self.secret = boto3.client("secretsmanager").create_secret(
@@ -145,9 +149,17 @@ class Stack:
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """The stack, and a function that has not been invoked yet."""
+    with deployed(monkeypatch, REGION) as made:
+        yield made
+
+
+@contextmanager
+def deployed(monkeypatch: pytest.MonkeyPatch, region: str) -> Iterator[Stack]:
+    """The stack in a region."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     with mock_aws(), loopback_server() as api:
         api.replies(answer(201, to_body(answer_document())))
-        made = Stack(api)
+        made = Stack(api, region)
         for name, value in made.environment().items():
             monkeypatch.setenv(name, value)
         pipeline.cache_clear()
@@ -190,6 +202,24 @@ def test_an_upload_is_tagged_and_announced(stack: Stack) -> None:
     assert json.loads(announced["body"])["data"]["status"] == "TAGGED"
     assert json.loads(announced["color"]) == ["beige", "T0326", "khaki", "EXAMPLE-1"]
     assert [API_KEY] == [request.headers["x-api-key"] for request in stack.api.received]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [(REGION, "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_the_source_of_an_announcement_is_an_arn_of_the_functions_partition(
+    monkeypatch: pytest.MonkeyPatch, region: str, partition: str
+) -> None:
+    """Also if the event does not name the bucket's ARN."""
+    with deployed(monkeypatch, region) as stack:
+        event = json.loads(stack.upload())
+        del event["Records"][0]["s3"]["bucket"]["arn"]
+
+        invoke(sqs_event(json.dumps(event)))
+
+        (announced,) = stack.messages(stack.subscriber)
+    assert json.loads(announced["body"])["source"] == f"arn:{partition}:s3:::{BUCKET}"
 
 
 def test_a_repeated_message_makes_no_call(stack: Stack) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -164,6 +164,54 @@ def test_only_an_operator_ends_a_pause(stack: WatchedStack) -> None:
 
     assert stack.wait_for_result(stack.uri("pause/1.png"))["status"] == "TAGGED"
     assert status(stack)["paused"] is False
+
+
+@pytest.fixture
+def without_the_switch_policy(stack: WatchedStack) -> Iterator[Callable[[], None]]:
+    """Take away the policy to switch the mapping; calling the fixture gives it back."""
+    iam = stack.client("iam")
+    function = stack.client("lambda").get_function_configuration(
+        FunctionName=stack.outputs["TagUploadsFunctionName"]
+    )
+    named = {
+        "RoleName": function["Role"].rpartition("/")[2],
+        "PolicyName": "switch-the-event-source-mapping",
+    }
+    document = iam.get_role_policy(**named)["PolicyDocument"]
+    iam.delete_role_policy(**named)
+
+    def give_back() -> None:
+        text = document if isinstance(document, str) else json.dumps(document)
+        iam.put_role_policy(**named, PolicyDocument=text)
+
+    yield give_back
+    give_back()
+
+
+@pytest.mark.usefixtures("resumed_afterwards")
+def test_the_schedule_switches_the_mapping_once_the_policy_exists(
+    stack: WatchedStack, without_the_switch_policy: Callable[[], None]
+) -> None:
+    """CloudFormation creates the policy after the mapping, and a deployment may replace it."""
+    functions = stack.client("lambda")
+    [mapping] = functions.list_event_source_mappings(
+        FunctionName=stack.outputs["TagUploadsFunctionName"]
+    )["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    stack.wait_for(
+        lambda: True if mapping_state(stack) == "Disabled" else None,
+        "the mapping to be disabled",
+    )
+
+    assert reconcile(stack)["breaker"] == {"trouble": "MAPPING_UNAVAILABLE"}
+    assert mapping_state(stack) == "Disabled"
+
+    without_the_switch_policy()
+    assert reconcile(stack)["breaker"]["open"] is False
+    stack.wait_for(
+        lambda: True if mapping_state(stack) == "Enabled" else None,
+        "the mapping to be enabled",
+    )
 
 
 @pytest.mark.parametrize("rate", [4])

@@ -40,6 +40,51 @@ def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
     return template
 
 
+def with_conditions(value: object, partition: str, template: dict[str, Any]) -> Any:  # noqa: ANN401
+    """The value with each `Fn::If` replaced by what it is with defaults in this AWS partition."""
+    match value:
+        case {"Fn::If": [str(name), yes, no]}:
+            is_true = _is_true(template["Conditions"][name], partition, template)
+            return with_conditions(yes if is_true else no, partition, template)
+        case Mapping():
+            return {
+                name: with_conditions(part, partition, template)
+                for name, part in value.items()
+            }
+        case list():
+            return [with_conditions(part, partition, template) for part in value]
+        case _:
+            return value
+
+
+def _is_true(condition: object, partition: str, template: dict[str, Any]) -> bool:
+    match condition:
+        case {"Fn::Equals": [one, other]}:
+            return _known(one, partition, template) == _known(
+                other, partition, template
+            )
+        case {"Fn::Not": [one]}:
+            return not _is_true(one, partition, template)
+        case {"Fn::Or": list(several)}:
+            return any(_is_true(one, partition, template) for one in several)
+        case {"Fn::And": list(several)}:
+            return all(_is_true(one, partition, template) for one in several)
+        case _:
+            raise TypeError(f"{condition!r} is no condition")
+
+
+def _known(value: object, partition: str, template: dict[str, Any]) -> str:
+    match value:
+        case {"Ref": "AWS::Partition"}:
+            return partition
+        case {"Ref": "AWS::AccountId"}:
+            return "123456789012"
+        case {"Ref": str(name)}:
+            return str(template["Parameters"][name]["Default"])
+        case _:
+            return str(value)
+
+
 def references(value: object) -> Iterator[str]:
     """Yield the names that intrinsic functions in *value* refer to."""
     match value:

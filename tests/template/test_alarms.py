@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from hangtag.metrics import NAMESPACE, SERVICE, Metric
-from hangtag.tagger_api.errors import leaves
+from hangtag.adapters.emf_metrics import EmfMetrics
+from hangtag.breaker import RECONCILE_MINUTES, SYSTEMIC_KINDS
+from hangtag.errors import HangtagError, QueueUnavailable, ResultsUnavailable
+from hangtag.metrics import NAMESPACE, SERVICE, TOGETHER, Metric
+from hangtag.tagger_api.errors import KeyRefused, leaves
+from hangtag.telemetry import NO_WORK, DeadLettered, Event, Tagged
+from tests.builders import NOON, a_dead_letter, an_upload
+from tests.fakes import FakeClock
+from tests.fakes.world import World
 from tests.template.cloudformation import ROOT, read_template
 
 TEMPLATE = read_template()
@@ -66,7 +73,6 @@ def dashboard() -> dict[str, Any]:
 
 
 USED_METRICS = list(used_metrics())
-CODES = {(leaf.code, leaf.kind) for leaf in leaves()}
 
 
 @pytest.mark.parametrize(
@@ -81,100 +87,205 @@ def test_alarms_and_the_dashboard_use_published_metrics(
     if namespace == NAMESPACE:
         own = dict(dimensions)
         assert own.pop(SERVICE) in (STACK, "${AWS::StackName}"), resource
-        assert tuple(own) in ((), Metric(metric).dimensions)
-        if "code" in own:  # an unknown code has no data
-            assert (own["code"], own["kind"]) in CODES
+        assert tuple(own) == ()
+        assert metric in set(Metric)
     else:
         metrics, names = AWS_METRICS[namespace]
         assert metric in metrics
         assert set(dimensions) == names
 
 
-def is_raised(alarm: str, numbers: dict[str, float]) -> bool:
-    """Whether these numbers, by query id, raise an alarm with metric math."""
+Data = Mapping[str, Sequence[float]]
+"""The values of a period by metric. A metric that is left out has never had any data."""
+
+STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "Sum": sum,
+    "Maximum": max,
+}
+
+
+def is_raised(alarm: str, data: Data) -> bool:
+    """Whether these values of one period raise an alarm."""
     properties = ALARMS[alarm]["Properties"]
+    value = value_of(properties, data)
+    assert properties["ComparisonOperator"] == "GreaterThanThreshold"
+    # Missing data is "notBreaching", or "ignore" and then leaves the alarm as it was.
+    return value is not None and value > properties["Threshold"]
+
+
+def value_of(properties: dict[str, Any], data: Data) -> float | None:
+    """The value that an alarm compares; None if CloudWatch has no data for it."""
+    if "MetricName" in properties:
+        found = data.get(properties["MetricName"])
+        return STATISTICS[properties["Statistic"]](found) if found else None
     [expression] = [one for one in properties["Metrics"] if "Expression" in one]
-    ids = {one["Id"] for one in properties["Metrics"] if "MetricStat" in one}
-    assert set(numbers) <= ids
     names: dict[str, Any] = {
-        "FILL": lambda value, default: default if value is None else value,
+        "FILL": lambda value, _default: value,
         "MAX": max,
         "IF": lambda condition, yes, no: yes if condition else no,
-        **{name: numbers.get(name) for name in ids},
     }
-    try:
-        value = eval(expression["Expression"], {"__builtins__": {}}, names)  # noqa: S307 - our own
-    except ZeroDivisionError:
-        return False  # CloudWatch returns no data then
-    assert properties["ComparisonOperator"] == "GreaterThanThreshold"
-    return bool(value > properties["Threshold"])
+    for query in properties["Metrics"]:
+        if "MetricStat" in query:
+            found = data.get(query["MetricStat"]["Metric"]["MetricName"])
+            if not found:
+                return None  # FILL cannot fill a metric that has never had any data
+            names[query["Id"]] = STATISTICS[query["MetricStat"]["Stat"]](found)
+    value: float = eval(expression["Expression"], {"__builtins__": {}}, names)  # noqa: S307 - our own
+    return value
 
 
-@pytest.mark.parametrize("code", ["609", "612", "623", "823"])
-def test_the_systemic_alarm_is_raised_by_each_code_in_its_description(
-    code: str,
+def published(
+    capsys: pytest.CaptureFixture[str], events: Iterable[Event]
+) -> dict[str, list[float]]:
+    """The values with the stack's dimension alone that these events of an invocation publish."""
+    metrics = EmfMetrics("my-stack", FakeClock())
+    for event in events:
+        metrics.emit(event)
+    metrics.flush()
+    data: dict[str, list[float]] = {}
+    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+        for directive in line["_aws"]["CloudWatchMetrics"]:
+            if [SERVICE] in directive["Dimensions"]:
+                for metric in directive["Metrics"]:
+                    name = metric["Name"]
+                    data.setdefault(name, []).extend(line[name])
+    return data
+
+
+LEAVES = list(leaves())
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: str(leaf.code))
+def test_the_first_failure_of_every_systemic_code_raises_the_systemic_alarm(
+    leaf: type[HangtagError], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One failure with any of the codes is enough."""
-    assert f"c{code}" in {
-        one["Id"]
-        for one in ALARMS["SystemicFailuresAlarm"]["Properties"]["Metrics"]
-        if one.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [{}] * 2)[1]
-        == {"Name": "code", "Value": code}
-    }
+    """The alarm comes before the breaker opens, and failures of other kinds raise none."""
+    world = World(max_attempts=1)
+    world.tagger.fails_with(leaf("The API refuses."))
 
-    assert is_raised("SystemicFailuresAlarm", {f"c{code}": 1.0})
-    assert not is_raised("SystemicFailuresAlarm", {})
+    world.tag(world.upload())
+
+    data = published(capsys, world.telemetry.events)
+    assert is_raised("SystemicFailuresAlarm", data) is (leaf.kind in SYSTEMIC_KINDS)
+    assert not world.breaker_store.state.is_open
+
+
+def test_the_systemic_alarm_needs_no_dead_letter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The fault is the same if the dead-letter queue and the table fail, too."""
+    world = World()
+    world.tagger.fails_with(KeyRefused("The API refuses."))
+    world.breaker_store.fails_with(ResultsUnavailable("away"), at="count_failure")
+    world.dead_letters.fails_with(QueueUnavailable("away"))
+
+    world.tag(world.upload())
+
+    assert world.dead_lettered == []
+    data = published(capsys, world.telemetry.events)
+    assert is_raised("SystemicFailuresAlarm", data)
+
+
+def test_the_systemic_alarm_stays_while_an_open_breaker_lets_uploads_through() -> None:
+    """Otherwise it would be sent and ended every 15 minutes."""
+    properties = ALARMS["SystemicFailuresAlarm"]["Properties"]
+    seconds = properties["EvaluationPeriods"] * properties["Period"]
+
+    assert properties["DatapointsToAlarm"] == 1
+    assert seconds > 60 * RECONCILE_MINUTES
 
 
 @pytest.mark.parametrize(
     ("failed", "tagged", "raised"),
     [
-        (None, None, False),
-        (9, None, False),
-        (10, None, True),
+        (0, 0, False),
+        (9, 0, False),
+        (10, 0, True),
         (3, 7, True),
         (2, 8, False),
         (200, 801, False),
-        (None, 100, False),
+        (0, 100, False),
     ],
 )
 def test_the_failure_ratio_alarm_is_raised_above_a_fifth_of_at_least_ten(
-    failed: float | None, tagged: float | None, *, raised: bool
+    failed: int, tagged: int, *, raised: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A single failure at night raises no alarm."""
-    given = {"failed": failed, "tagged": tagged}
-    numbers = {name: value for name, value in given.items() if value is not None}
+    """
+    A single failure at night raises no alarm.
 
-    assert is_raised("FailureRatioAlarm", numbers) is raised
+    With 0 tagged or failed uploads, there have never been any.
+    """
+    upload = an_upload()
+    events: list[Event] = [
+        *([DeadLettered(a_dead_letter(upload))] * failed),
+        *([Tagged(upload, NO_WORK, 1, None)] * tagged),
+    ]
+
+    data = published(capsys, events)
+
+    assert is_raised("FailureRatioAlarm", data) is raised
+
+
+def test_metric_math_uses_only_metrics_that_are_published_together() -> None:
+    """An expression has no data while one of its metrics has never had any."""
+    for alarm in ALARMS.values():
+        used = [
+            query["MetricStat"]["Metric"]["MetricName"]
+            for query in alarm["Properties"].get("Metrics", [])
+            if "MetricStat" in query
+        ]
+        assert set(used) in (set(), set(TOGETHER))
 
 
 @pytest.mark.parametrize(
-    ("letters", "results", "raised"),
+    ("alarm", "metric"),
     [
-        (None, 11, True),
-        (11, None, True),
-        (11, 0, True),
-        (9, 9, False),
-        (None, None, False),
+        ("OldDeadLettersAlarm", "ApproximateAgeOfOldestMessage"),
+        ("OldFailuresAlarm", "OldestFailure"),
     ],
 )
-def test_the_dead_letter_age_alarm_is_raised_by_either_metric_above_ten_days(
-    letters: float | None, results: float | None, *, raised: bool
+@pytest.mark.parametrize(
+    ("days", "raised"), [(None, False), (0, False), (9, False), (11, True)]
+)
+def test_the_age_of_the_oldest_letter_or_failure_raises_its_alarm_above_ten_days(
+    alarm: str, metric: str, days: float | None, *, raised: bool
 ) -> None:
-    """Operators then have four days before SQS deletes the letter."""
-    given = {"letters": letters, "results": results}
-    numbers = {
-        name: 86_400 * value for name, value in given.items() if value is not None
-    }
+    """Operators then have four days before SQS deletes the letter; None is no data ever."""
+    data = {} if days is None else {metric: [0.0, 86_400 * days]}
 
-    assert is_raised("OldDeadLettersAlarm", numbers) is raised
+    assert is_raised(alarm, data) is raised
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_state_that_is_kept_without_data_is_published_by_every_run_of_the_schedule(
+    capsys: pytest.CaptureFixture[str], *, paused: bool
+) -> None:
+    """An alarm that keeps its state without data would otherwise never change it."""
+    world = World()
+    if paused:
+        world.breaker_store.pause(at=NOON)
+
+    world.pipeline.reconcile(world.invocation())
+
+    data = published(capsys, world.telemetry.events)
+    kept = [
+        alarm["Properties"]
+        for alarm in ALARMS.values()
+        if alarm["Properties"]["TreatMissingData"] == "ignore"
+    ]
+    assert {one["MetricName"] for one in kept} == {"BreakerOpen", "OldestFailure"}
+    assert {one["MetricName"] for one in kept} <= set(data)
+    assert all(one["Period"] >= 60 * RECONCILE_MINUTES for one in kept)
 
 
 @pytest.mark.parametrize(
     ("alarm", "statistic", "threshold"),
     [
         ("DeadLettersAlarm", "Maximum", 0),
+        ("OldDeadLettersAlarm", "Maximum", 864_000),
+        ("OldFailuresAlarm", "Maximum", 864_000),
         ("OldUploadsAlarm", "Maximum", 3_600),
+        ("SystemicFailuresAlarm", "Sum", 0),
         ("BreakerAlarm", "Maximum", 0),
         ("FunctionErrorsAlarm", "Sum", 0),
         ("FunctionThrottlesAlarm", "Sum", 0),
@@ -197,12 +308,8 @@ def test_every_alarm_has_a_test_here() -> None:
     """A new alarm needs a test of its threshold."""
     single = {name for name, one in ALARMS.items() if "MetricName" in one["Properties"]}
 
-    assert len(single) == 7
-    assert set(ALARMS) - single == {
-        "SystemicFailuresAlarm",
-        "FailureRatioAlarm",
-        "OldDeadLettersAlarm",
-    }
+    assert len(single) == 10
+    assert set(ALARMS) - single == {"FailureRatioAlarm"}
 
 
 def test_the_metrics_have_the_stack_name_as_a_dimension() -> None:

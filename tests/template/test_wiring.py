@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -19,7 +21,12 @@ from hangtag.settings import (
     variable_of,
 )
 from tests.builders import sample_event
-from tests.template.cloudformation import ROOT, read_template, references
+from tests.template.cloudformation import (
+    ROOT,
+    read_template,
+    references,
+    with_conditions,
+)
 
 TEMPLATE = read_template()
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -207,11 +214,20 @@ def test_a_message_stays_hidden_for_six_function_timeouts_by_default() -> None:
     assert PARAMETERS["VisibilityTimeout"] >= least  # type: ignore[operator]
 
 
-def test_a_message_and_its_failure_always_fit_into_the_dead_letter_queue() -> None:
-    """Message attributes count towards the size limit."""
-    ours = properties("UploadQueue")["MaximumMessageSize"]
-    theirs = properties("DeadLetterQueue")["MaximumMessageSize"]
+@pytest.mark.parametrize(
+    ("partition", "most"),
+    [("aws", 1024 * 1024), ("aws-cn", 256 * 1024), ("aws-us-gov", 256 * 1024)],
+)
+def test_a_message_and_its_failure_always_fit_into_the_dead_letter_queue(
+    partition: str, most: int
+) -> None:
+    """Message attributes count towards the size limit, which is lower in other partitions."""
+    ours, theirs = (
+        with_conditions(properties(queue)["MaximumMessageSize"], partition, TEMPLATE)
+        for queue in ("UploadQueue", "DeadLetterQueue")
+    )
 
+    assert theirs <= most
     assert theirs - ours >= 64 * 1024
 
 
@@ -226,6 +242,7 @@ def test_queues_keep_messages_for_14_days(queue: str) -> None:
     [
         # IAM has no narrower resource for this action
         ("TagUploadsRole", ["lambda:ListEventSourceMappings"]),
+        ("ReconcileRole", []),
         ("ReplayFailuresRole", []),
         ("AutoReplayRole", []),
     ],
@@ -290,9 +307,14 @@ def test_the_queue_policy_is_created_before_the_bucket() -> None:
 
 def test_resources_have_no_circular_dependencies() -> None:
     """CloudFormation would reject them only at deployment."""
+    made_by_sam = {"TagUploadsUploads": "TagUploads"}
     graph = {
         name: {
-            *(found for found in references(resource) if found in RESOURCES),
+            *(
+                found
+                for one in references(resource)
+                if (found := made_by_sam.get(one, one)) in RESOURCES
+            ),
             *([resource["DependsOn"]] if "DependsOn" in resource else []),
         }
         for name, resource in RESOURCES.items()
@@ -330,35 +352,156 @@ def test_build_and_deploy_of_an_environment_get_the_same_runtime(
 
 
 def test_the_function_may_update_only_its_own_event_source_mapping() -> None:
-    """The function is created after its role, so the condition has a name pattern."""
-    [statement] = [
-        one
-        for one in properties("TagUploadsRole")["Policies"][0]["PolicyDocument"][
-            "Statement"
+    """SAM names the mapping after the function and its event."""
+    policy = properties("SwitchPolicy")
+    [statement] = policy["PolicyDocument"]["Statement"]
+
+    assert policy["Roles"] == [{"Ref": "TagUploadsRole"}]
+    assert statement["Action"] == "lambda:UpdateEventSourceMapping"
+    assert statement["Resource"]["Fn::Sub"].endswith(
+        ":event-source-mapping:${TagUploadsUploads}"
+    )
+    assert "Uploads" in properties("TagUploads")["Events"]
+
+
+def policy_statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield resource and statement of every policy in the template."""
+    for name, resource in RESOURCES.items():
+        own = resource.get("Properties", {})
+        documents = [
+            own.get("PolicyDocument"),
+            own.get("AssumeRolePolicyDocument"),
+            *(policy["PolicyDocument"] for policy in own.get("Policies", [])),
         ]
-        if one["Action"] == "lambda:UpdateEventSourceMapping"
+        for document in filter(None, documents):
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+def test_no_policy_depends_on_the_stack_name() -> None:
+    """CloudFormation shortens a long stack name in the names that it generates."""
+    depending = [
+        name
+        for name, statement in policy_statements()
+        if "AWS::StackName" in references(statement)
     ]
 
-    [allowed] = statement["Condition"]["ArnLike"].values()
-    assert "function:${AWS::StackName}-TagUploads-*" in allowed["Fn::Sub"]
+    assert depending == []
+
+
+@pytest.mark.parametrize("length", [1, 35, 36, 128])
+def test_the_queue_admits_the_bucket_of_a_stack_with_any_name(length: int) -> None:
+    """CloudFormation shortens the stack's name: a logical id keeps at least 24 of 63 letters."""
+    [statement] = properties("UploadQueuePolicy")["PolicyDocument"]["Statement"]
+    [arn] = statement["Condition"]["ArnLike"].values()
+    pattern = arn["Fn::Sub"].rpartition(":")[2]
+    logical_id = "uploadsbucket"[:24]
+    stack = ("s" * length)[: 48 - len(logical_id)]
+
+    assert fnmatchcase(f"{stack}-{logical_id}-1a2b3c4d5e6f7", pattern)
+
+
+def test_no_text_with_the_stack_name_is_too_long() -> None:
+    """A stack's name has up to 128 letters, a topic's display name up to 100."""
+    for name, resource in RESOURCES.items():
+        if resource["Type"] == "AWS::SNS::Topic":
+            shown = resource.get("Properties", {}).get("DisplayName", "")
+            assert set(references(shown)) == set(), name
 
 
 def test_the_reconcile_schedule_has_the_documented_rate() -> None:
     """`hangtag status` shows this rate to operators."""
-    schedule = properties("TagUploads")["Events"]["Reconcile"]["Properties"]
+    schedule = properties("Reconcile")
 
     assert schedule["ScheduleExpression"] == f"rate({RECONCILE_MINUTES} minutes)"
-    assert json.loads(schedule["Input"]) == sample_event("try-again")
+    assert json.loads(schedule["Target"]["Input"]) == sample_event("try-again")
+    assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["TagUploads", "Arn"]}
 
 
 def test_schedules_of_two_stacks_in_an_account_have_different_names() -> None:
-    """Without OmitName, SAM generates a name that does not contain the stack name."""
+    """CloudFormation generates the names; SAM's own would not contain the stack's name."""
     schedules = [
-        event["Properties"]
+        resource
+        for resource in RESOURCES.values()
+        if resource["Type"] == "AWS::Scheduler::Schedule"
+    ]
+    events = [
+        event["Type"]
         for resource in RESOURCES.values()
         for event in resource.get("Properties", {}).get("Events", {}).values()
-        if event["Type"] == "ScheduleV2"
     ]
 
-    assert schedules
-    assert all(one.get("OmitName") is True for one in schedules)
+    assert len(schedules) == 2
+    assert all("Name" not in one["Properties"] for one in schedules)
+    assert events == ["SQS"]
+
+
+def test_only_schedules_of_this_account_may_use_a_schedules_role() -> None:
+    """Each schedule has its own role, which may invoke one function."""
+    schedules = [
+        resource["Properties"]["Target"]
+        for resource in RESOURCES.values()
+        if resource["Type"] == "AWS::Scheduler::Schedule"
+    ]
+    for target in schedules:
+        role = properties(target["RoleArn"]["Fn::GetAtt"][0])
+        [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+        [policy] = role["Policies"]
+        [statement] = policy["PolicyDocument"]["Statement"]
+
+        assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+        assert trust["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        }
+        assert statement["Action"] == "lambda:InvokeFunction"
+        assert statement["Resource"] == target["Arn"]
+
+
+ATTACHED_TO = {
+    "AWS::S3::BucketPolicy": "Bucket",
+    "AWS::SQS::QueuePolicy": "Queues",
+    "AWS::SNS::TopicPolicy": "Topics",
+}
+"""The property that names what a policy protects, by type; a role's policy protects no data."""
+
+
+def test_what_protects_a_kept_resource_is_kept_with_it() -> None:
+    """After `sam delete` a bucket without its policy would take plain HTTP."""
+    kept = ("DeletionPolicy", "UpdateReplacePolicy")
+    protected = set()
+    for name, resource in RESOURCES.items():
+        if resource["Type"].endswith("Policy") and "::IAM::" not in resource["Type"]:
+            attached = resource["Properties"][ATTACHED_TO[resource["Type"]]]
+            for target in references(attached):
+                for policy in kept:
+                    if "Retain" in RESOURCES[target].get(policy, ""):
+                        assert resource.get(policy) == RESOURCES[target][policy], name
+                        protected.add(target)
+
+    assert protected == {"UploadsBucket"}
+
+
+def test_the_template_for_imports_has_what_stays_after_the_stack() -> None:
+    """It describes them as template.yaml does, without what is deleted with the stack."""
+    kept = {
+        name: dict(resource)
+        for name, resource in RESOURCES.items()
+        if resource.get("DeletionPolicy") == "RetainExceptOnCreate"
+    }
+    bucket = kept["UploadsBucket"]
+    del bucket["DependsOn"]
+    bucket["Properties"] = {
+        name: value
+        for name, value in bucket["Properties"].items()
+        if name != "NotificationConfiguration"
+    }
+
+    assert read_template(ROOT / "docs/kept-resources.yaml")["Resources"] == kept
+
+
+def test_a_function_timeout_above_the_visibility_timeout_is_documented() -> None:
+    """CloudFormation's rules cannot compare numbers; Lambda refuses to create the mapping."""
+    descriptions = TEMPLATE["Parameters"]
+
+    assert "VisibilityTimeout" in descriptions["FunctionTimeout"]["Description"]
+    assert "FunctionTimeout" in descriptions["VisibilityTimeout"]["Description"]

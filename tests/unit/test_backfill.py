@@ -59,6 +59,7 @@ class Backfilling:
     checkpoint: FakeCheckpoint = field(default_factory=FakeCheckpoint)
     clock: FakeClock = field(default_factory=FakeClock)
     tokens: Iterator[int] = field(default_factory=count)
+    partition: str = "aws"
 
     def __post_init__(self) -> None:
         self.records = FakeRecords()
@@ -78,7 +79,12 @@ class Backfilling:
         return backfill(
             request,
             BackfillSources(
-                self.listing, self.results, self.feed, self.checkpoint, self.clock
+                self.listing,
+                self.results,
+                self.feed,
+                self.checkpoint,
+                self.clock,
+                self.partition,
             ),
             BackfillLimits(rate, max_queued, max_image_bytes),
             start,
@@ -133,8 +139,18 @@ def test_every_object_is_sent_as_a_notification_of_s3() -> None:
         None,
         len(PNG),
     )
-    assert upload.bucket_arn == f"arn:aws:s3:::{BUCKET}"
     assert work.checkpoint.text is None
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_the_buckets_arn_is_one_of_the_partition(partition: str) -> None:
+    """The announcement of the result has it as its source."""
+    work = Backfilling(FakeListing(*names(1)), partition=partition)
+
+    work.run()
+
+    (upload,) = work.uploads()
+    assert upload.record["s3"]["bucket"]["arn"] == f"arn:{partition}:s3:::{BUCKET}"
 
 
 def test_a_dry_run_counts_the_same_and_changes_nothing() -> None:

@@ -113,10 +113,9 @@ def test_an_alarm_with_metric_math_is_billed_by_its_metrics() -> None:
     """CloudWatch bills each metric that an alarm watches, but not the expression."""
     template = """
     Resources:
-      TagUploads:
-        Type: AWS::Serverless::Function
-        Properties:
-          Events: {Reconcile: {Properties: {ScheduleExpression: rate(30 minutes)}}}
+      Reconcile:
+        Type: AWS::Scheduler::Schedule
+        Properties: {ScheduleExpression: rate(30 minutes)}
       Plain:
         Type: AWS::CloudWatch::Alarm
         Properties: {MetricName: !Ref Name}

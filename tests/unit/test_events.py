@@ -384,8 +384,22 @@ def test_both_kinds_of_event_give_the_same_upload() -> None:
     assert by_notification.image() == by_eventbridge.image()
     assert by_notification.version == by_eventbridge.version
     assert by_notification.order == by_eventbridge.order
-    assert by_notification.bucket_arn == by_eventbridge.bucket_arn
+    assert by_notification.bucket_arn("aws") == by_eventbridge.bucket_arn("aws")
     assert by_notification.happened_at == by_eventbridge.happened_at
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_an_eventbridge_event_without_resources_is_of_the_functions_partition(
+    partition: str,
+) -> None:
+    """Its record names no partition, so that a replay names none either."""
+    event = eventbridge_event()
+    del event["resources"]
+
+    upload = only_upload(json.dumps(event))
+
+    assert upload.bucket_arn(partition) == f"arn:{partition}:s3:::{BUCKET}"
+    assert "arn:" not in upload.notification()
 
 
 def test_an_etag_is_kept_without_quotes() -> None:

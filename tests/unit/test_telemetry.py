@@ -24,6 +24,7 @@ from hangtag.telemetry import (
     HandedBack,
     OldestFailure,
     Skipped,
+    SystemicFailure,
     Tagged,
     Trouble,
     Unforeseen,
@@ -63,6 +64,7 @@ HANDED_BACK = HandedBack(
     UPLOAD, "API_TIMEOUT", "It is\nslow.", 12.5, WORK, is_attempt=True
 )
 CALLED = Called(CallReason.FIRST, seconds=0.5)
+SYSTEMIC = SystemicFailure("609")
 BREAKER_OPENED = BreakerSeen("opened", 5, "609", "Wrong\nkey.")
 OLDEST_FAILURE = OldestFailure(seconds=864_000.0)
 TROUBLE = Trouble("reading the breaker", ResultsUnavailable("away\n"))
@@ -76,6 +78,7 @@ SAMPLES: dict[type[Event], Event] = {
         DEAD_LETTERED,
         HANDED_BACK,
         CALLED,
+        SYSTEMIC,
         BREAKER_OPENED,
         OLDEST_FAILURE,
         TROUBLE,
@@ -304,7 +307,9 @@ def test_a_bug_is_logged_with_its_traceback(log: Log) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [CALLED, OLDEST_FAILURE, BreakerSeen("open", 5, "609", "no")], ids=repr
+    "event",
+    [CALLED, SYSTEMIC, OLDEST_FAILURE, BreakerSeen("open", 5, "609", "no")],
+    ids=repr,
 )
 def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
     """Calls are in the line of their upload; an open breaker has been logged before."""
@@ -319,11 +324,21 @@ def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
 @pytest.mark.parametrize(
     ("events", "published"),
     [
-        ([TAGGED], {"ImagesTagged": [1], "UploadToTaggedLatency": [2_500]}),
-        ([Tagged(UPLOAD, WORK, 3, None)] * 2, {"ImagesTagged": [2]}),
+        (
+            [TAGGED],
+            {
+                "ImagesTagged": [1],
+                "ImagesFailed": [0],
+                "UploadToTaggedLatency": [2_500],
+            },
+        ),
+        (
+            [Tagged(UPLOAD, WORK, 3, None)] * 2,
+            {"ImagesTagged": [2], "ImagesFailed": [0]},
+        ),
         (
             [Tagged(UPLOAD, WORK, 3, -0.2)],  # S3's clock is not Lambda's
-            {"ImagesTagged": [1], "UploadToTaggedLatency": [0]},
+            {"ImagesTagged": [1], "ImagesFailed": [0], "UploadToTaggedLatency": [0]},
         ),
         ([SKIPPED], {"ImagesSkipped": [1], "ImagesSkipped OBJECT_GONE": [1]}),
         (
@@ -333,15 +348,23 @@ def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
             ],
             {"DuplicatesAvoided": [2]},
         ),
-        ([DEAD_LETTERED], {"ImagesFailed": [1], "ImagesFailed 807 permanent": [1]}),
         (
             [FORMAT_REFUSED, UNKNOWN_REFUSED, FORMAT_REFUSED],
             {
-                "ImagesFailed": [3],
+                "ImagesTagged": [0],
+                "ImagesFailed": [3, 0],
                 "ImagesFailed UNSUPPORTED_FORMAT permanent": [3],
                 "FormatsRefused": [2, 1],  # a line for each format
                 "FormatsRefused HEIC": [2],
                 "FormatsRefused unknown": [1],
+            },
+        ),
+        (
+            [DEAD_LETTERED],
+            {
+                "ImagesTagged": [0],
+                "ImagesFailed": [1, 0],  # the line without dimensions has the 0
+                "ImagesFailed 807 permanent": [1],
             },
         ),
         ([HANDED_BACK], {"Retries": [1]}),
@@ -354,6 +377,7 @@ def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
                 "ApiLatency": [500, 750],
             },
         ),
+        ([SYSTEMIC, SYSTEMIC], {"SystemicFailures": [2]}),
         ([BREAKER_OPENED], {"BreakerOpen": [1]}),
         (
             [BREAKER_OPENED, BREAKER_OPENED, BreakerSeen("let through", 5, "", "")],
@@ -392,6 +416,7 @@ def test_a_metric_has_one_count_over_all_codes(metrics: Metrics) -> None:
     published = metrics.published()
 
     assert {name: sum(values) for name, values in published.items()} == {
+        "ImagesTagged": 0,
         "ImagesFailed": 3,
         "ImagesFailed 805 permanent": 1,
         "ImagesFailed 807 permanent": 2,
@@ -402,7 +427,7 @@ def test_a_line_is_in_the_embedded_metric_format(metrics: Metrics) -> None:
     """CloudWatch specifies it."""
     metrics.telemetry.emit(DEAD_LETTERED)
 
-    (line,) = metrics.flushed()
+    line, _ = metrics.flushed()
 
     assert line == {
         "_aws": {

@@ -129,11 +129,14 @@ def test_a_bucket_of_another_partition_keeps_its_arn() -> None:
     (upload,) = read_body(notification(changed))
 
     assert isinstance(upload, Upload)
-    assert upload.bucket_arn == f"arn:aws-cn:s3:::{BUCKET}"
+    assert upload.bucket_arn("aws") == f"arn:aws-cn:s3:::{BUCKET}"
 
 
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
 @pytest.mark.parametrize("arn", [None, "", 12, []])
-def test_a_bucket_without_arn_gets_one(arn: object) -> None:
+def test_a_bucket_without_arn_gets_one_of_the_partition(
+    arn: object, partition: str
+) -> None:
     """Hand-made events often lack it."""
     changed = record()
     changed["s3"]["bucket"]["arn"] = arn
@@ -141,7 +144,7 @@ def test_a_bucket_without_arn_gets_one(arn: object) -> None:
     (upload,) = read_body(notification(changed))
 
     assert isinstance(upload, Upload)
-    assert upload.bucket_arn == f"arn:aws:s3:::{BUCKET}"
+    assert upload.bucket_arn(partition) == f"arn:{partition}:s3:::{BUCKET}"
 
 
 @given(st.text())

@@ -18,7 +18,7 @@ from hangtag.failure import Failure
 from hangtag.lifecycle import Calls, FailedUpload, Record
 from hangtag.policy import Policy, Ports
 from hangtag.results import Document
-from hangtag.telemetry import DeadLettered, Skipped, Tagged
+from hangtag.telemetry import DeadLettered, Skipped, SystemicFailure, Tagged
 from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason
 
@@ -95,6 +95,7 @@ class Endings:
     def fail(self, attempt: Attempt, error: HangtagError) -> Ended | Retry:
         """Dead-letter the upload, or hand it back for a retry. Raises nothing."""
         if error.kind in SYSTEMIC_KINDS:
+            self._ports.telemetry.emit(SystemicFailure(error.code))
             is_one_of_the_first = False
             with suppress(ResultsUnavailable):
                 is_one_of_the_first = attempt.batch.breaker.failed(error)

@@ -20,6 +20,7 @@ from hangtag.uploads import (
     Skip,
     SkipReason,
     Upload,
+    arn_of_bucket,
     to_notification,
 )
 
@@ -294,14 +295,17 @@ def record_of_object(
     etag: str | None,
     size: int | None,
     at: str,
+    partition: str = "aws",
 ) -> ParsedRecord:
     """
     An object of a bucket, as if S3 had reported it; *at* is ISO 8601, in UTC.
 
+    The bucket's ARN is one of the AWS *partition*.
     It has no sequencer: it never counts as newer than a version that has one.
     """
     record = _notification_record(
         bucket=bucket,
+        arn=arn_of_bucket(bucket, partition=partition),
         key=key,
         event={"eventTime": at, "eventName": _PUT},
         found={"size": size, "eTag": etag, "versionId": version_id},
@@ -318,7 +322,7 @@ def _notification_record(
     key: str,
     event: Mapping[str, object],
     found: Mapping[str, object],
-    arn: object = None,
+    arn: object,
 ) -> dict[str, Any]:
     """A record as S3 writes it; values that are None are left out."""
     return {
@@ -327,7 +331,7 @@ def _notification_record(
         **_known(event),
         "s3": {
             "s3SchemaVersion": "1.0",
-            "bucket": {"name": bucket, "arn": arn or f"arn:aws:s3:::{bucket}"},
+            "bucket": _known({"name": bucket, "arn": arn or None}),
             "object": {"key": quote_plus(key, safe="/"), **_known(found)},
         },
     }

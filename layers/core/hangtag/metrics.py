@@ -15,9 +15,9 @@ class Metric(StrEnum):
     """A metric. An invocation publishes a metric if it has a value for it."""
 
     IMAGES_TAGGED = "ImagesTagged"
-    """Uploads that were tagged and announced."""
+    """Uploads that were tagged and announced; see `TOGETHER`."""
     IMAGES_FAILED = "ImagesFailed"
-    """Dead letters that were sent."""
+    """Dead letters that were sent; see `TOGETHER`."""
     FORMATS_REFUSED = "FormatsRefused"
     """Dead letters with the code `UNSUPPORTED_FORMAT`, by the format that was found."""
     IMAGES_SKIPPED = "ImagesSkipped"
@@ -32,6 +32,8 @@ class Metric(StrEnum):
     """How long a call took, whether it succeeded or failed."""
     UPLOAD_TO_TAGGED_LATENCY = "UploadToTaggedLatency"
     """From S3's event to the announcement."""
+    SYSTEMIC_FAILURES = "SystemicFailures"
+    """Attempts that failed for a reason that would hit every upload, dead-lettered or not."""
     BREAKER_OPEN = "BreakerOpen"
     """1 while the breaker is open, published by every invocation that reads it; else 0."""
     OLDEST_FAILURE = "OldestFailure"
@@ -49,6 +51,13 @@ class Metric(StrEnum):
         """Dimensions besides `service`. The metric is published with and without them."""
         return _DIMENSIONS.get(self, ())
 
+
+TOGETHER = (Metric.IMAGES_TAGGED, Metric.IMAGES_FAILED)
+"""
+Published together: an invocation that has a value for one of them publishes 0 for the other.
+
+The alarm on their ratio would have no data while one of them has never been published.
+"""
 
 _DIMENSIONS: dict[Metric, tuple[str, ...]] = {
     Metric.IMAGES_FAILED: ("code", "kind"),

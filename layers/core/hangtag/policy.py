@@ -62,3 +62,5 @@ class Policy:
     width: int
     """How many uploads one invocation works on at the same time."""
     image_transport: ImageTransport = "base64"
+    partition: str = "aws"
+    """The AWS partition that the function runs in."""

@@ -213,7 +213,9 @@ class Tagging:
             if not self._store(attempt, result):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
         self._ports.announcer.announce(
-            announcement_of(result, bucket_arn=attempt.upload.bucket_arn)
+            announcement_of(
+                result, bucket_arn=attempt.upload.bucket_arn(self._policy.partition)
+            )
         )
         attempt.stopwatch.end("announce")
         return self._endings.finish(attempt, result)

@@ -84,6 +84,13 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemicFailure:
+    """An attempt failed for a reason that would hit every upload; its upload is reported apart."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerSeen:
     """The state of the breaker has been read or changed."""
 
@@ -130,6 +137,7 @@ Event = (
     | DeadLettered
     | HandedBack
     | Called
+    | SystemicFailure
     | BreakerSeen
     | OldestFailure
     | Trouble

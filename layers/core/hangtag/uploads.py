@@ -68,11 +68,12 @@ class Upload:
         """`s3://bucket/key` with the raw key: nothing in it is percent-encoded."""
         return f"s3://{self.bucket}/{self.key}"
 
-    @property
-    def bucket_arn(self) -> str:
-        """The bucket's ARN, from the record if it has one."""
+    def bucket_arn(self, partition: str) -> str:
+        """The bucket's ARN, from the record if it has one, else as an ARN of this partition."""
         arn = self.record["s3"]["bucket"].get("arn")
-        return arn if arn and isinstance(arn, str) else f"arn:aws:s3:::{self.bucket}"
+        if arn and isinstance(arn, str):
+            return arn
+        return arn_of_bucket(self.bucket, partition=partition)
 
     @property
     def is_identified(self) -> bool:
@@ -178,6 +179,11 @@ def order_of(sequencer: str | None) -> str:
     if sequencer is None:
         return "-"
     return sequencer.upper().rjust(SEQUENCER_DIGITS, "0")
+
+
+def arn_of_bucket(bucket: str, *, partition: str) -> str:
+    """The ARN of a bucket in an AWS partition: `aws`, `aws-cn`, `aws-us-gov`."""
+    return f"arn:{partition}:s3:::{bucket}"
 
 
 def to_notification(record: object) -> str:

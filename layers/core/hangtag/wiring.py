@@ -111,6 +111,7 @@ def tagging_pipeline(
             budget=budget,
             width=settings.batch_size,
             image_transport=settings.image_transport,
+            partition=sns.meta.partition,
         ),
     )
 

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from hangtag.errors import UnsupportedFormat
 from hangtag.failure import UNKNOWN_FORMAT, Failure
-from hangtag.metrics import NAMESPACE, SERVICE, Metric
+from hangtag.metrics import NAMESPACE, SERVICE, TOGETHER, Metric
 from hangtag.ports import Clock
 from hangtag.telemetry import (
     BreakerSeen,
@@ -24,6 +24,7 @@ from hangtag.telemetry import (
     HandedBack,
     OldestFailure,
     Skipped,
+    SystemicFailure,
     Tagged,
     Trouble,
     Unforeseen,
@@ -63,6 +64,10 @@ class EmfMetrics:
     def flush(self) -> None:
         with self._lock:
             taken, self._values = self._values, {}
+        if any(metric in metrics for metrics in taken.values() for metric in TOGETHER):
+            total = taken.setdefault((), {})
+            for metric in TOGETHER:
+                total.setdefault(metric, [0])
         timestamp = round(1000 * self._clock.now())
         for dimensions, metrics in taken.items():
             for values in _lines({m: _published(m, v) for m, v in metrics.items()}):
@@ -85,6 +90,8 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
         case Called():
             yield Metric.API_CALLS, 1, (event.reason,)
             yield Metric.API_LATENCY, 1000 * event.seconds, ()
+        case SystemicFailure():
+            yield Metric.SYSTEMIC_FAILURES, 1, ()
         case BreakerSeen():
             yield Metric.BREAKER_OPEN, int(event.is_open), ()
         case OldestFailure():

@@ -12,6 +12,7 @@ from hangtag.telemetry import (
     HandedBack,
     OldestFailure,
     Skipped,
+    SystemicFailure,
     Tagged,
     Trouble,
     Unforeseen,
@@ -49,8 +50,8 @@ class LogTelemetry:
             case Unforeseen():
                 extra = {"uri": event.about}
                 self._logger.error("unforeseen", exc_info=event.error, extra=extra)
-            case BreakerSeen() | Called() | OldestFailure():
-                pass  # metrics; the calls of an upload are in its line
+            case BreakerSeen() | Called() | OldestFailure() | SystemicFailure():
+                pass  # metrics; an upload's line has its calls and its failure
             case _:
                 assert_never(event)
 

@@ -167,9 +167,8 @@ class S3Inventory:
                 form = manifest["fileFormat"]
                 schema = manifest["fileSchema"]
                 source = manifest["sourceBucket"]
-                destination = manifest["destinationBucket"].removeprefix(
-                    "arn:aws:s3:::"
-                )
+                # An ARN of any partition, or the name
+                destination = manifest["destinationBucket"].rpartition(":")[2]
                 keys = [str(part["key"]) for part in manifest["files"]]
                 "".join([destination, str(schema), *keys]).encode()
             except (

@@ -116,6 +116,8 @@ class BackfillSources:
     feed: UploadFeed
     checkpoint: Checkpoint
     clock: Clock
+    partition: str = "aws"
+    """The AWS partition of the bucket."""
 
 
 def backfill(
@@ -232,6 +234,7 @@ class _Run:
             etag=found.etag,
             size=found.size,
             at=self._at,
+            partition=self._sources.partition,
         )
         return NotSent.FOLDER_MARKER if isinstance(record, Skip) else record
 
