@@ -14,6 +14,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from hangtag.adapters.lambda_deadline import LambdaDeadline
 from hangtag.operators.replay import ReplayReport
 from hangtag.operators.replay_request import ReplayRequest, read_request
 from hangtag.ports import Deadline
@@ -29,21 +30,12 @@ def replayer() -> Callable[[ReplayRequest, Deadline], ReplayReport]:
     return failure_replayer(read_replay_settings(os.environ))
 
 
-class LambdaDeadline:
-    """`Deadline` of a Lambda invocation."""
-
-    def __init__(self, context: LambdaContext) -> None:
-        self._context = context
-
-    def seconds_left(self) -> float:
-        """Seconds until Lambda stops the function."""
-        return self._context.get_remaining_time_in_millis() / 1000
-
-
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     """Lambda's entry point."""
-    report = replayer()(read_request(event), LambdaDeadline(context))
+    request = read_request(event)
+    deadline = LambdaDeadline(context, most_seconds=request.maxSeconds)
+    report = replayer()(request, deadline)
     logger.info(
         "replayed",
         extra={

@@ -1,4 +1,4 @@
-"""`BreakerStore` and `SlotStore`: in memory and in DynamoDB."""
+"""`BreakerStore`, `SlotStore` and `RunLease`: in memory and in DynamoDB."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY, DynamoDBBreaker, state_of
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_run_lease import DynamoDBRunLease
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.breaker import BreakerStore
 from hangtag.errors import MESSAGE_LIMIT
+from hangtag.operators.ports import RunLease
 from hangtag.ports import BreakerState
 from hangtag.rate_limit import Slot, SlotStore
 from tests.builders import NOON, NOON_SECONDS
 from tests.contract.aws_parts import create_table, session
-from tests.fakes import FakeBreakerStore, FakeClock, FakeSlots
+from tests.fakes import FakeBreakerStore, FakeClock, FakeRunLease, FakeSlots
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,6 +49,14 @@ def slots(request: pytest.FixtureRequest) -> SlotStore:
     if request.param == "fake":
         return FakeSlots()
     return DynamoDBSlots(request.getfixturevalue("client"), "ResultsTable")
+
+
+@pytest.fixture(params=["fake", "moto"])
+def lease(request: pytest.FixtureRequest) -> RunLease:
+    """The fake, then the adapter."""
+    if request.param == "fake":
+        return FakeRunLease()
+    return DynamoDBRunLease(request.getfixturevalue("client"), "ResultsTable")
 
 
 def reserve(slots: SlotStore, *, at: float = 0.0, within: float = 100.0) -> Slot:
@@ -186,10 +197,14 @@ def test_the_state_is_in_no_index(client: DynamoDBClient) -> None:
     breaker.count_failure("609", "wrong key")
     breaker.open(at=NOON, failures=1)
     reserve(DynamoDBSlots(client, "ResultsTable"))
+    take(DynamoDBRunLease(client, "ResultsTable"), "run-1")
+    failures = DynamoDBFailures(client, "ResultsTable", FakeClock())
     results = DynamoDBReader(client, "ResultsTable", FakeClock())
 
     assert results.newest("hangtag:breaker") is None
     assert results.newest("hangtag:slots") is None
+    assert results.newest("hangtag:replay") is None
+    assert list(failures.failures()) == []
     assert results.count_ended("TAGGED", since=NOON) == 0
 
 
@@ -302,3 +317,58 @@ def test_one_instance_needs_one_request_for_each_slot(client: DynamoDBClient) ->
 
     assert len(requests) == 5
     assert all(one.is_reserved for one in found)
+
+
+# ---- the lease of ReplayFailures
+
+
+def take(
+    lease: RunLease, holder: str, *, at: float = 0.0, seconds: float = 40.0
+) -> float | None:
+    """Takes the lease that many seconds after noon; returns when that of another ends."""
+    now = NOON_SECONDS + at
+    found = lease.take(holder, now=now, until=now + seconds)
+    return None if found is None else found - NOON_SECONDS
+
+
+def test_one_run_at_a_time_has_the_lease(lease: RunLease) -> None:
+    """The others learn until when; a refused one changes nothing."""
+    taken = take(lease, "run-1")
+    refused = [take(lease, "run-2", at=at, seconds=300) for at in (0, 1, 39.5)]
+
+    assert taken is None
+    assert refused == [40, 40, 40]
+
+
+def test_a_released_lease_is_free(lease: RunLease) -> None:
+    """The next request need not wait; a second release changes nothing."""
+    take(lease, "run-1")
+    lease.release("run-1")
+    taken = take(lease, "run-2")
+    lease.release("run-1")
+
+    assert taken is None
+    assert take(lease, "run-3") == 40
+
+
+def test_the_lease_of_a_killed_run_expires(lease: RunLease) -> None:
+    """It could not release it."""
+    take(lease, "run-1")
+
+    assert take(lease, "run-2", at=40) is None
+    assert take(lease, "run-1", at=41) == 80
+
+
+def test_a_run_may_repeat_its_write(lease: RunLease) -> None:
+    """Its first response was lost."""
+    take(lease, "run-1")
+
+    assert take(lease, "run-1") is None
+    assert take(lease, "run-2") == 40
+
+
+def test_a_lease_of_a_wrong_clock_does_not_stop_replays(lease: RunLease) -> None:
+    """No run lasts longer than 900 seconds."""
+    take(lease, "run-1", at=3_600)
+
+    assert take(lease, "run-2") is None

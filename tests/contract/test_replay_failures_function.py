@@ -14,12 +14,21 @@ from moto import mock_aws
 
 from functions.replay_failures.handler import lambda_handler, replayer
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_run_lease import DynamoDBRunLease
+from hangtag.adapters.lambda_deadline import LambdaDeadline
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
-from hangtag.operators.replay_request import RequestError
+from hangtag.operators.replay_request import (
+    ReplayRunning,
+    RequestError,
+    read_request,
+)
+from hangtag.settings import ReplaySettings
+from hangtag.wiring import failure_replayer
 from hangtag_cli.main import cli
 from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
 from tests.contract.aws_parts import create_queue, create_table
+from tests.fakes import FakeClock, FakeDeadline
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -173,3 +182,63 @@ def test_a_function_without_time_left_starts_no_replay(stack: Stack) -> None:
 
     assert (answered["done"], answered["matched"]) == (0, 0)
     assert stack.waiting(stack.dead_letters) == 4
+
+
+def test_slow_services_do_not_delay_the_answer_past_the_limit(stack: Stack) -> None:
+    """Each request takes nearly as long as the clients wait."""
+    fill(stack)
+    clock = FakeClock()
+    began = clock.now()
+
+    def pass_time(exception: Exception | None, **_: object) -> None:
+        if exception is None:  # else the request was not sent
+            clock.advance(6.9)
+
+    session = boto3.Session()
+    session.events.register("response-received", pass_time)
+
+    report = failure_replayer(
+        ReplaySettings(
+            results_table=stack.table,
+            upload_queue_url=stack.uploads,
+            dead_letter_queue_url=stack.dead_letters,
+        ),
+        session=session,
+    )(read_request({"dryRun": False}), FakeDeadline(40.0, clock))
+
+    assert clock.now() - began <= 40
+    assert report.left >= 1
+    assert report.document()["complete"] is False
+
+
+def test_a_second_request_at_the_same_moment_changes_nothing(stack: Stack) -> None:
+    """Its error is in the response, with the time after which it may be repeated."""
+    fill(stack)
+    now = SystemClock().now()
+    other = DynamoDBRunLease(boto3.client("dynamodb"), stack.table)
+    other.take("another run", now=now, until=now + 40)
+
+    with pytest.raises(ReplayRunning, match=r"another run .* repeat the request after"):
+        invoke({"dryRun": False})
+    untouched = stack.waiting(stack.uploads)
+    other.release("another run")
+
+    assert untouched == 0
+    assert invoke({"dryRun": False})["done"] == 5
+    assert invoke({"dryRun": False})["matched"] == 0  # the first one released its lease
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(40.0, 40.0), (300.0, 300.0), (600.0, 300.0)]
+)
+def test_a_run_ends_at_its_limit_or_at_the_end_of_the_invocation(
+    most: float, expected: float
+) -> None:
+    """Whichever comes first; both by Lambda's own clock."""
+    context = Context()
+    deadline = LambdaDeadline(context, most_seconds=most)
+    at_first = deadline.seconds_left()
+    context.milliseconds_left -= 30_000
+
+    assert at_first == expected
+    assert deadline.seconds_left() == expected - 30

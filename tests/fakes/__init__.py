@@ -18,7 +18,12 @@ from tests.fakes.queues import (
 )
 from tests.fakes.records import FakeRecords
 from tests.fakes.results import FakeResults, FakeSnapshots
-from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
+from tests.fakes.state import (
+    FakeBreakerStore,
+    FakeMapping,
+    FakeRunLease,
+    FakeSlots,
+)
 from tests.fakes.tagger import Call, FakeTagger
 from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.time import FakeClock, FakeDeadline
@@ -45,6 +50,7 @@ __all__ = [
     "FakeObjectStore",
     "FakeRecords",
     "FakeResults",
+    "FakeRunLease",
     "FakeSlots",
     "FakeSnapshots",
     "FakeTagger",

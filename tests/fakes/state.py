@@ -96,6 +96,28 @@ class FakeSlots(CanFail):
             return Slot(at, is_reserved=True)
 
 
+class FakeRunLease(CanFail):
+    """`RunLease` in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._holder = ""
+        self._until = 0.0
+
+    def take(self, holder: str, *, now: float, until: float) -> float | None:
+        self._may_fail("take")
+        is_held = now < self._until <= now + 900
+        if is_held and self._holder != holder:
+            return self._until
+        self._holder, self._until = holder, until
+        return None
+
+    def release(self, holder: str) -> None:
+        self._may_fail("release")
+        if self._holder == holder:
+            self._until = 0.0
+
+
 class FakeMapping(CanFail):
     """`EventSourceMapping` with an in-memory switch."""
 

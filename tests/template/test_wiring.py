@@ -14,7 +14,11 @@ import pytest
 
 from hangtag.breaker import RECONCILE_MINUTES
 from hangtag.operators.replay import MAX_REPLAYS
-from hangtag.operators.replay_request import ReplayRequest, read_request
+from hangtag.operators.replay_request import (
+    LONGEST_SECONDS,
+    ReplayRequest,
+    read_request,
+)
 from hangtag.settings import (
     ReplaySettings,
     TaggingSettings,
@@ -148,8 +152,15 @@ def test_the_replay_schedule_is_optional_and_replays_transient_and_quota() -> No
     assert TEMPLATE["Conditions"]["HasAutoReplaySchedule"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "AutoReplaySchedule"}, ""]}]
     }
-    assert request == ReplayRequest(kinds=["transient", "quota"], dryRun=False)
+    assert request == ReplayRequest(
+        kinds=["transient", "quota"], maxSeconds=LONGEST_SECONDS, dryRun=False
+    )
     assert request.limits().max_replays == MAX_REPLAYS
+
+
+def test_a_replay_may_last_as_long_as_its_function() -> None:
+    """A request for a longer run is invalid, one for a shorter run has time for its report."""
+    assert properties("ReplayFailures")["Timeout"] == LONGEST_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -649,6 +649,89 @@ def test_a_function_without_time_starts_no_replay() -> None:
     assert len(failed.box.visible) == 2
 
 
+def test_a_run_that_is_cut_short_reports_that_something_is_left() -> None:
+    """Callers repeat it while something is left, also where all failures seen were replayed."""
+    failed = FailedUploads(*(f"{number}.png" for number in range(30)))
+    failed.box.after_resending = lambda *_: failed.clock.advance(2.6)
+
+    report = failed.replay(deadline=FakeDeadline(40.0, failed.clock))
+
+    assert report.document() == {
+        "matched": 10,
+        "done": 10,
+        "skipped": 0,
+        "left": 1,
+        "dryRun": False,
+        "byCode": {"807": 10},
+        "complete": False,
+    }
+
+
+@pytest.mark.parametrize("with_letters", [True, False])
+def test_failures_that_are_not_selected_do_not_outlast_the_deadline(
+    *, with_letters: bool
+) -> None:
+    """A narrow filter may pass over many thousands."""
+    keys = [f"{number}.png" for number in range(100)]
+    failed = FailedUploads(*keys, with_letters=with_letters)
+
+    class Counting(LetterFilter):
+        """Takes a second for each failure."""
+
+        def matches(self, letter: Letter) -> bool:
+            failed.clock.advance(1.0)
+            return super().matches(letter)
+
+    deadline = FakeDeadline(40.0, failed.clock)
+    report = failed.replay(Counting(codes={"999"}), deadline=deadline)
+
+    assert (report.matched, report.left) == (0, 1)
+    assert deadline.seconds_left() >= 14
+
+
+def test_a_request_without_time_cuts_the_run_short() -> None:
+    """AWS was slow until the deadline: a report of what was done is better than an error."""
+    failed = FailedUploads(*(f"{number}.png" for number in range(15)))
+
+    class Slow(FakeDeadLetterBox):
+        """A queue that answers only once."""
+
+        def receive(self, most: int = 10) -> Sequence[Letter]:
+            if self.resent:
+                failed.clock.advance(30.0)
+                raise QueueUnavailable("no time is left")
+            return super().receive(most)
+
+    failed.box = Slow(*failed.box.visible)
+
+    report = failed.replay(deadline=FakeDeadline(40.0, failed.clock))
+
+    assert (report.done, report.left) == (10, 1)
+    assert report.document()["complete"] is False
+    assert report.troubles == ["no time is left"]
+
+
+@pytest.mark.parametrize("per_second", [0.05, 0.5, 3])
+def test_runs_that_continue_each_other_keep_the_rate(per_second: float) -> None:
+    """An operator repeats the request at once, while something is left."""
+    failed = FailedUploads(*(f"{number}.png" for number in range(8)))
+    moments: list[float] = []
+    failed.box.after_resending = lambda *_: moments.append(failed.clock.now())
+    runs = 0
+    left = True
+
+    while left:
+        deadline = FakeDeadline(40.0, failed.clock)
+        limits = ReplayLimits(per_second=per_second)
+        left = bool(failed.replay(limits=limits, deadline=deadline).left)
+        runs += 1
+
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert len(moments) == 8
+    assert min(gaps) >= 1 / per_second - 1e-6
+    assert runs == {0.05: 9, 0.5: 1, 3: 1}[per_second]
+
+
 def test_a_dry_run_lists_the_failures_of_a_real_run_up_to_a_maximum() -> None:
     """A list of a million failures would exhaust the memory."""
     some = unknown(*many(10)).replay(dry_run=True, limits=ReplayLimits(most=3))

@@ -14,6 +14,7 @@ from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_run_lease import DynamoDBRunLease
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.adapters.http_tagger import HttpTagger
@@ -30,8 +31,8 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
-from hangtag.operators.replay import ReplayReport, replay
-from hangtag.operators.replay_request import ReplayRequest
+from hangtag.operators.replay import ReplayReport
+from hangtag.operators.replay_request import LONGEST_SECONDS, ReplayRequest, carry_out
 from hangtag.policy import Policy, Ports
 from hangtag.ports import Deadline
 from hangtag.rate_limit import RateLimiter
@@ -117,30 +118,28 @@ def tagging_pipeline(
 
 
 def failure_replayer(
-    settings: ReplaySettings,
+    settings: ReplaySettings, *, session: boto3.Session | None = None
 ) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
     """A replay for ReplayFailures, the same as `hangtag failures replay`."""
-    session = boto3.Session()
-    config = client_config(read_seconds=5.0)
+    session = session or boto3.Session()
+    budget = TimeBudget.of(LONGEST_SECONDS)
+    aws_deadline = BotoDeadline(seconds=budget.request)
+    config = client_config(
+        connect_seconds=budget.aws_connect, read_seconds=budget.aws_read
+    )
     clock = SystemClock()
     box = SqsDeadLetterBox(
-        session.client("sqs", config=config),
+        aws_deadline.watch_over(session.client("sqs", config=config)),
         dead_letter_queue_url=settings.dead_letter_queue_url,
         upload_queue_url=settings.upload_queue_url,
     )
-    dynamodb = session.client("dynamodb", config=config)
+    dynamodb = aws_deadline.watch_over(session.client("dynamodb", config=config))
     book = DynamoDBFailures(dynamodb, settings.results_table, clock)
+    lease = DynamoDBRunLease(dynamodb, settings.results_table)
 
     def replay_failures(request: ReplayRequest, deadline: Deadline) -> ReplayReport:
-        return replay(
-            box,
-            book,
-            request.selected(),
-            clock=clock,
-            dry_run=request.dryRun,
-            limits=request.limits(),
-            deadline=deadline,
-        )
+        aws_deadline.begin(deadline)
+        return carry_out(request, box, book, lease, clock=clock, deadline=deadline)
 
     return replay_failures
 

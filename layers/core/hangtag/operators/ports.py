@@ -49,6 +49,28 @@ class DeadLetterBox(Protocol):
         ...
 
 
+class RunLease(Protocol):
+    """
+    The right to replay, of one run of ReplayFailures at a time.
+
+    All methods raise `ResultsUnavailable`; the write may have arrived.
+    """
+
+    def take(self, holder: str, *, now: float, until: float) -> float | None:
+        """
+        Take the lease *until* that moment, unless another holder has it *now*. May be repeated.
+
+        Returns None if *holder* has it, else until when another has it. All in seconds since
+        1970. A lease that ends more than 900 seconds after *now* comes from a wrong clock, and
+        counts as free.
+        """
+        ...
+
+    def release(self, holder: str) -> None:
+        """Make the lease free, unless another holder has it."""
+        ...
+
+
 class FailureBook(RecordStore, Protocol):
     """
     The records of the uploads, as operators of failures use them.

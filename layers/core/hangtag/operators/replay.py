@@ -42,7 +42,7 @@ MOST_CHOSEN = 1_000
 _PAGE_SECONDS = 10.0
 """How long the letters of one receive may take at the rate that is asked for."""
 
-_RESERVE_SECONDS = 15.0
+RESERVE_SECONDS = 15.0
 """Kept at the end of a function's time: for the failure in hand, and for the report."""
 
 
@@ -83,7 +83,7 @@ class ReplayReport:
     troubles: list[str] = field(default_factory=list)
     """Errors; the failures concerned are still dead letters."""
     is_cut_short: bool = False
-    """Whether the time was over before all failures were seen."""
+    """Whether the time was over before all failures were seen: `left` is a lower bound then."""
 
     def match(self, letter: Letter) -> None:
         """Count a failure that matches the filter."""
@@ -103,11 +103,20 @@ class ReplayReport:
 
     @property
     def left(self) -> int:
-        """The failures that matched, were not skipped and are still unchanged."""
-        return self.matched - self.done - self.skipped
+        """
+        The failures that matched, were not skipped and are still unchanged.
+
+        At least 1 if the run was cut short: callers repeat it while something is left.
+        """
+        left = self.matched - self.done - self.skipped
+        return max(left, 1) if self.is_cut_short else left
 
     def document(self) -> dict[str, object]:
-        """As `hangtag failures replay --json` prints it."""
+        """
+        As `hangtag failures replay --json` prints it.
+
+        Only the report of a run that was cut short has `complete`, which is False.
+        """
         return {
             "matched": self.matched,
             "done": self.done,
@@ -115,6 +124,7 @@ class ReplayReport:
             "left": self.left,
             "dryRun": self.dry_run,
             "byCode": dict(sorted(self.by_code.items())),
+            **({"complete": False} if self.is_cut_short else {}),
         }
 
 
@@ -166,7 +176,8 @@ def replay(
 
     Each is sent first, then marked in its record, and its letter is deleted last: a crash in
     between repeats it, and never loses it. One that cannot be sent or deleted is left and does
-    not stop the others. A dry run does all but that. It ends in time before *deadline*.
+    not stop the others. A dry run does all but that. With a *deadline* it ends in time before
+    that, and waits for its first slot, too: it may continue a run that has just ended.
 
     Raises:
         QueueUnavailable, ResultsUnavailable: The letters or records cannot be read; what was not
@@ -303,17 +314,30 @@ class _Run:
             QueueUnavailable, ResultsUnavailable: As `replay`.
         """
         self._report = ReplayReport(dry_run=dry_run)
+        if self._deadline is not None and not dry_run:
+            self._next_slot = self._clock.now() + self._interval()
         with closing(Walk(self._box, self._clock)) as steps:
-            while not steps.is_over() and self._wait_for_slot():
-                self._next_letters(steps)
-            if not self._report.is_cut_short:
-                self._report.unseen = steps.unseen()
-                self._records_without_letter(steps)
+            try:
+                self._all_failures(steps)
+            except (QueueUnavailable, ResultsUnavailable) as error:
+                # AWS was so slow that no time was left for the request
+                if not self._is_out_of_time():
+                    raise
+                self._report.troubles.append(str(error))
         return self._report
+
+    def _all_failures(self, steps: Walk) -> None:
+        while not steps.is_over() and self._wait_for_slot():
+            self._next_letters(steps)
+        if not self._report.is_cut_short:
+            self._report.unseen = steps.unseen()
+            self._records_without_letter(steps)
 
     def _next_letters(self, steps: Walk) -> None:
         """Work on the letters of one receive: so few that each is hidden for a short time only."""
         for found in with_records(steps.receive(self._page_size()), self._book):
+            if self._is_out_of_time():
+                return
             if self._is_leftover(found):
                 self._remove(found.letter, steps)
             elif self._is_due(found):
@@ -326,6 +350,8 @@ class _Run:
         for key, record in self._book.failures(
             since=selected.since, until=selected.until
         ):
+            if self._is_out_of_time():
+                return
             found = failure_of_record(key, record)
             if key not in self._handled and self._is_due(found):
                 if not self._wait_for_slot():
@@ -399,11 +425,15 @@ class _Run:
     def _wait_for_slot(self) -> bool:
         """Wait until the next may be dealt with; False if the function's time is over."""
         wait = max(0.0, self._next_slot - self._clock.now())
-        if self._deadline is not None:
-            left = self._deadline.seconds_left()
-            self._report.is_cut_short |= left < wait + _RESERVE_SECONDS
-        if self._report.is_cut_short:
+        if self._is_out_of_time(wait):
             return False
         if wait:
             self._clock.sleep(wait)
         return True
+
+    def _is_out_of_time(self, wait: float = 0.0) -> bool:
+        """Whether the function's time is over, or will be after the *wait*."""
+        if self._deadline is not None:
+            left = self._deadline.seconds_left()
+            self._report.is_cut_short |= left < wait + RESERVE_SECONDS
+        return self._report.is_cut_short

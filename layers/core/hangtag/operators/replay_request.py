@@ -1,20 +1,63 @@
-"""The request that ReplayFailures takes."""
+"""The request that ReplayFailures takes, and how it is carried out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from hangtag.errors import Kind
+from hangtag.claims import new_rev
+from hangtag.errors import Kind, ResultsUnavailable
 from hangtag.operators.letters import LetterFilter
-from hangtag.operators.replay import ReplayLimits
+from hangtag.operators.ports import DeadLetterBox, FailureBook, RunLease
+from hangtag.operators.replay import (
+    RESERVE_SECONDS,
+    ReplayLimits,
+    ReplayReport,
+    replay,
+)
+from hangtag.ports import Clock, Deadline
+from hangtag.text import to_timestamp
+
+ANSWER_SECONDS = 40.0
+"""
+How long a run lasts at most, unless the request says otherwise.
+
+AWS's clients repeat an invocation that has not answered after 60 seconds; a cold start takes up
+to ten of them.
+"""
+
+LONGEST_SECONDS = 300.0
+"""The function's timeout in template.yaml."""
+
+SHORTEST_SECONDS = RESERVE_SECONDS + 5.0
+"""A shorter run would have no time to replay anything."""
 
 _Code = Annotated[str, StringConstraints(min_length=1)]
 
 
 class RequestError(ValueError):
     """An invalid request: nothing is done, and the message names the wrong field."""
+
+
+class ReplayRunning(Exception):
+    """Another run of the function works on a request: nothing was replayed."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__(
+            "nothing was replayed: another run of this function works until "
+            f"{to_timestamp(until)} at most; repeat the request after that"
+        )
 
 
 class ReplayRequest(BaseModel):
@@ -32,12 +75,33 @@ class ReplayRequest(BaseModel):
     """Of the key; of the uri, where it begins with s3://."""
     max: int | None = Field(default=None, ge=0)
     """At most that many; None means all."""
+    maxSeconds: float = Field(  # noqa: N815 - the request's own name
+        default=ANSWER_SECONDS, ge=SHORTEST_SECONDS, le=LONGEST_SECONDS
+    )
+    """The function answers within that time; a client that waits allows 60 seconds."""
     ratePerSecond: float | None = Field(  # noqa: N815 - the request's own name
         default=None, ge=0, le=1_000_000
     )
-    """At most that many a second, evenly spaced; None or 0 means no limit."""
+    """
+    At most that many a second, evenly spaced; None or 0 means no limit.
+
+    The interval fits into the run: a run waits for its first slot, too.
+    """
     dryRun: bool = True  # noqa: N815 - the request's own name
     """Only report, change nothing."""
+
+    @field_validator("ratePerSecond")
+    @classmethod
+    def _check_rate(cls, rate: float | None, info: ValidationInfo) -> float | None:
+        seconds = info.data.get("maxSeconds", LONGEST_SECONDS)
+        # Twice the interval: part of the time may be gone before the first slot
+        if rate and RESERVE_SECONDS + 2 / rate > seconds:
+            raise ValueError(
+                f"{rate:g} is one every {1 / rate:g} s, which does not fit into maxSeconds "
+                f"{seconds:g}: send maxSeconds of {RESERVE_SECONDS + 2 / rate:g} or more "
+                f"(it may be {LONGEST_SECONDS:g} at most), or a higher rate"
+            )
+        return rate
 
     def selected(self) -> LetterFilter:
         """The filter of the request."""
@@ -66,3 +130,48 @@ def read_request(event: object) -> ReplayRequest:
         raise RequestError(
             f"nothing was replayed, the request is invalid: {troubles} (its fields: {fields})"
         ) from error
+
+
+def carry_out(
+    request: ReplayRequest,
+    box: DeadLetterBox,
+    book: FailureBook,
+    lease: RunLease,
+    *,
+    clock: Clock,
+    deadline: Deadline,
+) -> ReplayReport:
+    """
+    Replay what the *request* selects, while no other run does.
+
+    A dry run needs no lease, nor does a run without time.
+
+    Raises:
+        ReplayRunning: Another run has the lease; nothing was changed.
+        QueueUnavailable, ResultsUnavailable: As `replay`; or the lease cannot be read or written.
+    """
+    is_idle = request.dryRun or deadline.seconds_left() < RESERVE_SECONDS
+    with nullcontext() if is_idle else _single_run(lease, clock, deadline):
+        return replay(
+            box,
+            book,
+            request.selected(),
+            clock=clock,
+            dry_run=request.dryRun,
+            limits=request.limits(),
+            deadline=deadline,
+        )
+
+
+@contextmanager
+def _single_run(lease: RunLease, clock: Clock, deadline: Deadline) -> Iterator[None]:
+    """Hold the lease; it expires at the *deadline* if the function is killed."""
+    holder, now = new_rev(), clock.now()
+    taken_until = lease.take(holder, now=now, until=now + deadline.seconds_left())
+    if taken_until is not None:
+        raise ReplayRunning(taken_until)
+    try:
+        yield
+    finally:
+        with suppress(ResultsUnavailable):
+            lease.release(holder)

@@ -1,0 +1,236 @@
+"""ReplayFailures, invoked with the runbook's commands and by clients with AWS's defaults."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.system_clock import SystemClock
+from hangtag.events import read_body
+from hangtag.uploads import Upload
+from local.cloud import ROOT
+from local.watch import WatchedStack
+from tests.builders import a_failed_record, an_upload, key_of
+from tests.stack.helpers import wait_until_idle
+
+RUNBOOK = (ROOT / "docs/operations.md").read_text("utf-8")
+SAM_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def paused(stack: WatchedStack) -> Iterator[WatchedStack]:
+    """The stack with tagging paused: replayed messages stay on the upload queue."""
+    wait_until_idle(stack)
+    assert stack.hangtag("pause").returncode == 0
+
+    def is_disabled() -> bool | None:
+        [mapping] = stack.client("lambda").list_event_source_mappings(
+            FunctionName=stack.outputs["TagUploadsFunctionName"]
+        )["EventSourceMappings"]
+        return True if mapping["State"] == "Disabled" else None
+
+    stack.wait_for(is_disabled, "the mapping to be disabled")
+    yield stack
+    # The objects of these uploads do not exist: they are skipped
+    assert stack.hangtag("resume").returncode == 0
+    wait_until_idle(stack)
+
+
+def commands_without_a_shell() -> list[str]:
+    """The runbook's commands that invoke ReplayFailures."""
+    section = RUNBOOK.split("**Without a shell.**")[1].split("**On a schedule.**")[0]
+    blocks = re.findall(r"```\n(.+?)```", section, re.DOTALL)
+    found = re.findall(
+        r"^sam remote invoke (?:.*\\\n)*.*$", "\n".join(blocks), re.MULTILINE
+    )
+    return [str(command) for command in found]
+
+
+def sam(stack: WatchedStack, command: str, folder: Path) -> str:
+    """Runs a command of the runbook in a shell; returns what it prints to stdout."""
+    done = subprocess.run(
+        ["sh", "-c", command],  # noqa: S607 - any shell
+        env={
+            **stack.access.environment(),
+            "SAM_CLI_TELEMETRY": "0",
+            "__SAM_CLI_APP_DIR": str(folder),
+        },
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=SAM_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fail(stack: WatchedStack, prefix: str, count: int) -> list[str]:
+    """Writes FAILED records with code 803 about objects that do not exist; returns their keys."""
+    book = DynamoDBFailures(
+        stack.client("dynamodb"), stack.outputs["ResultsTableName"], SystemClock()
+    )
+    keys = [f"{prefix}{number}.png" for number in range(count)]
+    for key in keys:
+        upload = replace(an_upload(key), bucket=stack.outputs["UploadsBucketName"])
+        record = a_failed_record(upload, code="803", letter_id="expired")
+        assert book.swap(key_of(upload), None, record) is None
+    return keys
+
+
+def sent(stack: WatchedStack, prefix: str) -> list[tuple[float, str]]:
+    """The messages on the upload queue under a prefix, without receiving them: time and key."""
+    path = "/_ministack/sqs/messages?QueueUrl=" + quote(
+        stack.outputs["UploadQueueUrl"], safe=""
+    )
+    by_account = json.loads(stack.access.get(path))["messages"]
+    return sorted(
+        (int(message["Attributes"]["SentTimestamp"]) / 1000, entry.key)
+        for regions in by_account.values()
+        for queues in regions.values()
+        for messages in queues.values()
+        for message in messages
+        for entry in read_body(message["Body"])
+        if isinstance(entry, Upload) and entry.key.startswith(prefix)
+    )
+
+
+def keys_of(messages: list[tuple[float, str]]) -> Counter[str]:
+    """How often each key was sent."""
+    return Counter(key for _, key in messages)
+
+
+def shortest_gap(messages: list[tuple[float, str]]) -> float:
+    """Seconds between two messages."""
+    return min(later - earlier for (earlier, _), (later, _) in pairwise(messages))
+
+
+def invoke(stack: WatchedStack, client: Any, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - see `client_of`
+    """Invokes the function synchronously; returns its report, or its error."""
+    answer = client.invoke(
+        FunctionName=stack.outputs["ReplayFailuresFunctionName"],
+        Payload=json.dumps({"dryRun": False, **request}).encode(),
+    )
+    response: dict[str, Any] = json.loads(answer["Payload"].read())
+    return response
+
+
+def test_the_runbook_commands_replay_failures(
+    paused: WatchedStack, tmp_path: Path
+) -> None:
+    """They are run as they are written there; the second one is asynchronous."""
+    stack = paused
+    by_request, in_background = commands_without_a_shell()
+    assert '"ratePerSecond": 5' in by_request
+    assert "InvocationType=Event" in in_background
+
+    summer = fail(stack, "summer/", 8)
+    report = json.loads(sam(stack, by_request, tmp_path))
+    messages = sent(stack, "summer/")
+    assert (report["done"], report["left"]) == (8, 0)
+    assert keys_of(messages) == Counter(summer)
+    assert shortest_gap(messages) > 0.15
+
+    winter = fail(stack, "winter/", 3)
+    sam(stack, in_background, tmp_path)
+    stack.wait_for(
+        lambda: True if len(sent(stack, "winter/")) == len(winter) else None,
+        "the asynchronous replay",
+    )
+    assert keys_of(sent(stack, "winter/")) == Counter(winter)
+    assert shortest_gap(sent(stack, "winter/")) > 1.8
+
+
+def test_a_request_that_is_repeated_while_something_is_left_replays_all_once(
+    paused: WatchedStack, tmp_path: Path
+) -> None:
+    """Each run answers in time, and the rate holds across the runs."""
+    stack = paused
+    keys = fail(stack, "repeated/", 12)
+    request = (
+        '{"prefix": "repeated/", "ratePerSecond": 1, "maxSeconds": 20, "dryRun": false}'
+    )
+    command = (
+        f"sam remote invoke ReplayFailures --stack-name hangtag --event '{request}'"
+    )
+    reports: list[dict[str, Any]] = []
+    seconds: list[float] = []
+
+    while not reports or reports[-1]["left"]:
+        began = time.monotonic()
+        reports.append(json.loads(sam(stack, command, tmp_path)))
+        seconds.append(time.monotonic() - began)
+        assert "left" in reports[-1], reports
+        assert len(reports) < 12
+
+    messages = sent(stack, "repeated/")
+    assert keys_of(messages) == Counter(keys)
+    assert shortest_gap(messages) > 0.8
+    assert sum(report["done"] for report in reports) == len(keys)
+    assert len(reports) >= 3
+    assert all(report["complete"] is False for report in reports[:-1])
+    assert max(seconds) < 20
+
+
+def test_the_same_request_twice_at_once_replays_the_maximum_once(
+    paused: WatchedStack,
+) -> None:
+    """The second one fails; with its error it says when to repeat it."""
+    stack = paused
+    fail(stack, "twice/", 10)
+    request = {"prefix": "twice/", "max": 4, "ratePerSecond": 1}
+    client = stack.client("lambda")  # with boto3's own timeouts and retries
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: invoke(stack, client, request), range(2)))
+
+    messages = sent(stack, "twice/")
+    assert sorted(answer.get("done", 0) for answer in answers) == [0, 4]
+    [refusal] = [one["errorMessage"] for one in answers if "errorMessage" in one]
+    assert "another run of this function works until" in refusal
+    assert len(messages) == 4
+    assert shortest_gap(messages) > 0.8
+
+
+def test_a_client_that_repeats_an_invocation_does_not_multiply_the_replay(
+    paused: WatchedStack,
+) -> None:
+    """Its patience is shorter than the run, as 60 seconds were for a run of 300."""
+    stack = paused
+    fail(stack, "impatient/", 20)
+    impatient = boto3.Session().client(
+        "lambda",
+        endpoint_url=stack.access.endpoint_url,
+        verify=stack.access.certificate,
+        aws_access_key_id=stack.access.access_key_id,
+        aws_secret_access_key=stack.access.secret_access_key,
+        region_name=stack.access.region,
+        config=Config(proxies={}, read_timeout=3, retries={"mode": "legacy"}),
+    )
+    request = {"prefix": "impatient/", "max": 8, "ratePerSecond": 1}
+
+    answer = invoke(stack, impatient, request)
+
+    stack.wait_for(
+        lambda: True if len(sent(stack, "impatient/")) >= 8 else None, "the first run"
+    )
+    time.sleep(2)  # a further run would send meanwhile
+    messages = sent(stack, "impatient/")
+    assert "another run" in answer["errorMessage"]
+    assert len(messages) == 8
+    assert shortest_gap(messages) > 0.8
