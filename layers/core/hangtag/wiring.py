@@ -66,10 +66,7 @@ def tagging_pipeline(
     sns = aws_deadline.watch_over(session.client("sns", config=config))
     dynamodb = aws_deadline.watch_over(session.client("dynamodb", config=config))
     secrets = aws_deadline.watch_over(session.client("secretsmanager", config=config))
-    # Else presigned URLs have the old signature, which KMS does not take
-    s3 = aws_deadline.watch_over(
-        session.client("s3", config=config.merge(Config(signature_version="s3v4")))
-    )
+    s3 = aws_deadline.watch_over(session.client("s3", config=s3_config(config)))
     mapping = LambdaEventSourceMapping(
         lambda: aws_deadline.watch_over(session.client("lambda", config=config)),
         function_name=function_name,
@@ -162,6 +159,24 @@ def client_config(
         read_timeout=read_seconds,
         max_pool_connections=max(10, connections),
         retries={"mode": "standard", "total_max_attempts": 2},
+    )
+
+
+def s3_config(config: Config) -> Config:
+    """
+    *config* for S3, whose presigned URLs name the bucket's region and its virtual host.
+
+    botocore's default is the global endpoint, which newer regions refuse, and which redirects for
+    new buckets elsewhere; a redirect invalidates the signature. KMS requires signature version 4.
+    """
+    return config.merge(
+        Config(
+            signature_version="s3v4",
+            s3={
+                "addressing_style": "virtual",
+                "us_east_1_regional_endpoint": "regional",
+            },
+        )
     )
 
 
