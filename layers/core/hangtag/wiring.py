@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config
 
 from hangtag.adapters.aws_deadline import BotoDeadline
@@ -17,6 +18,7 @@ from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.adapters.http_tagger import HttpTagger
+from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.log_telemetry import LogTelemetry
 from hangtag.adapters.s3_objects import S3Objects
@@ -42,6 +44,8 @@ from hangtag.time_budget import TimeBudget
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
+C = TypeVar("C", bound=BaseClient)
+
 
 def tagging_pipeline(
     settings: TaggingSettings,
@@ -49,6 +53,7 @@ def tagging_pipeline(
     *,
     function_name: str,
     session: boto3.Session | None = None,
+    max_idle_seconds: float = MAX_IDLE_SECONDS,
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
     session = session or boto3.Session()
@@ -59,16 +64,22 @@ def tagging_pipeline(
         connect_seconds=budget.aws_connect,
         read_seconds=budget.aws_read,
     )
+
+    def prepared(client: C) -> C:
+        return limit_idle_time(
+            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
+        )
+
     clock = SystemClock()
     telemetry = Fanout(LogTelemetry(logger), EmfMetrics(str(logger.service), clock))
     table = settings.results_table
-    sqs = aws_deadline.watch_over(session.client("sqs", config=config))
-    sns = aws_deadline.watch_over(session.client("sns", config=config))
-    dynamodb = aws_deadline.watch_over(session.client("dynamodb", config=config))
-    secrets = aws_deadline.watch_over(session.client("secretsmanager", config=config))
-    s3 = aws_deadline.watch_over(session.client("s3", config=s3_config(config)))
+    sqs = prepared(session.client("sqs", config=config))
+    sns = prepared(session.client("sns", config=config))
+    dynamodb = prepared(session.client("dynamodb", config=config))
+    secrets = prepared(session.client("secretsmanager", config=config))
+    s3 = prepared(session.client("s3", config=s3_config(config)))
     mapping = LambdaEventSourceMapping(
-        lambda: aws_deadline.watch_over(session.client("lambda", config=config)),
+        lambda: prepared(session.client("lambda", config=config)),
         function_name=function_name,
         queue_name=queue_name_of(settings.upload_queue_url),
     )
@@ -80,7 +91,11 @@ def tagging_pipeline(
                 check_deadline=aws_deadline.check,
             ),
             api_keys=SecretsManagerKey(secrets, settings.api_key_secret_arn, clock),
-            tagger=HttpTagger(settings.tagger_api_url, connections=settings.batch_size),
+            tagger=HttpTagger(
+                settings.tagger_api_url,
+                connections=settings.batch_size,
+                max_idle_seconds=max_idle_seconds,
+            ),
             snapshots=DynamoDBReader(dynamodb, table, clock),
             records=DynamoDBRecords(dynamodb, table, clock),
             results=DynamoDBResults(dynamodb, table),
@@ -114,17 +129,24 @@ def tagging_pipeline(
 
 def failure_replayer(
     settings: ReplaySettings,
+    *,
+    session: boto3.Session | None = None,
+    max_idle_seconds: float = MAX_IDLE_SECONDS,
 ) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
     """A replay for ReplayFailures, the same as `hangtag failures replay`."""
-    session = boto3.Session()
+    session = session or boto3.Session()
     config = client_config(read_seconds=5.0)
+
+    def prepared(client: C) -> C:
+        return limit_idle_time(client, max_idle_seconds=max_idle_seconds)
+
     clock = SystemClock()
     box = SqsDeadLetterBox(
-        session.client("sqs", config=config),
+        prepared(session.client("sqs", config=config)),
         dead_letter_queue_url=settings.dead_letter_queue_url,
         upload_queue_url=settings.upload_queue_url,
     )
-    dynamodb = session.client("dynamodb", config=config)
+    dynamodb = prepared(session.client("dynamodb", config=config))
     book = DynamoDBFailures(dynamodb, settings.results_table, clock)
 
     def replay_failures(request: ReplayRequest, deadline: Deadline) -> ReplayReport:
