@@ -70,11 +70,11 @@ class _Connections(queue.LifoQueue[Any]):
         self._limit = limit
         self._clocks = clocks
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ANN401, FBT001, FBT002 - the library's
-        super().put((item, [clock() for clock in self._clocks]), block, timeout)
+    def put(self, item: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
+        super().put((item, [clock() for clock in self._clocks]), *args, **kwargs)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - the library's
-        connection, since = super().get(block, timeout)
+    def get(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's
+        connection, since = super().get(*args, **kwargs)
         if connection is not None:
             idle = max(
                 clock() - then for clock, then in zip(self._clocks, since, strict=True)
