@@ -107,8 +107,8 @@ def backfill(
 
     URI is s3://bucket/prefix, not percent-encoded, or s3://bucket. The bucket must be the stack's.
     With --from-inventory, URI is optional. Without --yes, nothing is sent. The command sends the
-    newest version of each key, unless it is tagged already, empty, larger than MaxImageBytes, or a
-    folder marker. It sends failed images too, which are tried again.
+    newest version of each key, unless it is tagged already, empty, larger than MaxImageBytes,
+    archived, or a folder marker. It sends failed images too, which are tried again.
 
     After Ctrl-C or a crash, the same command continues. It may send a few images twice, which are
     paid once. Exits with 1 if it found nothing, or if something is left.
@@ -316,13 +316,22 @@ def _summary(
     if not report.dry_run:
         return (
             f"{report.enqueued:,} of {_objects(report.listed)} enqueued, {report.skipped:,} "
-            "skipped. Follow them with `hangtag status`."
+            f"skipped. Follow them with `hangtag status`.{_on_archived(report)}"
         )
     left = report.to_send - report.enqueued
     cost = "" if price is None else f", {_amount(left * price)} at {price:g} a call"
     return (
         f"{left:,} of {_objects(report.listed)} would be enqueued: {left:,} calls{cost}; "
-        f"{_duration(left, speed)}. Nothing is changed: add --yes to do it."
+        f"{_duration(left, speed)}. Nothing is changed: add --yes to do it.{_on_archived(report)}"
+    )
+
+
+def _on_archived(report: BackfillReport) -> str:
+    if not report.archived:
+        return ""
+    return (
+        f" Archived, so not sent: {_objects(report.archived)}. Restore them in S3, then run this "
+        "command again."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Exchange(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: LoopbackServer
+    answered_at: float | None = None
+    """The end of its last answer, by `answer_unless_idle`."""
 
     def do_POST(self) -> None:
         """Read the whole request, then send the next reply."""
@@ -73,6 +76,8 @@ class LoopbackServer(ThreadingHTTPServer):
         """Set when the server is being closed: waiting replies stop."""
         self.hung_up = Event()
         """Set when the server has closed a connection."""
+        self.resets = 0
+        """Requests on connections that had been idle for too long."""
         self.trickled = 0
         """Bytes that were sent one by one."""
         self._replies: list[Reply] = []
@@ -160,6 +165,21 @@ def answer_and_hang_up(status: int, body: bytes) -> Reply:
     def reply(exchange: Exchange) -> None:
         answer(status, body)(exchange)
         exchange.close_connection = True
+
+    return reply
+
+
+def answer_unless_idle(status: int, body: bytes = b"", *, seconds: float) -> Reply:
+    """A whole answer; but a request on a connection that was idle for longer is reset."""
+
+    def reply(exchange: Exchange) -> None:
+        idle_since = exchange.answered_at
+        if idle_since is not None and time.monotonic() - idle_since > seconds:
+            exchange.server.resets += 1
+            reset(exchange)
+            return
+        answer(status, body)(exchange)
+        exchange.answered_at = time.monotonic()
 
     return reply
 

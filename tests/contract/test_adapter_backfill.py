@@ -211,6 +211,65 @@ def test_an_error_of_s3_is_an_error_of_the_tree() -> None:
             listed(S3Listing(client, bucket=BUCKET, prefix=""))
 
 
+def version_xml(key: str, storage_class: str, more: str = "") -> str:
+    """A version in S3's list."""
+    return (
+        f"<Version><Key>{key}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest>"
+        f"<ETag>&quot;0&quot;</ETag><Size>9</Size><StorageClass>{storage_class}</StorageClass>"
+        f"{more}</Version>"
+    )
+
+
+def restore_xml(*, in_progress: bool) -> str:
+    """The restore status of a version; once restored, it has an expiry date."""
+    flag = str(in_progress).lower()
+    until = "" if in_progress else "2026-12-24T00:00:00.000Z"
+    expiry = f"<RestoreExpiryDate>{until}</RestoreExpiryDate>" if until else ""
+    return (
+        f"<RestoreStatus><IsRestoreInProgress>{flag}</IsRestoreInProgress>{expiry}"
+        "</RestoreStatus>"
+    )
+
+
+def test_objects_that_must_be_restored_first_are_archived() -> None:
+    """S3 does not list the tiers of INTELLIGENT_TIERING: the function finds out."""
+    versions = [
+        version_xml("STANDARD", "STANDARD"),
+        version_xml("GLACIER_IR", "GLACIER_IR"),
+        version_xml("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
+        version_xml("GLACIER", "GLACIER"),
+        version_xml("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+        version_xml("restoring", "GLACIER", restore_xml(in_progress=True)),
+        version_xml("restored", "GLACIER", restore_xml(in_progress=False)),
+    ]
+    document = (
+        "<ListVersionsResult><IsTruncated>false</IsTruncated>"
+        f"{''.join(versions)}</ListVersionsResult>"
+    )
+    with loopback_server() as server:
+        server.replies(answer(200, document.encode()))
+        client = session().client("s3", config=ONCE, endpoint_url=server.url)
+
+        found = listed(S3Listing(client, bucket=BUCKET, prefix=""))
+
+    archived = [one.key for one in found if one.is_archived]
+    [request] = server.received
+    assert len(found) == len(versions)
+    assert archived == ["GLACIER", "DEEP_ARCHIVE", "restoring"]
+    assert request.headers["x-amz-optional-object-attributes"] == "RestoreStatus"
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_object_put_into_an_archive_class_is_listed_as_archived() -> None:
+    """Lifecycle rules move older objects there."""
+    client = make_bucket()
+    client.put_object(Bucket=BUCKET, Key="a.jpg", Body=PNG, StorageClass="GLACIER")
+
+    [found] = listed(S3Listing(client, bucket=BUCKET, prefix=""))
+
+    assert found.is_archived
+
+
 # ---- inventories
 
 SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, ETag"
@@ -343,6 +402,29 @@ def test_an_inventory_of_current_versions_has_no_version_ids(
     assert listed(inventory.listing()) == [
         ListedObject("a b.jpg", None, None, 5, "0:0")
     ]
+
+
+def test_an_inventory_with_storage_classes_says_what_is_archived(
+    inventory: Inventory,
+) -> None:
+    """Both columns are optional."""
+    inventory.write(
+        [
+            ("standard", "STANDARD", ""),
+            ("glacier", "GLACIER", ""),
+            ("deep", "DEEP_ARCHIVE", ""),
+            ("instant", "GLACIER_IR", ""),
+            ("frequent", "INTELLIGENT_TIERING", "FREQUENT"),
+            ("tier", "INTELLIGENT_TIERING", "ARCHIVE"),
+            ("deep tier", "INTELLIGENT_TIERING", "DEEP_ARCHIVE"),
+        ],
+        schema="Bucket, Key, StorageClass, IntelligentTieringAccessTier",
+    )
+
+    found = listed(inventory.listing())
+
+    archived = [one.key for one in found if one.is_archived]
+    assert archived == ["glacier", "deep", "tier", "deep tier"]
 
 
 def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:

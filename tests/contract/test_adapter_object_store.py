@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -14,6 +15,9 @@ from hangtag.errors import (
     EmptyImage,
     HangtagError,
     ImageTooLarge,
+    ObjectArchived,
+    ObjectForbidden,
+    ObjectKmsKeyUnusable,
     ObjectUnavailable,
     UnsupportedFormat,
 )
@@ -32,6 +36,9 @@ from tests.contract.loopback import (
 from tests.environment import REGION
 from tests.fakes import FakeObjectStore
 from tests.image_files import OTHERS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.literals import StorageClassType
 
 MAX_IMAGE_BYTES = 1_000
 
@@ -425,6 +432,107 @@ def test_another_invalid_argument_is_an_error(
         objects.read(an_upload())
 
 
+READS = pytest.mark.parametrize("read", [S3Objects.read, S3Objects.peek])
+"""For both transports."""
+
+
+@READS
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+@pytest.mark.usefixtures("aws")
+def test_an_archived_object_has_its_own_error(
+    read: Callable[[S3Objects, Upload], object], storage_class: StorageClassType
+) -> None:
+    """A retry does not help: an operator must restore it."""
+    s3_bucket(versioned=True)
+    client = session().client("s3")
+    client.put_object(Bucket=BUCKET, Key=KEY, Body=PNG, StorageClass=storage_class)
+    store = S3Objects(client, max_image_bytes=MAX_IMAGE_BYTES)
+
+    assert store.find(an_upload(version_id=None, etag=None)) is not None
+    with pytest.raises(ObjectArchived, match=KEY):
+        read(store, an_upload(version_id=None, etag=None))
+
+
+KEY_ARN = (
+    "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+)
+
+
+@READS
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (
+            403,
+            "AccessDenied",
+            f"User: u is not authorized to perform: kms:Decrypt on resource: {KEY_ARN} because",
+        ),
+        (400, "KMS.DisabledException", f"{KEY_ARN} is disabled."),
+        (400, "KMS.KMSInvalidStateException", f"{KEY_ARN} is pending deletion."),
+        (400, "KMS.NotFoundException", f"Key '{KEY_ARN}' does not exist"),
+    ],
+)
+def test_the_error_of_an_unusable_kms_key_names_the_key(
+    server: LoopbackServer,
+    objects: S3Objects,
+    read: Callable[[S3Objects, Upload], object],
+    *,
+    status: int,
+    code: str,
+    message: str,
+) -> None:
+    """Also if a long key of the object leaves little room in the message."""
+    server.replies(answer(status, _error_document(code, message=message)))
+    upload = an_upload("long " * 200)
+
+    with pytest.raises(ObjectKmsKeyUnusable, match=f"^KMS key {KEY_ARN}, s3://"):
+        read(objects, upload)
+
+
+def test_an_unusable_kms_key_that_s3_does_not_name_has_the_same_error(
+    server: LoopbackServer, objects: S3Objects
+) -> None:
+    """A key in another account is not named."""
+    message = (
+        "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: "
+        "kms:Decrypt on the resource associated with this ciphertext"
+    )
+    server.replies(answer(403, _error_document("AccessDenied", message=message)))
+
+    with pytest.raises(ObjectKmsKeyUnusable, match=f"^KMS key of s3://.*{message}"):
+        objects.read(an_upload())
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "leaf"),
+    [
+        (403, "AccessDenied", "Access Denied", ObjectForbidden),
+        (
+            403,
+            "AccessDenied",
+            "User: u is not authorized to perform: s3:GetObject on resource: r",
+            ObjectForbidden,
+        ),
+        (400, "KMS.ThrottlingException", "Rate exceeded", ObjectUnavailable),
+        (503, "SlowDown", "Please reduce your request rate for KMS", ObjectUnavailable),
+    ],
+)
+def test_other_refusals_are_no_matter_of_the_kms_key(
+    server: LoopbackServer,
+    objects: S3Objects,
+    *,
+    status: int,
+    code: str,
+    message: str,
+    leaf: type[HangtagError],
+) -> None:
+    """Throttling ends by itself."""
+    server.replies(answer(status, _error_document(code, message=message)))
+
+    with pytest.raises(leaf):
+        objects.read(an_upload())
+
+
 def test_a_file_that_is_no_image_is_read_only_to_its_first_bytes(
     server: LoopbackServer, objects: S3Objects
 ) -> None:
@@ -467,9 +575,11 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _error_document(code: str, more: str = "") -> bytes:
+def _error_document(code: str, more: str = "", *, message: str = "no") -> bytes:
     """An error body of S3."""
-    return f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode()
+    return (
+        f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>"
+    ).encode()
 
 
 @pytest.mark.parametrize("way", ["read", "peek"])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import boto3
 import pytest
@@ -285,6 +286,19 @@ def test_secrets_are_neither_logged_nor_dead_lettered(
         assert API_KEY not in text
         assert secret[:40] not in text
         assert "X-Amz-Signature" not in text
+
+
+def test_the_api_gets_a_presigned_url_of_the_bucket_in_its_region(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The global endpoint redirects or refuses the API in many regions."""
+    monkeypatch.setenv("HANGTAG_IMAGE_TRANSPORT", "url")
+
+    invoke(sqs_event(stack.upload()))
+
+    (request,) = stack.api.received
+    url = json.loads(request.body)["image"]["content"]
+    assert url.startswith(f"https://{BUCKET}.s3.{REGION}.amazonaws.com/{quote(KEY)}?")
 
 
 def test_the_log_line_of_an_upload_is_complete(

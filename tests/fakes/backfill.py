@@ -26,9 +26,12 @@ class FakeListing(CanFail):
         version_id: str | None = "version-1",
         etag: str | None = "0123456789abcdef",
         size: int | None = len(PNG),
+        is_archived: bool = False,
     ) -> None:
         """Puts an object."""
-        self._objects[key] = ListedObject(key, version_id, etag, size, place=key)
+        self._objects[key] = ListedObject(
+            key, version_id, etag, size, place=key, is_archived=is_archived
+        )
 
     def delete(self, key: str) -> None:
         """Deletes an object."""

@@ -194,6 +194,27 @@ def test_tagged_objects_and_non_images_are_not_sent() -> None:
     assert work.keys() == ["large.tiff", "new.jpg", "unknown.jpg"]
 
 
+def test_archived_objects_are_not_sent_and_counted() -> None:
+    """Restoring costs money, so objects that would not be sent anyway do not count."""
+    listing = FakeListing("new.jpg")
+    listing.put("archived.jpg", is_archived=True)
+    listing.put("archived and tagged.jpg", is_archived=True)
+    listing.put("archived and empty.jpg", is_archived=True, size=0)
+    work = Backfilling(listing)
+    work.tag("archived and tagged.jpg")
+
+    dry, real = work.run(dry_run=True), work.run()
+
+    for report in (dry, real):
+        assert report.not_sent == {
+            NotSent.ALREADY_TAGGED: 1,
+            NotSent.ARCHIVED: 1,
+            NotSent.EMPTY: 1,
+        }
+        assert report.document()["archived"] == 1
+    assert work.keys() == ["new.jpg"]
+
+
 def test_another_version_than_the_tagged_one_is_sent() -> None:
     """The tagged state belongs to a version, not to a key."""
     listing = FakeListing()

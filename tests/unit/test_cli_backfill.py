@@ -146,6 +146,25 @@ def test_people_see_the_estimate_as_a_table(file: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_archived_objects_are_counted_and_their_restore_is_advised(
+    file: Path, yes: list[str], *, as_json: bool
+) -> None:
+    """In a dry run and in a real one, for people and for programs."""
+    stack = a_stack(3)
+    stack.listing.put("2024/archived.jpg", is_archived=True)
+
+    shown = run(stack, file, *yes, URI, as_json=as_json)
+
+    assert "Archived, so not sent: 1 object. Restore" in " ".join(shown.stderr.split())
+    if as_json:
+        assert json.loads(shown.stdout)["archived"] == 1
+    else:
+        lines = [line.split() for line in shown.stdout.splitlines()]
+        assert ["skipped:", "ARCHIVED", "1"] in lines
+
+
 def test_with_yes_objects_are_enqueued_and_the_checkpoint_is_removed(
     file: Path,
 ) -> None:

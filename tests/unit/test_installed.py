@@ -14,6 +14,7 @@ from importlib.metadata import (
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -91,3 +92,30 @@ def test_installed_distributions_provide_every_import(
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_oldest_boto3_knows_every_parameter_that_is_sent() -> None:
+    """1.34.100 refuses MessageSystemAttributeNames of ReceiveMessage, which a replay sends."""
+    [boto3] = [
+        one for one in map(Requirement, PROJECT["dependencies"]) if one.name == "boto3"
+    ]
+
+    assert "1.34.100" not in boto3.specifier
+    assert "1.34.101" in boto3.specifier
+
+
+@pytest.mark.parametrize("lock", ["dev.txt", "cloud.txt"])
+def test_a_locked_version_is_one_that_the_project_admits(lock: str) -> None:
+    """The lock files are made separately from the ranges."""
+    text = (ROOT / "requirements" / lock).read_text("utf-8")
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    admitted = [Requirement(one) for one in PROJECT["dependencies"]]
+
+    wrong = [
+        f"{one} is locked as {locked[one.name]}"
+        for one in admitted
+        if one.name in locked and locked[one.name] not in one.specifier
+    ]
+
+    assert "boto3" in locked
+    assert wrong == []

@@ -11,6 +11,7 @@ docs/error-codes.md is generated from this module.
     │   ├── EmptyImage            EMPTY_IMAGE
     │   ├── ImageTooLarge         IMAGE_TOO_LARGE
     │   ├── InvalidContext        INVALID_CONTEXT
+    │   ├── ObjectArchived        OBJECT_ARCHIVED
     │   ├── ResultTooLarge        RESULT_TOO_LARGE
     │   ├── Abandoned             ABANDONED
     │   ├── PrefixRefused         801
@@ -27,6 +28,7 @@ docs/error-codes.md is generated from this module.
     │   ├── ApiUnreachable        API_UNREACHABLE
     │   ├── BadAnswer             BAD_ANSWER
     │   ├── ObjectForbidden       OBJECT_FORBIDDEN
+    │   ├── ObjectKmsKeyUnusable  OBJECT_KMS_KEY_UNUSABLE
     │   ├── ObjectUnavailable     OBJECT_UNAVAILABLE
     │   ├── ApiKeyUnavailable     API_KEY_UNAVAILABLE
     │   ├── ResultsUnavailable    RESULTS_UNAVAILABLE
@@ -202,6 +204,15 @@ class InvalidContext(PermanentError):
     advice = "Upload it again with the metadata that the message names."
 
 
+class ObjectArchived(PermanentError):
+    """The object is in an archive class or tier: S3 must restore it before it can be read."""
+
+    code = "OBJECT_ARCHIVED"
+    source = "aws"
+    who = "operator"
+    advice = "Restore the object, wait until S3 has restored it, then replay."
+
+
 class ResultTooLarge(PermanentError):
     """The result does not fit into an item of the table (400 KB) or an announcement (256 KB)."""
 
@@ -258,6 +269,18 @@ class ObjectForbidden(TransientError):
     source = "aws"
     who = "operator"
     advice = "Give the role access to the bucket and its KMS key, then replay."
+
+
+class ObjectKmsKeyUnusable(TransientError):
+    """The function's role may not use the object's KMS key, or the key is disabled or deleted."""
+
+    code = "OBJECT_KMS_KEY_UNUSABLE"
+    source = "aws"
+    who = "operator"
+    advice = (
+        "Allow the function's role kms:Decrypt on the key that the message names, or enable that "
+        "key, then replay."
+    )
 
 
 class ObjectUnavailable(TransientError):

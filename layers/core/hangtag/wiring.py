@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config
 
 from hangtag.adapters.aws_deadline import BotoDeadline
@@ -18,6 +19,7 @@ from hangtag.adapters.dynamodb_run_lease import DynamoDBRunLease
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.adapters.http_tagger import HttpTagger
+from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.log_telemetry import LogTelemetry
 from hangtag.adapters.s3_objects import S3Objects
@@ -43,6 +45,8 @@ from hangtag.time_budget import TimeBudget
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
+C = TypeVar("C", bound=BaseClient)
+
 
 def tagging_pipeline(
     settings: TaggingSettings,
@@ -50,6 +54,7 @@ def tagging_pipeline(
     *,
     function_name: str,
     session: boto3.Session | None = None,
+    max_idle_seconds: float = MAX_IDLE_SECONDS,
 ) -> Pipeline:
     """The pipeline of TagUploads, which Lambda knows as *function_name*, on AWS."""
     session = session or boto3.Session()
@@ -60,19 +65,22 @@ def tagging_pipeline(
         connect_seconds=budget.aws_connect,
         read_seconds=budget.aws_read,
     )
+
+    def prepared(client: C) -> C:
+        return limit_idle_time(
+            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
+        )
+
     clock = SystemClock()
     telemetry = Fanout(LogTelemetry(logger), EmfMetrics(str(logger.service), clock))
     table = settings.results_table
-    sqs = aws_deadline.watch_over(session.client("sqs", config=config))
-    sns = aws_deadline.watch_over(session.client("sns", config=config))
-    dynamodb = aws_deadline.watch_over(session.client("dynamodb", config=config))
-    secrets = aws_deadline.watch_over(session.client("secretsmanager", config=config))
-    # Else presigned URLs have the old signature, which KMS does not take
-    s3 = aws_deadline.watch_over(
-        session.client("s3", config=config.merge(Config(signature_version="s3v4")))
-    )
+    sqs = prepared(session.client("sqs", config=config))
+    sns = prepared(session.client("sns", config=config))
+    dynamodb = prepared(session.client("dynamodb", config=config))
+    secrets = prepared(session.client("secretsmanager", config=config))
+    s3 = prepared(session.client("s3", config=s3_config(config)))
     mapping = LambdaEventSourceMapping(
-        lambda: aws_deadline.watch_over(session.client("lambda", config=config)),
+        lambda: prepared(session.client("lambda", config=config)),
         function_name=function_name,
         queue_name=queue_name_of(settings.upload_queue_url),
     )
@@ -84,7 +92,11 @@ def tagging_pipeline(
                 check_deadline=aws_deadline.check,
             ),
             api_keys=SecretsManagerKey(secrets, settings.api_key_secret_arn, clock),
-            tagger=HttpTagger(settings.tagger_api_url, connections=settings.batch_size),
+            tagger=HttpTagger(
+                settings.tagger_api_url,
+                connections=settings.batch_size,
+                max_idle_seconds=max_idle_seconds,
+            ),
             snapshots=DynamoDBReader(dynamodb, table, clock),
             records=DynamoDBRecords(dynamodb, table, clock),
             results=DynamoDBResults(dynamodb, table),
@@ -118,7 +130,10 @@ def tagging_pipeline(
 
 
 def failure_replayer(
-    settings: ReplaySettings, *, session: boto3.Session | None = None
+    settings: ReplaySettings,
+    *,
+    session: boto3.Session | None = None,
+    max_idle_seconds: float = MAX_IDLE_SECONDS,
 ) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
     """A replay for ReplayFailures, the same as `hangtag failures replay`."""
     session = session or boto3.Session()
@@ -127,13 +142,19 @@ def failure_replayer(
     config = client_config(
         connect_seconds=budget.aws_connect, read_seconds=budget.aws_read
     )
+
+    def prepared(client: C) -> C:
+        return limit_idle_time(
+            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
+        )
+
     clock = SystemClock()
     box = SqsDeadLetterBox(
-        aws_deadline.watch_over(session.client("sqs", config=config)),
+        prepared(session.client("sqs", config=config)),
         dead_letter_queue_url=settings.dead_letter_queue_url,
         upload_queue_url=settings.upload_queue_url,
     )
-    dynamodb = aws_deadline.watch_over(session.client("dynamodb", config=config))
+    dynamodb = prepared(session.client("dynamodb", config=config))
     book = DynamoDBFailures(dynamodb, settings.results_table, clock)
     lease = DynamoDBRunLease(dynamodb, settings.results_table)
 
@@ -162,6 +183,24 @@ def client_config(
         read_timeout=read_seconds,
         max_pool_connections=max(10, connections),
         retries={"mode": "standard", "total_max_attempts": 2},
+    )
+
+
+def s3_config(config: Config) -> Config:
+    """
+    *config* for S3, whose presigned URLs name the bucket's region and its virtual host.
+
+    botocore's default is the global endpoint, which newer regions refuse, and which redirects for
+    new buckets elsewhere; a redirect invalidates the signature. KMS requires signature version 4.
+    """
+    return config.merge(
+        Config(
+            signature_version="s3v4",
+            s3={
+                "addressing_style": "virtual",
+                "us_east_1_regional_endpoint": "regional",
+            },
+        )
     )
 
 

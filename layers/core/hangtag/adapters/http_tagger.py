@@ -13,9 +13,10 @@ from typing import IO, Any, cast
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader
-from urllib3 import Timeout
+from urllib3 import PoolManager, Timeout
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
+from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, with_idle_limit
 from hangtag.errors import ApiTimeout, ApiUnreachable, BadAnswer
 from hangtag.tagger_api import Answer, Language, RequestBody, read_answer
 
@@ -33,10 +34,18 @@ class HttpTagger:
     The API key goes to *url* and nowhere else: redirects are not followed.
     """
 
-    def __init__(self, url: str, *, connections: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int,
+        max_idle_seconds: float = MAX_IDLE_SECONDS,
+    ) -> None:
         self._url = url
         # Not a session, which reads the body of a redirect without limit, and keeps cookies.
-        self._transport = HTTPAdapter(pool_maxsize=connections, max_retries=0)
+        self._transport = _Transport(
+            connections=connections, max_idle_seconds=max_idle_seconds
+        )
         # Proxies and certificate authorities of the environment
         self._settings: Mapping[str, Any] = (
             requests.Session().merge_environment_settings(
@@ -79,6 +88,30 @@ class HttpTagger:
             http_status=response.status_code,
             retry_after_seconds=_retry_after(response.headers, now=time.time()),
             secret=api_key,
+        )
+
+
+class _Transport(HTTPAdapter):
+    """requests' transport, without retries and without connections that were idle for long."""
+
+    def __init__(self, *, connections: int, max_idle_seconds: float) -> None:
+        self._max_idle_seconds = max_idle_seconds
+        super().__init__(pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
+        super().init_poolmanager(*args, **kwargs)
+        self._limit_idle_time(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:  # noqa: ANN401 - the library's
+        is_new = proxy not in self.proxy_manager
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
+        if is_new:
+            self._limit_idle_time(manager)
+        return manager
+
+    def _limit_idle_time(self, manager: PoolManager) -> None:
+        manager.pool_classes_by_scheme = with_idle_limit(
+            manager.pool_classes_by_scheme, max_idle_seconds=self._max_idle_seconds
         )
 
 

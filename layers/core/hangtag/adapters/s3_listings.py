@@ -15,7 +15,8 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from hangtag.adapters.aws_errors import code_of, status_of
-from hangtag.errors import HangtagError, ObjectForbidden, ObjectUnavailable
+from hangtag.adapters.s3_errors import object_error
+from hangtag.errors import ObjectUnavailable
 from hangtag.operators.backfill_ports import ListedObject, UnusableListing
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 
 _PAGE = 1_000
 _CHUNK_BYTES = 1024 * 1024
+
+# Storage classes, and access tiers of INTELLIGENT_TIERING, whose objects S3 must restore first.
+# GLACIER_IR is not one: its objects are read like others.
+_ARCHIVES = {
+    "ARCHIVE",
+    "ARCHIVE_ACCESS",
+    "DEEP_ARCHIVE",
+    "DEEP_ARCHIVE_ACCESS",
+    "GLACIER",
+}
 
 
 class S3Listing:
@@ -43,6 +54,7 @@ class S3Listing:
                     Bucket=self._bucket,
                     Prefix=self._prefix,
                     MaxKeys=_PAGE,
+                    OptionalObjectAttributes=["RestoreStatus"],
                     **marker,  # type: ignore[arg-type]  # all are strings
                 )
             except (ClientError, BotoCoreError) as error:
@@ -60,12 +72,17 @@ class S3Listing:
 
 
 def _of_version(version: ObjectVersionTypeDef) -> ListedObject:
+    # S3 reports it only of an object that is being restored (true) or is restored for now (false)
+    is_restored = (
+        version.get("RestoreStatus", {}).get("IsRestoreInProgress", True) is False
+    )
     return ListedObject(
         key=version["Key"],
         version_id=version["VersionId"] if version["VersionId"] != "null" else None,
         etag=version["ETag"].strip('"'),
         size=version["Size"],
         place=version["Key"],
+        is_archived=_is_archived(version.get("StorageClass")) and not is_restored,
     )
 
 
@@ -155,6 +172,8 @@ class S3Inventory:
             etag=cells.get("ETag", "").strip('"') or None,
             size=_size(size) if size else None,
             place=place,
+            is_archived=_is_archived(cells.get("StorageClass"))
+            or _is_archived(cells.get("IntelligentTieringAccessTier")),
         )
 
     def _read_manifest(self) -> tuple[str, Sequence[str], Sequence[str]]:
@@ -217,6 +236,10 @@ class S3Inventory:
         return file
 
 
+def _is_archived(storage: str | None) -> bool:
+    return storage in _ARCHIVES
+
+
 def _size(text: str) -> int:
     """Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) < 16):
@@ -235,10 +258,8 @@ def _place_after(after: str | None) -> tuple[int, int]:
 
 
 def _refuse(doing: str, error: ClientError | BotoCoreError) -> NoReturn:
-    leaf: type[HangtagError] = ObjectUnavailable
-    if isinstance(error, ClientError):
-        if code_of(error) == "NoSuchBucket":
-            raise UnusableListing(f"{doing}: there is no such bucket") from error
-        if status_of(error) == 403:
-            leaf = ObjectForbidden
-    raise leaf(f"{doing}: {error}") from error
+    if not isinstance(error, ClientError):
+        raise ObjectUnavailable(f"{doing}: {error}") from error
+    if code_of(error) == "NoSuchBucket":
+        raise UnusableListing(f"{doing}: there is no such bucket") from error
+    raise object_error(doing, error) from error

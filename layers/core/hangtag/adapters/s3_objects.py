@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import status_of, translated
-from hangtag.errors import EmptyImage, ImageTooLarge, ObjectForbidden, ObjectUnavailable
+from hangtag.adapters.s3_errors import object_error
+from hangtag.errors import EmptyImage, ImageTooLarge, ObjectUnavailable
 from hangtag.ports import ImageHead, ObjectFacts, StoredImage
 from hangtag.tagger_api import SIGNATURE_BYTES, require_media_type
 from hangtag.uploads import Upload
@@ -51,7 +52,7 @@ class S3Objects:
         except ClientError as error:
             if _is_gone(error):
                 return None
-            _refuse(upload, error)
+            raise object_error(upload.uri, error) from error
         except BotoCoreError as error:
             raise ObjectUnavailable(f"{upload.uri}: {error}") from error
         version_id = found.get("VersionId")
@@ -113,7 +114,7 @@ class S3Objects:
                 return None
             if status_of(error) == _NO_SUCH_RANGE:  # not even a first byte
                 self._check_size(upload, 0)
-            _refuse(upload, error)
+            raise object_error(upload.uri, error) from error
         except BotoCoreError as error:
             raise ObjectUnavailable(f"{upload.uri}: {error}") from error
 
@@ -170,8 +171,3 @@ def _is_gone(error: ClientError) -> bool:
         status_of(error) in _GONE_STATUSES
         or argument.get("ArgumentName") == "versionId"
     )
-
-
-def _refuse(upload: Upload, error: ClientError) -> NoReturn:
-    leaf = ObjectForbidden if status_of(error) == 403 else ObjectUnavailable
-    raise leaf(f"{upload.uri}: {error}") from error

@@ -55,6 +55,8 @@ class NotSent(StrEnum):
     """The object has no bytes."""
     TOO_LARGE = "TOO_LARGE"
     """The object is larger than the stack sends to the API."""
+    ARCHIVED = "ARCHIVED"
+    """It would be sent, but S3 must restore it before it can be read."""
 
 
 _Entry = Upload | Unreadable | NotSent
@@ -93,18 +95,24 @@ class BackfillReport:
         return sum(self.not_sent.values())
 
     @property
+    def archived(self) -> int:
+        """Skipped objects that have to be restored first."""
+        return self.not_sent[NotSent.ARCHIVED]
+
+    @property
     def to_send(self) -> int:
         """Objects that are sent, or would be."""
         return self.listed - self.skipped
 
     def document(self) -> dict[str, object]:
-        """As `hangtag backfill --json` prints it."""
-        return {
+        """As `hangtag backfill --json` prints it; `archived` is left out if it is 0."""
+        counts: dict[str, object] = {
             "listed": self.listed,
             "enqueued": self.enqueued,
             "skipped": self.skipped,
             "dryRun": self.dry_run,
         }
+        return counts | ({"archived": self.archived} if self.archived else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ def backfill(
     the report so far. Memory use does not depend on the number of objects.
 
     Raises:
-        QueueUnavailable, ResultsUnavailable, ObjectForbidden, ObjectUnavailable: AWS refused or
+        QueueUnavailable, ResultsUnavailable, and the errors of `Listing.pages`: AWS refused or
             failed. The progress is saved, and the backfill can continue.
         UnusableListing, UnusableCheckpoint: See `hangtag.operators.backfill_ports`.
     """
@@ -197,6 +205,8 @@ class _Run:
             self._place = one.place
             if isinstance(entry, Upload) and (entry.uri, entry.version) in tagged:
                 self._count_or_add(one, NotSent.ALREADY_TAGGED)
+            elif one.is_archived and not isinstance(entry, NotSent):
+                self._count_or_add(one, NotSent.ARCHIVED)
             else:
                 self._count_or_add(one, entry)
         if not self._batch:

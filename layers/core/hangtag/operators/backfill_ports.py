@@ -23,6 +23,8 @@ class ListedObject:
     """Bytes."""
     place: str
     """Its place in the listing, from which the listing can be continued."""
+    is_archived: bool = False
+    """Whether S3 must restore it before it can be read, as far as the listing says."""
 
 
 class UnusableListing(Exception):
@@ -39,7 +41,8 @@ class Listing(Protocol):
         Only one page is in memory at a time.
 
         Raises:
-            ObjectForbidden, ObjectUnavailable: S3 refused or failed.
+            ObjectForbidden, ObjectUnavailable, ObjectArchived, ObjectKmsKeyUnusable: S3 refused or
+                failed.
             UnusableListing: The listing cannot be used.
         """
         ...
