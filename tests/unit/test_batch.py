@@ -283,6 +283,16 @@ def test_a_message_with_one_unreadable_record_is_tagged_and_dead_lettered() -> N
     assert letter.body == delivery.body
 
 
+def test_a_batch_larger_than_the_width_is_tagged_as_a_whole() -> None:
+    """A deployment that lowers BatchSize changes the function before the event source mapping."""
+    world = World(width=2)
+    deliveries = [world.upload(f"{number}.png") for number in range(7)]
+
+    assert world.tag(*deliveries) == ()
+
+    assert len(world.tags) == len(world.tagger.calls) == 7
+
+
 # ---- envelopes of SNS
 
 
