@@ -25,6 +25,7 @@ EVENTS = REPOSITORY / "events"
 BUCKET = "hangtag-uploads-example"
 KEY = "lookbook/spring jacket.jpg"
 URI = f"s3://{BUCKET}/{KEY}"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:uploads"
 NOON = "2026-11-22T12:00:00.000Z"
 NOON_SECONDS = 1_795_348_800.0
 API_KEY = "key-of-the-tests"
@@ -114,6 +115,43 @@ def eventbridge_event(
             },
             "reason": reason,
         },
+    }
+
+
+def sns_envelope(message: str, **changes: object) -> dict[str, Any]:
+    """The envelope in which SNS delivers a message, unless the subscription is raw."""
+    return {
+        "Type": "Notification",
+        "MessageId": "9b2f8f7c-5b0e-5c44-9d3f-d0a1c3f9a0b1",
+        "TopicArn": TOPIC,
+        "Subject": "Amazon S3 Notification",
+        "Message": message,
+        "Timestamp": NOON,
+        "SignatureVersion": "1",
+        "Signature": "EXAMPLE",
+        "SigningCertURL": "https://sns.eu-central-1.amazonaws.com/cert.pem",
+        "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
+        **changes,
+    }
+
+
+def in_sns(body: str) -> str:
+    """A body in an SNS envelope."""
+    return json.dumps(sns_envelope(body))
+
+
+def sns_event(*messages: str) -> dict[str, Any]:
+    """The event with which SNS invokes a function that is subscribed itself."""
+    return {
+        "Records": [
+            {
+                "EventSource": "aws:sns",
+                "EventVersion": "1.0",
+                "EventSubscriptionArn": f"{TOPIC}:3c5b1f4e",
+                "Sns": sns_envelope(message),
+            }
+            for message in messages
+        ]
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
-from functions.replay_failures.handler import lambda_handler, replayer
+from functions.replay_failures import handler
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_run_lease import DynamoDBRunLease
 from hangtag.adapters.lambda_deadline import LambdaDeadline
@@ -23,7 +24,7 @@ from hangtag.operators.replay_request import (
     RequestError,
     read_request,
 )
-from hangtag.settings import ReplaySettings
+from hangtag.settings import ReplaySettings, SettingsError
 from hangtag.wiring import failure_replayer
 from hangtag_cli.main import cli
 from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
@@ -98,14 +99,13 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         boto3.client("cloudformation").create_stack(
             StackName="hangtag", TemplateBody=json.dumps(template)
         )
-        replayer.cache_clear()
+        importlib.reload(handler)  # a new instance of the function
         yield made
-        replayer.cache_clear()
 
 
 def invoke(event: Any, **context: Any) -> dict[str, object]:  # noqa: ANN401 - whatever is sent
     """The function's response."""
-    return lambda_handler(event, cast("LambdaContext", Context(**context)))
+    return handler.lambda_handler(event, cast("LambdaContext", Context(**context)))
 
 
 def hangtag(*arguments: str) -> Result:
@@ -171,6 +171,21 @@ def test_an_invalid_request_is_rejected_without_effect(stack: Stack) -> None:
     with pytest.raises(RequestError, match=r"nothing was replayed.*dry_run"):
         invoke({"dry_run": False})
 
+    assert stack.waiting(stack.uploads) == 0
+
+
+def test_new_code_with_an_old_environment_replays_nothing_and_names_the_variable(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failures are still dead letters, and the alarm on failed replays is sent."""
+    fill(stack)
+    monkeypatch.delenv("HANGTAG_UPLOAD_QUEUE_URL")
+    importlib.reload(handler)
+
+    with pytest.raises(SettingsError, match="HANGTAG_UPLOAD_QUEUE_URL"):
+        invoke({"dryRun": False})
+
+    assert stack.waiting(stack.dead_letters) == 4
     assert stack.waiting(stack.uploads) == 0
 
 

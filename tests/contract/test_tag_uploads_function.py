@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.tag_uploads.handler import lambda_handler, pipeline
+from functions.tag_uploads import handler
+from hangtag.settings import SettingsError
 from tests.builders import (
     API_KEY,
     BUCKET,
@@ -21,6 +24,7 @@ from tests.builders import (
     PNG,
     answer_document,
     failed_answer_document,
+    in_sns,
     notification,
     record,
     sample_event,
@@ -163,15 +167,19 @@ def deployed(monkeypatch: pytest.MonkeyPatch, region: str) -> Iterator[Stack]:
         made = Stack(api, region)
         for name, value in made.environment().items():
             monkeypatch.setenv(name, value)
-        pipeline.cache_clear()
+        start_the_function()
         yield made
-        pipeline.cache_clear()
+
+
+def start_the_function() -> None:
+    """Another instance of the function, with the environment as it is now."""
+    importlib.reload(handler)
 
 
 def invoke(event: dict[str, Any], context: Context | None = None) -> dict[str, Any]:
     """One invocation."""
     lambda_context = cast("LambdaContext", context or Context())
-    answered: dict[str, Any] = lambda_handler(event, lambda_context)
+    answered: dict[str, Any] = handler.lambda_handler(event, lambda_context)
     return answered
 
 
@@ -228,7 +236,7 @@ def test_a_repeated_message_makes_no_call(stack: Stack) -> None:
     body = stack.upload()
 
     invoke(sqs_event(body))
-    pipeline.cache_clear()  # another instance of the function
+    start_the_function()
     answered = invoke(sqs_event(body))
 
     assert answered == {"batchItemFailures": []}
@@ -264,6 +272,7 @@ def test_secrets_are_neither_logged_nor_dead_lettered(
 ) -> None:
     """This holds even if the API repeats the key, the image or its presigned URL."""
     monkeypatch.setenv("HANGTAG_IMAGE_TRANSPORT", transport)
+    start_the_function()
 
     def echo_all(exchange: Exchange) -> None:
         request = stack.api.received[-1]
@@ -374,11 +383,90 @@ def test_every_invocation_has_its_own_deadline(
     )
 
 
-def test_a_function_without_a_setting_names_it(
+@pytest.mark.parametrize(
+    "variable", ["HANGTAG_TAGGER_API_URL", "HANGTAG_RESULTS_TABLE"]
+)
+def test_a_batch_for_new_code_with_an_old_environment_is_kept_and_counts_no_attempt(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Lambda returns the batch of an invocation that fails; the error names the variable."""
+    body = stack.upload()
+    deployed = os.environ[variable]
+    monkeypatch.delenv(variable)
+    start_the_function()
+
+    for _ in range(3):
+        with pytest.raises(SettingsError, match=f"{variable}: Field required"):
+            invoke(sqs_event(body))
+    untouched = stack.table.scan()["Items"], stack.messages(stack.dead_letters)
+    monkeypatch.setenv(variable, deployed)
+    start_the_function()
+    answered = invoke(sqs_event(body))
+
+    assert untouched == ([], [])
+    assert answered == {"batchItemFailures": []}
+    [record_item] = [
+        item for item in stack.table.scan()["Items"] if item["version"] != "result"
+    ]
+    assert (record_item["status"], record_item["attempts"]) == ("TAGGED", 1)
+    assert len(stack.api.received) == 1
+
+
+def test_old_code_with_a_new_environment_works(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first line of its log has the name of the variable."""
-    monkeypatch.delenv("HANGTAG_RESULTS_TABLE")
+    """It ignores the variables that it does not know."""
+    monkeypatch.setenv("HANGTAG_OF_THE_NEXT_VERSION", "x")
+    start_the_function()
 
-    with pytest.raises(ValueError, match="HANGTAG_RESULTS_TABLE"):
-        invoke(sqs_event(stack.upload()))
+    assert invoke(sqs_event(stack.upload())) == {"batchItemFailures": []}
+    assert len(stack.api.received) == 1
+
+
+@pytest.mark.parametrize(
+    "event", [sample_event("s3-put"), sample_event("try-again")], ids=["bare", "timer"]
+)
+def test_a_wrong_environment_fails_the_other_events_too(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, event: dict[str, Any]
+) -> None:
+    """Lambda repeats such an event, and then sends it to the dead-letter queue."""
+    monkeypatch.setenv("HANGTAG_BATCH_SIZE", "ten")
+    start_the_function()
+
+    with pytest.raises(SettingsError, match="HANGTAG_BATCH_SIZE"):
+        invoke(event)
+
+    assert stack.messages(stack.uploads) == []
+
+
+def test_an_upload_in_an_sns_envelope_is_tagged(stack: Stack) -> None:
+    """A topic delivers it to the queue, and the function works on it like on a bare one."""
+    answered = invoke(sqs_event(in_sns(stack.upload())))
+
+    assert answered == {"batchItemFailures": []}
+    assert len(stack.messages(stack.subscriber)) == 1
+
+
+def test_an_event_of_an_sns_subscription_is_put_on_the_queue(stack: Stack) -> None:
+    """Without its envelope."""
+    answered = invoke(sample_event("sns-s3-put"))
+
+    (message,) = stack.messages(stack.uploads)
+    assert answered == {"queued": 1}
+    assert json.loads(message["body"]) == sample_event("s3-put")
+
+
+def test_the_token_of_a_subscription_is_not_logged(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With it anybody can confirm; the letter has it, for the owner of the queue."""
+    event = sample_event("sqs-sns-confirmation")
+    body = event["Records"][0]["body"].replace("EXAMPLE", "SECRET")
+
+    invoke(sqs_event(body))
+
+    (letter,) = stack.messages(stack.dead_letters)
+    logged = json.dumps([vars(line) for line in caplog.records], default=str)
+    assert "UNREADABLE_EVENT" in logged
+    assert "SECRET" not in logged + letter["ErrorMessage"]
+    assert letter["body"] == body

@@ -71,14 +71,15 @@ def notification(stack: WatchedStack, key: str, version: str) -> str:
 
 
 @contextmanager
-def configured(stack: WatchedStack, **variables: str) -> Iterator[None]:
-    """Set environment variables of the function while the context lasts."""
+def configured(stack: WatchedStack, **variables: str | None) -> Iterator[None]:
+    """Set environment variables of the function, or remove them, while the context lasts."""
     functions = stack.client("lambda")
     name = stack.outputs["TagUploadsFunctionName"]
     deployed = functions.get_function_configuration(FunctionName=name)["Environment"]
+    changed = {**deployed["Variables"], **variables}
+    kept = {name: value for name, value in changed.items() if value is not None}
     functions.update_function_configuration(
-        FunctionName=name,
-        Environment={"Variables": {**deployed["Variables"], **variables}},
+        FunctionName=name, Environment={"Variables": kept}
     )
     try:
         yield

@@ -178,11 +178,13 @@ def test_a_refused_image_is_tagged_by_a_replay_after_the_cause_is_fixed(
     assert codes[uri] == "806"
 
     stack.heal_image(sha256(content))
-    dry_run = stack.hangtag("--json", "failures", "replay", "--code", "806")
+    # Other tests' images may have the same code
+    replay = ("--json", "failures", "replay", "--code", "806", "--prefix", uri)
+    dry_run = stack.hangtag(*replay)
     assert json.loads(dry_run.stdout)["byCode"] == {"806": 1}
     assert len(stack.dead_letters(uri)) == 1
 
-    replayed = stack.hangtag("--json", "failures", "replay", "--code", "806", "--yes")
+    replayed = stack.hangtag(*replay, "--yes")
     assert json.loads(replayed.stdout)["done"] == 1
     assert stack.wait_for_result(uri, status="TAGGED")["image"]["uri"] == uri
     assert stack.dead_letters(uri) == []

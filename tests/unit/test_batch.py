@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -31,10 +32,12 @@ from tests.builders import (
     a_delivery,
     an_answer,
     eventbridge_event,
+    in_sns,
     message_of,
     notification,
     record,
     sample_event,
+    sns_event,
 )
 from tests.fakes import BUDGET, LEASE_SECONDS, Call, World, upload_of
 
@@ -278,6 +281,74 @@ def test_a_message_with_one_unreadable_record_is_tagged_and_dead_lettered() -> N
     assert handed_back == ()
     assert len(world.announcer.announced) == 1
     assert letter.body == delivery.body
+
+
+def test_a_batch_larger_than_the_width_is_tagged_as_a_whole() -> None:
+    """A deployment that lowers BatchSize changes the function before the event source mapping."""
+    world = World(width=2)
+    deliveries = [world.upload(f"{number}.png") for number in range(7)]
+
+    assert world.tag(*deliveries) == ()
+
+    assert len(world.tags) == len(world.tagger.calls) == 7
+
+
+# ---- envelopes of SNS
+
+
+def test_an_upload_that_comes_both_in_an_sns_envelope_and_bare_is_tagged_once() -> None:
+    """Its version identifies it, not its message."""
+    world = World()
+    delivery = world.upload()
+    wrapped = replace(
+        delivery, body=in_sns(delivery.body), message_id="w", receipt_handle="w"
+    )
+
+    assert world.tag(wrapped, delivery) == ()
+
+    assert len(world.tagger.calls) == len(world.announcer.announced) == 1
+    assert world.skips == [SkipReason.ALREADY_TAGGED]
+
+
+def test_the_letter_and_the_record_of_an_upload_from_an_sns_envelope_are_bare() -> None:
+    """Both are what S3 would have sent, and so is a replay."""
+    world = World()
+    delivery = world.upload(content=b"no image")
+
+    world.tag(replace(delivery, body=in_sns(delivery.body)))
+
+    [letter] = world.dead_letters.letters
+    found = world.record_of(upload_of(delivery))
+    assert letter.body == delivery.body
+    assert found is not None
+    assert found.failed is not None
+    assert found.failed.notification == delivery.body
+
+
+def test_nonsense_in_an_sns_envelope_is_dead_lettered_with_the_envelope() -> None:
+    """The envelope names the topic; the message says that it was inside one."""
+    world = World()
+    body = in_sns("hello")
+
+    assert world.tag(a_delivery(body)) == ()
+
+    [letter] = world.dead_letters.letters
+    assert (letter.failure.code, letter.body) == ("UNREADABLE_EVENT", body)
+    assert "in the SNS envelope" in letter.failure.message
+
+
+def test_the_uploads_of_an_event_of_sns_are_put_on_the_queue_bare() -> None:
+    """The function itself may be subscribed to a topic."""
+    world = World()
+    event = sns_event(notification(record("a.png"), record("b.png")))
+
+    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+
+    assert queued == 2
+    assert world.upload_queue.bodies == [
+        notification(record("a.png")),
+        notification(record("b.png")),
+    ]
 
 
 # ---- deadline

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from hashlib import md5
 from typing import Any
 from uuid import UUID
@@ -20,17 +21,22 @@ from hangtag.events import (
     read_document,
     read_replays,
     record_of_object,
+    to_bare,
 )
 from hangtag.uploads import Skip, SkipReason, Upload
 from tests.builders import (
     BUCKET,
     EVENTS,
     KEY,
+    TOPIC,
     URI,
     eventbridge_event,
+    in_sns,
     notification,
     record,
     sample_event,
+    sns_envelope,
+    sns_event,
     sqs_event,
 )
 
@@ -108,6 +114,9 @@ SAMPLE_EVENTS = {
     "sqs-replayed": ["lookbook/spring jacket.jpg"],
     "sqs-backfill-again": ["lookbook/spring jacket.jpg"],
     "sqs-undelivered-event": ["lookbook/spring jacket.jpg"],
+    "sqs-sns-s3-put": ["lookbook/spring jacket.jpg"],
+    "sns-s3-put": ["lookbook/spring jacket.jpg"],
+    "sqs-sns-confirmation": ["UNREADABLE"],
     "sqs-s3-test-event": ["TEST_EVENT"],
     "sqs-folder-marker": ["FOLDER_MARKER"],
     "sqs-deletion": ["NOT_AN_UPLOAD"],
@@ -615,6 +624,213 @@ def test_json_that_the_parser_refuses_is_unreadable_as_a_whole(hostile: str) -> 
     only_unreadable(body)
 
 
+# ---- envelopes
+
+
+def in_destination_record(document: object) -> str:
+    """An asynchronous event that failed, as Lambda sends it to the dead-letter queue."""
+    return json.dumps(
+        {
+            "requestContext": {"condition": "RetriesExhausted"},
+            "requestPayload": document,
+            "responsePayload": {"errorType": "QueueUnavailable"},
+        }
+    )
+
+
+@pytest.mark.parametrize("key", HOSTILE_KEYS)
+def test_a_notification_in_an_sns_envelope_reads_like_the_bare_one(key: str) -> None:
+    """Teams fan out by SNS, because S3 allows one target for an event and a prefix."""
+    body = notification(record(key), record("b"))
+
+    assert read_body(in_sns(body)) == read_body(body)
+    assert json.loads(
+        only_upload(in_sns(notification(record(key)))).notification()
+    ) == {"Records": [record(key)]}
+
+
+@pytest.mark.parametrize("key", HOSTILE_KEYS)
+def test_an_eventbridge_event_in_an_sns_envelope_reads_like_the_bare_one(
+    key: str,
+) -> None:
+    """A rule of EventBridge may have a topic as its target."""
+    body = json.dumps(eventbridge_event(key))
+
+    assert only_upload(in_sns(body)) == only_upload(body)
+
+
+def test_a_test_event_in_an_sns_envelope_is_skipped() -> None:
+    """S3 sends one when the bucket gets a topic as its target."""
+    body = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})
+
+    assert only(in_sns(body)) == Skip(SkipReason.TEST_EVENT, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("hello", "the message in the SNS envelope is not JSON"),
+        ("[1]", "the message in the SNS envelope is a JSON list"),
+        (
+            '{"order": 7}',
+            "the message in the SNS envelope is neither an S3 notification",
+        ),
+        (
+            notification(record("a") | {"s3": None}),
+            "the message in the SNS envelope has 1 of 1 records unreadable; record 1: s3",
+        ),
+        (None, "the body is an SNS envelope without a Message"),
+        ({"Records": [record()]}, "the body is an SNS envelope without a Message"),
+    ],
+)
+def test_what_is_unreadable_in_an_sns_envelope_is_kept_with_the_envelope(
+    message: object, expected: str
+) -> None:
+    """The error says where it was; the envelope names the topic."""
+    body = json.dumps(sns_envelope("") | {"Message": message})
+
+    unreadable = only_unreadable(body)
+
+    assert str(unreadable.error).startswith(expected)
+
+
+def test_an_unreadable_record_in_an_sns_envelope_does_not_hide_the_others() -> None:
+    """The dead letter is the whole body."""
+    body = in_sns(notification(record("a"), {"eventSource": "aws:s3"}))
+
+    upload, last = read_body(body)
+
+    assert isinstance(upload, Upload)
+    assert isinstance(last, Unreadable)
+    assert (upload.key, last.body) == ("a", body)
+
+
+def test_an_event_of_an_sns_subscription_of_the_function_reads_like_its_messages() -> (
+    None
+):
+    """It comes without a queue, so the function puts its uploads on the queue."""
+    event = sns_event(
+        notification(record("a"), record("b")),
+        "hello",
+        json.dumps(eventbridge_event("c")),
+        "[]",
+    )
+
+    assert read_deliveries(event) is None
+    *uploads, last = read_document(event, "the event")
+    assert ["a", "b", "c"] == [one.key for one in uploads if isinstance(one, Upload)]
+    assert isinstance(last, Unreadable)
+    assert (last.body, "SNS envelope is not JSON" in str(last.error)) == (
+        "the event",
+        True,
+    )
+
+
+def test_lambdas_destination_record_of_an_event_of_sns_reads_like_its_message() -> None:
+    """Lambda sends it to the dead-letter queue if the upload queue did not take the event."""
+    body = in_destination_record(sns_event(notification(record("a"))))
+
+    assert only_upload(body) == only_upload(notification(record("a")))
+
+
+@pytest.mark.parametrize(("envelopes", "is_read"), [(2, True), (5, True), (6, False)])
+def test_envelopes_in_envelopes_are_opened_to_a_limit(
+    envelopes: int, *, is_read: bool
+) -> None:
+    """A topic may forward another one; no message keeps the function busy without end."""
+    body = notification(record("a"))
+    for _ in range(envelopes):
+        body = in_sns(body)
+
+    if is_read:
+        assert only_upload(body) == only_upload(notification(record("a")))
+    else:
+        assert "more than 5 envelopes" in str(only_unreadable(body).error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("SubscriptionConfirmation", "aws sns confirm-subscription"),
+        ("UnsubscribeConfirmation", "subscribe it again"),
+    ],
+)
+def test_a_message_of_sns_about_the_subscription_says_what_to_do(
+    kind: str, expected: str
+) -> None:
+    """The owner of the queue confirms the subscription of another account's topic."""
+    told = {
+        "Type": kind,
+        "Token": "SECRET-TOKEN",
+        "SubscribeURL": f"https://sns/?Action=Confirm&TopicArn={TOPIC}&Token=SECRET-TOKEN",
+    }
+    envelope = sns_envelope("You have chosen to subscribe to the topic ...", **told)
+    event = {"Records": [{"EventSource": "aws:sns", "Sns": envelope}]}
+
+    for body in (json.dumps(envelope), json.dumps(event)):
+        message = str(only_unreadable(body).error)
+
+        assert kind in message
+        assert TOPIC in message
+        assert expected in message
+        assert "SECRET-TOKEN" not in message
+        assert "https" not in message
+
+
+def test_the_attributes_of_a_message_in_an_sns_envelope_are_not_attributes_of_sqs() -> (
+    None
+):
+    """A publisher's attributes are neither replays nor re-tag tokens."""
+    attributes = {"Replays": {"Type": "String", "Value": "3"}}
+    body = json.dumps(
+        sns_envelope(notification(record()), MessageAttributes=attributes)
+    )
+
+    deliveries = read_deliveries(sqs_event(body))
+
+    assert deliveries is not None
+    assert (deliveries[0].replays, deliveries[0].retag) == (0, None)
+
+
+def test_a_large_record_is_as_unreadable_in_an_sns_envelope_as_bare() -> None:
+    """The limit is of the record, not of the message."""
+    for characters in (3_000, 8_000):  # 6 bytes each in the notification
+        body = json.dumps(
+            {"Records": [record("a") | {"more": "봄" * characters}]}, ensure_ascii=False
+        )
+
+        bare, wrapped = read_body(body), read_body(in_sns(body))
+
+        assert [type(one) for one in bare] == [Unreadable]
+        assert [type(one) for one in wrapped] == [Unreadable]
+
+
+def test_the_bare_notification_of_an_envelope_has_its_uploads() -> None:
+    """A replay of a letter that SQS's own redrive moved sends it."""
+    whole = notification(record("a"), record("folder/", size=0), record("b"))
+
+    assert to_bare(in_sns(whole)) == whole
+    assert to_bare(in_destination_record(sns_event(whole))) == whole
+    assert to_bare(whole) == whole
+    assert read_body(to_bare(in_sns(json.dumps(eventbridge_event())))) == read_body(
+        json.dumps(eventbridge_event())
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "no event",
+        in_sns("no event"),
+        in_sns(notification(record("a"), {"eventSource": "aws:s3"})),
+        in_sns('{"Event": "s3:TestEvent"}'),
+    ],
+)
+def test_a_body_with_more_or_less_than_uploads_stays_as_it_is(body: str) -> None:
+    """An operator sees exactly what was sent."""
+    assert to_bare(body) == body
+
+
 # ---- any input
 
 _texts = st.text(st.characters())
@@ -662,8 +878,13 @@ events = st.fixed_dictionaries(
         "resources": json_values,
         "requestContext": json_values,
         "requestPayload": json_values,
+        "Type": st.sampled_from(["Notification", "SubscriptionConfirmation"]),
+        "Message": _texts | st.builds(json.dumps, records) | json_values,
     },
 )
+
+
+_keys = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)
 
 
 @given(_texts)
@@ -691,8 +912,39 @@ def test_any_json_can_be_read(document: object) -> None:
 
 
 @given(
-    st.text(min_size=1).filter(lambda key: len(key.encode("utf-8", "replace")) <= 1024)
+    st.lists(_keys.map(record) | records, min_size=1).map(
+        lambda some: notification(*some)
+    )
+    | _keys.map(eventbridge_event).map(json.dumps)
+    | st.builds(json.dumps, events | json_values)
+    | _texts,
+    st.sampled_from(
+        [
+            in_sns,
+            lambda body: json.dumps(sns_event(body)),
+            lambda body: in_destination_record(sns_event(body)),
+            lambda body: in_sns(in_sns(body)),
+        ]
+    ),
 )
+def test_any_body_reads_in_an_envelope_like_bare(
+    body: str, wrapped_in: Callable[[str], str]
+) -> None:
+    """Only what is unreadable has another body: the whole message, with its envelope."""
+    wrapped = wrapped_in(body)
+
+    *bare, last = read_body(body)
+    *found, found_last = read_body(wrapped)
+
+    assert bare == found
+    if isinstance(last, Unreadable):
+        assert isinstance(found_last, Unreadable)
+        assert found_last.body == wrapped
+    else:
+        assert last == found_last
+
+
+@given(_keys)
 def test_every_key_of_s3_can_be_read(key: str) -> None:
     """The function finds each object under its name."""
     (upload,) = read_document(json.loads(notification(record(key, size=1))), "")

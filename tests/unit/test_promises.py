@@ -17,7 +17,7 @@ from hangtag.errors import (
 from hangtag.events import Delivery, read_deliveries
 from hangtag.lifecycle import CallReason
 from hangtag.uploads import SkipReason
-from tests.builders import PNG, a_delivery, copy_of, sqs_event
+from tests.builders import NOON_SECONDS, PNG, a_delivery, copy_of, sqs_event
 from tests.fakes import (
     World,
     upload_of,
@@ -78,6 +78,33 @@ def test_a_letter_that_an_sqs_redrive_moves_back_is_a_replay() -> None:
 
     assert deliveries is not None
     assert deliveries[0].replays == 2
+
+
+def test_attributes_of_raw_sns_delivery_that_look_like_ours_lose_and_pay_nothing() -> (
+    None
+):
+    """Raw delivery makes attributes of SQS from those of the publisher; S3 sets none."""
+    world = World()
+    event = sqs_event(world.upload().body, world.upload("bad.png", b"no image").body)
+    for message in event["Records"]:
+        message["attributes"] = {"SentTimestamp": str(int(NOON_SECONDS - 1) * 1_000)}
+        message["messageAttributes"] = {
+            name: {"stringValue": value, "dataType": "String"}
+            for name, value in {
+                "Replays": "900000000000000",
+                "ErrorCode": "E-1",
+                "Again": "true",
+                "Attempts": "99",
+            }.items()
+        }
+    deliveries = read_deliveries(event)
+    assert deliveries is not None
+
+    for _ in range(3):  # SQS repeats itself
+        assert world.tag(*deliveries) == ()
+
+    assert len(world.tagger.calls) == len(world.announcer.announced) == 1
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
 
 
 @pytest.mark.parametrize("name", ["messageId", "receiptHandle"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -28,9 +29,11 @@ from tests.builders import (
     a_dead_letter,
     a_letter,
     an_upload,
+    in_sns,
     key_of,
     notification,
     record,
+    sns_event,
 )
 from tests.fakes import (
     ALL,
@@ -83,6 +86,44 @@ def test_a_replay_sends_each_letter_and_deletes_it() -> None:
         "dryRun": False,
         "byCode": {"807": 1},
     }
+
+
+@pytest.mark.parametrize("envelope", [in_sns, lambda body: json.dumps(sns_event(body))])
+def test_a_replay_sends_the_bare_notification_of_a_letter_with_an_envelope(
+    envelope: Callable[[str], str],
+) -> None:
+    """SQS's own redrive moves messages as they came."""
+    bare = notification(record("a"), record("b"))
+    failed = unknown(replace(a_dead_letter(), body=envelope(bare)))
+
+    failed.replay()
+
+    assert failed.box.resent == [(bare, 1)]
+
+
+@pytest.mark.parametrize("body", ["no event", in_sns("no event")])
+def test_a_replay_sends_an_unreadable_body_as_it_is(body: str) -> None:
+    """The function dead-letters it again, with what was sent."""
+    failed = unknown(replace(a_dead_letter(), body=body))
+
+    failed.replay()
+
+    assert failed.box.resent == [(body, 1)]
+
+
+def test_a_letter_with_an_envelope_is_found_by_its_upload() -> None:
+    """Its record decides, as for a bare letter."""
+    failed = FailedUploads("a.png")
+    moved = failed.moved_by_sqs("a.png", replays=0)
+    wrapped = replace(moved.letter, body=in_sns(moved.letter.body))
+    failed.box.visible = [replace(moved, letter=wrapped)]
+
+    [found] = failed.find(LetterFilter(prefix="a.")).letters
+    failed.replay()
+
+    assert found.letter.image == an_upload("a.png").uri
+    assert failed.box.resent == [(an_upload("a.png").notification(), 1)]
+    assert failed.status("a.png") == "REPLAYED"
 
 
 def test_a_dry_run_reports_without_sending() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hangtag.settings import (
     DEFAULT_TAGGER_API_URL,
     AskSettings,
+    ReplaySettings,
     SettingsError,
     TaggingSettings,
     read_ask_settings,
@@ -30,6 +31,25 @@ COMPLETE = {
     "HANGTAG_UPLOAD_QUEUE_URL": "https://sqs.example/1/uploads",
     "HANGTAG_DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead-letters",
 }
+
+REQUIRED = (
+    "HANGTAG_TAGGER_API_URL",
+    "HANGTAG_LANGUAGE",
+    "HANGTAG_DETECTION",
+    "HANGTAG_IMAGE_TRANSPORT",
+    "HANGTAG_BATCH_SIZE",
+    "HANGTAG_MAX_ATTEMPTS",
+    "HANGTAG_RETRY_BASE_SECONDS",
+    "HANGTAG_MAX_IMAGE_BYTES",
+    "HANGTAG_FUNCTION_TIMEOUT",
+    "HANGTAG_API_KEY_SECRET_ARN",
+    "HANGTAG_RESULTS_TABLE",
+    "HANGTAG_MAX_REQUESTS_PER_SECOND",
+    "HANGTAG_RESULTS_TOPIC_ARN",
+    "HANGTAG_UPLOAD_QUEUE_URL",
+    "HANGTAG_DEAD_LETTER_QUEUE_URL",
+)
+"""The variables without a default: no later version adds one."""
 
 GOOD_URLS = [
     DEFAULT_TAGGER_API_URL,
@@ -104,7 +124,19 @@ def test_the_complete_environment_has_every_setting() -> None:
     assert set(COMPLETE) == {variable_of(name) for name in TaggingSettings.model_fields}
 
 
-@pytest.mark.parametrize("variable", COMPLETE)
+def test_a_later_version_adds_no_setting_without_a_default() -> None:
+    """With it, the code works as before in an environment that does not have it yet."""
+    required = {
+        variable_of(name)
+        for settings in (TaggingSettings, ReplaySettings)
+        for name, field in settings.model_fields.items()
+        if field.is_required()
+    }
+
+    assert required <= set(REQUIRED)
+
+
+@pytest.mark.parametrize("variable", REQUIRED)
 def test_a_missing_variable_is_named(variable: str) -> None:
     """The function's log shows which one is missing."""
     environment = {name: value for name, value in COMPLETE.items() if name != variable}

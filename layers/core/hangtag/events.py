@@ -2,6 +2,7 @@
 Reads Lambda events: the SQS messages in them, and the uploads in the messages.
 
 S3 notifications have URL-encoded keys, EventBridge events raw ones; an upload has the raw key.
+Both may come in envelopes: of SNS, or of Lambda's destination for failed asynchronous events.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from urllib.parse import quote_plus, unquote_plus
 from pydantic_core import from_json
 
 from hangtag.errors import UnreadableEvent
+from hangtag.text import shortened
 from hangtag.uploads import (
     SEQUENCER_DIGITS,
     Skip,
@@ -131,57 +133,155 @@ def _to_count(text: str) -> int:
 
 def read_body(body: str) -> tuple[ParsedRecord, ...]:
     """
-    The records of a message's body, at least one.
+    The records of a message's body, at least one; envelopes of SNS and Lambda are opened.
 
     All unreadable records of a body are one `Unreadable`, the last element. Any text can be
     read: what is no event is unreadable.
     """
-    try:
-        # This parser has limits of depth and digits, and refuses what UTF-8 cannot encode.
-        document = from_json(body.encode())
-    except ValueError as error:
-        return (_unreadable(f"the body is not JSON: {error}", body),)
-    return read_document(document, body)
+    return _read_text(body, _Place(body))
 
 
 def read_document(document: object, body: str) -> tuple[ParsedRecord, ...]:
     """Like `read_body`, for a body that is parsed already."""
+    return _read_document(document, _Place(body))
+
+
+def to_bare(body: str) -> str:
+    """
+    The S3 notification with exactly the uploads of *body*, without envelopes.
+
+    A body without an upload, or with an unreadable record, is returned as it is.
+    """
+    parsed = read_body(body)
+    uploads = [one.upload if isinstance(one, Skip) else one for one in parsed]
+    records = [one.record for one in uploads if isinstance(one, Upload)]
+    if not records or isinstance(parsed[-1], Unreadable):
+        return body
+    return to_notification(*records)
+
+
+_MOST_ENVELOPES = 5
+"""
+One inside the other. A chain of AWS's own has three: Lambda's destination record of an event of
+SNS, with an SNS notification.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a document stands: it is a message's body, or inside envelopes in it."""
+
+    body: str
+    name: str = "the body"
+    envelopes: int = 0
+
+    def inside(self, name: str) -> _Place:
+        """The place in the next envelope."""
+        return _Place(self.body, name, self.envelopes + 1)
+
+    def unreadable(self, trouble: str) -> tuple[Unreadable]:
+        """The whole body, whose document here is no event."""
+        return (_unreadable(f"{self.name} {trouble}", self.body),)
+
+
+def _read_text(text: str, place: _Place) -> tuple[ParsedRecord, ...]:
+    try:
+        # This parser has limits of depth and digits, and refuses what UTF-8 cannot encode.
+        document = from_json(text.encode())
+    except ValueError as error:
+        return place.unreadable(f"is not JSON: {error}")
+    return _read_document(document, place)
+
+
+def _read_document(document: object, place: _Place) -> tuple[ParsedRecord, ...]:
+    if place.envelopes > _MOST_ENVELOPES:
+        return place.unreadable(f"is in more than {_MOST_ENVELOPES} envelopes")
     if not isinstance(document, dict):
-        kind = type(document).__name__
-        return (_unreadable(f"the body is a JSON {kind}, not an object", body),)
+        return place.unreadable(f"is a JSON {type(document).__name__}, not an object")
+    if "requestContext" in document and "requestPayload" in document:
+        # Lambda's destination record of an asynchronous event that failed
+        inner = place.inside("the payload in Lambda's destination record")
+        return _read_document(document["requestPayload"], inner)
+    if document.get("Type") in _SNS_TYPES:
+        return _read_sns_envelope(document, place)
     if document.get("Event") == "s3:TestEvent":
         return (Skip(SkipReason.TEST_EVENT, None),)
     if document == RECONCILE:
         return (Skip(SkipReason.NOT_AN_UPLOAD, None),)
-    if "requestContext" in document and "requestPayload" in document:
-        # Lambda's destination record of an asynchronous event that failed
-        return read_document(document["requestPayload"], body)
     records = document.get("Records")
     if document.get("source") == "aws.s3":
         records = [document]
     if not isinstance(records, list) or not records:
-        message = (
-            "the body is neither an S3 notification nor an EventBridge event of S3"
+        return place.unreadable(
+            "is neither an S3 notification nor an EventBridge event of S3"
         )
-        return (_unreadable(message, body),)
-    return _read_records(records, body)
+    if all(map(_is_of_sns, records)):
+        return _read_sns_event(records, place)
+    return _read_records(records, place)
 
 
-def _read_records(records: Sequence[object], body: str) -> tuple[ParsedRecord, ...]:
+_CONFIRMATIONS = {
+    "SubscriptionConfirmation": "SNS sends nothing more before the subscription is confirmed: "
+    "run `aws sns confirm-subscription` with the token in the message, then discard it",
+    "UnsubscribeConfirmation": "the queue is no longer subscribed: "
+    "subscribe it again if the topic's uploads are to be tagged, and discard the message",
+}
+"""What to do about a message of SNS about the subscription itself, by its type."""
+
+_SNS_TYPES = ("Notification", *_CONFIRMATIONS)
+
+
+def _read_sns_envelope(
+    envelope: Mapping[str, Any], place: _Place
+) -> tuple[ParsedRecord, ...]:
+    """The records of the message in an SNS envelope; raw delivery sends it without."""
+    kind = envelope["Type"]
+    if kind in _CONFIRMATIONS:
+        # Its SubscribeURL and its token are secrets: the error must not repeat them.
+        topic = shortened(str(envelope.get("TopicArn")))
+        return place.unreadable(f"is SNS's {kind} of {topic}: {_CONFIRMATIONS[kind]}")
+    message = envelope.get("Message")
+    if not isinstance(message, str):
+        return place.unreadable("is an SNS envelope without a Message")
+    return _read_text(message, place.inside("the message in the SNS envelope"))
+
+
+def _is_of_sns(record: object) -> bool:
+    """Whether it is a record of the event with which SNS invokes a function."""
+    return (
+        isinstance(record, dict)
+        and record.get("EventSource") == "aws:sns"
+        and isinstance(record.get("Sns"), dict)
+    )
+
+
+def _read_sns_event(
+    records: Sequence[Mapping[str, Any]], place: _Place
+) -> tuple[ParsedRecord, ...]:
+    """The records of all its messages; the first unreadable one stands for the others."""
+    inner = place.inside("the Sns of a record")
+    parsed = [one for record in records for one in _read_document(record["Sns"], inner)]
+    unreadable = [one for one in parsed if isinstance(one, Unreadable)]
+    return (
+        *(one for one in parsed if not isinstance(one, Unreadable)),
+        *unreadable[:1],
+    )
+
+
+def _read_records(records: Sequence[object], place: _Place) -> tuple[ParsedRecord, ...]:
     parsed: list[ParsedRecord] = []
     troubles: list[str] = []
-    # Serializing a record takes longer than parsing it: only a large body may have a large one.
-    is_large = len(body.encode()) > RECORD_BYTES
     for number, record in enumerate(records, start=1):
         try:
-            if is_large and len(to_notification(record)) > RECORD_BYTES:
+            if len(to_notification(record)) > RECORD_BYTES:
                 raise _InvalidRecord("larger than 16 KB")
             parsed.append(_read_record(record))
         except ValueError as error:
             troubles.append(f"record {number}: {error}")
     if troubles:
-        message = f"{len(troubles)} of {len(records)} records unreadable; {troubles[0]}"
-        parsed.append(_unreadable(message, body))
+        parsed += place.unreadable(
+            f"has {len(troubles)} of {len(records)} records unreadable; {troubles[0]}"
+        )
     return tuple(parsed)
 
 

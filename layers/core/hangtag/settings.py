@@ -144,7 +144,10 @@ def _read(model: type[_Settings], environment: Mapping[str, str]) -> _Settings:
             f"{variable_of(str(trouble['loc'][0]))}: {trouble['msg']}"
             for trouble in error.errors(include_url=False)
         )
-        raise SettingsError(f"the environment is not complete: {troubles}") from error
+        raise SettingsError(
+            f"the function's environment does not match its code: {troubles}; "
+            "build and deploy the stack again"
+        ) from error
 
 
 def read_ask_settings(environment: Mapping[str, str]) -> AskSettings:

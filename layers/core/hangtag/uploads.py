@@ -186,13 +186,13 @@ def arn_of_bucket(bucket: str, *, partition: str) -> str:
     return f"arn:{partition}:s3:::{bucket}"
 
 
-def to_notification(record: object) -> str:
+def to_notification(*records: object) -> str:
     """
-    An S3 notification with this record.
+    An S3 notification with these records.
 
     SQS refuses some characters in a message, so that all but ASCII is escaped.
     """
-    return json.dumps({"Records": [record]}, separators=(",", ":"))
+    return json.dumps({"Records": records}, separators=(",", ":"))
 
 
 def _bounded(prefix: str, value: str) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from hangtag.claims import new_rev
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
+from hangtag.events import to_bare
 from hangtag.lifecycle import Record, Status, UploadKey, reserve
 from hangtag.lifecycle import discard as discarded
 from hangtag.lifecycle import replay as replayed
@@ -209,7 +210,8 @@ def _send(
     letter = found.letter
     replays = letter.letter.replays + 1
     if found.failed is None:
-        box.resend(letter, replays=replays)
+        bare = replace(letter.letter, body=to_bare(letter.letter.body))
+        box.resend(replace(letter, letter=bare), replays=replays)
         return
     key, record = found.failed
     _check_free(record, clock)

@@ -1,0 +1,115 @@
+"""
+The two functions of the stack, as Lambda calls them: event in, one call of the core, answer out.
+
+The names `tag_uploads` and `replay_failures` and what they take never change, because a handler of
+another version calls them during a deployment (docs/decisions/0028-stable-handlers.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hangtag.adapters.lambda_deadline import LambdaDeadline
+from hangtag.batch import Invocation, Pipeline
+from hangtag.events import RECONCILE, read_deliveries
+from hangtag.operators.replay import ReplayReport
+from hangtag.operators.replay_request import ReplayRequest, read_request
+from hangtag.ports import Deadline
+from hangtag.settings import (
+    SettingsError,
+    read_replay_settings,
+    read_tagging_settings,
+)
+from hangtag.wiring import failure_replayer, tagging_pipeline
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
+
+LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
+
+
+def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
+    """
+    The handler of TagUploads, which returns the messages that are to be delivered again.
+
+    An event that did not come through the queue is put on it. The stack's schedule sends
+    `RECONCILE`, for the breaker. The handler raises `SettingsError` if a variable of *environment*
+    is missing or wrong: Lambda then keeps the whole batch, and the alarm on errors is sent.
+    """
+    logger = _logger()
+
+    @cache
+    def pipeline() -> Pipeline:
+        return tagging_pipeline(
+            read_tagging_settings(environment),
+            logger,
+            function_name=environment[_FUNCTION_NAME],
+        )
+
+    @logger.inject_lambda_context
+    def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
+        if event == RECONCILE:
+            return {"breaker": pipeline().reconcile(invocation)}
+        deliveries = read_deliveries(event)
+        if deliveries is None:
+            queued = pipeline().enqueue(event, json.dumps(event), invocation)
+            return {"queued": queued}
+        handed_back = pipeline().tag(deliveries, invocation)
+        return {
+            "batchItemFailures": [
+                {"itemIdentifier": message_id} for message_id in handed_back
+            ]
+        }
+
+    if _FUNCTION_NAME in environment:
+        # In Lambda's init phase. After an error there, each batch would begin with a cold start.
+        with suppress(SettingsError):
+            pipeline()
+    return handle
+
+
+def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
+    """
+    The handler of ReplayFailures: a request in, a report out; see `operators.replay_request`.
+
+    It does what `hangtag failures replay` does, for the schedule and for people without a shell.
+    The handler raises `SettingsError`, as that of `tag_uploads`, `RequestError` and `ReplayRunning`.
+    """
+    logger = _logger()
+
+    @cache
+    def replayer() -> Callable[[ReplayRequest, Deadline], ReplayReport]:
+        return failure_replayer(read_replay_settings(environment))
+
+    @logger.inject_lambda_context
+    def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        request = read_request(event)
+        deadline = LambdaDeadline(context, most_seconds=request.maxSeconds)
+        report = replayer()(request, deadline)
+        logger.info(
+            "replayed",
+            extra={
+                **report.document(),
+                "cameBack": report.came_back,
+                "unseen": report.unseen,
+                "troubles": list(dict.fromkeys(report.troubles)),
+            },
+        )
+        return report.document()
+
+    return handle
+
+
+def _logger() -> Logger:
+    # Here, because an installation of the command has no Powertools
+    from aws_lambda_powertools import Logger  # noqa: PLC0415
+
+    return Logger()
