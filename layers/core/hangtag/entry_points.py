@@ -81,7 +81,8 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     The handler of ReplayFailures: a request in, a report out; see `operators.replay_request`.
 
     It does what `hangtag failures replay` does, for the schedule and for people without a shell.
-    The handler raises `SettingsError`, as that of `tag_uploads`, `RequestError` and `ReplayRunning`.
+    The handler raises `SettingsError`, as that of `tag_uploads`, and the errors of `read_request`
+    and `carry_out`.
     """
     logger = _logger()
 
