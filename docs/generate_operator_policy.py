@@ -27,6 +27,8 @@ def operator_policy() -> str:
 @click.argument("commands", nargs=-1, type=click.Choice(list(PERMISSIONS)))
 def main(stack: str | None, region: str | None, commands: Sequence[str]) -> None:
     """Print the file; with --stack, one policy for COMMANDS (default: all) with its ARNs."""
+    # Options need the ARNs of other resources, which an administrator has to fill in
+    without_options = [command for command in PERMISSIONS if " --" not in command]
     if stack is None:
         click.echo(operator_policy(), nl=False)
         return
@@ -43,7 +45,7 @@ def main(stack: str | None, region: str | None, commands: Sequence[str]) -> None
         raise click.ClickException(
             f"The stack {stack!r} has no resource {missing}: name a Hangtag stack"
         ) from missing
-    click.echo(_json(policy(*(commands or PERMISSIONS), values=values)), nl=False)
+    click.echo(_json(policy(*(commands or without_options), values=values)), nl=False)
 
 
 def _json(document: object) -> str:

@@ -492,11 +492,14 @@ def test_the_generator_prints_a_policy_for_the_deployed_stack(scene: Scene) -> N
     generator = runpy.run_path(str(ROOT / "docs/generate_operator_policy.py"))
 
     with environment_of(scene.stack.access):
-        done = CliRunner().invoke(generator["main"], ["--stack", "hangtag", "status"])
+        done = CliRunner().invoke(generator["main"], ["--stack", "hangtag"])
+        some = CliRunner().invoke(generator["main"], ["--stack", "hangtag", "resume"])
 
     resources = {one["Resource"] for one in json.loads(done.output)["Statement"]}
     assert {scene.values["ResultsTable.Arn"], ALL} < resources
     assert "${" not in done.output
+    assert "lambda:InvokeFunction" in done.output
+    assert "lambda:InvokeFunction" not in some.output
 
 
 def test_sam_invokes_replay_failures_with_its_policy(scene: Scene) -> None:
