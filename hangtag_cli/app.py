@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,6 +14,7 @@ import click
 from hangtag.errors import HangtagError
 
 from . import output
+from .denials import Denials
 from .exits import INTERRUPTED, NotDone
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class App:
     endpoint_url: str | None
     json: bool
     """Whether data is printed as JSON instead of tables."""
+    denials: Denials = field(default_factory=Denials)
+    """The calls that AWS denied."""
 
     def stack(self) -> Stack:
         """
@@ -42,8 +45,15 @@ class App:
         from .aws import Aws
         from .stack import Stack
 
-        aws = Aws(region=self.region, endpoint_url=self.endpoint_url)
+        aws = Aws(
+            region=self.region, endpoint_url=self.endpoint_url, denials=self.denials
+        )
         return Stack(self.stack_name, aws)
+
+    def report_denials(self) -> None:
+        """Report the denied calls that no message has named."""
+        for report in self.denials.unreported():
+            output.talk(report)
 
 
 pass_app = click.make_pass_decorator(App)
@@ -105,6 +115,10 @@ class Root(Group):
         except (KeyboardInterrupt, click.Abort):
             output.talk("Interrupted.")
             ctx.exit(INTERRUPTED)
+        finally:
+            app = ctx.find_object(App)
+            if app is not None:
+                app.report_denials()
 
 
 def json_option(function: _Function) -> _Function:

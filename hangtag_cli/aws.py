@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
 from .aws_errors import explained
+from .denials import Denials
 from .exits import NotDone
 
 if TYPE_CHECKING:
@@ -34,18 +35,26 @@ class Aws:
     """
     AWS clients of one region. Each is made when it is first used.
 
-    *region* and *endpoint_url* default to those of the AWS configuration (None or empty).
+    *region* and *endpoint_url* default to those of the AWS configuration (None or empty). Denied
+    calls are noted in *denials*.
 
     Raises:
         NotDone: There is no such profile, no region, or an endpoint that is no URL.
     """
 
-    def __init__(self, *, region: str | None, endpoint_url: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        region: str | None,
+        endpoint_url: str | None,
+        denials: Denials | None = None,
+    ) -> None:
         with explained():
             self._session = boto3.Session(region_name=region or None)
             if not self._session.region_name:
                 raise NoRegionError  # boto3 accepts an empty name
         self._endpoint_url = endpoint_url
+        self._denials = denials or Denials()
 
     @property
     def region(self) -> str:
@@ -96,7 +105,8 @@ class Aws:
         make: Any = self._session.client
         try:
             with explained():
-                return make(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+                client = make(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+                return self._denials.watch_over(client)
         except ValueError as error:  # botocore: the endpoint is no URL
             raise NotDone(
                 f"{error}: correct AWS_ENDPOINT_URL, or endpoint_url in your AWS configuration"

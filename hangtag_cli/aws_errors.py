@@ -25,14 +25,9 @@ from botocore.parsers import ResponseParserError
 
 from hangtag.errors import HangtagError
 
+from .denials import denial_in
 from .exits import NotDone
 
-_DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthorizationError",
-    "UnauthorizedOperation",
-}
 _BAD_CREDENTIALS = {
     "AuthFailure",
     "ExpiredToken",
@@ -119,9 +114,7 @@ def _explain_refusal(error: ClientError) -> str:
             f"AWS rejects these credentials ({error}): run `aws configure` or "
             "`aws sso login`, or set AWS_PROFILE"
         )
-    if code in _DENIED:
-        return (
-            f"AWS denies access ({error}): use other credentials (AWS_PROFILE), or have "
-            f"{error.operation_name} allowed for these"
-        )
+    denial = denial_in(error.response, error.operation_name)
+    if denial is not None:
+        return denial.report()
     return f"AWS refused: {error}"

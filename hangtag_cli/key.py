@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -36,7 +38,8 @@ def set_(ctx: click.Context, app: App) -> None:
     Store the API key in the stack's secret.
 
     The key is read from stdin, or from a prompt that does not show it. It may be the bare key or
-    {"apiKey": "..."}. The function uses a new key within five minutes.
+    {"apiKey": "..."}. Quotes, blanks and line ends around it, and "x-api-key:" before it, are
+    removed. The function uses a new key within five minutes.
     """
     if ctx.args:
         # click's own message would repeat the key
@@ -80,9 +83,10 @@ def check(app: App, *, from_stdin: bool) -> None:
     from hangtag.adapters.http_tagger import HttpTagger
     from hangtag.operators.key_check import check_key
 
+    given = key_in(ask_for_key()) if from_stdin else None
     stack = app.stack()
     url = stack.tagger_api_url()
-    api_key = _bare(ask_for_key() if from_stdin else stack.api_key())
+    api_key = given or _key_of_the_stack(stack)
     with output.working(f"Asking {url} ..."):
         verdict = check_key(HttpTagger(url, connections=1), api_key)
     word = {True: "good", False: "bad", None: "unknown"}[verdict.is_good]
@@ -107,23 +111,21 @@ _ADVICE = {
 }
 
 
-def _bare(secret: str) -> str:
+def _key_of_the_stack(stack: Stack) -> str:
     """
-    The key in a secret's value.
+    The key that the function sends.
 
     Raises:
-        NotDone: It holds no key.
+        NotDone: The secret holds no key.
     """
-    from hangtag.adapters.secrets_manager_key import read_key
-    from hangtag.errors import ApiKeyMissing
+    from hangtag.api_key import InvalidKey, read_key
 
     try:
-        found = read_key(secret)
-    except ApiKeyMissing as error:
-        raise NotDone(str(error)) from error
-    if found is None:
-        raise NotDone("The secret holds no key: set it with `hangtag key set`")
-    return found
+        return read_key(stack.api_key())
+    except InvalidKey as error:
+        raise NotDone(
+            f"The secret holds no key: {error}. Set it with `hangtag key set`"
+        ) from None
 
 
 def _fault(stack: Stack) -> str | None:
@@ -138,40 +140,41 @@ def _fault(stack: Stack) -> str | None:
 
 def ask_for_key() -> str:
     """
-    The value of a secret, from stdin or, on a terminal, from a prompt that does not show it.
+    A secret with a key, from stdin or, on a terminal, from a prompt that does not show it.
 
     Raises:
-        UsageError: It is empty or cannot be a key. The message does not repeat it.
+        UsageError: It holds no key. The message does not repeat it.
     """
-    if click.get_text_stream("stdin").isatty():
-        value = click.prompt("Tagger API key", hide_input=True, err=True)
-        return read_secret(str(value))
-    given = click.get_binary_stream("stdin").read(_LONGEST_SECRET + 1)
-    if len(given) > _LONGEST_SECRET:
-        raise click.UsageError(f"the key has more than {_LONGEST_SECRET:,} bytes")
-    try:
-        return read_secret(given.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise click.UsageError("the key is not text") from None
+    from hangtag.api_key import decode_key, secret_of
+
+    with _refused():
+        if click.get_text_stream("stdin").isatty():
+            typed = click.prompt("Tagger API key", hide_input=True, err=True)
+            return secret_of(str(typed))
+        given = click.get_binary_stream("stdin").read(_LONGEST_SECRET + 1)
+        if len(given) > _LONGEST_SECRET:
+            raise click.UsageError(f"the key has more than {_LONGEST_SECRET:,} bytes")
+        return secret_of(decode_key(given))
 
 
-def read_secret(text: str) -> str:
+def key_in(text: str) -> str:
     """
-    *text* without white space around it.
+    The key in *text*, as `hangtag.api_key.read_key`.
 
     Raises:
-        UsageError: It is empty, or cannot be sent. The message does not repeat it.
+        UsageError: There is none. The message does not repeat the text.
     """
-    from hangtag.adapters.secrets_manager_key import read_key
-    from hangtag.errors import ApiKeyMissing
+    from hangtag.api_key import read_key
+
+    with _refused():
+        return read_key(text)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    from hangtag.api_key import InvalidKey
 
     try:
-        usable = read_key(text) is not None
-    except ApiKeyMissing:
-        raise click.UsageError(
-            "this is no API key: it contains characters that no key has, or is JSON other "
-            'than {"apiKey": "..."}'
-        ) from None
-    if not usable:
-        raise click.UsageError("the API key is empty")
-    return text.strip()
+        yield
+    except InvalidKey as error:
+        raise click.UsageError(f"this is no API key: {error}") from None

@@ -33,7 +33,7 @@ from hangtag.uploads import Upload
 from .aws import Aws
 from .aws_errors import explain_aws, explained
 from .exits import NotDone
-from .vitals import Vitals, read_vitals
+from .vitals import Vitals, oldest_seconds, read_vitals
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
@@ -217,6 +217,14 @@ class Stack:
             upload_queue=_name_of(self._output("UploadQueueUrl")),
             dead_letter_queue=_name_of(self._output("DeadLetterQueueUrl")),
             secret_arn=self._output("ApiKeySecretArn"),
+            now=datetime.now(UTC),
+        )
+
+    def oldest_upload_seconds(self) -> float | None:
+        """The age of the oldest message on the upload queue; None if it is unknown."""
+        return oldest_seconds(
+            self._aws.cloudwatch,
+            queue=_name_of(self._output("UploadQueueUrl")),
             now=datetime.now(UTC),
         )
 

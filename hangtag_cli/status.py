@@ -120,6 +120,7 @@ def _show(app: App, since: datetime, found: _Found | None) -> _Found:
     stack = app.stack()
     started = to_timestamp(since.timestamp())
     queue = stack.count_uploads()
+    tagging = stack.switch().tagging()
     found = found or read_letters(stack)
     letters, unseen = found
     counts = Counts(
@@ -129,13 +130,13 @@ def _show(app: App, since: datetime, found: _Found | None) -> _Found:
         letters=letters,
         unseen=unseen,
     )
-    tagging = stack.switch().tagging()
     vitals = with_age_of(letters, stack.vitals(), now=datetime.now(UTC))
     if app.json:
         output.data(status_document(tagging, counts, vitals))
     else:
         name = f"{stack.name} in {stack.region}"
         output.page(status_page(name, tagging, counts, vitals))
+    app.report_denials()
     return found
 
 

@@ -42,7 +42,7 @@ def pause(app: App) -> None:
     since = f" since {paused_at}" if paused_at else ""
     from .vitals import days_left
 
-    oldest = days_left(stack.vitals().oldest_upload_seconds)
+    oldest = days_left(stack.oldest_upload_seconds())
     left = f", {oldest}" if oldest else ""
     output.talk(
         f"Tagging is paused{since}. Uploads stay on the queue ({_waiting(stack)}) and age there: "

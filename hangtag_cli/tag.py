@@ -13,7 +13,7 @@ from hangtag.errors import HangtagError
 from . import output
 from .app import App, Command, json_option, pass_app
 from .exits import NotDone
-from .key import read_secret
+from .key import key_in
 
 if TYPE_CHECKING:
     from .asking import Question
@@ -112,8 +112,6 @@ def _question(*, url: str | None, language: str | None, detection: str) -> Quest
 
 
 def _api_key(given: str | None) -> str:
-    from hangtag.adapters.secrets_manager_key import read_key
-
     if given is None:
         if not click.get_text_stream("stdin").isatty():
             raise click.UsageError(
@@ -121,7 +119,7 @@ def _api_key(given: str | None) -> str:
                 "key would stay in the shell's history)"
             )
         given = str(click.prompt("Tagger API key", hide_input=True, err=True))
-    return read_key(read_secret(given)) or ""
+    return key_in(given)
 
 
 def _print_answer(app: App, name: str, answer: dict[str, Any]) -> None:

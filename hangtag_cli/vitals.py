@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 class Vitals:
     """The state of a stack, from CloudWatch and Secrets Manager. None: unknown or denied."""
 
+    has_metrics: bool = False
+    """Whether CloudWatch answered."""
     oldest_upload_seconds: float | None = None
     """Age of the oldest message on the upload queue."""
     oldest_letter_seconds: float | None = None
@@ -60,7 +62,7 @@ class Vitals:
 
     def _last_hour(self) -> str:
         if self.tagged_last_hour is None and self.failed_last_hour is None:
-            return "no metrics"
+            return "no metrics" if self.has_metrics else "unknown"
         text = f"{self.tagged_last_hour or 0:,} tagged, {self.failed_last_hour or 0:,} failed"
         if self.latency_milliseconds is not None:
             seconds = self.latency_milliseconds / 1000
@@ -91,26 +93,18 @@ def read_vitals(
 
     It raises nothing: if AWS refuses or has no value, that field is None.
     """
-    numbers = (
-        _tried(
-            lambda: _numbers(
-                cloudwatch,
-                {
-                    "uploads": _of_queue(upload_queue),
-                    "letters": _of_queue(dead_letter_queue),
-                    "tagged": _of_stack(stack_name, Metric.IMAGES_TAGGED, "Sum"),
-                    "failed": _of_stack(stack_name, Metric.IMAGES_FAILED, "Sum"),
-                    "latency": _of_stack(
-                        stack_name, Metric.UPLOAD_TO_TAGGED_LATENCY, "p50"
-                    ),
-                },
-                now=now,
-            )
-        )
-        or {}
-    )
+    asked = {
+        "uploads": _of_queue(upload_queue),
+        "letters": _of_queue(dead_letter_queue),
+        "tagged": _of_stack(stack_name, Metric.IMAGES_TAGGED, "Sum"),
+        "failed": _of_stack(stack_name, Metric.IMAGES_FAILED, "Sum"),
+        "latency": _of_stack(stack_name, Metric.UPLOAD_TO_TAGGED_LATENCY, "p50"),
+    }
+    answer = _tried(lambda: _numbers(cloudwatch, asked, now=now))
+    numbers = answer or {}
     described = _tried(lambda: secrets.describe_secret(SecretId=secret_arn)) or {}
     return Vitals(
+        has_metrics=answer is not None,
         oldest_upload_seconds=_last(numbers.get("uploads")),
         oldest_letter_seconds=_last(numbers.get("letters")),
         tagged_last_hour=_sum(numbers.get("tagged")),
@@ -119,6 +113,18 @@ def read_vitals(
         alarms=_tried(lambda: _raised(cloudwatch, stack_name)),
         key_changed_at=described.get("LastChangedDate"),
     )
+
+
+def oldest_seconds(
+    cloudwatch: Any,  # noqa: ANN401 - its types are not installed
+    *,
+    queue: str,
+    now: datetime,
+) -> float | None:
+    """The age of the oldest message on a queue, by its name; None: unknown or denied."""
+    asked = {"oldest": _of_queue(queue)}
+    answer = _tried(lambda: _numbers(cloudwatch, asked, now=now)) or {}
+    return _last(answer.get("oldest"))
 
 
 def span(time: timedelta) -> str:

@@ -130,12 +130,15 @@ def test_a_removed_key_is_removed_from_the_cache(keys: Keys) -> None:
         " key-1\n",
         '{"apiKey": "key-1"}',
         '\n{"apiKey": " key-1 ", "note": "of the shop"}\n',
+        '"key-1"\r\n',
+        "\ufeffkey-1",
+        '{"apiKey": "key-1\\r\\n"}',
     ],
 )
 def test_the_secret_is_the_bare_key_or_json(
     adapter: SecretsManagerKey, secret: Callable[[str], None], value: str
 ) -> None:
-    """White space around the key is removed."""
+    """White space and quotes around the key are removed: people paste it into the console."""
     secret(value)
 
     assert adapter.key() == "key-1"
@@ -154,6 +157,8 @@ def test_the_secret_is_the_bare_key_or_json(
         '{"apiKey": "hidden-value"',
         "{" * 10_000,
         "hidden\nvalue",
+        "hidden value",
+        '"hidden',
         "hidden\x00value",
         "hidden-välue",
         "열쇠",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 import pytest
+from botocore.stub import Stubber
 
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
@@ -564,6 +565,20 @@ def test_the_messages_that_sqs_refuses_are_returned() -> None:
         feed = SqsUploadFeed(client, f"{server.url}/123456789012/q")
 
         assert list(feed.send(["a", "b", "c"], again=None)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_denied"), [("AccessDenied", True), ("ServiceUnavailable", False)]
+)
+def test_a_denied_message_is_told_from_an_outage(code: str, *, is_denied: bool) -> None:
+    """A retry helps against an outage only."""
+    client = session().client("sqs", config=ONCE)
+    with Stubber(client) as sqs:
+        sqs.add_client_error("send_message_batch", code, "no", 403)
+        with pytest.raises(QueueUnavailable) as caught:
+            SqsUploadFeed(client, "https://q").send(["{}"], again=None)
+
+    assert caught.value.is_denied is is_denied
 
 
 @pytest.mark.parametrize(

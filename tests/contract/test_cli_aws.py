@@ -258,6 +258,9 @@ def now() -> str:
         ("key-of-the-tests\n", "key-of-the-tests"),
         (b"\xef\xbb\xbfkey-of-the-tests\r\n", "key-of-the-tests"),
         ('{"apiKey": "key-of-the-tests"}\n', '{"apiKey": "key-of-the-tests"}'),
+        ("'key-of-the-tests'\r\n", "key-of-the-tests"),
+        ("x-api-key: key-of-the-tests\n", "key-of-the-tests"),
+        ("key-of-the-tests\r\n".encode("utf-16"), "key-of-the-tests"),
     ],
 )
 def test_a_key_is_stored_and_never_shown(
@@ -270,6 +273,34 @@ def test_a_key_is_stored_and_never_shown(
     assert stack.secret() == stored
     assert shown.stderr.count("\n") == 1
     assert "key-of-the-tests" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "hidden key",
+        "hidden\x1b[0m",
+        "hidden-1\nhidden-2\n",
+        '"hidden',
+        "",
+        b"\xff\xfehidden",
+        "hidden" * 1_000,
+        "hidden" * 20_000,
+    ],
+)
+@pytest.mark.parametrize("command", [["set"], ["check", "--stdin"]], ids=" ".join)
+def test_a_text_that_is_no_key_is_refused(
+    stack: InMemory, command: list[str], typed: str | bytes
+) -> None:
+    """Nothing is stored or sent, and the message does not repeat it."""
+    hangtag("key", "set", typed="the-old-key")
+
+    shown = hangtag("key", *command, typed=typed)
+
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "key" in shown.stderr
+    assert "hidden" not in shown.stderr
+    assert stack.secret() == "the-old-key"
 
 
 def test_a_new_key_replaces_the_old_one(stack: InMemory) -> None:
@@ -427,7 +458,10 @@ def test_a_denied_action_is_named() -> None:
         shown = hangtag("--endpoint-url", url, "status")
 
     assert (shown.exit_code, shown.stdout) == (1, "")
-    assert "DescribeStacks" in shown.stderr
+    assert shown.stderr.startswith(
+        "Error: AWS denies cloudformation:DescribeStacks on hangtag: "
+    )
+    assert shown.stderr.count("AWS denies") == 1
     assert "AWS_PROFILE" in shown.stderr
 
 

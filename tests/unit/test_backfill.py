@@ -448,6 +448,19 @@ def test_a_backfill_retries_during_a_short_outage_of_the_queue() -> None:
     assert work.run().enqueued == 10
 
 
+def test_a_backfill_that_is_denied_to_send_ends_at_once() -> None:
+    """A retry would be denied, too."""
+    work = Backfilling(FakeListing(*names(10)))
+    denied = QueueUnavailable("denied")
+    denied.is_denied = True
+    work.feed.fails_with(denied, times=1, at="send")
+
+    with pytest.raises(QueueUnavailable):
+        work.run()
+
+    assert work.keys() == []
+
+
 def test_a_long_outage_ends_the_backfill_with_its_progress_saved() -> None:
     """The next run continues from there."""
     work = Backfilling(FakeListing(*names(30)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -178,7 +179,8 @@ def test_values_that_aws_does_not_return_are_unknown() -> None:
     document = status_document(RUNNING, counts(), Vitals())
 
     assert "oldest" not in screen
-    assert "no metrics" in screen
+    assert re.search(r"last hour +unknown", screen)
+    assert "no metrics" in shown(RUNNING, vitals=Vitals(has_metrics=True))
     assert document["oldestSeconds"] is None
     assert document["alarms"] is None
 

@@ -321,6 +321,8 @@ class QueueUnavailable(TransientError):
     code = "QUEUE_UNAVAILABLE"
     source = "aws"
     advice = "If it persists: check the queues and the role's access to them."
+    is_denied = False
+    """Of `UploadFeed.send`: whether a permission is missing, so that a retry does not help."""
 
 
 class MappingUnavailable(TransientError):

@@ -9,6 +9,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.errors import HangtagError
 
+DENIED = frozenset(
+    {
+        "403",  # S3's response to a HEAD request has no body, and so no code
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "KMS.AccessDeniedException",
+        "KMSAccessDeniedException",
+        "KmsAccessDenied",
+        "UnauthorizedOperation",
+    }
+)
+"""AWS's codes for a missing permission."""
+
 
 @contextmanager
 def translated(to: type[HangtagError], doing: str) -> Iterator[None]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import code_of
+from hangtag.api_key import InvalidKey, read_key
 from hangtag.errors import ApiKeyMissing, ApiKeyUnavailable
 from hangtag.ports import Clock
 
@@ -46,25 +46,19 @@ class SecretsManagerKey:
             # More than the whole time is left if the clock was set back
             if self._cached is None or not 0 < left <= _CACHE_SECONDS:
                 try:
-                    self._fetch()
+                    return self._fetch()
                 except ApiKeyUnavailable:
                     if self._cached is None:
                         raise
                     # The cached key is most likely still valid
                     self._stale_at = self._clock.now() + _RETRY_SECONDS
-            return self._current()
+            return self._cached
 
     def fresh_key(self) -> str:
         with self._lock:
-            self._fetch()
-            return self._current()
+            return self._fetch()
 
-    def _current(self) -> str:
-        if self._cached is None:
-            raise ApiKeyMissing(f"the secret {self._secret_id} is empty; {_HOW_TO_SET}")
-        return self._cached
-
-    def _fetch(self) -> None:
+    def _fetch(self) -> str:
         try:
             secret = self._client.get_secret_value(SecretId=self._secret_id)
         except ClientError as error:
@@ -77,32 +71,12 @@ class SecretsManagerKey:
         except BotoCoreError as error:
             raise ApiKeyUnavailable(f"Secrets Manager: {error}") from error
         self._cached = None  # if the value is invalid
-        self._cached = read_key(secret.get("SecretString") or "")
-        self._stale_at = self._clock.now() + _CACHE_SECONDS
-
-
-def read_key(secret: str) -> str | None:
-    """
-    The key in a secret's value, which is the bare key or `{"apiKey": "…"}`; None if it is empty.
-
-    Raises:
-        ApiKeyMissing: The value is not empty, but cannot be sent as a header.
-    """
-    key: object = secret.strip()
-    if secret.lstrip().startswith("{"):
         try:
-            key = json.loads(secret).get("apiKey")
-        except (ValueError, RecursionError):
-            key = None
-        if not isinstance(key, str):
+            key = read_key(secret.get("SecretString") or "")
+        except InvalidKey as error:
             raise ApiKeyMissing(
-                f'the secret is JSON, but not {{"apiKey": "…"}}; {_HOW_TO_SET}'
-            )
-        key = key.strip()
-    if not key:
-        return None
-    if not isinstance(key, str) or not (key.isascii() and key.isprintable()):
-        raise ApiKeyMissing(
-            f"the secret contains characters that no key has; {_HOW_TO_SET}"
-        )
-    return key
+                f"the secret {self._secret_id} holds no key: {error}; {_HOW_TO_SET}"
+            ) from None
+        self._cached = key
+        self._stale_at = self._clock.now() + _CACHE_SECONDS
+        return key

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hangtag.adapters.aws_errors import translated
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hangtag.adapters.aws_errors import DENIED, code_of, translated
 from hangtag.errors import QueueUnavailable
 from hangtag.events import RETAG_ATTRIBUTE
 
@@ -25,7 +27,7 @@ class SqsUploadFeed:
         attributes: dict[str, MessageAttributeValueTypeDef] = {}
         if again is not None:
             attributes[RETAG_ATTRIBUTE] = {"DataType": "String", "StringValue": again}
-        with translated(QueueUnavailable, "sending to the upload queue"):
+        try:
             response = self._client.send_message_batch(
                 QueueUrl=self._queue_url,
                 Entries=[
@@ -37,6 +39,12 @@ class SqsUploadFeed:
                     for index, body in enumerate(bodies)
                 ],
             )
+        except (ClientError, BotoCoreError) as error:
+            failed = QueueUnavailable(f"sending to the upload queue: {error}")
+            failed.is_denied = (
+                isinstance(error, ClientError) and code_of(error) in DENIED
+            )
+            raise failed from error
         return sorted(int(failed["Id"]) for failed in response.get("Failed", []))
 
     def depth(self) -> int:

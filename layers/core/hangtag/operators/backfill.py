@@ -282,13 +282,13 @@ class _Run:
         Send; returns the bodies that the queue did not accept.
 
         Raises:
-            QueueUnavailable: This was the last try, and it did not accept all.
+            QueueUnavailable: It denied them, or this was the last try and it did not accept all.
         """
         try:
             again = self._start.token if self._request.again else None
             indexes = self._sources.feed.send(bodies, again=again)
-        except QueueUnavailable:
-            if is_last:
+        except QueueUnavailable as error:
+            if is_last or error.is_denied:
                 raise
             return list(bodies)
         if indexes and is_last:

@@ -1,0 +1,56 @@
+"""
+Writes docs/operator-policy.json from the permissions of the commands.
+
+    python docs/generate_operator_policy.py > docs/operator-policy.json
+"""  # noqa: INP001 - docs/ is a folder of pages, not a package
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from hangtag_cli.aws import Aws
+from hangtag_cli.aws_errors import explained
+from hangtag_cli.permissions import PERMISSIONS, policy, values_of
+
+
+def operator_policy() -> str:
+    """The file: a policy for each command."""
+    return _json({command: policy(command) for command in PERMISSIONS})
+
+
+@click.command()
+@click.option("--stack", metavar="NAME", help="Print a policy for this deployed stack.")
+@click.option("--region", metavar="REGION", help="The stack's region.")
+@click.argument("commands", nargs=-1, type=click.Choice(list(PERMISSIONS)))
+def main(stack: str | None, region: str | None, commands: Sequence[str]) -> None:
+    """Print the file; with --stack, one policy for COMMANDS (default: all) with its ARNs."""
+    # Options need the ARNs of other resources, which an administrator has to fill in
+    without_options = [command for command in PERMISSIONS if " --" not in command]
+    if stack is None:
+        click.echo(operator_policy(), nl=False)
+        return
+    client = Aws(region=region, endpoint_url=None).cloudformation
+    with explained():
+        stack_id = client.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
+        found = client.describe_stack_resources(StackName=stack)["StackResources"]
+    resources = {
+        one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in found
+    }
+    try:
+        values = values_of(stack_id, resources)
+    except KeyError as missing:
+        raise click.ClickException(
+            f"The stack {stack!r} has no resource {missing}: name a Hangtag stack"
+        ) from missing
+    click.echo(_json(policy(*(commands or without_options), values=values)), nl=False)
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The Tagger API's key, as people give it: in a secret, a file, a variable or a prompt."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import unicodedata
+from contextlib import suppress
+
+LONGEST_KEY = 4_096
+"""In characters; many servers refuse longer headers."""
+
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "\u2018": "\u2019", "«": "»"}
+_HEADER = re.compile(r"x-api-key\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class InvalidKey(ValueError):
+    """A text is no API key. The message is the reason; it does not show the text."""
+
+
+def read_key(text: str) -> str:
+    """
+    The key in *text*, which is the bare key, `{"apiKey": "…"}` or the header `x-api-key: …`.
+
+    White space, invisible characters and a pair of quotes around it are removed.
+
+    Raises:
+        InvalidKey: It is empty, or nothing that a header can carry.
+    """
+    text = _stripped(text)
+    key = _bare(_of_json(text) if text.startswith("{") else text)
+    if header := _HEADER.fullmatch(key):
+        key = _bare(header[1])
+    if not key:
+        raise InvalidKey("it is empty")
+    if len(key) > LONGEST_KEY:
+        raise InvalidKey(f"it has more than {LONGEST_KEY:,} characters")
+    for number, character in enumerate(key, start=1):
+        fault = _fault(character)
+        if fault is not None:
+            raise InvalidKey(f"it contains {fault} (character {number} of {len(key)})")
+    if {key[0], key[-1]} & {*_QUOTES}:
+        raise InvalidKey("it has a quote at one end only")
+    return key
+
+
+def secret_of(text: str) -> str:
+    """
+    The value of a secret for *text*: the key, or JSON as it was given.
+
+    Raises:
+        InvalidKey: As `read_key`.
+    """
+    key, text = read_key(text), _stripped(text)
+    return text if text.startswith("{") else key
+
+
+def decode_key(data: bytes) -> str:
+    """
+    The text of a file or pipe with a key: UTF-8, or UTF-16 as PowerShell writes it.
+
+    Raises:
+        InvalidKey: It is no text.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif len(data) > 1 and not any(data[1::2]):  # ASCII in UTF-16 has zeros
+        encoding = "utf-16-le"
+    elif len(data) > 1 and not any(data[::2]):
+        encoding = "utf-16-be"
+    else:
+        encoding = "utf-8-sig"
+    with suppress(UnicodeDecodeError):
+        return data.decode(encoding)
+    # Outside of the block: the error has the data
+    raise InvalidKey("it is not text in UTF-8 or UTF-16")
+
+
+def _of_json(text: str) -> str:
+    try:
+        key = json.loads(text).get("apiKey")
+    except (ValueError, RecursionError):
+        key = None  # without the error, which has the text
+    if not isinstance(key, str):
+        raise InvalidKey('it is JSON other than {"apiKey": "..."}')
+    return key
+
+
+def _bare(text: str) -> str:
+    """*text* without white space, and without a pair of quotes, around it."""
+    text = _stripped(text)
+    if len(text) > 1 and text[-1] == _QUOTES.get(text[0]):
+        text = _stripped(text[1:-1])
+    return text
+
+
+def _stripped(text: str) -> str:
+    """*text* without white space and invisible characters, such as a BOM, around it."""
+    first, end = 0, len(text)
+    while first < end and _is_invisible(text[first]):
+        first += 1
+    while first < end and _is_invisible(text[end - 1]):
+        end -= 1
+    return text[first:end]
+
+
+def _is_invisible(character: str) -> bool:
+    # Not all control characters: a NUL at the end means that something else is wrong
+    return character.isspace() or unicodedata.category(character) == "Cf"
+
+
+def _fault(character: str) -> str | None:
+    """The kind of a character that no key has; None if it may be part of one."""
+    if "!" <= character <= "~":
+        return None
+    if character in "\r\n":
+        return "a line break"
+    if character.isspace():
+        return "a blank"
+    if unicodedata.category(character) in ("Cc", "Cf"):
+        return "an invisible character"
+    return "a character that is not ASCII"
