@@ -343,12 +343,23 @@ def test_one_run_at_a_time_has_the_lease(lease: RunLease) -> None:
 def test_a_released_lease_is_free(lease: RunLease) -> None:
     """The next request need not wait; a second release changes nothing."""
     take(lease, "run-1")
-    lease.release("run-1")
-    taken = take(lease, "run-2")
-    lease.release("run-1")
+    lease.release("run-1", at=NOON_SECONDS + 5)
+    taken = take(lease, "run-2", at=5)
+    lease.release("run-1", at=NOON_SECONDS + 6)
 
     assert taken is None
-    assert take(lease, "run-3") == 40
+    assert take(lease, "run-3", at=6) == 45
+
+
+def test_a_request_from_before_the_release_learns_when_the_lease_ended(
+    lease: RunLease,
+) -> None:
+    """It waited for a cold start meanwhile."""
+    take(lease, "run-1")
+    lease.release("run-1", at=NOON_SECONDS + 5)
+
+    assert take(lease, "run-2", at=4.9) == 5
+    assert take(lease, "run-2", at=5) is None
 
 
 def test_the_lease_of_a_killed_run_expires(lease: RunLease) -> None:

@@ -236,7 +236,7 @@ def test_a_second_request_at_the_same_moment_changes_nothing(stack: Stack) -> No
     with pytest.raises(ReplayRunning, match=r"another run .* repeat the request after"):
         invoke({"dryRun": False})
     untouched = stack.waiting(stack.uploads)
-    other.release("another run")
+    other.release("another run", at=now)
 
     assert untouched == 0
     assert invoke({"dryRun": False})["done"] == 5

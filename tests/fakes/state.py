@@ -112,10 +112,10 @@ class FakeRunLease(CanFail):
         self._holder, self._until = holder, until
         return None
 
-    def release(self, holder: str) -> None:
+    def release(self, holder: str, *, at: float) -> None:
         self._may_fail("release")
         if self._holder == holder:
-            self._until = 0.0
+            self._until = at
 
 
 class FakeMapping(CanFail):

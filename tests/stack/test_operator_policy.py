@@ -58,8 +58,6 @@ def on(resource: str, *actions: str) -> set[tuple[str, str]]:
 
 
 NOT_ENFORCED = {
-    # The local cloud does not know the action of this request, and lets it pass
-    "lambda:UpdateEventSourceMapping",
     # The local cloud says that an object is gone without it; AWS denies to say so
     "s3:ListBucket",
 }

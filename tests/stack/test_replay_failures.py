@@ -207,6 +207,22 @@ def test_the_same_request_twice_at_once_replays_the_maximum_once(
     assert shortest_gap(messages) > 0.8
 
 
+def test_the_maximum_is_kept_also_by_requests_that_are_carried_out_at_once(
+    paused: WatchedStack,
+) -> None:
+    """Each takes less time than another instance needs to start."""
+    stack = paused
+    fail(stack, "quick/", 10)
+    request = {"prefix": "quick/", "max": 2}
+    client = stack.client("lambda")
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: invoke(stack, client, request), range(3)))
+
+    done = sum(answer.get("done", 0) for answer in answers)
+    assert (done, len(sent(stack, "quick/"))) == (2, 2)
+
+
 def test_a_client_that_repeats_an_invocation_does_not_multiply_the_replay(
     paused: WatchedStack,
 ) -> None:

@@ -99,7 +99,11 @@ def test_the_error_of_a_rate_that_no_run_can_keep_names_the_way_out() -> None:
 
 
 def run(
-    failed: FailedUploads, lease: RunLease | None = None, **request: object
+    failed: FailedUploads,
+    lease: RunLease | None = None,
+    *,
+    waited_seconds: float = 0.0,
+    **request: object,
 ) -> ReplayReport:
     """Runs a request as the function does."""
     asked = read_request({"dryRun": False, **request})
@@ -110,6 +114,7 @@ def run(
         lease or FakeRunLease(),
         clock=failed.clock,
         deadline=FakeDeadline(asked.maxSeconds, failed.clock),
+        waited_seconds=waited_seconds,
     )
 
 
@@ -168,6 +173,20 @@ def test_the_same_request_twice_at_once_replays_no_more_than_once() -> None:
         f"nothing was replayed: another run of this function works until {until}"
         in refusal
     )
+
+
+def test_the_same_request_twice_at_once_is_refused_also_after_a_cold_start() -> None:
+    """A warm instance has carried out the first one before the second instance has started."""
+    failed, lease = many(), FakeRunLease()
+    run(failed, lease, max=10)
+    failed.clock.advance(9)
+
+    with pytest.raises(ReplayRunning):
+        run(failed, lease, max=10, waited_seconds=10)
+
+    assert len(failed.box.resent) == 10
+    failed.clock.advance(1)
+    assert run(failed, lease, max=10, waited_seconds=10).done == 10
 
 
 def test_a_request_after_another_is_carried_out() -> None:

@@ -34,7 +34,12 @@ from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
 from hangtag.operators.replay import ReplayReport
-from hangtag.operators.replay_request import LONGEST_SECONDS, ReplayRequest, carry_out
+from hangtag.operators.replay_request import (
+    COLD_START_SECONDS,
+    LONGEST_SECONDS,
+    ReplayRequest,
+    carry_out,
+)
 from hangtag.policy import Policy, Ports
 from hangtag.ports import Deadline
 from hangtag.rate_limit import RateLimiter
@@ -157,10 +162,19 @@ def failure_replayer(
     dynamodb = prepared(session.client("dynamodb", config=config))
     book = DynamoDBFailures(dynamodb, settings.results_table, clock)
     lease = DynamoDBRunLease(dynamodb, settings.results_table)
+    cold_starts = iter([COLD_START_SECONDS])  # of the instance's first invocation only
 
     def replay_failures(request: ReplayRequest, deadline: Deadline) -> ReplayReport:
         aws_deadline.begin(deadline)
-        return carry_out(request, box, book, lease, clock=clock, deadline=deadline)
+        return carry_out(
+            request,
+            box,
+            book,
+            lease,
+            clock=clock,
+            deadline=deadline,
+            waited_seconds=next(cold_starts, 0.0),
+        )
 
     return replay_failures
 

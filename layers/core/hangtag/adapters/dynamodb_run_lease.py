@@ -3,7 +3,7 @@ The lease of ReplayFailures, one item in the results' table.
 
     uri, version    hangtag:replay, state
     holder          the run that has taken it last
-    leaseUntil      epoch milliseconds; 0 after a release
+    leaseUntil      epoch milliseconds: the deadline of the run, or its end
 
 No upload's uri begins like this, and the item is in no index.
 """
@@ -42,9 +42,9 @@ class DynamoDBRunLease:
         )
         return None if found is None else int(found["leaseUntil"]["N"]) / 1000
 
-    def release(self, holder: str) -> None:
+    def release(self, holder: str, *, at: float) -> None:
         self._table.put(
-            _item(holder, until=0.0), "holder = :holder", {":holder": {"S": holder}}
+            _item(holder, until=at), "holder = :holder", {":holder": {"S": holder}}
         )
 
 

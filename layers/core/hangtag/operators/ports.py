@@ -58,16 +58,16 @@ class RunLease(Protocol):
 
     def take(self, holder: str, *, now: float, until: float) -> float | None:
         """
-        Take the lease *until* that moment, unless another holder has it *now*. May be repeated.
+        Take the lease *until* that moment, unless another holder has it at *now* or later.
 
-        Returns None if *holder* has it, else until when another has it. All in seconds since
-        1970. A lease that ends more than 900 seconds after *now* comes from a wrong clock, and
-        counts as free.
+        May be repeated. Returns None if *holder* has it, else until when another has it, or had
+        it. All in seconds since 1970. A lease that ends more than 900 seconds after *now* comes
+        from a wrong clock, and counts as free.
         """
         ...
 
-    def release(self, holder: str) -> None:
-        """Make the lease free, unless another holder has it."""
+    def release(self, holder: str, *, at: float) -> None:
+        """End the lease at that moment, unless another holder has it."""
         ...
 
 

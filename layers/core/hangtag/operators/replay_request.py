@@ -33,9 +33,12 @@ ANSWER_SECONDS = 40.0
 """
 How long a run lasts at most, unless the request says otherwise.
 
-AWS's clients repeat an invocation that has not answered after 60 seconds; a cold start takes up
-to ten of them.
+AWS's clients repeat an invocation that has not answered after 60 seconds; a cold start takes up to
+`COLD_START_SECONDS` of them.
 """
+
+COLD_START_SECONDS = 10.0
+"""Lambda's limit for the init phase."""
 
 LONGEST_SECONDS = 300.0
 """The function's timeout in template.yaml."""
@@ -51,7 +54,7 @@ class RequestError(ValueError):
 
 
 class ReplayRunning(Exception):
-    """Another run of the function works on a request: nothing was replayed."""
+    """Another run of the function worked when the request was sent: nothing was replayed."""
 
     def __init__(self, until: float) -> None:
         super().__init__(
@@ -140,18 +143,25 @@ def carry_out(
     *,
     clock: Clock,
     deadline: Deadline,
+    waited_seconds: float = 0.0,
 ) -> ReplayReport:
     """
-    Replay what the *request* selects, while no other run does.
+    Replay what the *request* selects, unless another run worked when it was sent.
 
-    A dry run needs no lease, nor does a run without time.
+    *waited_seconds* is how long the request may have waited for a cold start: the same request,
+    sent at the same moment to an instance that is warm, may be carried out already. A dry run
+    needs no lease, nor does a run without time.
 
     Raises:
         ReplayRunning: Another run has the lease; nothing was changed.
         QueueUnavailable, ResultsUnavailable: As `replay`; or the lease cannot be read or written.
     """
     is_idle = request.dryRun or deadline.seconds_left() < RESERVE_SECONDS
-    with nullcontext() if is_idle else _single_run(lease, clock, deadline):
+    with (
+        nullcontext()
+        if is_idle
+        else _single_run(lease, clock, deadline, waited_seconds)
+    ):
         return replay(
             box,
             book,
@@ -164,14 +174,18 @@ def carry_out(
 
 
 @contextmanager
-def _single_run(lease: RunLease, clock: Clock, deadline: Deadline) -> Iterator[None]:
+def _single_run(
+    lease: RunLease, clock: Clock, deadline: Deadline, waited_seconds: float
+) -> Iterator[None]:
     """Hold the lease; it expires at the *deadline* if the function is killed."""
     holder, now = new_rev(), clock.now()
-    taken_until = lease.take(holder, now=now, until=now + deadline.seconds_left())
+    taken_until = lease.take(
+        holder, now=now - waited_seconds, until=now + deadline.seconds_left()
+    )
     if taken_until is not None:
         raise ReplayRunning(taken_until)
     try:
         yield
     finally:
         with suppress(ResultsUnavailable):
-            lease.release(holder)
+            lease.release(holder, at=clock.now())
