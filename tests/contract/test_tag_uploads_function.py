@@ -302,6 +302,7 @@ def test_the_api_gets_a_presigned_url_of_the_bucket_in_its_region(
 ) -> None:
     """The global endpoint redirects or refuses the API in many regions."""
     monkeypatch.setenv("HANGTAG_IMAGE_TRANSPORT", "url")
+    importlib.reload(handler)
 
     invoke(sqs_event(stack.upload()))
 
