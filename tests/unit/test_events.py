@@ -186,6 +186,7 @@ def test_a_backfills_message_has_a_retag_token() -> None:
         etag=upload.etag,
         size=upload.size,
         at=upload.record["eventTime"],
+        partition="aws",
     )
 
 
