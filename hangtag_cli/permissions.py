@@ -60,7 +60,7 @@ _SWITCH: Final[Permissions] = {
 
 
 def _together(*parts: Permissions) -> Permissions:
-    """All permissions of the *parts*."""
+    """The permissions of all *parts*, sorted, `ALL` last."""
     actions: defaultdict[str, set[str]] = defaultdict(set)
     for part in parts:
         for resource, some in part.items():
@@ -145,19 +145,19 @@ PERMISSIONS: Final[Mapping[str, Permissions]] = {
         }
     ),
 }
-"""What each command needs. `tag` and `sandbox` need nothing of AWS."""
+"""The permissions of each command. `tag` and `sandbox` use no AWS."""
 
 
 # ---- calls
 
 _OTHER_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    # Without the second action, S3 does not say that an object is gone
+    # Without the second action, S3 denies access to a missing object instead of saying so
     "s3:HeadObject": ("s3:GetObject", "s3:ListBucket"),
     "s3:ListObjectVersions": ("s3:ListBucketVersions",),
     "sqs:ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility",),
     "sqs:SendMessageBatch": ("sqs:SendMessage",),
 }
-"""The actions of operations that IAM has no action of the same name for."""
+"""The actions of operations for which IAM has no action of the same name."""
 
 _PREFIXES: Final = {"monitoring": "cloudwatch"}
 
@@ -184,7 +184,7 @@ def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str,
     """
     The IAM policy that allows these *commands*, with one statement a resource.
 
-    *values* replace the placeholders in resources; see `values_of`. Others are left.
+    *values* replace placeholders in resources; see `values_of`. Other placeholders stay.
     """
     permissions = _together(*(PERMISSIONS[command] for command in commands))
     return {
@@ -229,7 +229,7 @@ def values_of(stack_id: str, resources: Mapping[str, str]) -> dict[str, str]:
     for placeholder, (service, form) in _ARNS.items():
         physical = resources[placeholder.partition(".")[0]]
         if service == "sqs":
-            physical = physical.rpartition("/")[2]  # it is the URL
+            physical = physical.rpartition("/")[2]  # of a queue, it is the URL
         own = form.format(physical)
         values[placeholder] = f"arn:{partition}:{service}:{region}:{account}:{own}"
     return values
