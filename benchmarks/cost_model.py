@@ -20,7 +20,7 @@ MEASURED = Path(__file__).with_name("cost.json")
 
 REGION = "us-east-1"
 SEEN = "November 2025"
-"""When the prices were seen, except those that name another month."""
+"""The month in which the prices were seen that name no other."""
 
 MILLION = 1_000_000
 GB = 1_000_000_000
@@ -33,7 +33,7 @@ class Price:
 
     dollars: float
     units: float
-    """The number of units that cost so much."""
+    """How many units that price is for."""
     unit: str
     page: str
     """The page of aws.amazon.com that states it."""
@@ -62,7 +62,7 @@ To the internet, up to 10 TB a month; from S3 the same price. AWS's page shows i
 browser: this one was seen in three other listings.
 """
 FREE_TRANSFER_GB = 100
-"""Of each account and month, by aws.amazon.com/s3/pricing in September 2026."""
+"""GB of an account and month, by aws.amazon.com/s3/pricing in September 2026."""
 
 SECRET = Price(0.40, 1, "a secret", "secrets-manager/pricing")
 ALARM_METRIC = Price(0.10, 1, "a metric of an alarm", "cloudwatch/pricing")
@@ -94,19 +94,19 @@ RECONCILE_READS = 1 + SHARDS
 # Assumptions, which no count can give
 ANSWER_SECONDS = 2.0
 INVOCATION_SECONDS = 0.3
-"""Of an invocation, beside the API's answer."""
+"""Seconds of an invocation beside the API's answer."""
 MEMORY_GB = 0.5
 RESULT_KB = 4
 COLD_START_SECONDS = 1.0
 """Billed like the invocation since August 2025."""
 
 INDEX_BYTES = 200
-"""Of a finished record's entry in the index `ended`: its four keys, about."""
+"""About the size of a finished record's entry in the index `ended`: four keys."""
 ITEM_BYTES = 100
-"""That DynamoDB bills for each stored item or entry, besides its content."""
+"""DynamoDB bills them for each stored item or entry, besides its content."""
 
 EVENT_BYTES = 26
-"""That CloudWatch Logs bills for each line, besides its text."""
+"""CloudWatch Logs bills them for each line, besides its text."""
 LAMBDA_LINES = (
     (
         '{"time":"2026-11-29T11:51:23.456Z","type":"platform.start","record":'

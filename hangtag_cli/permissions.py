@@ -86,7 +86,7 @@ _BACKFILL: Final = _together(
 
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "results show": _together(_DESCRIBE, {TABLE: ("dynamodb:Query",)}),
-    "failures list": _together(_READ_FAILURES),
+    "failures list": _READ_FAILURES,
     "failures show": _together(
         _READ_FAILURES,
         {
@@ -129,21 +129,19 @@ PERMISSIONS: Final[Mapping[str, Permissions]] = {
         },
     ),
     "pause": _together(_SWITCH, {ALL: ("cloudwatch:GetMetricData",)}),
-    "resume": _together(_SWITCH),
+    "resume": _SWITCH,
     "key set": _together(
         _DESCRIBE,
         {TABLE: ("dynamodb:GetItem",), KEY: ("secretsmanager:PutSecretValue",)},
     ),
     "key check": _together(_DESCRIBE, {KEY: ("secretsmanager:GetSecretValue",)}),
-    "sam remote invoke ReplayFailures": _together(
-        {
-            STACK: ("cloudformation:ListStackResources",),
-            "${ReplayFailures.Arn}": (
-                "lambda:GetFunctionConfiguration",
-                "lambda:InvokeFunction",
-            ),
-        }
-    ),
+    "sam remote invoke ReplayFailures": {
+        STACK: ("cloudformation:ListStackResources",),
+        "${ReplayFailures.Arn}": (
+            "lambda:GetFunctionConfiguration",
+            "lambda:InvokeFunction",
+        ),
+    },
 }
 """The permissions of each command. `tag` and `sandbox` use no AWS."""
 

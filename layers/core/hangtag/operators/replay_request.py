@@ -98,11 +98,11 @@ class ReplayRequest(BaseModel):
     def _check_rate(cls, rate: float | None, info: ValidationInfo) -> float | None:
         seconds = info.data.get("maxSeconds", LONGEST_SECONDS)
         # Twice the interval, because part of the time may pass before the first slot
-        if rate and RESERVE_SECONDS + 2 / rate > seconds:
+        if rate and (needed := RESERVE_SECONDS + 2 / rate) > seconds:
             raise ValueError(
                 f"{rate:g} is one every {1 / rate:g} s, which does not fit into maxSeconds "
-                f"{seconds:g}: send maxSeconds of {RESERVE_SECONDS + 2 / rate:g} or more "
-                f"(it may be {LONGEST_SECONDS:g} at most), or a higher rate"
+                f"{seconds:g}: send maxSeconds of {needed:g} or more (it may be "
+                f"{LONGEST_SECONDS:g} at most), or a higher rate"
             )
         return rate
 

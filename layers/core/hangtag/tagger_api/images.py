@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hangtag.errors import UnsupportedFormat
-from hangtag.tagger_api.raw_photos import raw_photo
+from hangtag.tagger_api.raw_photos import TIFF_SIGNATURES, raw_photo
 
 MEDIA_TYPES = (
     "image/bmp",
@@ -37,7 +37,7 @@ def media_type(first_bytes: bytes) -> str | None:
         return "image/gif"
     if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
         return "image/webp"
-    if first_bytes.startswith((b"II*\x00", b"MM\x00*")):
+    if first_bytes.startswith(TIFF_SIGNATURES):
         return None if raw_photo(first_bytes) else "image/tiff"
     return "image/bmp" if _is_bmp(first_bytes) else None
 

@@ -134,12 +134,6 @@ def _by_boxes(first_bytes: bytes) -> str | None:
     return "MP4" if _PICTURE_BRANDS.isdisjoint(brands) else "HEIF"
 
 
-def _raw_photo(first_bytes: bytes) -> str | None:
-    if first_bytes.startswith((b"II*\0", b"MM\0*")):
-        return raw_photo(first_bytes)
-    return None
-
-
 _ICON_ENTRY = re.compile(
     rb"\0\0[\x01\x02]\0"  # icon or cursor
     rb"(?!\0\0)[\s\S]{2}"  # how many pictures
@@ -216,7 +210,7 @@ _ROOTS = {"svg": "SVG", "html": "HTML", "head": "HTML", "body": "HTML"}
 _RECOGNISERS: tuple[Callable[[bytes], str | None], ...] = (
     _by_signature,
     _by_boxes,
-    _raw_photo,
+    raw_photo,
     _icon,
     _markup_or_text,
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+
 _NEW_SUBFILE_TYPE = 254
 _PHOTOMETRIC = 262
 _MAKE = 271
@@ -21,17 +23,19 @@ _Directory = dict[int, tuple[int, int, bytes]]
 """Type, count, and the value or its offset, by tag."""
 
 
-def raw_photo(tiff: bytes) -> str | None:
+def raw_photo(first_bytes: bytes) -> str | None:
     """
-    The format of a RAW photo by the first bytes of a file with a TIFF's signature; None of a TIFF.
+    The format of a RAW photo that begins like a TIFF; None if the file is not one.
 
     Returns `CR2`, `DNG`, `NEF`, `ARW`, or `RAW` for other cameras. The make alone proves nothing:
     scanners, programs, and cameras that save TIFFs write it, too. A RAW photo whose tags are not
     among the first bytes counts as a TIFF.
     """
-    if tiff[8:11] == b"CR\x02":
+    if not first_bytes.startswith(TIFF_SIGNATURES):
+        return None
+    if first_bytes[8:11] == b"CR\x02":
         return "CR2"
-    tags = _Tags(tiff)
+    tags = _Tags(first_bytes)
     first = tags.directory(tags.long_at(4))
     is_thumbnail = tags.number(first, _NEW_SUBFILE_TYPE) == 1
     is_raw = any(
