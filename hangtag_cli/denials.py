@@ -145,16 +145,14 @@ def _resource_of(params: Mapping[str, Any]) -> str:
 
 def _denial_of(error: Mapping[str, Any], operation: str, needs: Needs) -> Denial:
     message = str(error.get("Message", ""))
-    named = _NAMED.search(message)
-    said, resource = (named[1], named[2] or "") if named else ("", "")
     action, *others = needs.actions
-    # SQS writes actions in lower case, and may name a batch's operation instead of its action
-    same = {action.lower(), f"{action.partition(':')[0]}:{operation}".lower()}
-    if said and said.lower() not in same:
-        action, others = said, []
-    elif not said and "kms" in f"{error.get('Code')} {message}".lower():
-        action = f"kms:{'GenerateDataKey' if operation in _ENCRYPTING else 'Decrypt'}"
-        return Denial(action, "", message)
-    elif not said:
-        action = action + "".join(f" (or {other}, if it is gone)" for other in others)
-    return Denial(action, resource or needs.resource, message)
+    if named := _NAMED.search(message):
+        # SQS writes actions in lower case, and may name a batch's operation instead of its action
+        same = {action.lower(), f"{action.partition(':')[0]}:{operation}".lower()}
+        action = action if named[1].lower() in same else named[1]
+        return Denial(action, named[2] or needs.resource, message)
+    if "kms" in f"{error.get('Code')} {message}".lower():
+        action = "GenerateDataKey" if operation in _ENCRYPTING else "Decrypt"
+        return Denial(f"kms:{action}", "", message)
+    action += "".join(f" (or {other}, if it is gone)" for other in others)
+    return Denial(action, needs.resource, message)
