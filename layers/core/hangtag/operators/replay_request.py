@@ -156,10 +156,10 @@ def carry_out(
         ReplayRunning: Another run holds the lease; nothing was changed.
         QueueUnavailable, ResultsUnavailable: As `replay`; or the lease cannot be read or written.
     """
-    is_idle = request.dryRun or deadline.seconds_left() < RESERVE_SECONDS
+    changes_nothing = request.dryRun or deadline.seconds_left() < RESERVE_SECONDS
     with (
         nullcontext()
-        if is_idle
+        if changes_nothing
         else _single_run(lease, clock, deadline, waited_seconds)
     ):
         return replay(
