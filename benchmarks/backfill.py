@@ -75,7 +75,7 @@ def run(number: int) -> Mapping[str, float]:
     with TemporaryDirectory() as directory:
         checkpoint = FileCheckpoint(Path(directory) / "checkpoint.json")
         sources = BackfillSources(
-            Keys(number), NoneTagged(), Drain(), checkpoint, SystemClock()
+            Keys(number), NoneTagged(), Drain(), checkpoint, SystemClock(), "aws"
         )
         began = time.monotonic()
         report = backfill(

@@ -2,7 +2,7 @@
 Counts the AWS usage of an image in the local cloud.
 
     python -m benchmarks.cost > benchmarks/cost.json
-    python docs/generate_cost.py
+    python -m benchmarks.cost_page
 
 It runs the real template, function, queue and sandbox, in minutes. A proxy records the function's
 AWS calls, another one counts the bytes that the function sends to the API. The invocations and

@@ -7,17 +7,20 @@ Computes what an image and a month cost on AWS: the counted usage times AWS's pr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from hangtag.adapters.dynamodb_records import SHARDS
+from hangtag.metrics import Metric
 
 MEASURED = Path(__file__).with_name("cost.json")
 """What `python -m benchmarks.cost` printed last."""
 
 REGION = "us-east-1"
 SEEN = "November 2025"
-"""When the prices were seen, except those that name another month."""
+"""The month in which the prices were seen that name no other."""
 
 MILLION = 1_000_000
 GB = 1_000_000_000
@@ -30,7 +33,7 @@ class Price:
 
     dollars: float
     units: float
-    """The number of units that cost so much."""
+    """How many units that price is for."""
     unit: str
     page: str
     """The page of aws.amazon.com that states it."""
@@ -59,7 +62,7 @@ To the internet, up to 10 TB a month; from S3 the same price. AWS's page shows i
 browser: this one was seen in three other listings.
 """
 FREE_TRANSFER_GB = 100
-"""Of each account and month, by aws.amazon.com/s3/pricing in September 2026."""
+"""GB of an account and month, by aws.amazon.com/s3/pricing in September 2026."""
 
 SECRET = Price(0.40, 1, "a secret", "secrets-manager/pricing")
 ALARM_METRIC = Price(0.10, 1, "a metric of an alarm", "cloudwatch/pricing")
@@ -78,16 +81,32 @@ POLLERS = 5
 """How many receives Lambda keeps open while a queue is idle; AWS may change it."""
 POLL_SECONDS = 20
 
+POLLS = POLLERS * MONTH_SECONDS / POLL_SECONDS
+"""Receives of an idle queue in a month."""
+
+CUSTOM_METRICS = len(set(Metric) - {Metric.FORMATS_REFUSED})
+"""Metrics that have values while uploads are tagged, whatever becomes of them."""
+IDLE_METRICS = len((Metric.BREAKER_OPEN, Metric.OLDEST_FAILURE))
+"""The metrics among them that have values while nothing is uploaded."""
+RECONCILE_READS = 1 + SHARDS
+"""Read units of a run that reconciles the breaker, at most."""
+
+# Assumptions, which no count can give
+ANSWER_SECONDS = 2.0
+INVOCATION_SECONDS = 0.3
+"""Seconds of an invocation beside the API's answer."""
+MEMORY_GB = 0.5
+RESULT_KB = 4
 COLD_START_SECONDS = 1.0
-"""Assumed; billed like the invocation since August 2025."""
+"""Billed like the invocation since August 2025."""
 
 INDEX_BYTES = 200
-"""Of a finished record's entry in the index `ended`: its four keys, about."""
+"""About the size of a finished record's entry in the index `ended`: four keys."""
 ITEM_BYTES = 100
-"""That DynamoDB bills for each stored item or entry, besides its content."""
+"""DynamoDB bills them for each stored item or entry, besides its content."""
 
 EVENT_BYTES = 26
-"""That CloudWatch Logs bills for each line, besides its text."""
+"""CloudWatch Logs bills them for each line, besides its text."""
 LAMBDA_LINES = (
     (
         '{"time":"2026-11-29T11:51:23.456Z","type":"platform.start","record":'
@@ -119,56 +138,6 @@ Transport = Literal["base64", "url"]
 FULL: Run = "ten"
 SINGLE: Run = "one"
 
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What `benchmarks.cost` counted for an image."""
-
-    date: str
-    rows: Mapping[str, Mapping[Run, float]]
-    """By request or size, then by run."""
-
-    def of(self, row: str, run: Run) -> float:
-        """Return one number; 0 for a request that this run did not send."""
-        return self.rows.get(row, {}).get(run, 0.0)
-
-    def per_batch(self, row: str) -> tuple[float, float]:
-        """Split a number that depends on the batch: for an image, and for a batch."""
-        full, single = self.of(row, FULL), self.of(row, SINGLE)
-        batches, one = self.of(INVOCATIONS, FULL), self.of(INVOCATIONS, SINGLE)
-        of_batch = (single - full) / (one - batches)
-        return full - of_batch * batches, of_batch
-
-
-def read_measured(path: Path = MEASURED) -> Measured:
-    """Read the counts of the last run of `benchmarks.cost`."""
-    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return Measured(document["date"], document["rows"])
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """The assumptions that no count can give."""
-
-    answer_seconds: float = 2.0
-    own_seconds: float = 0.3
-    """Of an invocation, beside the API's answer."""
-    memory_gb: float = 0.5
-    result_kb: int = 4
-
-
-EXAMPLE = Example()
-
-SERVICES = (
-    "Lambda",
-    "SQS",
-    "DynamoDB",
-    "SNS",
-    "S3",
-    "Secrets Manager",
-    "logs",
-)
-
 PRICED = {
     "BatchGetItem",
     "PutItem",
@@ -180,58 +149,57 @@ PRICED = {
 """The requests of the function that `per_image` has a price for."""
 
 
-def per_image(
-    measured: Measured, run: Run, example: Example = EXAMPLE
-) -> dict[str, float]:
+@cache
+def measured() -> dict[str, Any]:
+    """Return what `benchmarks.cost` counted: `date`, and `rows` by request or size, then run."""
+    document: dict[str, Any] = json.loads(MEASURED.read_text("utf-8"))
+    return document
+
+
+def count(row: str, run: Run = FULL) -> float:
+    """Return one number for an image; 0 for a request that this run did not send."""
+    return float(measured()["rows"].get(row, {}).get(run, 0))
+
+
+def per_batch(row: str) -> tuple[float, float]:
+    """Split a number that depends on the batch: for an image, and for a batch."""
+    more_batches = count(INVOCATIONS, SINGLE) - count(INVOCATIONS)
+    of_batch = (count(row, SINGLE) - count(row)) / more_batches
+    return count(row) - of_batch * count(INVOCATIONS), of_batch
+
+
+def compute(seconds: float) -> float:
+    """Return the dollars for that many seconds of the function."""
+    return LAMBDA_GB_SECOND.of(seconds * MEMORY_GB)
+
+
+def per_image(run: Run) -> dict[str, float]:
     """Return the dollars of an image by service, without transfer and the Tagger API."""
-    batches = measured.of(INVOCATIONS, run)
-    seconds = example.answer_seconds + example.own_seconds
-    log_bytes = measured.of(LOG_BYTES, run) + LAMBDA_LOG_BYTES * batches
-    dollars = (
-        LAMBDA_REQUEST.of(batches)
-        + LAMBDA_GB_SECOND.of(batches * seconds * example.memory_gb),
-        SQS_REQUEST.of(1 + 2 * batches),
-        WRITE_UNIT.of(write_units(measured, run, example))
-        + READ_UNIT.of(2 + measured.of("BatchGetItem", run)),
-        PUBLISH.of(measured.of("Publish", run)),
-        S3_GET.of(measured.of("GetObject", run)),
-        SECRET_READ.of(measured.of("GetSecretValue", run)),
-        LOG.of(log_bytes),
-    )
-    return dict(zip(SERVICES, dollars, strict=True))
+    batches = count(INVOCATIONS, run)
+    # The result is one of the requests, with units for each KB; its entry in the index is one more
+    write_units = count("PutItem", run) + count("UpdateItem", run) + RESULT_KB
+    return {
+        "Lambda": LAMBDA_REQUEST.of(batches)
+        + compute(batches * (ANSWER_SECONDS + INVOCATION_SECONDS)),
+        "SQS": SQS_REQUEST.of(1 + 2 * batches),
+        "DynamoDB": WRITE_UNIT.of(write_units)
+        + READ_UNIT.of(2 + count("BatchGetItem", run)),
+        "SNS": PUBLISH.of(count("Publish", run)),
+        "S3": S3_GET.of(count("GetObject", run)),
+        "Secrets Manager": SECRET_READ.of(count("GetSecretValue", run)),
+        "logs": LOG.of(count(LOG_BYTES, run) + LAMBDA_LOG_BYTES * batches),
+    }
 
 
-def write_units(measured: Measured, run: Run, example: Example = EXAMPLE) -> float:
-    """Return DynamoDB's write units: of the requests one each, but the result's, and the index."""
-    requests = measured.of("PutItem", run) + measured.of("UpdateItem", run)
-    return requests - 1 + example.result_kb + 1
+def total(run: Run) -> float:
+    """Return the dollars of an image for all services, before transfer."""
+    return sum(per_image(run).values())
 
 
-def per_rare_image(measured: Measured, example: Example = EXAMPLE) -> float:
+def per_rare_image() -> float:
     """Return the dollars of an image that comes after minutes without any, before transfer."""
-    return (
-        sum(per_image(measured, SINGLE, example).values())
-        + LAMBDA_GB_SECOND.of(COLD_START_SECONDS * example.memory_gb)
-        + SECRET_READ.of(1 - measured.of("GetSecretValue", SINGLE))
-    )
-
-
-def transfer_bytes(
-    measured: Measured, megabytes: float, transport: Transport = "base64"
-) -> float:
-    """Return the bytes that leave AWS for an image of this size, without TLS and TCP."""
-    image = megabytes * MILLION
-    content = image * 4 / 3 if transport == "base64" else image
-    return content + request_bytes(measured, transport)
-
-
-def request_bytes(measured: Measured, transport: Transport) -> float:
-    """Return the bytes of a request to the API beside the image: HTTP's headers and JSON."""
-    run: Run = FULL if transport == "base64" else "url"
-    sent = measured.of(API_BYTES, run)
-    if transport == "url":
-        return sent
-    return sent - base64_bytes(round(measured.of(IMAGE_BYTES, run)))
+    key_reads = SECRET_READ.of(1 - count("GetSecretValue", SINGLE))
+    return total(SINGLE) + compute(COLD_START_SECONDS) + key_reads
 
 
 def base64_bytes(size: int) -> int:
@@ -239,96 +207,81 @@ def base64_bytes(size: int) -> int:
     return (size + 2) // 3 * 4
 
 
-def transfer(
-    measured: Measured, megabytes: float, transport: Transport = "base64"
-) -> float:
+def request_bytes(transport: Transport) -> float:
+    """Return the bytes of a request to the API beside the image: HTTP's headers and JSON."""
+    if transport == "url":
+        return count(API_BYTES, "url")
+    return count(API_BYTES) - base64_bytes(round(count(IMAGE_BYTES)))
+
+
+def transfer_bytes(megabytes: float, transport: Transport = "base64") -> float:
+    """Return the bytes that leave AWS for an image of this size, without TLS and TCP."""
+    image = megabytes * MILLION * (4 / 3 if transport == "base64" else 1)
+    return image + request_bytes(transport)
+
+
+def transfer(megabytes: float, transport: Transport = "base64") -> float:
     """Return the dollars for the bytes that leave AWS for an image of this size."""
-    return TRANSFER.of(transfer_bytes(measured, megabytes, transport))
+    return TRANSFER.of(transfer_bytes(megabytes, transport))
 
 
-def largest_item_from(measured: Measured, run: Run) -> float:
-    """Return the MB of an image above which its transfer costs more than any other service."""
-    most = max(per_image(measured, run).values())
-    overhead = request_bytes(measured, "base64")
-    return (most / TRANSFER.of(1) - overhead) * 3 / 4 / MILLION
-
-
-def with_transfer(
-    measured: Measured, run: Run, megabytes: float, transport: Transport = "base64"
-) -> float:
+def with_transfer(run: Run, megabytes: float, transport: Transport = "base64") -> float:
     """Return the dollars of an image of this size for all of AWS."""
-    dollars = sum(per_image(measured, run).values())
-    if transport == "url":  # a request of the API's
-        dollars += S3_GET.of(
-            measured.of("GetObject", "url") - measured.of("GetObject", FULL)
-        )
-    return dollars + transfer(measured, megabytes, transport)
+    dollars = total(run) + transfer(megabytes, transport)
+    if transport == "url":  # the API fetches the image with a request of its own
+        dollars += S3_GET.of(count("GetObject", "url") - count("GetObject"))
+    return dollars
+
+
+def largest_item_from(run: Run) -> float:
+    """Return the MB of an image above which its transfer costs more than any other service."""
+    most = max(per_image(run).values()) / TRANSFER.of(1)
+    return (most - request_bytes("base64")) * 3 / 4 / MILLION
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What a stack has in a month, whether or not it tags."""
+    """What a stack has in a month, whether or not it tags; from its template."""
 
     alarms: int
     alarm_metrics: int
     """Metrics that the alarms watch: CloudWatch bills each of them."""
-    custom_metrics: int
-    """Metrics that have values while uploads are tagged, whatever becomes of them."""
-    idle_metrics: int
-    """Those of them that have values while nothing is uploaded."""
     reconciles_per_day: int
     """Runs of the schedule that reconciles the breaker."""
-    reads_per_reconcile: int
-    """Read units of such a run, at most."""
 
     @property
     def alarm_cost(self) -> float:
-        """Return the dollars for the alarms."""
+        """The dollars for the alarms."""
         return ALARM_METRIC.of(self.alarm_metrics)
 
-    def metric_cost(self, metrics: int) -> float:
-        """Return the dollars for custom metrics that have a value in each hour."""
-        return CUSTOM_METRIC.of(metrics)
+    @property
+    def reconciles(self) -> float:
+        """The runs of the schedule in a month."""
+        return self.reconciles_per_day * MONTH_SECONDS / 86_400
 
     @property
-    def polls(self) -> float:
-        """Receives of an idle queue."""
-        return POLLERS * MONTH_SECONDS / POLL_SECONDS
-
-    def reconcile_cost(self, measured: Measured, example: Example = EXAMPLE) -> float:
-        """Return the dollars for the scheduled runs, each cold, with the log of a batch."""
-        runs = self.reconciles_per_day * MONTH_SECONDS / 86_400
-        seconds = COLD_START_SECONDS + example.own_seconds
-        log_bytes = measured.per_batch(LOG_BYTES)[1] + LAMBDA_LOG_BYTES
-        return runs * (
+    def reconcile_cost(self) -> float:
+        """The dollars for the scheduled runs, each cold, with the log of a batch."""
+        return self.reconciles * (
             SCHEDULED_RUN.of(1)
             + LAMBDA_REQUEST.of(1)
-            + LAMBDA_GB_SECOND.of(seconds * example.memory_gb)
-            + READ_UNIT.of(self.reads_per_reconcile)
-            + LOG.of(log_bytes)
+            + compute(COLD_START_SECONDS + INVOCATION_SECONDS)
+            + READ_UNIT.of(RECONCILE_READS)
+            + LOG.of(per_batch(LOG_BYTES)[1] + LAMBDA_LOG_BYTES)
         )
 
-    def idle_cost(self, measured: Measured) -> float:
-        """Return the dollars of a stack without uploads, without storage and dashboard."""
+    @property
+    def idle_cost(self) -> float:
+        """The dollars of a stack without uploads, without storage and dashboard."""
         return (
             SECRET.of(1)
             + self.alarm_cost
-            + self.metric_cost(self.idle_metrics)
-            + SQS_REQUEST.of(self.polls)
-            + self.reconcile_cost(measured)
+            + CUSTOM_METRIC.of(IDLE_METRICS)
+            + SQS_REQUEST.of(POLLS)
+            + self.reconcile_cost
         )
 
 
-def table_bytes(measured: Measured, example: Example = EXAMPLE) -> float:
+def table_bytes() -> float:
     """Return the bytes in the table for an image: result, record and entry in the index."""
-    record = measured.of(RECORD_BYTES, FULL)
-    return example.result_kb * 1_000 + record + INDEX_BYTES + 3 * ITEM_BYTES
-
-
-def storing(measured: Measured, megabytes: float) -> tuple[float, float]:
-    """Return the dollars a month for an image of this size: in the table, and in the bucket."""
-    size = table_bytes(measured)
-    return (
-        TABLE_GB.of(size) + BACKUP_GB.of(size),
-        BUCKET_GB.of(megabytes * MILLION),
-    )
+    return RESULT_KB * 1_000 + count(RECORD_BYTES) + INDEX_BYTES + 3 * ITEM_BYTES

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ import yaml
 
 from benchmarks import cost_model as model
 from benchmarks.cost_model import FULL, MILLION, SINGLE, Month, Run, Transport
-from hangtag.adapters.dynamodb_records import SHARDS
-from hangtag.metrics import Metric
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "cost.md"
@@ -38,23 +36,23 @@ RUNS: dict[Run, str] = {
     "url": "ten, `ImageTransport=url`",
 }
 
-ROWS: dict[str, tuple[str, str]] = {
-    "BatchGetItem": ("DynamoDB BatchGetItem (consistent)", ".2f"),
-    "PutItem": ("DynamoDB PutItem", ".2f"),
-    "UpdateItem": ("DynamoDB UpdateItem (slots)", ".2f"),
-    "GetObject": ("S3 GetObject", ".2f"),
-    "Publish": ("SNS Publish", ".2f"),
-    "GetSecretValue": ("Secrets Manager GetSecretValue", ".2f"),
-    model.INVOCATIONS: ("Lambda, invocations", ".2f"),
-    model.IMAGE_BYTES: ("the image, bytes", ",.0f"),
-    model.API_BYTES: ("sent to the API, bytes", ",.0f"),
-    model.LOG_BYTES: ("the function's lines in the log, bytes", ",.0f"),
-    model.RESULT_BYTES: ("a result in the table, bytes", ",.0f"),
-    model.RECORD_BYTES: ("a record in the table, bytes", ",.0f"),
-    model.ANNOUNCEMENT_BYTES: ("an announcement, bytes", ",.0f"),
-    model.OWN_SECONDS: ("seconds beside the API's answer, median", ".2f"),
+ROWS = {
+    "BatchGetItem": "DynamoDB BatchGetItem (consistent)",
+    "PutItem": "DynamoDB PutItem",
+    "UpdateItem": "DynamoDB UpdateItem (slots)",
+    "GetObject": "S3 GetObject",
+    "Publish": "SNS Publish",
+    "GetSecretValue": "Secrets Manager GetSecretValue",
+    model.INVOCATIONS: "Lambda, invocations",
+    model.IMAGE_BYTES: "the image, bytes",
+    model.API_BYTES: "sent to the API, bytes",
+    model.LOG_BYTES: "the function's lines in the log, bytes",
+    model.RESULT_BYTES: "a result in the table, bytes",
+    model.RECORD_BYTES: "a record in the table, bytes",
+    model.ANNOUNCEMENT_BYTES: "an announcement, bytes",
+    model.OWN_SECONDS: "seconds beside the API's answer, median",
 }
-"""The label and the format of each row."""
+"""The label of each row."""
 
 PRICES = {
     "Lambda": (model.LAMBDA_GB_SECOND, model.LAMBDA_REQUEST),
@@ -85,10 +83,7 @@ def read_month(template: str) -> Month:
     return Month(
         alarms=len(alarms),
         alarm_metrics=sum(metrics_of(one["Properties"]) for one in alarms),
-        custom_metrics=len(set(Metric) - {Metric.FORMATS_REFUSED}),
-        idle_metrics=len((Metric.BREAKER_OPEN, Metric.OLDEST_FAILURE)),
         reconciles_per_day=24 * 60 // int(rate[1]),
-        reads_per_reconcile=1 + SHARDS,
     )
 
 
@@ -99,12 +94,12 @@ def metrics_of(alarm: dict[str, Any]) -> int:
 
 def updated(text: str) -> str:
     """Return a page with fresh parts between its markers."""
-    for name, lines in PARTS.items():
+    for name, part in PARTS.items():
         begin, end = markers(name)
         before, found, rest = text.partition(begin)
         if found:
-            _, _, after = rest.partition(end)
-            text = "\n".join([before + begin, *lines(), end + after])
+            after = rest.partition(end)[2]
+            text = f"{before}{begin}\n{part()}\n{end}{after}"
     return text
 
 
@@ -116,127 +111,19 @@ def markers(name: str) -> tuple[str, str]:
     )
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+def _table(*rows: tuple[str, ...]) -> str:
+    """A table; the first row is its head."""
+    head, *others = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *others])
 
 
-def _head(*cells: str) -> Iterator[str]:
-    yield _row(*cells)
-    yield "|---" * len(cells) + "|"
-
-
-def _prose(*sentences: str) -> str:
-    return textwrap.fill(" ".join(sentences), 120, break_on_hyphens=False)
+def _prose(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 120, break_on_hyphens=False)
 
 
 def _dollars(of_an_image: float) -> tuple[str, str]:
     """The cells for 1,000 and for 1,000,000 images."""
     return f"{of_an_image * 1_000:.4f}", f"{of_an_image * MILLION:,.2f}"
-
-
-def _counts() -> Iterator[str]:
-    measured = model.read_measured()
-    yield from _head("per image", *RUNS.values())
-    for name in sorted(measured.rows, key=list(ROWS).index):
-        label, form = ROWS[name]
-        yield _row(label, *(format(measured.of(name, run), form) for run in RUNS))
-    yield ""
-    full, single = (
-        sum(measured.of(name, run) for name in model.PRICED) for run in (FULL, SINGLE)
-    )
-    yield _prose(
-        f"Measured on {measured.date}: {full:.2f} AWS requests of the function per image "
-        f"with ten messages a batch, {single:.2f} with one."
-    )
-
-
-def _formula() -> Iterator[str]:
-    measured = model.read_measured()
-    of_image, of_batch = measured.per_batch(model.LOG_BYTES)
-    sent, sent_by_url = (
-        model.request_bytes(measured, transport) / MILLION for transport in TRANSPORTS
-    )
-    slots = measured.of("UpdateItem", "rate")
-    yield from _head("", "per image")
-    yield _row(
-        "Lambda",
-        "`1/b` requests, `(t + o) * m / b` GB-seconds: the images of a batch run at the "
-        "same time",
-    )
-    yield _row("SQS", "`1 + 2/b` requests: S3 sends, Lambda receives and deletes")
-    yield _row(
-        "DynamoDB",
-        "`s + 3` write units: claim 1, result `s`, finish 1 and its entry in the index 1; "
-        f"with a rate limit {slots:.2f} more",
-    )
-    yield _row(
-        "",
-        "`2 + 1/b` read units: record and result of each upload, and the breaker; `s/4` "
-        "where a result is there already",
-    )
-    yield _row(
-        "SNS", "1 publish (deliveries to queues and functions are free, others are not)"
-    )
-    yield _row("S3", "1 GET; with `ImageTransport=url` 2, one of them by the API")
-    yield _row(
-        "Secrets Manager",
-        "`1/k` reads of the key: an instance tags `k` images in five minutes",
-    )
-    yield _row(
-        "logs",
-        f"`{of_image / 1000:.2f} + {of_batch / 1000:.2f}/b` KB of our own, and "
-        f"`{model.LAMBDA_LOG_BYTES / 1000:.2f}/b` of Lambda's two lines",
-    )
-    yield _row(
-        "data transfer",
-        f"`4/3 n + {sent:.4f}` MB from Lambda; with `ImageTransport=url` `n` MB from S3 and "
-        f"{sent_by_url:.4f} MB from Lambda",
-    )
-    yield _row("Tagger API", "`P`")
-
-
-def _example() -> Iterator[str]:
-    measured = model.read_measured()
-    example = model.EXAMPLE
-    images = 1 / measured.of("GetSecretValue", FULL)
-    yield _prose(
-        f"In US dollars, rounded, without free tiers. `t` = {example.answer_seconds:g}, `o` "
-        f"= {example.own_seconds:g}, `m` = {example.memory_gb:g}, `s` = "
-        f"{example.result_kb}, `k` = {images:.0f} as measured. The prices are those for "
-        f"{model.REGION} in {model.SEEN} (data transfer: {model.TRANSFER.seen}, EventBridge "
-        f"Scheduler: {model.SCHEDULED_RUN.seen}). `benchmarks/cost_model.py` lists them with "
-        "their pages. Check them before you rely on them."
-    )
-    yield ""
-    full, single = (model.per_image(measured, run) for run in (FULL, SINGLE))
-    yield from _head(
-        "before data transfer",
-        "price",
-        "`b` = 10: 1,000 images",
-        "1,000,000",
-        "`b` = 1: 1,000 images",
-        "1,000,000",
-    )
-    for service in model.SERVICES:
-        prices = ", ".join(
-            f"{_plain(price.dollars)} {price.unit}" for price in PRICES[service]
-        )
-        yield _row(
-            service, prices, *_dollars(full[service]), *_dollars(single[service])
-        )
-    totals = (*_dollars(sum(full.values())), *_dollars(sum(single.values())))
-    yield _row("**AWS**", "", *(f"**{cell}**" for cell in totals))
-    yield _row("Tagger API", "`P`", *("1,000 `P`", "1,000,000 `P`") * 2)
-    yield ""
-    rare = model.per_rare_image(measured) * 1_000
-    yield _prose(
-        f"Batches of one cost {sum(single.values()) / sum(full.values()):.1f} times as "
-        "much: Lambda waits for each answer alone, and is "
-        f"{single['Lambda'] / sum(single.values()):.0%} of it. With less than one image in "
-        "five minutes, each pays for a cold start and a read of the key, too: "
-        f"{rare:.4f} for 1,000 images, if a cold start takes "
-        f"{model.COLD_START_SECONDS:g} s, which is assumed."
-    )
 
 
 def _plain(dollars: float) -> str:
@@ -245,128 +132,174 @@ def _plain(dollars: float) -> str:
     return f"{dollars:.2f}" if len(text.partition(".")[2]) < 2 else text
 
 
-def _transfer() -> Iterator[str]:
-    measured = model.read_measured()
-    yield from _head(
-        "with data transfer",
-        "transport",
-        "transfer: 1,000 images",
-        "1,000,000",
-        "AWS, `b` = 10: 1,000 images",
-        "1,000,000",
-        "AWS, `b` = 1: 1,000 images",
-        "1,000,000",
-    )
-    for size in IMAGE_SIZES:
-        for transport in TRANSPORTS:
-            sent = model.transfer(measured, size, transport)
-            totals = (
-                _dollars(model.with_transfer(measured, run, size, transport))
-                for run in (FULL, SINGLE)
-            )
-            cells = (cell for total in totals for cell in total)
-            yield _row(f"{size:g} MB", transport, *_dollars(sent), *cells)
-    yield ""
-    full, single = (model.largest_item_from(measured, run) for run in (FULL, SINGLE))
-    ratio = model.with_transfer(measured, SINGLE, USUAL_SIZE) / model.with_transfer(
-        measured, FULL, USUAL_SIZE
-    )
-    free = model.FREE_TRANSFER_GB
-    yield _prose(
-        f"As base64, transfer is AWS's largest item for images above {full:.2f} MB in full "
-        f"batches, above {single:.2f} MB in batches of one. For images of {USUAL_SIZE:g} "
-        f"MB, batches of one then cost {ratio:.1f} times as much as full ones."
-    )
-    yield ""
-    yield _prose(
-        f"The price is {model.TRANSFER.dollars} a GB up to 10 TB a month, from Lambda as "
-        f"from S3. The first {free} GB of an account and month are free: "
-        f"{free * 3 / 4:.0f} GB of images as base64, {free} by URL."
-    )
-
-
-def _month() -> Iterator[str]:
-    measured = model.read_measured()
-    month = read_month(TEMPLATE.read_text("utf-8"))
-    runs = month.reconciles_per_day * model.MONTH_SECONDS / 86_400
-    in_table, in_bucket = (
-        of_an_image * MILLION for of_an_image in model.storing(measured, USUAL_SIZE)
-    )
-    gigabytes = model.table_bytes(measured) * MILLION / model.GB
-    yield from _head("per month, whatever is tagged", "how many", "US dollars")
-    yield _row("the secret", "1", f"{model.SECRET.of(1):.2f}")
-    yield _row(
-        "alarms",
-        f"{month.alarms}, which watch {month.alarm_metrics} metrics",
-        f"{month.alarm_cost:.2f}",
-    )
-    yield _row(
-        "custom metrics, each hour that has values",
-        f"{month.idle_metrics} while nothing is uploaded",
-        f"{month.metric_cost(month.idle_metrics):.2f}",
-    )
-    yield _row(
-        "",
-        f"{month.custom_metrics} while uploads are tagged, and one for each error code, "
-        "reason and refused format that occurs",
-        f"{month.metric_cost(month.custom_metrics):.2f}, and "
-        f"{model.CUSTOM_METRIC.of(1):.2f} each",
-    )
-    yield _row(
-        "receives of an idle queue",
-        f"{month.polls:,.0f}: {model.POLLERS} every {model.POLL_SECONDS} seconds",
-        f"{model.SQS_REQUEST.of(month.polls):.2f}",
-    )
-    yield _row(
-        "reconciling the breaker",
-        f"{runs:,.0f} runs, {month.reconciles_per_day} a day, with "
-        f"{month.reads_per_reconcile} reads each",
-        f"{month.reconcile_cost(measured):.2f}",
-    )
-    yield _row(
-        "the dashboard, beyond the account's third",
-        "1",
-        f"{model.DASHBOARD.of(1):.2f}",
-    )
-    yield _row(
-        "a million results in the table, with its point-in-time recovery",
-        f"{gigabytes:.1f} GB",
-        f"{in_table:.2f}",
-    )
-    yield _row(
-        f"a million images of {USUAL_SIZE:g} MB in the bucket; old versions, too",
-        f"{USUAL_SIZE * 1000:,.0f} GB",
-        f"{in_bucket:.2f}",
-    )
-
-
-def _readme() -> Iterator[str]:
-    measured = model.read_measured()
-    month = read_month(TEMPLATE.read_text("utf-8"))
+def _counts() -> str:
+    rows = []
+    for name, label in ROWS.items():
+        form = ",.0f" if name.startswith("bytes") else ".2f"
+        rows.append((label, *(format(model.count(name, run), form) for run in RUNS)))
     full, single = (
-        sum(model.per_image(measured, run).values()) * 1_000 for run in (FULL, SINGLE)
+        sum(model.count(name, run) for name in model.PRICED) for run in (FULL, SINGLE)
     )
-    sent = model.transfer(measured, USUAL_SIZE) * 1_000
-    largest_from = model.largest_item_from(measured, SINGLE)
-    yield _prose(
-        "The Tagger API's price, by your contract: one successful call per object version. "
-        f"AWS adds about {full:.3f} US dollars for 1,000 images in full batches, and "
-        f"{single:.3f} in batches of one, as at low traffic. The transfer of the images to "
-        f"the API comes on top: {sent:.2f} for 1,000 images of {USUAL_SIZE:g} MB, and above "
-        f"about {largest_from:.1f} MB the largest item. [docs/cost.md](docs/cost.md) has the "
-        "counts and the formula."
-    )
-    yield ""
-    yield _prose(
-        f"An idle stack costs about {month.idle_cost(measured):.2f} a month: the secret, "
-        f"the alarms, {month.idle_metrics} custom metrics, Lambda's polling of the queue, "
-        f"and {month.reconciles_per_day} short runs of the function a day, which reconcile "
-        "the breaker. The storage, the metrics of uploads, and the dashboard beyond the "
-        "account's third are [extra](docs/cost.md#per-month)."
-    )
+    table = _table(("per image", *RUNS.values()), *rows)
+    summary = _prose(f"""
+        Measured on {model.measured()["date"]}: {full:.2f} AWS requests of the function per image
+        with ten messages a batch, {single:.2f} with one.
+    """)
+    return f"{table}\n\n{summary}"
 
 
-PARTS: dict[str, Callable[[], Iterator[str]]] = {
+def _formula() -> str:
+    of_image, of_batch, of_lambda = (
+        size / 1000
+        for size in (*model.per_batch(model.LOG_BYTES), model.LAMBDA_LOG_BYTES)
+    )
+    sent, sent_by_url = (model.request_bytes(one) / MILLION for one in TRANSPORTS)
+    slots = model.count("UpdateItem", "rate")
+    return f"""\
+|  | per image |
+|---|---|
+| Lambda | `1/b` requests, `(t + o) * m / b` GB-seconds: \
+the images of a batch run at the same time |
+| SQS | `1 + 2/b` requests: S3 sends, Lambda receives and deletes |
+| DynamoDB | `s + 3` write units: claim 1, result `s`, finish 1 and its entry in the index 1; \
+with a rate limit {slots:.2f} more |
+|  | `2 + 1/b` read units: record and result of each upload, and the breaker; \
+`s/4` where a result is there already |
+| SNS | 1 publish (deliveries to queues and functions are free, others are not) |
+| S3 | 1 GET; with `ImageTransport=url` 2, one of them by the API |
+| Secrets Manager | `1/k` reads of the key: an instance tags `k` images in five minutes |
+| logs | `{of_image:.2f} + {of_batch:.2f}/b` KB of our own, \
+and `{of_lambda:.2f}/b` of Lambda's two lines |
+| data transfer | `4/3 n + {sent:.4f}` MB from Lambda; \
+with `ImageTransport=url` `n` MB from S3 and {sent_by_url:.4f} MB from Lambda |
+| Tagger API | `P` |"""
+
+
+def _example() -> str:
+    full, single = model.per_image(FULL), model.per_image(SINGLE)
+    all_full, all_single = model.total(FULL), model.total(SINGLE)
+    assumptions = _prose(f"""
+        In US dollars, rounded, without free tiers. `t` = {model.ANSWER_SECONDS:g}, `o` =
+        {model.INVOCATION_SECONDS:g}, `m` = {model.MEMORY_GB:g}, `s` = {model.RESULT_KB}, `k` =
+        {1 / model.count("GetSecretValue"):.0f} as measured. The prices are those for
+        {model.REGION} in {model.SEEN} (data transfer: {model.TRANSFER.seen}, EventBridge
+        Scheduler: {model.SCHEDULED_RUN.seen}). `benchmarks/cost_model.py` lists them with their
+        pages. Check them before you rely on them.
+    """)
+    table = _table(
+        (
+            *("before data transfer", "price"),
+            *("`b` = 10: 1,000 images", "1,000,000", "`b` = 1: 1,000 images"),
+            "1,000,000",
+        ),
+        *(
+            (
+                service,
+                ", ".join(f"{_plain(price.dollars)} {price.unit}" for price in prices),
+                *_dollars(full[service]),
+                *_dollars(single[service]),
+            )
+            for service, prices in PRICES.items()
+        ),
+        (
+            *("**AWS**", ""),
+            *(f"**{x}**" for x in (*_dollars(all_full), *_dollars(all_single))),
+        ),
+        ("Tagger API", "`P`", *("1,000 `P`", "1,000,000 `P`") * 2),
+    )
+    comparison = _prose(f"""
+        Batches of one cost {all_single / all_full:.1f} times as much: Lambda waits for each
+        answer alone, and is {single["Lambda"] / all_single:.0%} of it. With less than one image
+        in five minutes, each pays for a cold start and a read of the key, too:
+        {model.per_rare_image() * 1_000:.4f} for 1,000 images, if a cold start takes
+        {model.COLD_START_SECONDS:g} s, which is assumed.
+    """)
+    return f"{assumptions}\n\n{table}\n\n{comparison}"
+
+
+def _transfer() -> str:
+    table = _table(
+        (
+            *("with data transfer", "transport", "transfer: 1,000 images", "1,000,000"),
+            *("AWS, `b` = 10: 1,000 images", "1,000,000"),
+            *("AWS, `b` = 1: 1,000 images", "1,000,000"),
+        ),
+        *(
+            (
+                *(f"{size:g} MB", transport),
+                *_dollars(model.transfer(size, transport)),
+                *_dollars(model.with_transfer(FULL, size, transport)),
+                *_dollars(model.with_transfer(SINGLE, size, transport)),
+            )
+            for size in IMAGE_SIZES
+            for transport in TRANSPORTS
+        ),
+    )
+    full, single = (model.largest_item_from(run) for run in (FULL, SINGLE))
+    ratio = model.with_transfer(SINGLE, USUAL_SIZE) / model.with_transfer(
+        FULL, USUAL_SIZE
+    )
+    comparison = _prose(f"""
+        As base64, transfer is AWS's largest item for images above {full:.2f} MB in full batches,
+        above {single:.2f} MB in batches of one. For images of {USUAL_SIZE:g} MB, batches of one
+        then cost {ratio:.1f} times as much as full ones.
+    """)
+    free = model.FREE_TRANSFER_GB
+    price = _prose(f"""
+        The price is {model.TRANSFER.dollars} a GB up to 10 TB a month, from Lambda as from S3. The
+        first {free} GB of an account and month are free: {free * 3 / 4:.0f} GB of images as
+        base64, {free} by URL.
+    """)
+    return f"{table}\n\n{comparison}\n\n{price}"
+
+
+def _month() -> str:
+    month = read_month(TEMPLATE.read_text("utf-8"))
+    stored = model.table_bytes() * MILLION
+    images = USUAL_SIZE * MILLION * MILLION
+    metric = model.CUSTOM_METRIC
+    return f"""\
+| per month, whatever is tagged | how many | US dollars |
+|---|---|---|
+| the secret | 1 | {model.SECRET.dollars:.2f} |
+| alarms | {month.alarms}, which watch {month.alarm_metrics} metrics | {month.alarm_cost:.2f} |
+| custom metrics, each hour that has values | {model.IDLE_METRICS} while nothing is uploaded \
+| {metric.of(model.IDLE_METRICS):.2f} |
+|  | {model.CUSTOM_METRICS} while uploads are tagged, and one for each error code, reason and \
+refused format that occurs | {metric.of(model.CUSTOM_METRICS):.2f}, and {metric.dollars:.2f} each |
+| receives of an idle queue | {model.POLLS:,.0f}: {model.POLLERS} every {model.POLL_SECONDS} \
+seconds | {model.SQS_REQUEST.of(model.POLLS):.2f} |
+| reconciling the breaker | {month.reconciles:,.0f} runs, {month.reconciles_per_day} a day, \
+with {model.RECONCILE_READS} reads each | {month.reconcile_cost:.2f} |
+| the dashboard, beyond the account's third | 1 | {model.DASHBOARD.dollars:.2f} |
+| a million results in the table, with its point-in-time recovery | {stored / model.GB:.1f} GB \
+| {model.TABLE_GB.of(stored) + model.BACKUP_GB.of(stored):.2f} |
+| a million images of {USUAL_SIZE:g} MB in the bucket; old versions, too \
+| {images / model.GB:,.0f} GB | {model.BUCKET_GB.of(images):.2f} |"""
+
+
+def _readme() -> str:
+    month = read_month(TEMPLATE.read_text("utf-8"))
+    full, single = (1_000 * model.total(run) for run in (FULL, SINGLE))
+    images = _prose(f"""
+        The Tagger API's price, by your contract: one successful call per object version. AWS adds
+        about {full:.3f} US dollars for 1,000 images in full batches, and {single:.3f} in batches
+        of one, as at low traffic. The transfer of the images to the API comes on top:
+        {1_000 * model.transfer(USUAL_SIZE):.2f} for 1,000 images of {USUAL_SIZE:g} MB, and above
+        about {model.largest_item_from(SINGLE):.1f} MB the largest item.
+        [docs/cost.md](docs/cost.md) has the counts and the formula.
+    """)
+    idle = _prose(f"""
+        An idle stack costs about {month.idle_cost:.2f} a month: the secret, the alarms,
+        {model.IDLE_METRICS} custom metrics, Lambda's polling of the queue, and
+        {month.reconciles_per_day} short runs of the function a day, which reconcile the breaker.
+        The storage, the metrics of uploads, and the dashboard beyond the account's third are
+        [extra](docs/cost.md#per-month).
+    """)
+    return f"{images}\n\n{idle}"
+
+
+PARTS: dict[str, Callable[[], str]] = {
     "counts": _counts,
     "formula": _formula,
     "example": _example,

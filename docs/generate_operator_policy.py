@@ -27,11 +27,11 @@ def operator_policy() -> str:
 @click.argument("commands", nargs=-1, type=click.Choice(list(PERMISSIONS)))
 def main(stack: str | None, region: str | None, commands: Sequence[str]) -> None:
     """Print the file; with --stack, one policy for COMMANDS (default: all) with its ARNs."""
-    # Options need the ARNs of other resources, which an administrator has to fill in
-    without_options = [command for command in PERMISSIONS if " --" not in command]
     if stack is None:
         click.echo(operator_policy(), nl=False)
         return
+    # Options need ARNs of resources outside of the stack
+    without_options = [command for command in PERMISSIONS if " --" not in command]
     client = Aws(region=region, endpoint_url=None).cloudformation
     with explained():
         stack_id = client.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]

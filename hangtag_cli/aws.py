@@ -26,7 +26,7 @@ _CONFIG = Config(
     connect_timeout=2.0,
     read_timeout=10.0,
     retries={"mode": "standard", "total_max_attempts": 2},
-    # Networks that admit only the region's endpoints refuse the global one of us-east-1
+    # Some networks admit only regional endpoints; botocore's default in us-east-1 is the global one
     s3={"us_east_1_regional_endpoint": "regional"},
 )
 

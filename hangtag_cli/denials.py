@@ -1,4 +1,4 @@
-"""Calls that AWS denies: the missing action, the resource, and the way out."""
+"""Reports calls that AWS denies: the missing action, the resource, and the way out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from .permissions import actions_of
 POLICY_FILE = "docs/operator-policy.json"
 
 _KEY = "hangtag"
-"""Of what is noted in a request's context and in an error's response."""
+"""Of our notes in a request's context (`Needs`) and in an error's response (`Denial`)."""
 
 _NAMED = re.compile(r"perform: ([\w-]+:\w+)(?: on resource: \"?([^\s\",]+))?")
 _RESOURCE_PARAMETERS = (
-    *("QueueUrl", "TableName", "SecretId", "FunctionName", "UUID"),
-    *("logGroupName", "StackName", "QueueName"),
+    "QueueUrl",
+    "TableName",
+    "SecretId",
+    "FunctionName",
+    "UUID",
+    "logGroupName",
+    "StackName",
+    "QueueName",
 )
 _ENCRYPTING = ("PutSecretValue", "SendMessage", "SendMessageBatch")
 
@@ -35,9 +41,9 @@ class Denial:
     resource: str
     """Its ARN, URL or name; empty if unknown."""
     message: str
-    """AWS's own."""
+    """AWS's message."""
     is_reported: bool = False
-    """Whether the user has read about it."""
+    """Whether a message to the user has named it."""
 
     def report(self) -> str:
         """A sentence with the missing action and the way out, for the user."""
@@ -51,20 +57,20 @@ class Denial:
 
 
 class Denials:
-    """The denied calls of one command, those included that the command passes over."""
+    """The denied calls of one command, including calls that the command can do without."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], Denial] = {}
 
     def watch_over(self, client: _Client) -> _Client:
-        """*client*, whose denied calls are noted from now on."""
+        """*client*, a boto3 client whose denied calls are noted from now on."""
         events = client.meta.events  # type: ignore[attr-defined]  # every boto3 client has it
         events.register("before-parameter-build", _note_needs)
         events.register("after-call", self._note_denial)
         return client
 
     def unreported(self) -> Iterator[str]:
-        """A sentence about each denied call that the user has not read about."""
+        """A sentence about each denied call that no message has named."""
         for denial in self._found.values():
             if not denial.is_reported:
                 yield denial.report()
@@ -86,14 +92,15 @@ class Denials:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a call needs."""
+    """The permissions of a call."""
 
     actions: tuple[str, ...]
+    """The main one first; see `permissions.actions_of`."""
     resource: str
 
 
 def needs_of(context: Mapping[str, Any]) -> Needs | None:
-    """What the call with this request context needs; None if its client is not watched over."""
+    """The permissions of the call with this request context; None without `watch_over`."""
     needs: Needs | None = context.get(_KEY)
     return needs
 
@@ -138,16 +145,14 @@ def _resource_of(params: Mapping[str, Any]) -> str:
 
 def _denial_of(error: Mapping[str, Any], operation: str, needs: Needs) -> Denial:
     message = str(error.get("Message", ""))
-    named = _NAMED.search(message)
-    said, resource = (named[1], named[2] or "") if named else ("", "")
     action, *others = needs.actions
-    # SQS writes the actions in lower case, and of a batch their names may be the operations'
-    same = {action.lower(), f"{action.partition(':')[0]}:{operation}".lower()}
-    if said and said.lower() not in same:
-        action, others = said, []
-    elif not said and "kms" in f"{error.get('Code')} {message}".lower():
-        action = f"kms:{'GenerateDataKey' if operation in _ENCRYPTING else 'Decrypt'}"
-        return Denial(action, "", message)
-    elif not said:
-        action = action + "".join(f" (or {other}, if it is gone)" for other in others)
-    return Denial(action, resource or needs.resource, message)
+    if named := _NAMED.search(message):
+        # SQS writes actions in lower case, and may name a batch's operation instead of its action
+        same = {action.lower(), f"{action.partition(':')[0]}:{operation}".lower()}
+        action = action if named[1].lower() in same else named[1]
+        return Denial(action, named[2] or needs.resource, message)
+    if "kms" in f"{error.get('Code')} {message}".lower():
+        action = "GenerateDataKey" if operation in _ENCRYPTING else "Decrypt"
+        return Denial(f"kms:{action}", "", message)
+    action += "".join(f" (or {other}, if it is gone)" for other in others)
+    return Denial(action, needs.resource, message)

@@ -60,10 +60,9 @@ def failure_facts(
 ) -> list[tuple[str, object]]:
     """The failure, who acts on it, and what to do."""
     advice = advice_on(code)
-    found = [("format", image_format)] if image_format else []
     return [
         ("code", text(code, "bold")),
-        *found,
+        *([("format", image_format)] if image_format else []),
         ("kind", kind),
         ("message", message),
         ("who acts", advice.who),

@@ -143,7 +143,7 @@ def ask_for_key() -> str:
     A secret with a key, from stdin or, on a terminal, from a prompt that does not show it.
 
     Raises:
-        UsageError: It holds no key. The message does not repeat it.
+        UsageError: The text holds no key. The message does not repeat it.
     """
     from hangtag.api_key import decode_key, secret_of
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def letter_line(letter: Letter) -> Document:
-    """A letter as `failures list --json` prints it; `format` only where it is known."""
+    """A letter as `failures list --json` prints it; with `format` if it is known."""
     failure = letter.letter.failure
     found = {"format": failure.image_format} if failure.image_format else {}
     return {
@@ -178,7 +178,7 @@ def codes_table(letters: Iterable[Letter]) -> Table:
 
 
 def _with_formats(advice: str, formats: Counter[str]) -> RenderableType:
-    """The *advice*, below the formats that were found, the most frequent first."""
+    """The formats that were found, the most frequent first, above the *advice*."""
     if not any(formats):
         return text(advice)
     counts = (

@@ -60,7 +60,7 @@ _SWITCH: Final[Permissions] = {
 
 
 def _together(*parts: Permissions) -> Permissions:
-    """All permissions of the *parts*."""
+    """The permissions of all *parts*, sorted, `ALL` last."""
     actions: defaultdict[str, set[str]] = defaultdict(set)
     for part in parts:
         for resource, some in part.items():
@@ -86,7 +86,7 @@ _BACKFILL: Final = _together(
 
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "results show": _together(_DESCRIBE, {TABLE: ("dynamodb:Query",)}),
-    "failures list": _together(_READ_FAILURES),
+    "failures list": _READ_FAILURES,
     "failures show": _together(
         _READ_FAILURES,
         {
@@ -129,35 +129,33 @@ PERMISSIONS: Final[Mapping[str, Permissions]] = {
         },
     ),
     "pause": _together(_SWITCH, {ALL: ("cloudwatch:GetMetricData",)}),
-    "resume": _together(_SWITCH),
+    "resume": _SWITCH,
     "key set": _together(
         _DESCRIBE,
         {TABLE: ("dynamodb:GetItem",), KEY: ("secretsmanager:PutSecretValue",)},
     ),
     "key check": _together(_DESCRIBE, {KEY: ("secretsmanager:GetSecretValue",)}),
-    "sam remote invoke ReplayFailures": _together(
-        {
-            STACK: ("cloudformation:ListStackResources",),
-            "${ReplayFailures.Arn}": (
-                "lambda:GetFunctionConfiguration",
-                "lambda:InvokeFunction",
-            ),
-        }
-    ),
+    "sam remote invoke ReplayFailures": {
+        STACK: ("cloudformation:ListStackResources",),
+        "${ReplayFailures.Arn}": (
+            "lambda:GetFunctionConfiguration",
+            "lambda:InvokeFunction",
+        ),
+    },
 }
-"""What each command needs. `tag` and `sandbox` need nothing of AWS."""
+"""The permissions of each command. `tag` and `sandbox` use no AWS."""
 
 
 # ---- calls
 
 _OTHER_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    # Without the second action, S3 does not say that an object is gone
+    # Without the second action, S3 denies access to a missing object instead of saying so
     "s3:HeadObject": ("s3:GetObject", "s3:ListBucket"),
     "s3:ListObjectVersions": ("s3:ListBucketVersions",),
     "sqs:ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility",),
     "sqs:SendMessageBatch": ("sqs:SendMessage",),
 }
-"""The actions of operations that IAM has no action of the same name for."""
+"""The actions of operations for which IAM has no action of the same name."""
 
 _PREFIXES: Final = {"monitoring": "cloudwatch"}
 
@@ -184,7 +182,7 @@ def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str,
     """
     The IAM policy that allows these *commands*, with one statement a resource.
 
-    *values* replace the placeholders in resources; see `values_of`. Others are left.
+    *values* replace placeholders in resources; see `values_of`. Other placeholders stay.
     """
     permissions = _together(*(PERMISSIONS[command] for command in commands))
     return {
@@ -229,7 +227,7 @@ def values_of(stack_id: str, resources: Mapping[str, str]) -> dict[str, str]:
     for placeholder, (service, form) in _ARNS.items():
         physical = resources[placeholder.partition(".")[0]]
         if service == "sqs":
-            physical = physical.rpartition("/")[2]  # it is the URL
+            physical = physical.rpartition("/")[2]  # of a queue, it is the URL
         own = form.format(physical)
         values[placeholder] = f"arn:{partition}:{service}:{region}:{account}:{own}"
     return values

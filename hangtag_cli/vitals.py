@@ -121,7 +121,7 @@ def oldest_seconds(
     queue: str,
     now: datetime,
 ) -> float | None:
-    """The age of the oldest message on a queue, by its name; None: unknown or denied."""
+    """The age of the oldest message on the queue of this name; None if unknown or denied."""
     asked = {"oldest": _of_queue(queue)}
     answer = _tried(lambda: _numbers(cloudwatch, asked, now=now)) or {}
     return _last(answer.get("oldest"))

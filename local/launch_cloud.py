@@ -41,7 +41,7 @@ def action_with_updates_of_mappings(method: str, path: str) -> str | None:
     """
     Return the IAM action of a request to Lambda.
 
-    MiniStack knows none for an update of an event source mapping, and so allows it to everyone.
+    MiniStack has none for an update of an event source mapping, and so allows it to everyone.
     """
     if method == "PUT" and "event-source-mappings" in path.split("/"):
         return "UpdateEventSourceMapping"

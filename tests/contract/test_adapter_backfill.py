@@ -233,7 +233,7 @@ def restore_xml(*, in_progress: bool) -> str:
 
 
 def test_objects_that_must_be_restored_first_are_archived() -> None:
-    """S3 does not list the tiers of INTELLIGENT_TIERING: the function finds out."""
+    """S3 does not list the tiers of INTELLIGENT_TIERING: reading their objects fails later."""
     versions = [
         version_xml("STANDARD", "STANDARD"),
         version_xml("GLACIER_IR", "GLACIER_IR"),

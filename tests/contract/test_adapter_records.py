@@ -200,7 +200,7 @@ def test_a_failed_record_keeps_the_data_of_a_replay(table: Table) -> None:
 
 
 def test_a_failed_record_keeps_the_format_that_was_found(table: Table) -> None:
-    """Records of before, and of other errors, have none."""
+    """Records of older versions, and of other errors, have no format."""
     record = a_failed_record(an_upload())
     assert record.failed is not None
     failure = replace(record.failed.failure, image_format="HEIC")

@@ -332,7 +332,7 @@ def take(
 
 
 def test_one_run_at_a_time_has_the_lease(lease: RunLease) -> None:
-    """The others learn until when; a refused one changes nothing."""
+    """A refused run gets the end of the lease, and changes nothing."""
     taken = take(lease, "run-1")
     refused = [take(lease, "run-2", at=at, seconds=300) for at in (0, 1, 39.5)]
 
@@ -363,7 +363,7 @@ def test_a_request_from_before_the_release_learns_when_the_lease_ended(
 
 
 def test_the_lease_of_a_killed_run_expires(lease: RunLease) -> None:
-    """It could not release it."""
+    """A killed run cannot release its lease."""
     take(lease, "run-1")
 
     assert take(lease, "run-2", at=40) is None

@@ -38,8 +38,8 @@ from tests.unit.test_settings import COMPLETE
 GOOD = to_body(answer_document())
 MAX_IDLE = 0.2
 """The limit, in seconds."""
-PATIENCE = 0.3
-"""Seconds after which the server has given up an idle connection."""
+SERVER_MAX_IDLE = 0.3
+"""Seconds after which the server resets an idle connection."""
 PAUSE = 0.5
 """Longer than both."""
 
@@ -50,7 +50,7 @@ Call = Callable[[], object]
 def server() -> Iterator[LoopbackServer]:
     """A server that resets a connection on which a request comes after a pause."""
     with loopback_server() as server:
-        server.replies(answer_unless_idle(201, GOOD, seconds=PATIENCE))
+        server.replies(answer_unless_idle(201, GOOD, seconds=SERVER_MAX_IDLE))
         yield server
 
 
@@ -135,7 +135,7 @@ def test_each_connection_has_the_limit_for_itself(
 def three_at_once(server: LoopbackServer, call: Call) -> None:
     """Three calls at the same time, so that each has a connection."""
     together = Barrier(3)
-    reply = answer_unless_idle(201, GOOD, seconds=PATIENCE)
+    reply = answer_unless_idle(201, GOOD, seconds=SERVER_MAX_IDLE)
 
     def reply_together(exchange: Exchange) -> None:
         together.wait(10)
@@ -272,7 +272,7 @@ def test_every_client_of_the_functions_has_the_limit(
     server.replies(answer(200, b'{"Items": [], "EventSourceMappings": []}'))
     session = RecordingSession()
     make(session)
-    server.replies(answer_unless_idle(400, seconds=PATIENCE))
+    server.replies(answer_unless_idle(400, seconds=SERVER_MAX_IDLE))
 
     for pause in (0, PAUSE):
         time.sleep(pause)

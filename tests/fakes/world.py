@@ -79,6 +79,7 @@ class World:
             lease_seconds=LEASE_SECONDS,
             budget=BUDGET,
             width=width,
+            partition="aws",
             image_transport=image_transport,
         )
         self._requests_per_second = requests_per_second

@@ -226,7 +226,7 @@ def test_the_maximum_is_kept_also_by_requests_that_are_carried_out_at_once(
 def test_a_client_that_repeats_an_invocation_does_not_multiply_the_replay(
     paused: WatchedStack,
 ) -> None:
-    """Its patience is shorter than the run, as 60 seconds were for a run of 300."""
+    """It waits for less time than the run takes, as clients wait 60 seconds for a run of 300."""
     stack = paused
     fail(stack, "impatient/", 20)
     impatient = boto3.Session().client(

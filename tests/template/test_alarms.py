@@ -12,7 +12,7 @@ import pytest
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.breaker import RECONCILE_MINUTES, SYSTEMIC_KINDS
 from hangtag.errors import HangtagError, QueueUnavailable, ResultsUnavailable
-from hangtag.metrics import NAMESPACE, SERVICE, TOGETHER, Metric
+from hangtag.metrics import NAMESPACE, PUBLISHED_TOGETHER, SERVICE, Metric
 from hangtag.tagger_api.errors import KeyRefused, leaves
 from hangtag.telemetry import NO_WORK, DeadLettered, Event, Tagged
 from tests.builders import NOON, a_dead_letter, an_upload
@@ -234,7 +234,7 @@ def test_metric_math_uses_only_metrics_that_are_published_together() -> None:
             for query in alarm["Properties"].get("Metrics", [])
             if "MetricStat" in query
         ]
-        assert set(used) in (set(), set(TOGETHER))
+        assert set(used) in (set(), set(PUBLISHED_TOGETHER))
 
 
 @pytest.mark.parametrize(

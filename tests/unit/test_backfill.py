@@ -103,7 +103,13 @@ class Backfilling:
     def tag(self, key: str) -> None:
         """Tags this version of the key."""
         upload = record_of_object(
-            bucket=BUCKET, key=key, version_id="version-1", etag=None, size=1, at=NOON
+            bucket=BUCKET,
+            key=key,
+            version_id="version-1",
+            etag=None,
+            size=1,
+            at=NOON,
+            partition=self.partition,
         )
         assert isinstance(upload, Upload)
         name = (upload.uri, upload.version)

@@ -71,6 +71,7 @@ class FakeStack:
             self.feed,
             FileCheckpoint(checkpoint),
             self.clock,
+            partition="aws",
         )
 
 

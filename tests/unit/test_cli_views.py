@@ -245,7 +245,7 @@ def test_a_format_is_shown_with_its_failure() -> None:
 
 
 def test_a_backup_keeps_the_format() -> None:
-    """Backups of before have none."""
+    """Backups of older versions have no format."""
     named = a_dead_letter(code="UNSUPPORTED_FORMAT", image_format="HEIC")
     line = backup_document(a_letter("id", named))
     of_before = {name: value for name, value in line.items() if name != "format"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cost_model as model
-from benchmarks.cost_model import FULL, SINGLE, Run, read_measured
+from benchmarks.cost_model import FULL, SINGLE, Run
 from benchmarks.cost_page import (
     PAGE,
     PARTS,
@@ -18,10 +18,9 @@ from benchmarks.cost_page import (
     read_month,
     updated,
 )
-from hangtag.metrics import Metric
 from hangtag.tagger_api import Base64Body, Context
 
-MEASURED = read_measured()
+COUNTED = model.measured()["rows"]
 BATCHED: list[Run] = [FULL, SINGLE]
 
 
@@ -47,9 +46,9 @@ def test_every_counted_request_has_a_price() -> None:
     sizes = {value for name, value in vars(model).items() if name.endswith("_BYTES")}
     others = sizes | {model.INVOCATIONS, model.OWN_SECONDS}
 
-    assert set(MEASURED.rows) - others == model.PRICED
-    assert set(MEASURED.rows) <= set(ROWS)
-    assert all(set(row) == set(RUNS) for row in MEASURED.rows.values())
+    assert set(COUNTED) - others == model.PRICED
+    assert set(COUNTED) <= set(ROWS)
+    assert all(set(row) == set(RUNS) for row in COUNTED.values())
 
 
 @pytest.mark.parametrize("megabytes", [0.1, 0.5, 2.0])
@@ -66,47 +65,42 @@ def test_the_function_sends_as_many_bytes_as_the_formula_says(megabytes: float) 
 
 def test_the_counted_bytes_are_those_of_the_formula() -> None:
     """The proxy counted base64 and headers, or no image at all with its URL."""
-    assert 300 < model.request_bytes(MEASURED, "base64") < 1_000
-    assert 500 < model.request_bytes(MEASURED, "url") < 4_000
-    assert MEASURED.of(model.API_BYTES, SINGLE) == pytest.approx(
-        model.transfer_bytes(MEASURED, 0.1), rel=0.001
+    assert 300 < model.request_bytes("base64") < 1_000
+    assert 500 < model.request_bytes("url") < 4_000
+    assert model.count(model.API_BYTES, SINGLE) == pytest.approx(
+        model.transfer_bytes(0.1), rel=0.001
     )
 
 
 def test_an_image_costs_what_the_formula_of_the_page_says() -> None:
     """With b = 10 and b = 1, for the example's t, o, m and s."""
-    example = model.EXAMPLE
-    seconds = example.answer_seconds + example.own_seconds
+    seconds = model.ANSWER_SECONDS + model.INVOCATION_SECONDS
     for run, batch in ((FULL, 10), (SINGLE, 1)):
-        dollars = model.per_image(MEASURED, run)
+        dollars = model.per_image(run)
 
         assert dollars["Lambda"] * model.MILLION == pytest.approx(
-            0.2 / batch + 13.3334 * seconds * example.memory_gb / batch
+            0.2 / batch + 13.3334 * seconds * model.MEMORY_GB / batch
         )
         assert dollars["SQS"] * model.MILLION == pytest.approx(0.4 * (1 + 2 / batch))
         assert dollars["DynamoDB"] * model.MILLION == pytest.approx(
-            0.625 * (example.result_kb + 3) + 0.125 * (2 + 1 / batch)
+            0.625 * (model.RESULT_KB + 3) + 0.125 * (2 + 1 / batch)
         )
 
 
 @pytest.mark.parametrize("run", BATCHED)
 def test_transfer_is_the_largest_item_above_the_size_on_the_page(run: Run) -> None:
     """Not below it."""
-    largest = max(model.per_image(MEASURED, run).values())
-    size = model.largest_item_from(MEASURED, run)
+    largest = max(model.per_image(run).values())
+    size = model.largest_item_from(run)
 
-    assert model.transfer(MEASURED, size * 1.01) > largest
-    assert model.transfer(MEASURED, size * 0.99) < largest
+    assert model.transfer(size * 1.01) > largest
+    assert model.transfer(size * 0.99) < largest
 
 
 def test_by_url_the_image_s_own_bytes_leave_aws() -> None:
     """And the request with the URL."""
-    assert model.transfer_bytes(MEASURED, 2.0, "url") == pytest.approx(
-        2_000_000, rel=0.002
-    )
-    assert model.transfer_bytes(MEASURED, 2.0) == pytest.approx(
-        2_000_000 * 4 / 3, rel=0.001
-    )
+    assert model.transfer_bytes(2.0, "url") == pytest.approx(2_000_000, rel=0.002)
+    assert model.transfer_bytes(2.0) == pytest.approx(2_000_000 * 4 / 3, rel=0.001)
 
 
 def test_an_alarm_with_metric_math_is_billed_by_its_metrics() -> None:
@@ -130,5 +124,3 @@ def test_an_alarm_with_metric_math_is_billed_by_its_metrics() -> None:
     assert (month.alarms, month.alarm_metrics) == (2, 3)
     assert month.alarm_cost == pytest.approx(0.30)
     assert month.reconciles_per_day == 48
-    # FormatsRefused has values only if a file is refused
-    assert month.custom_metrics == len(Metric) - 1

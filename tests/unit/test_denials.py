@@ -148,7 +148,7 @@ def test_the_missing_action_is_named(
 
 
 def test_a_denial_that_a_command_passes_over_is_reported_once() -> None:
-    """A command may leave a part out, but the user is told."""
+    """A command may leave a part out, but it reports the denied call."""
     denials = Denials()
     for _ in range(2):
         deny(denials, PUT_BACK)

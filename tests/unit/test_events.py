@@ -186,6 +186,7 @@ def test_a_backfills_message_has_a_retag_token() -> None:
         etag=upload.etag,
         size=upload.size,
         at=upload.record["eventTime"],
+        partition="aws",
     )
 
 
@@ -759,12 +760,12 @@ def test_a_message_of_sns_about_the_subscription_says_what_to_do(
     kind: str, expected: str
 ) -> None:
     """The owner of the queue confirms the subscription of another account's topic."""
-    told = {
+    changes = {
         "Type": kind,
         "Token": "SECRET-TOKEN",
         "SubscribeURL": f"https://sns/?Action=Confirm&TopicArn={TOPIC}&Token=SECRET-TOKEN",
     }
-    envelope = sns_envelope("You have chosen to subscribe to the topic ...", **told)
+    envelope = sns_envelope("You have chosen to subscribe to the topic ...", **changes)
     event = {"Records": [{"EventSource": "aws:sns", "Sns": envelope}]}
 
     for body in (json.dumps(envelope), json.dumps(event)):

@@ -67,7 +67,7 @@ def test_the_names_are_few_and_short() -> None:
 
 
 def test_the_message_about_an_iphone_photo_says_what_to_do() -> None:
-    """It is the most frequent of them."""
+    """HEIC is the most frequent of the refused formats."""
     error = refusal(OTHERS["HEIC"][1])
 
     assert str(error) == (
@@ -76,7 +76,7 @@ def test_the_message_about_an_iphone_photo_says_what_to_do() -> None:
 
 
 def test_an_unknown_format_is_shown_by_its_first_bytes() -> None:
-    """Somebody may know them."""
+    """A developer may recognise them, and add the format."""
     error = refusal(b"FLIF31\x0f\x0f\x91")
 
     assert error.image_format == ""

@@ -1,4 +1,4 @@
-"""The Tagger API's key, as people give it: in a secret, a file, a variable or a prompt."""
+"""Reads the Tagger API's key from the text of a secret, a file, a variable or a prompt."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import unicodedata
 from contextlib import suppress
 
 LONGEST_KEY = 4_096
-"""In characters; many servers refuse longer headers."""
+"""Characters; many servers refuse longer headers."""
 
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "\u2018": "\u2019", "«": "»"}
 _HEADER = re.compile(r"x-api-key\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class InvalidKey(ValueError):
-    """A text is no API key. The message is the reason; it does not show the text."""
+    """The text is not an API key. The message gives the reason and does not show the text."""
 
 
 def read_key(text: str) -> str:
@@ -26,7 +26,7 @@ def read_key(text: str) -> str:
     White space, invisible characters and a pair of quotes around it are removed.
 
     Raises:
-        InvalidKey: It is empty, or nothing that a header can carry.
+        InvalidKey: The key is empty, too long, or has a character that no key has.
     """
     text = _stripped(text)
     key = _bare(_of_json(text) if text.startswith("{") else text)
@@ -47,7 +47,7 @@ def read_key(text: str) -> str:
 
 def secret_of(text: str) -> str:
     """
-    The value of a secret for *text*: the key, or JSON as it was given.
+    The value to store in a secret: the key in *text*, or JSON as it was given.
 
     Raises:
         InvalidKey: As `read_key`.
@@ -61,7 +61,7 @@ def decode_key(data: bytes) -> str:
     The text of a file or pipe with a key: UTF-8, or UTF-16 as PowerShell writes it.
 
     Raises:
-        InvalidKey: It is no text.
+        InvalidKey: The data is not text.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
@@ -73,7 +73,7 @@ def decode_key(data: bytes) -> str:
         encoding = "utf-8-sig"
     with suppress(UnicodeDecodeError):
         return data.decode(encoding)
-    # Outside of the block: the error has the data
+    # Outside of the block, because the decoder's error contains the data
     raise InvalidKey("it is not text in UTF-8 or UTF-16")
 
 
@@ -81,7 +81,7 @@ def _of_json(text: str) -> str:
     try:
         key = json.loads(text).get("apiKey")
     except (ValueError, RecursionError):
-        key = None  # without the error, which has the text
+        key = None  # the parser's error contains the text
     if not isinstance(key, str):
         raise InvalidKey('it is JSON other than {"apiKey": "..."}')
     return key
@@ -97,16 +97,11 @@ def _bare(text: str) -> str:
 
 def _stripped(text: str) -> str:
     """*text* without white space and invisible characters, such as a BOM, around it."""
-    first, end = 0, len(text)
-    while first < end and _is_invisible(text[first]):
-        first += 1
-    while first < end and _is_invisible(text[end - 1]):
-        end -= 1
-    return text[first:end]
+    return text.strip("".join(filter(_is_invisible, set(text))))
 
 
 def _is_invisible(character: str) -> bool:
-    # Not all control characters: a NUL at the end means that something else is wrong
+    # Control characters are kept, and refused: a NUL at the end is no formatting
     return character.isspace() or unicodedata.category(character) == "Cf"
 
 

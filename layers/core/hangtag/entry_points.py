@@ -1,8 +1,8 @@
 """
-The two functions of the stack, as Lambda calls them: event in, one call of the core, answer out.
+The Lambda handlers of the stack's two functions.
 
-The names `tag_uploads` and `replay_failures` and what they take never change, because a handler of
-another version calls them during a deployment (docs/decisions/0028-stable-handlers.md).
+The signatures of `tag_uploads` and `replay_failures` never change, because a handler of another
+version calls them during a deployment (docs/decisions/0028-stable-handlers.md).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
 def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
     """
-    The handler of TagUploads, which returns the messages that are to be delivered again.
+    The handler of TagUploads, which returns the messages that SQS has to deliver again.
 
-    An event that did not come through the queue is put on it. The stack's schedule sends
+    It puts an event that did not come through the queue on the queue. The stack's schedule sends
     `RECONCILE`, for the breaker. The handler raises `SettingsError` if a variable of *environment*
-    is missing or wrong: Lambda then keeps the whole batch, and the alarm on errors is sent.
+    is missing or wrong: the whole batch stays on the queue, and the alarm on errors is sent.
     """
     logger = _logger()
 
@@ -70,7 +70,7 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
         }
 
     if _FUNCTION_NAME in environment:
-        # In Lambda's init phase. After an error there, each batch would begin with a cold start.
+        # In Lambda's init phase. An error there would make each batch begin with a cold start.
         with suppress(SettingsError):
             pipeline()
     return handle
@@ -78,10 +78,10 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
 
 def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     """
-    The handler of ReplayFailures: a request in, a report out; see `operators.replay_request`.
+    The handler of ReplayFailures: takes a `ReplayRequest`, returns `ReplayReport.document`.
 
     It does what `hangtag failures replay` does, for the schedule and for people without a shell.
-    The handler raises `SettingsError`, as that of `tag_uploads`, and the errors of `read_request`
+    The handler raises `SettingsError` like that of `tag_uploads`, and the errors of `read_request`
     and `carry_out`.
     """
     logger = _logger()
@@ -110,7 +110,7 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
 
 
 def _logger() -> Logger:
-    # Here, because an installation of the command has no Powertools
+    # Imported here, because an installation of the command has no Powertools
     from aws_lambda_powertools import Logger  # noqa: PLC0415
 
     return Logger()

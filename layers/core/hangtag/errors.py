@@ -114,7 +114,7 @@ class HangtagError(Exception):
         self.retry_after_seconds = retry_after_seconds
         """The wait that the other side asked for, if any."""
         self.image_format = ""
-        """The name of the format that was found; only of an `UnsupportedFormat`."""
+        """The name of the format that was found, if this is an `UnsupportedFormat`."""
 
 
 class PermanentError(HangtagError):
@@ -322,7 +322,7 @@ class QueueUnavailable(TransientError):
     source = "aws"
     advice = "If it persists: check the queues and the role's access to them."
     is_denied = False
-    """Of `UploadFeed.send`: whether a permission is missing, so that a retry does not help."""
+    """Whether a permission is missing, so that a retry does not help; set by `UploadFeed.send`."""
 
 
 class MappingUnavailable(TransientError):

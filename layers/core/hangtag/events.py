@@ -162,25 +162,26 @@ def to_bare(body: str) -> str:
 
 _MOST_ENVELOPES = 5
 """
-One inside the other. A chain of AWS's own has three: Lambda's destination record of an event of
-SNS, with an SNS notification.
+The limit of nesting. AWS itself nests three: an SNS notification, in an SNS event, in Lambda's
+destination record.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a document stands: it is a message's body, or inside envelopes in it."""
+    """Where a document was found: it is a message's body, or inside envelopes in the body."""
 
     body: str
     name: str = "the body"
     envelopes: int = 0
+    """How many envelopes are around the document."""
 
     def inside(self, name: str) -> _Place:
         """The place in the next envelope."""
         return _Place(self.body, name, self.envelopes + 1)
 
     def unreadable(self, trouble: str) -> tuple[Unreadable]:
-        """The whole body, whose document here is no event."""
+        """The whole body as unreadable; *trouble* completes a sentence about the document."""
         return (_unreadable(f"{self.name} {trouble}", self.body),)
 
 
@@ -226,7 +227,7 @@ _CONFIRMATIONS = {
     "UnsubscribeConfirmation": "the queue is no longer subscribed: "
     "subscribe it again if the topic's uploads are to be tagged, and discard the message",
 }
-"""What to do about a message of SNS about the subscription itself, by its type."""
+"""What an operator does about SNS's messages about the subscription itself, by their type."""
 
 _SNS_TYPES = ("Notification", *_CONFIRMATIONS)
 
@@ -234,7 +235,7 @@ _SNS_TYPES = ("Notification", *_CONFIRMATIONS)
 def _read_sns_envelope(
     envelope: Mapping[str, Any], place: _Place
 ) -> tuple[ParsedRecord, ...]:
-    """The records of the message in an SNS envelope; raw delivery sends it without."""
+    """The records of the message in an SNS envelope."""
     kind = envelope["Type"]
     if kind in _CONFIRMATIONS:
         # Its SubscribeURL and its token are secrets: the error must not repeat them.
@@ -247,7 +248,7 @@ def _read_sns_envelope(
 
 
 def _is_of_sns(record: object) -> bool:
-    """Whether it is a record of the event with which SNS invokes a function."""
+    """Whether this is a record of the event by which SNS invokes a function."""
     return (
         isinstance(record, dict)
         and record.get("EventSource") == "aws:sns"
@@ -258,7 +259,7 @@ def _is_of_sns(record: object) -> bool:
 def _read_sns_event(
     records: Sequence[Mapping[str, Any]], place: _Place
 ) -> tuple[ParsedRecord, ...]:
-    """The records of all its messages; the first unreadable one stands for the others."""
+    """The records of all messages of an SNS event, with at most one `Unreadable`, the last."""
     inner = place.inside("the Sns of a record")
     parsed = [one for record in records for one in _read_document(record["Sns"], inner)]
     unreadable = [one for one in parsed if isinstance(one, Unreadable)]
@@ -395,13 +396,13 @@ def record_of_object(
     etag: str | None,
     size: int | None,
     at: str,
-    partition: str = "aws",
+    partition: str,
 ) -> ParsedRecord:
     """
-    An object of a bucket, as if S3 had reported it; *at* is ISO 8601, in UTC.
+    An object of a bucket in the AWS *partition*, as if S3 had reported it.
 
-    The bucket's ARN is one of the AWS *partition*.
-    It has no sequencer: it never counts as newer than a version that has one.
+    *at* is ISO 8601, in UTC. There is no sequencer, so the object never counts as newer than a
+    version that has one.
     """
     record = _notification_record(
         bucket=bucket,

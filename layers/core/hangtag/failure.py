@@ -10,7 +10,7 @@ from hangtag.errors import HangtagError
 from hangtag.text import printable
 
 UNKNOWN_FORMAT = "unknown"
-"""How a format that has no name is counted."""
+"""The name under which a format that is not recognised is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Failure:
     failed_at: str
     """ISO 8601, UTC."""
     image_format: str = ""
-    """The format that was found instead of one of the six; empty where it is unknown."""
+    """The format that was found instead of the six; empty if unknown, and for other failures."""
 
     @classmethod
     def of(cls, error: HangtagError, *, attempts: int, failed_at: str) -> Failure:
@@ -55,7 +55,7 @@ class Failure:
         )
 
     def document(self) -> dict[str, str | int]:
-        """The failure as a FAILED result contains it; `format` only where it is known."""
+        """The failure as a FAILED result contains it; with `format` if it is known."""
         found = {"format": self.image_format} if self.image_format else {}
         return {
             "code": self.code,

@@ -15,9 +15,9 @@ class Metric(StrEnum):
     """A metric. An invocation publishes a metric if it has a value for it."""
 
     IMAGES_TAGGED = "ImagesTagged"
-    """Uploads that were tagged and announced; see `TOGETHER`."""
+    """Uploads that were tagged and announced; see `PUBLISHED_TOGETHER`."""
     IMAGES_FAILED = "ImagesFailed"
-    """Dead letters that were sent; see `TOGETHER`."""
+    """Dead letters that were sent; see `PUBLISHED_TOGETHER`."""
     FORMATS_REFUSED = "FormatsRefused"
     """Dead letters with the code `UNSUPPORTED_FORMAT`, by the format that was found."""
     IMAGES_SKIPPED = "ImagesSkipped"
@@ -52,11 +52,11 @@ class Metric(StrEnum):
         return _DIMENSIONS.get(self, ())
 
 
-TOGETHER = (Metric.IMAGES_TAGGED, Metric.IMAGES_FAILED)
+PUBLISHED_TOGETHER = (Metric.IMAGES_TAGGED, Metric.IMAGES_FAILED)
 """
-Published together: an invocation that has a value for one of them publishes 0 for the other.
+An invocation that has a value for one of these publishes 0 for the other.
 
-The alarm on their ratio would have no data while one of them has never been published.
+The alarm on their ratio has no data as long as one of them has never been published.
 """
 
 _DIMENSIONS: dict[Metric, tuple[str, ...]] = {

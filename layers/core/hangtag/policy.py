@@ -61,6 +61,6 @@ class Policy:
     budget: TimeBudget
     width: int
     """How many uploads one invocation works on at the same time."""
-    image_transport: ImageTransport = "base64"
-    partition: str = "aws"
+    partition: str
     """The AWS partition that the function runs in."""
+    image_transport: ImageTransport = "base64"

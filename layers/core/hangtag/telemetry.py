@@ -85,7 +85,7 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class SystemicFailure:
-    """An attempt failed for a reason that would hit every upload; its upload is reported apart."""
+    """An attempt failed for a reason that would hit every upload; another event has the upload."""
 
     code: str
 

@@ -69,7 +69,7 @@ class Upload:
         return f"s3://{self.bucket}/{self.key}"
 
     def bucket_arn(self, partition: str) -> str:
-        """The bucket's ARN, from the record if it has one, else as an ARN of this partition."""
+        """The bucket's ARN: the one in the record, else one of this AWS partition."""
         arn = self.record["s3"]["bucket"].get("arn")
         if arn and isinstance(arn, str):
             return arn

@@ -128,8 +128,8 @@ def tagging_pipeline(
             lease_seconds=settings.function_timeout,
             budget=budget,
             width=settings.batch_size,
-            image_transport=settings.image_transport,
             partition=sns.meta.partition,
+            image_transport=settings.image_transport,
         ),
     )
 
@@ -162,7 +162,7 @@ def failure_replayer(
     dynamodb = prepared(session.client("dynamodb", config=config))
     book = DynamoDBFailures(dynamodb, settings.results_table, clock)
     lease = DynamoDBRunLease(dynamodb, settings.results_table)
-    cold_starts = iter([COLD_START_SECONDS])  # of the instance's first invocation only
+    waits = iter([COLD_START_SECONDS])  # only the first invocation may have waited
 
     def replay_failures(request: ReplayRequest, deadline: Deadline) -> ReplayReport:
         aws_deadline.begin(deadline)
@@ -173,7 +173,7 @@ def failure_replayer(
             lease,
             clock=clock,
             deadline=deadline,
-            waited_seconds=next(cold_starts, 0.0),
+            waited_seconds=next(waits, 0.0),
         )
 
     return replay_failures
@@ -202,10 +202,10 @@ def client_config(
 
 def s3_config(config: Config) -> Config:
     """
-    *config* for S3, whose presigned URLs name the bucket's region and its virtual host.
+    *config* for an S3 client whose presigned URLs name the bucket's region.
 
-    botocore's default is the global endpoint, which newer regions refuse, and which redirects for
-    new buckets elsewhere; a redirect invalidates the signature. KMS requires signature version 4.
+    botocore's default is the global endpoint: newer regions refuse it, and for new buckets in other
+    regions it redirects, which invalidates the signature. KMS requires signature version 4.
     """
     return config.merge(
         Config(

@@ -2,10 +2,10 @@
 The lease of ReplayFailures, one item in the results' table.
 
     uri, version    hangtag:replay, state
-    holder          the run that has taken it last
-    leaseUntil      epoch milliseconds: the deadline of the run, or its end
+    holder          the token of the run that took the lease last
+    leaseUntil      epoch milliseconds: the deadline of that run, or its end
 
-No upload's uri begins like this, and the item is in no index.
+No upload's uri begins with `hangtag:`, and the item is in no index.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = ("hangtag:replay", "state")
 
-_LONGEST_SECONDS = 900.0  # of a run of any Lambda function
+_LONGEST_SECONDS = 900.0  # Lambda's longest timeout
 
 
 class DynamoDBRunLease:
@@ -36,7 +36,7 @@ class DynamoDBRunLease:
             {
                 ":now": _milliseconds(now),
                 ":farthest": _milliseconds(now + _LONGEST_SECONDS),
-                # A write whose response was lost finds itself when botocore repeats it
+                # botocore repeats a write whose response was lost
                 ":holder": {"S": holder},
             },
         )

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from hangtag.errors import UnsupportedFormat
 from hangtag.failure import UNKNOWN_FORMAT, Failure
-from hangtag.metrics import NAMESPACE, SERVICE, TOGETHER, Metric
+from hangtag.metrics import NAMESPACE, PUBLISHED_TOGETHER, SERVICE, Metric
 from hangtag.ports import Clock
 from hangtag.telemetry import (
     BreakerSeen,
@@ -64,9 +64,9 @@ class EmfMetrics:
     def flush(self) -> None:
         with self._lock:
             taken, self._values = self._values, {}
-        if any(metric in metrics for metrics in taken.values() for metric in TOGETHER):
+        if any(map(set(PUBLISHED_TOGETHER).intersection, taken.values())):
             total = taken.setdefault((), {})
-            for metric in TOGETHER:
+            for metric in PUBLISHED_TOGETHER:
                 total.setdefault(metric, [0])
         timestamp = round(1000 * self._clock.now())
         for dimensions, metrics in taken.items():

@@ -92,7 +92,7 @@ class HttpTagger:
 
 
 class _Transport(HTTPAdapter):
-    """requests' transport, without retries and without connections that were idle for long."""
+    """requests' transport without retries, which does not reuse connections that were idle long."""
 
     def __init__(self, *, connections: int, max_idle_seconds: float) -> None:
         self._max_idle_seconds = max_idle_seconds

@@ -1,8 +1,9 @@
 """
-Connections that have been idle for too long are closed instead of reused.
+Closes connections that have been idle for too long, instead of reusing them.
 
-A function that was frozen may wake up with connections that the other side gave up in the meantime.
-Nothing has arrived that says so: the next request is reset, and costs an attempt.
+While Lambda has frozen the function, the other side may drop its connections, and the function
+cannot receive the news. The next request would be reset, and cost an attempt
+(docs/decisions/0024-idle-connections.md).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from urllib3 import HTTPConnectionPool
 MAX_IDLE_SECONDS = 20.0
 """Far less than the minute after which load balancers usually close an idle connection."""
 
-# The monotonic clock may stand still while the function is frozen, and the wall clock may be set
-# back: the larger of the two times counts
+# The larger of the two times counts: the monotonic clock may stand still while the function is
+# frozen, and the wall clock may be set back
 _CLOCKS = (time.time, time.monotonic)
 
 C = TypeVar("C")
@@ -30,11 +31,7 @@ def with_idle_limit(
     max_idle_seconds: float,
     clocks: Sequence[Callable[[], float]] = _CLOCKS,
 ) -> dict[str, type[HTTPConnectionPool]]:
-    """
-    Classes of connection pools by URL scheme, with a limit.
-
-    Each connection has the limit for itself.
-    """
+    """The classes of connection *pools*, by URL scheme, with the limit for each connection."""
 
     def connections(maxsize: int) -> _Connections:
         return _Connections(maxsize, max_idle_seconds, clocks)
@@ -48,10 +45,10 @@ def with_idle_limit(
 
 def limit_idle_time(client: C, *, max_idle_seconds: float) -> C:
     """
-    *client*, a client of boto3 that has sent no request yet, with the limit for its connections.
+    *client*, a boto3 client that has sent no request yet, with the limit for each connection.
 
-    There is no public way to the pools. If another version of botocore keeps them elsewhere, the
-    client works without the limit, and a contract test fails.
+    botocore has no public access to its pools. If another version keeps them elsewhere, the client
+    works without the limit, and a contract test fails.
     """
     session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
     pools: Any = getattr(session, "_pool_classes_by_scheme", None)
@@ -61,7 +58,7 @@ def limit_idle_time(client: C, *, max_idle_seconds: float) -> C:
 
 
 class _Connections(queue.LifoQueue[Any]):
-    """The connections of a pool, or None for one that is not made yet, with their last use."""
+    """The free connections of a pool, each with its last use; None instead of one not yet made."""
 
     def __init__(
         self, maxsize: int, limit: float, clocks: Sequence[Callable[[], float]]

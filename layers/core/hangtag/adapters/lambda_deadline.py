@@ -13,7 +13,7 @@ class _Context(Protocol):
 
 
 class LambdaDeadline:
-    """`Deadline` of a Lambda invocation, by its context; *most_seconds* from now at most."""
+    """`Deadline` of a Lambda invocation, by its context; at most *most_seconds* from now."""
 
     def __init__(self, context: _Context, *, most_seconds: float = math.inf) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""S3's refusals to read an object, by cause."""
+"""Converts S3's errors about an object into leaves of the error tree, by their cause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hangtag.errors import (
     ObjectUnavailable,
 )
 
-# Not all codes of KMS: throttling is S3's to handle, and a retry's
+# KMS's throttling is not among them, because a retry helps
 _UNUSABLE_KEY_CODES = {
     "KMS.DisabledException",
     "KMS.InvalidKeyUsageException",
@@ -26,13 +26,13 @@ _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 
 
 def object_error(doing: str, error: ClientError) -> HangtagError:
-    """The leaf for an *error* of S3 about an object; its message begins with *doing*."""
+    """The leaf for an *error* of S3 about an object; *doing* says in its message what failed."""
     code = code_of(error)
     if code == "InvalidObjectState":
         return ObjectArchived(f"{doing}: {error}")
     if code in _UNUSABLE_KEY_CODES or _names_decrypt(error):
         key = _KEY_ARN.search(str(error))
-        # The key comes first, because the message may be cut
+        # The key comes first, because long messages are cut
         named = f"KMS key {key[0]}, {doing}" if key else f"KMS key of {doing}"
         return ObjectKmsKeyUnusable(f"{named}: {error}")
     leaf = ObjectForbidden if status_of(error) == 403 else ObjectUnavailable
@@ -40,5 +40,5 @@ def object_error(doing: str, error: ClientError) -> HangtagError:
 
 
 def _names_decrypt(error: ClientError) -> bool:
-    # S3 has one code for every missing permission; only the message has the name of the action.
+    # S3 has one code for every missing permission: only the message names the action
     return code_of(error) == "AccessDenied" and "kms:Decrypt" in str(error)

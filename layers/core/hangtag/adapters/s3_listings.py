@@ -27,7 +27,7 @@ _PAGE = 1_000
 _CHUNK_BYTES = 1024 * 1024
 
 # Storage classes, and access tiers of INTELLIGENT_TIERING, whose objects S3 must restore first.
-# GLACIER_IR is not one: its objects are read like others.
+# S3 reads objects of GLACIER_IR without that.
 _ARCHIVES = {
     "ARCHIVE",
     "ARCHIVE_ACCESS",
@@ -72,17 +72,16 @@ class S3Listing:
 
 
 def _of_version(version: ObjectVersionTypeDef) -> ListedObject:
-    # S3 reports it only of an object that is being restored (true) or is restored for now (false)
-    is_restored = (
-        version.get("RestoreStatus", {}).get("IsRestoreInProgress", True) is False
-    )
+    # True while S3 restores the object, False while the restored copy lasts, missing otherwise
+    is_restoring = version.get("RestoreStatus", {}).get("IsRestoreInProgress")
     return ListedObject(
         key=version["Key"],
         version_id=version["VersionId"] if version["VersionId"] != "null" else None,
         etag=version["ETag"].strip('"'),
         size=version["Size"],
         place=version["Key"],
-        is_archived=_is_archived(version.get("StorageClass")) and not is_restored,
+        is_archived=version.get("StorageClass") in _ARCHIVES
+        and is_restoring is not False,
     )
 
 
@@ -172,8 +171,9 @@ class S3Inventory:
             etag=cells.get("ETag", "").strip('"') or None,
             size=_size(size) if size else None,
             place=place,
-            is_archived=_is_archived(cells.get("StorageClass"))
-            or _is_archived(cells.get("IntelligentTieringAccessTier")),
+            is_archived=not _ARCHIVES.isdisjoint(
+                (cells.get("StorageClass"), cells.get("IntelligentTieringAccessTier"))
+            ),
         )
 
     def _read_manifest(self) -> tuple[str, Sequence[str], Sequence[str]]:
@@ -234,10 +234,6 @@ class S3Inventory:
             _refuse(f"reading s3://{bucket}/{key}", error)
         file.seek(0)
         return file
-
-
-def _is_archived(storage: str | None) -> bool:
-    return storage in _ARCHIVES
 
 
 def _size(text: str) -> int:

@@ -56,7 +56,7 @@ class NotSent(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     """The object is larger than the stack sends to the API."""
     ARCHIVED = "ARCHIVED"
-    """It would be sent, but S3 must restore it before it can be read."""
+    """The object would be sent, but S3 must restore it first."""
 
 
 _Entry = Upload | Unreadable | NotSent
@@ -105,14 +105,14 @@ class BackfillReport:
         return self.listed - self.skipped
 
     def document(self) -> dict[str, object]:
-        """As `hangtag backfill --json` prints it; `archived` is left out if it is 0."""
-        counts: dict[str, object] = {
+        """As `hangtag backfill --json` prints it; with `archived` if it is not 0."""
+        return {
             "listed": self.listed,
             "enqueued": self.enqueued,
             "skipped": self.skipped,
             "dryRun": self.dry_run,
+            **({"archived": self.archived} if self.archived else {}),
         }
-        return counts | ({"archived": self.archived} if self.archived else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class BackfillSources:
     feed: UploadFeed
     checkpoint: Checkpoint
     clock: Clock
-    partition: str = "aws"
+    partition: str
     """The AWS partition of the bucket."""
 
 
@@ -282,7 +282,7 @@ class _Run:
         Send; returns the bodies that the queue did not accept.
 
         Raises:
-            QueueUnavailable: It denied them, or this was the last try and it did not accept all.
+            QueueUnavailable: A permission is missing, or the last attempt did not send all.
         """
         try:
             again = self._start.token if self._request.again else None

@@ -51,7 +51,7 @@ class DeadLetterBox(Protocol):
 
 class RunLease(Protocol):
     """
-    The right to replay, of one run of ReplayFailures at a time.
+    The lease of ReplayFailures: its holder alone may replay.
 
     All methods raise `ResultsUnavailable`; the write may have arrived.
     """
@@ -60,9 +60,9 @@ class RunLease(Protocol):
         """
         Take the lease *until* that moment, unless another holder has it at *now* or later.
 
-        May be repeated. Returns None if *holder* has it, else until when another has it, or had
-        it. All in seconds since 1970. A lease that ends more than 900 seconds after *now* comes
-        from a wrong clock, and counts as free.
+        Returns None if *holder* has it now, else the end of the other holder's lease. All times
+        are seconds since 1970. The call may be repeated. A lease that ends more than 900 seconds
+        after *now* comes from a wrong clock, and counts as free.
         """
         ...
 

@@ -84,7 +84,7 @@ class ReplayReport:
     troubles: list[str] = field(default_factory=list)
     """Errors; the failures concerned are still dead letters."""
     is_cut_short: bool = False
-    """Whether the time was over before all failures were seen: `left` is a lower bound then."""
+    """Whether time ran out before all failures were seen; then `left` is a lower bound."""
 
     def match(self, letter: Letter) -> None:
         """Count a failure that matches the filter."""
@@ -114,9 +114,7 @@ class ReplayReport:
 
     def document(self) -> dict[str, object]:
         """
-        As `hangtag failures replay --json` prints it.
-
-        Only the report of a run that was cut short has `complete`, which is False.
+        As `hangtag failures replay --json` prints it; with `complete`, False, if it was cut short.
         """
         return {
             "matched": self.matched,
@@ -177,8 +175,8 @@ def replay(
 
     Each is sent first, then marked in its record, and its letter is deleted last: a crash in
     between repeats it, and never loses it. One that cannot be sent or deleted is left and does
-    not stop the others. A dry run does all but that. With a *deadline* it ends in time before
-    that, and waits for its first slot, too: it may continue a run that has just ended.
+    not stop the others. A dry run does all but that. With a *deadline*, the run ends before it,
+    and waits for its first slot, too, because it may continue a run that has just ended.
 
     Raises:
         QueueUnavailable, ResultsUnavailable: The letters or records cannot be read; what was not
@@ -425,7 +423,7 @@ class _Run:
         return max(1, int(min(PAGE, self._limits.per_second * _PAGE_SECONDS)))
 
     def _wait_for_slot(self) -> bool:
-        """Wait until the next may be dealt with; False if the function's time is over."""
+        """Wait for the next slot; False if the function's time does not suffice."""
         wait = max(0.0, self._next_slot - self._clock.now())
         if self._is_out_of_time(wait):
             return False

@@ -1,4 +1,4 @@
-"""The request that ReplayFailures takes, and how it is carried out."""
+"""Reads and carries out the requests of ReplayFailures."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ _Code = Annotated[str, StringConstraints(min_length=1)]
 
 
 class RequestError(ValueError):
-    """An invalid request: nothing is done, and the message names the wrong field."""
+    """The request is invalid: the message names each wrong field, and nothing is done."""
 
 
 class ReplayRunning(Exception):
-    """Another run of the function worked when the request was sent: nothing was replayed."""
+    """Another run of the function was under way when the request was sent; nothing is replayed."""
 
     def __init__(self, until: float) -> None:
         super().__init__(
@@ -81,14 +81,14 @@ class ReplayRequest(BaseModel):
     maxSeconds: float = Field(  # noqa: N815 - the request's own name
         default=ANSWER_SECONDS, ge=SHORTEST_SECONDS, le=LONGEST_SECONDS
     )
-    """The function answers within that time; a client that waits allows 60 seconds."""
+    """The function answers within that time. Clients that wait for it allow 60 seconds."""
     ratePerSecond: float | None = Field(  # noqa: N815 - the request's own name
         default=None, ge=0, le=1_000_000
     )
     """
     At most that many a second, evenly spaced; None or 0 means no limit.
 
-    The interval fits into the run: a run waits for its first slot, too.
+    The interval must fit into `maxSeconds`, because a run waits for its first slot, too.
     """
     dryRun: bool = True  # noqa: N815 - the request's own name
     """Only report, change nothing."""
@@ -97,12 +97,12 @@ class ReplayRequest(BaseModel):
     @classmethod
     def _check_rate(cls, rate: float | None, info: ValidationInfo) -> float | None:
         seconds = info.data.get("maxSeconds", LONGEST_SECONDS)
-        # Twice the interval: part of the time may be gone before the first slot
-        if rate and RESERVE_SECONDS + 2 / rate > seconds:
+        # Twice the interval, because part of the time may pass before the first slot
+        if rate and (needed := RESERVE_SECONDS + 2 / rate) > seconds:
             raise ValueError(
                 f"{rate:g} is one every {1 / rate:g} s, which does not fit into maxSeconds "
-                f"{seconds:g}: send maxSeconds of {RESERVE_SECONDS + 2 / rate:g} or more "
-                f"(it may be {LONGEST_SECONDS:g} at most), or a higher rate"
+                f"{seconds:g}: send maxSeconds of {needed:g} or more (it may be "
+                f"{LONGEST_SECONDS:g} at most), or a higher rate"
             )
         return rate
 
@@ -120,7 +120,7 @@ def read_request(event: object) -> ReplayRequest:
     The request in a Lambda event.
 
     Raises:
-        RequestError: It is invalid: names every field that is wrong or unknown.
+        RequestError: A field is wrong or unknown.
     """
     try:
         return ReplayRequest.model_validate(event)
@@ -146,20 +146,20 @@ def carry_out(
     waited_seconds: float = 0.0,
 ) -> ReplayReport:
     """
-    Replay what the *request* selects, unless another run worked when it was sent.
+    Replay what the *request* selects, unless another run was under way when it was sent.
 
-    *waited_seconds* is how long the request may have waited for a cold start: the same request,
-    sent at the same moment to an instance that is warm, may be carried out already. A dry run
-    needs no lease, nor does a run without time.
+    *waited_seconds* is how long the request may have waited for a cold start: meanwhile a warm
+    instance may have carried out the same request, sent at the same moment. A dry run takes no
+    lease, nor does a run that has no time to replay anything.
 
     Raises:
-        ReplayRunning: Another run has the lease; nothing was changed.
+        ReplayRunning: Another run holds the lease; nothing was changed.
         QueueUnavailable, ResultsUnavailable: As `replay`; or the lease cannot be read or written.
     """
-    is_idle = request.dryRun or deadline.seconds_left() < RESERVE_SECONDS
+    changes_nothing = request.dryRun or deadline.seconds_left() < RESERVE_SECONDS
     with (
         nullcontext()
-        if is_idle
+        if changes_nothing
         else _single_run(lease, clock, deadline, waited_seconds)
     ):
         return replay(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hangtag.errors import UnsupportedFormat
-from hangtag.tagger_api.raw_photos import raw_photo
+from hangtag.tagger_api.raw_photos import TIFF_SIGNATURES, raw_photo
 
 MEDIA_TYPES = (
     "image/bmp",
@@ -24,10 +24,10 @@ The six formats need 28. The others need more: the tags of a RAW photo, the comm
 
 def media_type(first_bytes: bytes) -> str | None:
     """
-    The media type of an image by its first `SIGNATURE_BYTES` bytes, or None.
+    The media type of an image by its first `SIGNATURE_BYTES` bytes; None in another format.
 
-    File names and declared content types are ignored, because they are often wrong. BigTIFF and
-    RAW photos are not among the documented formats.
+    File names and declared content types are ignored, because they are often wrong. The API does
+    not document BigTIFF and RAW photos, which begin like a TIFF.
     """
     if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
@@ -37,7 +37,7 @@ def media_type(first_bytes: bytes) -> str | None:
         return "image/gif"
     if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
         return "image/webp"
-    if first_bytes.startswith((b"II*\x00", b"MM\x00*")):
+    if first_bytes.startswith(TIFF_SIGNATURES):
         return None if raw_photo(first_bytes) else "image/tiff"
     return "image/bmp" if _is_bmp(first_bytes) else None
 
@@ -46,12 +46,12 @@ _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 
 
 def _is_bmp(first_bytes: bytes) -> bool:
-    """Texts can begin with "BM", too; the bytes behind the file size tell them apart."""
+    """Whether it is a BMP: texts can begin with "BM", too, so the header decides."""
     if first_bytes[:2] != b"BM":
         return False
     if first_bytes[6:10] == b"\0\0\0\0":
         return True
-    # Reserved, but some programs write there. The file size is wrong too often to be a sign.
+    # Some programs write into these reserved words. The file size is wrong too often to decide.
     pixels = int.from_bytes(first_bytes[10:14], "little")
     header = int.from_bytes(first_bytes[14:18], "little")
     planes = first_bytes[22:24] if header == 12 else first_bytes[26:28]
@@ -67,7 +67,7 @@ def require_media_type(first_bytes: bytes, name: str) -> str:
     The media type of an image by its first bytes; *name* is for the error's message.
 
     Raises:
-        UnsupportedFormat: It is in another format than the six.
+        UnsupportedFormat: The image is in none of the six formats.
     """
     kind = media_type(first_bytes)
     if kind is None:

@@ -1,4 +1,4 @@
-"""Formats that the Tagger API does not take, recognised by their first bytes."""
+"""Formats that the Tagger API does not accept, recognised by a file's first bytes."""
 
 from __future__ import annotations
 
@@ -49,11 +49,15 @@ OTHER_FORMATS = {
     "text": "is text; upload a picture",
     STRAY_BYTES: "begins with stray bytes; remove them",
 }
-"""What an error's message says, by name. The names are values of a metric: keep them few."""
+"""
+What an error's message says, by the format's name.
+
+The names are values of a metric's dimension, which CloudWatch bills one by one: keep them few.
+"""
 
 
 def other_format(first_bytes: bytes) -> str | None:
-    """One of `OTHER_FORMATS`, except `STRAY_BYTES`; None if the format is none of them."""
+    """The format's name in `OTHER_FORMATS`, never `STRAY_BYTES`; None if it is unknown."""
     for recognised in _RECOGNISERS:
         name = recognised(first_bytes)
         if name is not None:
@@ -62,7 +66,7 @@ def other_format(first_bytes: bytes) -> str | None:
 
 
 def count_stray_bytes(first_bytes: bytes) -> int:
-    """How many blanks, zeros and byte order marks come first."""
+    """How many bytes at the beginning are blanks, zeros or byte order marks."""
     strays = _STRAYS.match(first_bytes)
     return strays.end() if strays else 0
 
@@ -113,9 +117,9 @@ _FIRST_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def _by_boxes(first_bytes: bytes) -> str | None:
-    """HEIC, AVIF and videos are boxes; the first one names the brands that a file complies with."""
+    """HEIC, AVIF or a video by its boxes: the first one names the brands of the file."""
     kind = first_bytes[4:8]
-    # No letter: such a box would have more than 512 MB
+    # A first byte of a text would mean a box of more than 512 MB
     if kind in _FIRST_BOXES and first_bytes[0] < 0x20:
         return "MOV"
     if kind != b"ftyp":
@@ -128,12 +132,6 @@ def _by_boxes(first_bytes: bytes) -> str | None:
         if brand in _BRANDS:
             return _BRANDS[brand]
     return "MP4" if _PICTURE_BRANDS.isdisjoint(brands) else "HEIF"
-
-
-def _raw_photo(first_bytes: bytes) -> str | None:
-    if first_bytes.startswith((b"II*\0", b"MM\0*")):
-        return raw_photo(first_bytes)
-    return None
 
 
 _ICON_ENTRY = re.compile(
@@ -168,7 +166,7 @@ def _markup_or_text(first_bytes: bytes) -> str | None:
 
 
 def _decoded(first_bytes: bytes) -> tuple[str, bool]:
-    """The first bytes as text, and whether they are one: decodable, without control characters."""
+    """The bytes as text, and whether they are text: decodable, without control characters."""
     encoding, length = "utf-8", 0
     for bom, name in _BOMS:
         if first_bytes.startswith(bom):
@@ -189,7 +187,7 @@ _JSON = re.compile(r'\{\s*["}]|\[\s*[\[\]{"\-\d]')
 
 
 def _markup(text: str) -> str | None:
-    """SVG, HTML or XML by the name of the first element, behind declarations and comments."""
+    """SVG, HTML or XML by the name of the first element after declarations and comments."""
     rest, is_xml = text, text.startswith("<?xml")
     while (end := _end_of_preamble(rest)) is not None:
         rest = rest.partition(end)[2].lstrip(_BLANKS)
@@ -200,7 +198,7 @@ def _markup(text: str) -> str | None:
 
 
 def _end_of_preamble(text: str) -> str | None:
-    """Where the comment or the declaration ends with which *text* begins; None without one."""
+    """The end mark of the comment or declaration at the beginning of *text*; None without one."""
     if text.startswith("<!--"):
         return "-->"
     return "?>" if text.startswith("<?") else None
@@ -212,7 +210,7 @@ _ROOTS = {"svg": "SVG", "html": "HTML", "head": "HTML", "body": "HTML"}
 _RECOGNISERS: tuple[Callable[[bytes], str | None], ...] = (
     _by_signature,
     _by_boxes,
-    _raw_photo,
+    raw_photo,
     _icon,
     _markup_or_text,
 )

@@ -1,9 +1,11 @@
-"""Cameras' RAW photos that begin like a TIFF, told apart by the directories of their tags."""
+"""Recognises RAW photos that begin like a TIFF by their tags."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 
 _NEW_SUBFILE_TYPE = 254
 _PHOTOMETRIC = 262
@@ -21,17 +23,19 @@ _Directory = dict[int, tuple[int, int, bytes]]
 """Type, count, and the value or its offset, by tag."""
 
 
-def raw_photo(tiff: bytes) -> str | None:
+def raw_photo(first_bytes: bytes) -> str | None:
     """
-    The name of a RAW photo by the first bytes of a file with a TIFF's signature; None of a TIFF.
+    The format of a RAW photo that begins like a TIFF; None if the file is not one.
 
-    `CR2`, `DNG`, `NEF`, `ARW`, or `RAW` for other cameras. The make alone proves nothing: scanners,
-    cameras that save TIFFs, and programs write it, too. A RAW photo whose tags lie beyond the first
-    bytes counts as a TIFF.
+    Returns `CR2`, `DNG`, `NEF`, `ARW`, or `RAW` for other cameras. The make alone proves nothing:
+    scanners, programs, and cameras that save TIFFs write it, too. A RAW photo whose tags are not
+    among the first bytes counts as a TIFF.
     """
-    if tiff[8:11] == b"CR\x02":
+    if not first_bytes.startswith(TIFF_SIGNATURES):
+        return None
+    if first_bytes[8:11] == b"CR\x02":
         return "CR2"
-    tags = _Tags(tiff)
+    tags = _Tags(first_bytes)
     first = tags.directory(tags.long_at(4))
     is_thumbnail = tags.number(first, _NEW_SUBFILE_TYPE) == 1
     is_raw = any(
@@ -42,7 +46,7 @@ def raw_photo(tiff: bytes) -> str | None:
         return "DNG"
     make = tags.text(first, _MAKE).upper()
     if make.startswith(b"SONY") and _SONY_PRIVATE in first and is_thumbnail:
-        return "ARW"  # its sensor's directory is far behind
+        return "ARW"  # the directory of its sensor data is beyond the first bytes
     if not is_raw:
         return None
     return "NEF" if make.startswith(b"NIKON") else "RAW"
@@ -54,7 +58,7 @@ def _has_dng_version(directory: _Directory) -> bool:
 
 
 class _Tags:
-    """The tags in the first bytes of a TIFF; missing ones where a part lies beyond them."""
+    """The tags in the first bytes of a TIFF; a tag beyond them is missing."""
 
     def __init__(self, tiff: bytes) -> None:
         self._tiff = tiff
@@ -64,7 +68,7 @@ class _Tags:
         return self._unpacked("I", self._tiff[offset : offset + 4])
 
     def directory(self, offset: int) -> _Directory:
-        """Its tags, as far as they are in the first bytes."""
+        """The tags of the directory at *offset*, as far as they are among the first bytes."""
         count = self._unpacked("H", self._tiff[offset : offset + 2])
         entries = self._tiff[offset + 2 : offset + 2 + 12 * count]
         whole = entries[: len(entries) // 12 * 12]
@@ -89,7 +93,7 @@ class _Tags:
         return value if count <= len(value) else self._tiff[offset : offset + count]
 
     def sub_directories(self, directory: _Directory) -> Iterator[_Directory]:
-        """Those in the first bytes; for the others, an empty one."""
+        """Each sub-directory; an empty one if it is beyond the first bytes."""
         kind, count, value = directory.get(_SUB_DIRECTORIES, (0, 0, b""))
         if kind not in (_LONG, _DIRECTORY):
             return
