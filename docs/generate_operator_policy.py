@@ -16,9 +16,9 @@ from hangtag_cli.aws_errors import explained
 from hangtag_cli.permissions import PERMISSIONS, policy, values_of
 
 
-def operator_policy() -> str:
-    """The file: a policy for each command."""
-    return _json({command: policy(command) for command in PERMISSIONS})
+def operator_policy(commands: Sequence[str] = tuple(PERMISSIONS)) -> str:
+    """The file, or a part of it: a policy for each of the *commands*."""
+    return _json({command: policy(command) for command in commands})
 
 
 @click.command()
@@ -26,9 +26,13 @@ def operator_policy() -> str:
 @click.option("--region", metavar="REGION", help="The stack's region.")
 @click.argument("commands", nargs=-1, type=click.Choice(list(PERMISSIONS)))
 def main(stack: str | None, region: str | None, commands: Sequence[str]) -> None:
-    """Print the file; with --stack, one policy for COMMANDS (default: all) with its ARNs."""
+    """
+    Print the policies of COMMANDS (default: all), one each, with placeholders.
+
+    With --stack, print one policy for all of them, with the stack's ARNs.
+    """
     if stack is None:
-        click.echo(operator_policy(), nl=False)
+        click.echo(operator_policy(commands or tuple(PERMISSIONS)), nl=False)
         return
     # Options need ARNs of resources outside of the stack
     without_options = [command for command in PERMISSIONS if " --" not in command]

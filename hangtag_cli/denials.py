@@ -151,7 +151,8 @@ def _denial_of(error: Mapping[str, Any], operation: str, needs: Needs) -> Denial
         same = {action.lower(), f"{action.partition(':')[0]}:{operation}".lower()}
         action = action if named[1].lower() in same else named[1]
         return Denial(action, named[2] or needs.resource, message)
-    if "kms" in f"{error.get('Code')} {message}".lower():
+    # Not "kms", which may be part of a resource's name
+    if re.search(r"\b(KMS|Kms)", f"{error.get('Code')} {message}"):
         action = "GenerateDataKey" if operation in _ENCRYPTING else "Decrypt"
         return Denial(f"kms:{action}", "", message)
     action += "".join(f" (or {other}, if it is gone)" for other in others)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _LONGEST_SECRET = 65_536  # bytes; Secrets Manager's limit
 
+_TAKES_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Settings of a command that calls `_refuse_arguments`."""
+
 
 @click.group(cls=Group)
 def key() -> None:
@@ -29,7 +32,7 @@ def key() -> None:
 @key.command(
     "set",
     examples=("hangtag key set", "hangtag key set < api-key.txt"),
-    context_settings={"allow_extra_args": True},
+    context_settings=_TAKES_ALL,
 )
 @pass_app
 @click.pass_context
@@ -41,12 +44,7 @@ def set_(ctx: click.Context, app: App) -> None:
     {"apiKey": "..."}. Quotes, blanks and line ends around it, and "x-api-key:" before it, are
     removed. The function uses a new key within five minutes.
     """
-    if ctx.args:
-        # click's own message would repeat the key
-        raise click.UsageError(
-            "the key cannot be an argument, because it would stay in the shell's history: "
-            "run `hangtag key set` without it and type it, or pipe it in"
-        )
+    _refuse_arguments(ctx)
     secret = ask_for_key()
     stack = app.stack()
     arn = stack.store_api_key(secret)
@@ -64,6 +62,7 @@ def set_(ctx: click.Context, app: App) -> None:
 @key.command(
     "check",
     examples=("hangtag key check", "hangtag --json key check --stdin < new-key.txt"),
+    context_settings=_TAKES_ALL,
 )
 @json_option
 @click.option(
@@ -73,7 +72,8 @@ def set_(ctx: click.Context, app: App) -> None:
     help="Check a key from stdin, or one that is typed, instead of the stack's.",
 )
 @pass_app
-def check(app: App, *, from_stdin: bool) -> None:
+@click.pass_context
+def check(ctx: click.Context, app: App, *, from_stdin: bool) -> None:
     """
     Check whether the Tagger API accepts the stack's key. It costs nothing.
 
@@ -83,6 +83,7 @@ def check(app: App, *, from_stdin: bool) -> None:
     from hangtag.adapters.http_tagger import HttpTagger
     from hangtag.operators.key_check import check_key
 
+    _refuse_arguments(ctx)
     given = key_in(ask_for_key()) if from_stdin else None
     stack = app.stack()
     url = stack.tagger_api_url()
@@ -102,6 +103,15 @@ def check(app: App, *, from_stdin: bool) -> None:
     output.talk(_ADVICE[word].format(said=said))
     if not verdict.is_good:
         raise click.exceptions.Exit(1)
+
+
+def _refuse_arguments(ctx: click.Context) -> None:
+    """Raises UsageError, as click does by itself. Its own message would repeat the key."""
+    if ctx.args:
+        raise click.UsageError(
+            f"`{ctx.command_path}` takes no such argument or option. The key cannot be one, "
+            "because it would stay in the shell's history: type it, or pipe it in"
+        )
 
 
 _ADVICE = {

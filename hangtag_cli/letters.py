@@ -181,9 +181,8 @@ def _with_formats(advice: str, formats: Counter[str]) -> RenderableType:
     """The formats that were found, the most frequent first, above the *advice*."""
     if not any(formats):
         return text(advice)
-    counts = (
-        f"{name or UNKNOWN_FORMAT} {count:,}" for name, count in formats.most_common()
-    )
+    most_first = sorted(formats.items(), key=lambda one: (-one[1], one[0]))
+    counts = (f"{name or UNKNOWN_FORMAT} {count:,}" for name, count in most_first)
     return Group(text(", ".join(counts), "bold"), text(advice))
 
 

@@ -202,6 +202,10 @@ SIX = {
         "image/tiff",
         tiff([subfile(0), RGB, make("Canon"), DNG_VERSION]),
     ),
+    "TIFF whose first pixel is the marker of a CR2": (
+        "image/tiff",
+        b"II*\0\x20\0\0\0CR\x02".ljust(32, b"\0") + directory("<", [RGB], 32),
+    ),
     "TIFF of a page of a fax": ("image/tiff", tiff([subfile(2), photometric(0)])),
     "BMP": ("image/bmp", saved("BMP")),
     "BMP with a palette": ("image/bmp", saved("BMP", "P")),
@@ -286,6 +290,10 @@ OTHERS = {
     "gzip": ("gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03"),
     "HTML": ("HTML", b"<!DOCTYPE html>\n<html><title>404</title></html>"),
     "old HTML": ("HTML", b"\n<HTML><BODY>Forbidden</BODY></HTML>"),
+    **{
+        f"HTML without a root, {name}": ("HTML", f"<{name}>Forbidden</{name}>".encode())
+        for name in ("h1", "title", "center", "DIV", "script")
+    },
     "XHTML": ("HTML", f"{PROLOG}<html xmlns='http://www.w3.org/1999/xhtml'/>".encode()),
     "S3's error": ("XML", S3_ERROR.encode()),
     "XML without a prolog": ("XML", b"<Error><Code>AccessDenied</Code></Error>"),

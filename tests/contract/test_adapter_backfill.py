@@ -418,6 +418,8 @@ def test_an_inventory_with_storage_classes_says_what_is_archived(
             ("frequent", "INTELLIGENT_TIERING", "FREQUENT"),
             ("tier", "INTELLIGENT_TIERING", "ARCHIVE"),
             ("deep tier", "INTELLIGENT_TIERING", "DEEP_ARCHIVE"),
+            ("access tier", "INTELLIGENT_TIERING", "ARCHIVE_ACCESS"),
+            ("deep access tier", "INTELLIGENT_TIERING", "DEEP_ARCHIVE_ACCESS"),
         ],
         schema="Bucket, Key, StorageClass, IntelligentTieringAccessTier",
     )
@@ -425,7 +427,10 @@ def test_an_inventory_with_storage_classes_says_what_is_archived(
     found = listed(inventory.listing())
 
     archived = [one.key for one in found if one.is_archived]
-    assert archived == ["glacier", "deep", "tier", "deep tier"]
+    assert archived == [
+        *("glacier", "deep", "tier", "deep tier"),
+        *("access tier", "deep access tier"),
+    ]
 
 
 def test_a_large_inventory_comes_in_pages(inventory: Inventory) -> None:

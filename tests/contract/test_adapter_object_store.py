@@ -470,6 +470,7 @@ KEY_ARN = (
         (400, "KMS.DisabledException", f"{KEY_ARN} is disabled."),
         (400, "KMS.KMSInvalidStateException", f"{KEY_ARN} is pending deletion."),
         (400, "KMS.NotFoundException", f"Key '{KEY_ARN}' does not exist"),
+        (400, "KMS.InvalidKeyUsageException", f"{KEY_ARN} is not for encryption."),
     ],
 )
 def test_the_error_of_an_unusable_kms_key_names_the_key(
@@ -489,14 +490,23 @@ def test_the_error_of_an_unusable_kms_key_names_the_key(
         read(objects, upload)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        (
+            "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: "
+            "kms:Decrypt on the resource associated with this ciphertext"
+        ),
+        (
+            "The ciphertext refers to a customer master key that does not exist, does not exist in "
+            "this region, or you are not allowed to access."
+        ),
+    ],
+)
 def test_an_unusable_kms_key_that_s3_does_not_name_has_the_same_error(
-    server: LoopbackServer, objects: S3Objects
+    server: LoopbackServer, objects: S3Objects, message: str
 ) -> None:
-    """A key in another account is not named."""
-    message = (
-        "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: "
-        "kms:Decrypt on the resource associated with this ciphertext"
-    )
+    """A key that is deleted or in another account is not named."""
     server.replies(answer(403, _error_document("AccessDenied", message=message)))
 
     with pytest.raises(ObjectKmsKeyUnusable, match=f"^KMS key of s3://.*{message}"):
@@ -511,6 +521,12 @@ def test_an_unusable_kms_key_that_s3_does_not_name_has_the_same_error(
             403,
             "AccessDenied",
             "User: u is not authorized to perform: s3:GetObject on resource: r",
+            ObjectForbidden,
+        ),
+        (
+            403,
+            "AccessDenied",
+            "User: u is not authorized to perform: s3:GetObject on resource: kms:Decrypt.jpg",
             ObjectForbidden,
         ),
         (400, "KMS.ThrottlingException", "Rate exceeded", ObjectUnavailable),

@@ -16,8 +16,13 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from urllib3 import HTTPConnectionPool, PoolManager
 
+from hangtag import wiring
 from hangtag.adapters.http_tagger import HttpTagger
-from hangtag.adapters.idle_connections import limit_idle_time, with_idle_limit
+from hangtag.adapters.idle_connections import (
+    MAX_IDLE_SECONDS,
+    limit_idle_time,
+    with_idle_limit,
+)
 from hangtag.batch import Invocation
 from hangtag.settings import read_replay_settings, read_tagging_settings
 from hangtag.tagger_api import Base64Body, Context
@@ -60,6 +65,11 @@ def ports(server: LoopbackServer) -> list[int]:
 
 
 # ---- the limit
+
+
+def test_the_limit_is_shorter_than_the_patience_of_the_other_side() -> None:
+    """S3 and load balancers keep an idle connection for a minute or less."""
+    assert 15 <= MAX_IDLE_SECONDS <= 25
 
 
 def tagger_call(url: str, *, max_idle: float = MAX_IDLE) -> Call:
@@ -245,6 +255,28 @@ def clients_of_tag_uploads(session: RecordingSession) -> None:
     )
     # The client of Lambda is made when it is first used
     pipeline.reconcile(Invocation("request-1", FakeDeadline(60, FakeClock())))
+
+
+def test_the_wired_tagger_has_the_limit(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting reaches the adapter, whose connections are not boto3's."""
+    made: list[float] = []
+
+    class Recorded(HttpTagger):
+        """Notes the limit."""
+
+        def __init__(self, url: str, *, connections: int, **limits: float) -> None:
+            made.append(limits["max_idle_seconds"])
+            super().__init__(url, connections=connections, **limits)
+
+    monkeypatch.setattr(wiring, "HttpTagger", Recorded)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    server.replies(answer(200, b'{"Items": [], "EventSourceMappings": []}'))
+
+    clients_of_tag_uploads(RecordingSession())
+
+    assert made == [MAX_IDLE]
 
 
 def clients_of_replay_failures(session: RecordingSession) -> None:

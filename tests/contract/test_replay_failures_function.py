@@ -243,6 +243,44 @@ def test_a_second_request_at_the_same_moment_changes_nothing(stack: Stack) -> No
     assert invoke({"dryRun": False})["matched"] == 0  # the first one released its lease
 
 
+def test_a_new_instance_refuses_what_a_warm_one_may_have_carried_out(
+    stack: Stack,
+) -> None:
+    """The same request, sent at the same moment, waits for the start of another instance."""
+    fill(stack)
+    invoke({"dryRun": False, "max": 1})
+
+    importlib.reload(handler)  # another instance
+    with pytest.raises(ReplayRunning, match="while this instance started"):
+        invoke({"dryRun": False, "max": 1})
+
+    assert stack.waiting(stack.uploads) == 1
+    assert invoke({"dryRun": False, "max": 1})["done"] == 1
+
+
+@pytest.mark.parametrize(
+    ("request_seconds", "expected"), [({}, 40.0), ({"maxSeconds": 90}, 90.0)]
+)
+def test_the_request_limits_the_run_and_its_lease(
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    request_seconds: dict[str, int],
+    expected: float,
+) -> None:
+    """A killed run holds others up for no longer than it could have lasted."""
+    leases: list[float] = []
+
+    def take(self: object, holder: str, *, now: float, until: float) -> None:  # noqa: ARG001
+        leases.append(until - SystemClock().now())
+
+    monkeypatch.setattr(DynamoDBRunLease, "take", take)
+
+    invoke({"dryRun": False, **request_seconds})
+
+    assert leases == [pytest.approx(expected, abs=5)]
+    assert stack.waiting(stack.uploads) == 0
+
+
 @pytest.mark.parametrize(
     ("most", "expected"), [(40.0, 40.0), (300.0, 300.0), (600.0, 300.0)]
 )

@@ -11,6 +11,7 @@ import pytest
 
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.breaker import RECONCILE_MINUTES, SYSTEMIC_KINDS
+from hangtag.ending import HAND_BACK_CAP_SECONDS
 from hangtag.errors import HangtagError, QueueUnavailable, ResultsUnavailable
 from hangtag.metrics import NAMESPACE, PUBLISHED_TOGETHER, SERVICE, Metric
 from hangtag.tagger_api.errors import KeyRefused, leaves
@@ -187,12 +188,17 @@ def test_the_systemic_alarm_needs_no_dead_letter(
 
 
 def test_the_systemic_alarm_stays_while_an_open_breaker_lets_uploads_through() -> None:
-    """Otherwise it would be sent and ended every 15 minutes."""
+    """
+    Otherwise it would be sent and ended again and again.
+
+    A single upload that was handed back often is hidden for up to half an hour.
+    """
     properties = ALARMS["SystemicFailuresAlarm"]["Properties"]
     seconds = properties["EvaluationPeriods"] * properties["Period"]
 
     assert properties["DatapointsToAlarm"] == 1
     assert seconds > 60 * RECONCILE_MINUTES
+    assert seconds >= HAND_BACK_CAP_SECONDS + properties["Period"]
 
 
 @pytest.mark.parametrize(

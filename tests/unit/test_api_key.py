@@ -34,7 +34,10 @@ DECORATED = {
     "the header": f"x-api-key: {KEY}",
     "the header in quotes": f"'X-API-Key:{KEY}'\r\n",
     "the header with a quoted value": f'x-api-key: "{KEY}"',
+    "two pairs of quotes": f"\"'{KEY}'\"",
+    "a line of a file with variables": f'HANGTAG_API_KEY="{KEY}"\n',
     "JSON": json.dumps({"apiKey": KEY}),
+    "JSON in the quotes of cmd.exe": f"'{json.dumps({'apiKey': KEY})}'\r\n",
     "JSON with a BOM": "\ufeff" + json.dumps({"apiKey": f" {KEY}\n", "note": "shop"}),
 }
 
@@ -50,7 +53,7 @@ REFUSED = {
     "a quote at one end only": ['"hidden', "hidden'", "`hidden"],
     "JSON": [
         *('{"key": "hidden"}', '{"apiKey": "hidden"', '{"apiKey": 1}', "{hidden}"),
-        *('{"apiKey": ["hidden"]}', "{" * 10_000),
+        *('{"apiKey": ["hidden"]}', "{" * 10_000, '["hidden"]', "[1]"),
     ],
     "more than 4,096 characters": ["hidden" * 1_000],
 }

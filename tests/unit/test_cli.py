@@ -261,9 +261,13 @@ def test_an_invalid_key_is_not_stored_and_not_repeated(secret: bytes) -> None:
     assert "of-a-key" not in shown.stderr
 
 
-def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize("command", ["set", "check"])
+@pytest.mark.parametrize("prefix", ["", "--", "-"])
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(
+    command: str, prefix: str
+) -> None:
     """It would stay in the shell's history, and other users would see it in `ps`."""
-    shown = hangtag("key", "set", "key-of-the-tests")
+    shown = hangtag("key", command, f"{prefix}key-of-the-tests")
 
     assert shown.exit_code == 2
     assert "history" in shown.stderr

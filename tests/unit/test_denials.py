@@ -118,6 +118,12 @@ ALARMS: Call = ("cloudwatch", "describe_alarms", {})
             f"sqs:SendMessage on {URL}:",
         ),
         (SEND, "KmsAccessDenied", "No access.", "kms:GenerateDataKey:"),
+        (
+            SEND,
+            "AccessDenied",
+            "Access to the resource https://sqs.eu-central-1.amazonaws.com/1/kms-q is denied.",
+            f"sqs:SendMessage on {URL}:",
+        ),
         (LOOK_UP, "AccessDeniedException", "no", "dynamodb:BatchGetItem on table:"),
         (
             GET_KEY,

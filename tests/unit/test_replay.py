@@ -810,6 +810,7 @@ def test_letters_hidden_by_another_reader_are_reported() -> None:
     report = failed.replay()
 
     assert (report.done, report.unseen) == (15, 10)
+    assert report.document()["complete"] is False
 
 
 def test_a_replay_marks_the_record_of_exactly_its_upload() -> None:

@@ -12,7 +12,10 @@ LONGEST_KEY = 4_096
 """Characters; many servers refuse longer headers."""
 
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "\u2018": "\u2019", "«": "»"}
-_HEADER = re.compile(r"x-api-key\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL)
+# A header, or a line of a file with environment variables
+_NAMED = re.compile(
+    r"(?:x-api-key|HANGTAG_API_KEY)\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL
+)
 
 
 class InvalidKey(ValueError):
@@ -21,17 +24,17 @@ class InvalidKey(ValueError):
 
 def read_key(text: str) -> str:
     """
-    The key in *text*, which is the bare key, `{"apiKey": "…"}` or the header `x-api-key: …`.
+    The key in *text*: the bare key, `{"apiKey": "…"}`, `x-api-key: …` or `HANGTAG_API_KEY=…`.
 
     White space, invisible characters and a pair of quotes around it are removed.
 
     Raises:
         InvalidKey: The key is empty, too long, or has a character that no key has.
     """
-    text = _stripped(text)
-    key = _bare(_of_json(text) if text.startswith("{") else text)
-    if header := _HEADER.fullmatch(key):
-        key = _bare(header[1])
+    text = _bare(text)
+    key = _bare(_of_json(text) if text.startswith(("{", "[")) else text)
+    if named := _NAMED.fullmatch(key):
+        key = _bare(named[1])
     if not key:
         raise InvalidKey("it is empty")
     if len(key) > LONGEST_KEY:
@@ -52,7 +55,7 @@ def secret_of(text: str) -> str:
     Raises:
         InvalidKey: As `read_key`.
     """
-    key, text = read_key(text), _stripped(text)
+    key, text = read_key(text), _bare(text)
     return text if text.startswith("{") else key
 
 
@@ -79,8 +82,8 @@ def decode_key(data: bytes) -> str:
 
 def _of_json(text: str) -> str:
     try:
-        key = json.loads(text).get("apiKey")
-    except (ValueError, RecursionError):
+        key = json.loads(text)["apiKey"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         key = None  # the parser's error contains the text
     if not isinstance(key, str):
         raise InvalidKey('it is JSON other than {"apiKey": "..."}')

@@ -30,7 +30,7 @@ def object_error(doing: str, error: ClientError) -> HangtagError:
     code = code_of(error)
     if code == "InvalidObjectState":
         return ObjectArchived(f"{doing}: {error}")
-    if code in _UNUSABLE_KEY_CODES or _names_decrypt(error):
+    if code in _UNUSABLE_KEY_CODES or _is_about_the_key(error):
         key = _KEY_ARN.search(str(error))
         # The key comes first, because long messages are cut
         named = f"KMS key {key[0]}, {doing}" if key else f"KMS key of {doing}"
@@ -39,6 +39,10 @@ def object_error(doing: str, error: ClientError) -> HangtagError:
     return leaf(f"{doing}: {error}")
 
 
-def _names_decrypt(error: ClientError) -> bool:
-    # S3 has one code for every missing permission: only the message names the action
-    return code_of(error) == "AccessDenied" and "kms:Decrypt" in str(error)
+def _is_about_the_key(error: ClientError) -> bool:
+    # S3 has one code for every missing permission: only the message names the action, or says that
+    # the ciphertext's "customer master key" does not exist or is of another account
+    message = str(error)
+    return code_of(error) == "AccessDenied" and (
+        "perform: kms:Decrypt" in message or "customer master key" in message
+    )

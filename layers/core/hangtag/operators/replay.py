@@ -114,7 +114,10 @@ class ReplayReport:
 
     def document(self) -> dict[str, object]:
         """
-        As `hangtag failures replay --json` prints it; with `complete`, False, if it was cut short.
+        As `hangtag failures replay --json` prints it.
+
+        It has `complete`, False, if the run has not seen all letters: it was cut short, or another
+        reader holds some of them.
         """
         return {
             "matched": self.matched,
@@ -123,7 +126,7 @@ class ReplayReport:
             "left": self.left,
             "dryRun": self.dry_run,
             "byCode": dict(sorted(self.by_code.items())),
-            **({"complete": False} if self.is_cut_short else {}),
+            **({"complete": False} if self.is_cut_short or self.unseen else {}),
         }
 
 

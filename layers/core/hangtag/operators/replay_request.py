@@ -56,11 +56,16 @@ class RequestError(ValueError):
 class ReplayRunning(Exception):
     """Another run of the function was under way when the request was sent; nothing is replayed."""
 
-    def __init__(self, until: float) -> None:
-        super().__init__(
-            "nothing was replayed: another run of this function works until "
-            f"{to_timestamp(until)} at most; repeat the request after that"
-        )
+    def __init__(self, until: float, *, now: float) -> None:
+        end = to_timestamp(until)
+        if until > now:
+            other = f"works until {end} at most; repeat the request after that"
+        else:
+            other = (
+                f"ended at {end}, while this instance started, and may have been for the same "
+                "request; look at what is left, and repeat the request"
+            )
+        super().__init__(f"nothing was replayed: another run of this function {other}")
 
 
 class ReplayRequest(BaseModel):
@@ -183,7 +188,7 @@ def _single_run(
         holder, now=now - waited_seconds, until=now + deadline.seconds_left()
     )
     if taken_until is not None:
-        raise ReplayRunning(taken_until)
+        raise ReplayRunning(taken_until, now=now)
     try:
         yield
     finally:

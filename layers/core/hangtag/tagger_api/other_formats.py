@@ -205,7 +205,8 @@ def _end_of_preamble(text: str) -> str | None:
 
 
 _ROOT = re.compile(r"<(?:!DOCTYPE\s+)?(?:[\w.-]+:)?([A-Za-z_][\w.-]*)", re.IGNORECASE)
-_ROOTS = {"svg": "SVG", "html": "HTML", "head": "HTML", "body": "HTML"}
+_HTML = "html head body title meta link script style center div span table p pre h1 h2 h3 a br hr"
+_ROOTS = {"svg": "SVG", **dict.fromkeys(_HTML.split(), "HTML")}
 
 _RECOGNISERS: tuple[Callable[[bytes], str | None], ...] = (
     _by_signature,

@@ -33,10 +33,12 @@ def raw_photo(first_bytes: bytes) -> str | None:
     """
     if not first_bytes.startswith(TIFF_SIGNATURES):
         return None
-    if first_bytes[8:11] == b"CR\x02":
-        return "CR2"
     tags = _Tags(first_bytes)
-    first = tags.directory(tags.long_at(4))
+    begin = tags.long_at(4)
+    # A TIFF whose directory comes later may have pixels here that look like this marker
+    if first_bytes[8:11] == b"CR\x02" and begin == 16:
+        return "CR2"
+    first = tags.directory(begin)
     is_thumbnail = tags.number(first, _NEW_SUBFILE_TYPE) == 1
     is_raw = any(
         tags.number(one, _PHOTOMETRIC) in (_COLOR_FILTER_ARRAY, _LINEAR_RAW)
