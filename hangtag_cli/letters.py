@@ -183,7 +183,7 @@ def _with_formats(advice: str, formats: Counter[str]) -> RenderableType:
         return text(advice)
     most_first = sorted(formats.items(), key=lambda one: (-one[1], one[0]))
     counts = (f"{name or UNKNOWN_FORMAT} {count:,}" for name, count in most_first)
-    return Group(text(", ".join(counts), "bold"), text(advice))
+    return Group(text(f"found: {', '.join(counts)}", "bold"), text(advice))
 
 
 def letter_page(
