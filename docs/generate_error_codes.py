@@ -34,15 +34,15 @@ the cause and how to know that a fix worked.
 LISTED = """
 ## Codes
 
-| code | meaning | kind | source | who acts | what to do |
-|---|---|---|---|---|---|
+| code | meaning | kind | source | who acts | what to do | who can cause it |
+|---|---|---|---|---|---|---|
 """
 
 UNLISTED = """
 ## Codes that cannot be listed
 
-| code | meaning | kind | source | who acts | what to do |
-|---|---|---|---|---|---|
+| code | meaning | kind | source | who acts | what to do | who can cause it |
+|---|---|---|---|---|---|---|
 """
 
 BY_STATUS = "`transient` for 408, 429 and 5xx, else `permanent`"
@@ -62,7 +62,8 @@ def error_codes() -> str:
             _row("`HTTP_<status>`", HttpStatus, kind=BY_STATUS),
             (
                 f"| `{UNCODED}` | {KINDS['uncoded']} | `uncoded` | `internal` | operator | "
-                "Look at the letter's body and at the function's log, then replay. |\n"
+                "Look at the letter's body and at the function's log, then replay. "
+                "| AWS, operator |\n"
             ),
         ]
     )
@@ -76,7 +77,7 @@ def _listed_rows(kinds: tuple[Kind, ...]) -> Iterator[str]:
 def _row(code: str, error: type[HangtagError], *, kind: str) -> str:
     return (
         f"| {code} | {error.__doc__} | {kind} | `{error.source}` "
-        f"| {error.who} | {error.advice} |\n"
+        f"| {error.who} | {error.advice} | {error.cause} |\n"
     )
 
 

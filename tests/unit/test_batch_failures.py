@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from hangtag.breaker import SYSTEMIC_KINDS
+from hangtag.breaker import FAILURES_TO_OPEN, SYSTEMIC_KINDS
 from hangtag.ending import RETRY_CAP_SECONDS
 from hangtag.errors import (
     Abandoned,
@@ -17,6 +17,7 @@ from hangtag.errors import (
     ApiTimeout,
     ApiUnreachable,
     BadAnswer,
+    ConfigError,
     EmptyImage,
     HangtagError,
     ImageTooLarge,
@@ -59,7 +60,7 @@ from hangtag.tagger_api.errors import (
     UrlNotFetched,
     leaves,
 )
-from hangtag.telemetry import Trouble
+from hangtag.telemetry import SystemicFailure, Trouble
 from tests.builders import (
     PNG,
     URI,
@@ -227,6 +228,58 @@ def test_a_systemic_failure_is_dead_lettered_at_once(
     assert (letter.failure.code, letter.failure.kind) == (leaf.code, leaf.kind)
     assert letter.failure.attempts == 1
     assert not world.breaker_store.read().is_open
+
+
+BY_METADATA = {
+    JsonRefused: {"tagger-brand": "shop"},
+    DetectionRefused: {"Tagger-Detection": "TOP"},
+    LanguageRefused: {"tagger-language": "ko"},
+}
+"""Metadata by which an upload can cause the error."""
+
+
+@pytest.mark.parametrize("image_transport", ["base64", "url"])
+@pytest.mark.parametrize("leaf", BY_METADATA, ids=case_name)
+def test_an_uploader_cannot_open_the_breaker_by_metadata(
+    leaf: type[ConfigError], image_transport: ImageTransport
+) -> None:
+    """The failure is this upload's own: it is permanent, and no systemic failure."""
+    world = World(image_transport=image_transport)
+    world.tagger.fails_with(leaf("no"))
+    uploads = [
+        world.upload(f"{number}.png", metadata=BY_METADATA[leaf])
+        for number in range(2 * FAILURES_TO_OPEN)
+    ]
+
+    handed_back = [world.tag(upload) for upload in uploads]
+
+    assert handed_back == [()] * len(uploads)
+    failures = [letter.failure for letter in world.dead_letters.letters]
+    assert {(one.code, one.kind) for one in failures} == {(leaf.code, "permanent")}
+    assert len(failures) == len(uploads)
+    assert not world.breaker_store.read().failures
+    assert not [
+        one for one in world.telemetry.events if isinstance(one, SystemicFailure)
+    ]
+
+
+@pytest.mark.parametrize("leaf", BY_METADATA, ids=case_name)
+def test_the_stacks_own_settings_open_the_breaker(leaf: type[ConfigError]) -> None:
+    """Other metadata cannot have caused the error."""
+    world = World()
+    world.tagger.fails_with(leaf("no"))
+
+    for number in range(FAILURES_TO_OPEN):
+        world.tag(world.upload(f"{number}.png", metadata={"camera": "x"}))
+
+    assert world.breaker_store.read().is_open
+
+
+def test_an_uploader_can_cause_no_systemic_failure_but_the_quota() -> None:
+    """Each other error of these kinds needs the operator, the vendor or the API."""
+    by_uploaders = {leaf for leaf in SYSTEMIC if "uploader" in leaf.cause}
+
+    assert by_uploaders == {*BY_METADATA, QuotaExceeded}
 
 
 @pytest.mark.parametrize("leaf", RETRIED, ids=case_name)

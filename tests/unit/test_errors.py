@@ -76,7 +76,10 @@ def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
 def page_rows() -> dict[str, dict[str, str]]:
     """The rows of docs/error-codes.md about one code, by column."""
     page = (REPOSITORY / "docs" / "error-codes.md").read_text(encoding="utf-8")
-    columns = ("code", "meaning", "kind", "source", "who acts", "what to do")
+    columns = (
+        *("code", "meaning", "kind", "source"),
+        *("who acts", "what to do", "who can cause it"),
+    )
     rows: dict[str, dict[str, str]] = {}
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -187,6 +190,7 @@ def test_the_page_describes_every_leaf(
         "meaning": leaf.__doc__,
         "kind": f"`{leaf.kind}`",
         "source": f"`{leaf.source}`",
+        "who can cause it": leaf.cause,
         "who acts": leaf.who,
         "what to do": leaf.advice,
     }

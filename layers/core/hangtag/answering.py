@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from hangtag.attempt import Attempt
 from hangtag.calling import Caller
+from hangtag.errors import ConfigError
 from hangtag.lifecycle import CallReason
 from hangtag.policy import Policy, Ports
 from hangtag.ports import ImageHead, StoredImage
@@ -64,7 +68,7 @@ class Answering:
         if image is None:
             return None
         language, context = self._context(image)
-        try:
+        with _call_about(image, attempt):
             answer = self._caller.call_with_image(
                 image,
                 context,
@@ -72,8 +76,6 @@ class Answering:
                 calling=attempt.calling,
                 is_second_form=is_second_form,
             )
-        finally:
-            attempt.stopwatch.end("call")
         return language, context, answer
 
     def _sends_urls(self, attempt: Attempt) -> bool:
@@ -92,12 +94,10 @@ class Answering:
             return None
         language, context = self._context(head)
         url = self._ports.objects.link(upload, seconds=self._policy.lease_seconds)
-        try:
+        with _call_about(head, attempt):
             answer = self._caller.call_with_url(
                 url, context, language=language, calling=attempt.calling
             )
-        finally:
-            attempt.stopwatch.end("call")
         return language, context, answer
 
     def _context(self, image: StoredImage | ImageHead) -> tuple[Language, Context]:
@@ -106,3 +106,15 @@ class Answering:
             language=self._policy.language,
             detection=self._policy.detection,
         )
+
+
+@contextmanager
+def _call_about(image: StoredImage | ImageHead, attempt: Attempt) -> Iterator[None]:
+    """Measure a call, and tell errors that the upload itself causes from the stack's."""
+    try:
+        yield
+    except ConfigError as error:
+        error.blame_upload(image.metadata)
+        raise
+    finally:
+        attempt.stopwatch.end("call")

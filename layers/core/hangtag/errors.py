@@ -59,6 +59,7 @@ The leaves whose codes are the API's are in `tagger_api.errors`, all others here
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from hangtag.text import without_secrets
@@ -96,14 +97,15 @@ class HangtagError(Exception):
     """
     The root of the tree.
 
-    A leaf has a `code`, a `kind` and a `source`, and says `who` acts and with which `advice`; a
-    branch may have defaults. The message is cut to `MESSAGE_LIMIT`. Images and the secrets of
-    presigned URLs are removed from it, because the API may echo them.
+    A leaf has a `code`, a `kind` and a `source`, and says who can `cause` it, `who` acts and with
+    which `advice`; a branch may have defaults. The message is cut to `MESSAGE_LIMIT`. Images and
+    the secrets of presigned URLs are removed from it, because the API may echo them.
     """
 
     code: str
     kind: Kind
     source: Source
+    cause: ClassVar[str]
     who: ClassVar[str]
     advice: ClassVar[str]
 
@@ -121,6 +123,7 @@ class PermanentError(HangtagError):
     """This image can never be tagged as it is."""
 
     kind = "permanent"
+    cause = "uploader"
     who = "uploader"
 
 
@@ -128,6 +131,7 @@ class TransientError(HangtagError):
     """A retry may succeed."""
 
     kind = "transient"
+    cause = "AWS"
     who = "no one at first: it is retried"
 
 
@@ -136,6 +140,7 @@ class AuthError(HangtagError):
 
     kind = "auth"
     source: Source = "api"
+    cause = "operator, vendor"
     who = "key owner"
 
 
@@ -144,15 +149,29 @@ class QuotaError(HangtagError):
 
     kind = "quota"
     source = "api"
+    cause = "uploaders, by many images"
     who = "account owner"
 
 
 class ConfigError(HangtagError):
     """The API refuses the stack's requests."""
 
-    kind = "config"
+    kind: Kind = "config"
     source = "api"
+    cause = "operator"
     who = "operator"
+    metadata_prefix: ClassVar[str | None] = None
+    """The beginning of metadata keys by which an upload can cause the error."""
+
+    def blame_upload(self, metadata_keys: Iterable[str]) -> None:
+        """
+        Become permanent if the upload's own metadata, with these keys, can have caused the error.
+
+        Otherwise an uploader could open the breaker, and so stop tagging for everybody.
+        """
+        prefix = self.metadata_prefix
+        if prefix and any(key.lower().startswith(prefix) for key in metadata_keys):
+            self.kind = "permanent"
 
 
 # ---- the event and the image
@@ -163,6 +182,7 @@ class UnreadableEvent(PermanentError):
 
     code = "UNREADABLE_EVENT"
     source = "event"
+    cause = "sender to the upload queue"
     who = "sender of the message"
     advice = "Look at the letter's body and correct its sender; the letter expires after 14 days."
 
@@ -209,6 +229,7 @@ class ObjectArchived(PermanentError):
 
     code = "OBJECT_ARCHIVED"
     source = "aws"
+    cause = "bucket owner, uploader"
     who = "operator"
     advice = "Restore the object, wait until S3 has restored it, then replay."
 
@@ -218,6 +239,7 @@ class ResultTooLarge(PermanentError):
 
     code = "RESULT_TOO_LARGE"
     source = "aws"
+    cause = "Tagger API"
     who = "operator"
     advice = "Report it with the image: most answers have a few kilobytes."
 
@@ -227,6 +249,7 @@ class Abandoned(PermanentError):
 
     code = "ABANDONED"
     source = "internal"
+    cause = "uploader, by a large image; operator"
     who = "operator"
     advice = (
         "Look at the function's log, raise MemorySize or FunctionTimeout, then replay."
@@ -241,6 +264,7 @@ class ApiTimeout(TransientError):
 
     code = "API_TIMEOUT"
     source = "api"
+    cause = "Tagger API; uploader, by a slow image"
     advice = "If it persists: look at the API's status, then replay."
 
 
@@ -249,6 +273,7 @@ class ApiUnreachable(TransientError):
 
     code = "API_UNREACHABLE"
     source = "api"
+    cause = "Tagger API, network"
     advice = (
         "If it persists: check TaggerApiUrl and the route to the internet, then replay."
     )
@@ -259,6 +284,7 @@ class BadAnswer(TransientError):
 
     code = "BAD_ANSWER"
     source = "api"
+    cause = "Tagger API"
     advice = "If it persists: check TaggerApiUrl; the message shows the body."
 
 
@@ -267,6 +293,7 @@ class ObjectForbidden(TransientError):
 
     code = "OBJECT_FORBIDDEN"
     source = "aws"
+    cause = "operator, bucket owner"
     who = "operator"
     advice = "Give the role access to the bucket and its KMS key, then replay."
 
@@ -276,6 +303,7 @@ class ObjectKmsKeyUnusable(TransientError):
 
     code = "OBJECT_KMS_KEY_UNUSABLE"
     source = "aws"
+    cause = "key owner; uploader, by the choice of the key"
     who = "operator"
     advice = (
         "Allow the function's role kms:Decrypt on the key that the message names, or enable that "
@@ -341,6 +369,7 @@ class OutOfTime(TransientError):
 
     code = "OUT_OF_TIME"
     source = "internal"
+    cause = "operator; uploader, by a large image"
     who = "operator"
     advice = "Raise FunctionTimeout, or lower BatchSize, then replay."
 
@@ -350,6 +379,7 @@ class InternalError(TransientError):
 
     code = "INTERNAL_ERROR"
     source = "internal"
+    cause = "Hangtag"
     who = "Hangtag's developers"
     advice = "Report it with the log's traceback; replay after the update."
 
@@ -359,4 +389,5 @@ class ApiKeyMissing(AuthError):
 
     code = "API_KEY_MISSING"
     source = "aws"
+    cause = "operator"
     advice = 'Run "hangtag key set", then replay.'

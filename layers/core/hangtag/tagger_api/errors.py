@@ -24,6 +24,7 @@ class ApiInternalError(TransientError):
 
     code = "500"
     source = "api"
+    cause = "Tagger API; uploader, by an odd image"
     advice = "If it persists: ask the vendor, then replay."
 
 
@@ -45,6 +46,7 @@ class ApiRedirected(ConfigError):
     """The API's address answers with a redirect, which is never followed."""
 
     code = "API_REDIRECTED"
+    cause = "operator, Tagger API"
     advice = "Set TaggerApiUrl to the address of the API itself, deploy, then replay."
 
 
@@ -60,6 +62,7 @@ class PrefixRefused(PermanentError):
 
     code = "801"
     source = "api"
+    cause = "Hangtag"
     who = "Hangtag's developers"
     advice = "Report it with the image."
 
@@ -77,6 +80,7 @@ class UrlNotFetched(PermanentError):
 
     code = "803"
     source = "api"
+    cause = "operator, network"
     who = "operator"
     advice = "Check that the API can reach the bucket, then replay."
 
@@ -85,6 +89,7 @@ class ImageTypeRefused(ConfigError):
     """image.type is neither url nor base64."""
 
     code = "804"
+    cause = "Hangtag"
     advice = "A bug in Hangtag: report it; replay after the update."
 
 
@@ -139,6 +144,8 @@ class JsonRefused(ConfigError):
     """Invalid JSON."""
 
     code = "824"
+    metadata_prefix = "tagger-"
+    cause = "Hangtag; uploader, by metadata: then permanent"
     advice = "A bug in Hangtag: report it with the image; replay after the update."
 
 
@@ -146,6 +153,8 @@ class DetectionRefused(ConfigError):
     """Detection value not allowed."""
 
     code = "825"
+    metadata_prefix = "tagger-detection"
+    cause = "operator; uploader, by metadata: then permanent"
     who = "operator or uploader"
     advice = "Correct Detection, or upload with other tagger-detection metadata, then replay."
 
@@ -154,7 +163,11 @@ class LanguageRefused(ConfigError):
     """Language not supported."""
 
     code = "826"
-    advice = "Correct Language, deploy, then replay."
+    metadata_prefix = "tagger-language"
+    cause = "operator; uploader, by metadata: then permanent"
+    advice = (
+        "Correct Language, or upload with other tagger-language metadata, then replay."
+    )
 
 
 # ---- codes that cannot be listed
@@ -164,6 +177,7 @@ class UnlistedError(HangtagError):
     """A code without a class of its own; its HTTP status decides its kind."""
 
     source = "api"
+    cause = "Tagger API"
     who = "operator"
 
     def __init__(
