@@ -151,8 +151,9 @@ def _denial_of(error: Mapping[str, Any], operation: str, needs: Needs) -> Denial
         same = {action.lower(), f"{action.partition(':')[0]}:{operation}".lower()}
         action = action if named[1].lower() in same else named[1]
         return Denial(action, named[2] or needs.resource, message)
-    # Not "kms", which may be part of a resource's name
-    if re.search(r"\b(KMS|Kms)", f"{error.get('Code')} {message}"):
+    # A URL or an ARN may contain "kms", too
+    words = re.sub(r"\S*[:/]\S*", "", f"{error.get('Code')} {message}")
+    if re.search(r"kms|customer master key", words, re.IGNORECASE):
         action = "GenerateDataKey" if operation in _ENCRYPTING else "Decrypt"
         return Denial(f"kms:{action}", "", message)
     action += "".join(f" (or {other}, if it is gone)" for other in others)

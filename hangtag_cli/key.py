@@ -41,8 +41,8 @@ def set_(ctx: click.Context, app: App) -> None:
     Store the API key in the stack's secret.
 
     The key is read from stdin, or from a prompt that does not show it. It may be the bare key or
-    {"apiKey": "..."}. Quotes, blanks and line ends around it, and "x-api-key:" before it, are
-    removed. The function uses a new key within five minutes.
+    {"apiKey": "..."}. Quotes, blanks and line ends around it, and "x-api-key:" or
+    "HANGTAG_API_KEY=" before it, are removed. The function uses a new key within five minutes.
     """
     _refuse_arguments(ctx)
     secret = ask_for_key()

@@ -292,9 +292,10 @@ OTHERS = {
     "old HTML": ("HTML", b"\n<HTML><BODY>Forbidden</BODY></HTML>"),
     **{
         f"HTML without a root, {name}": ("HTML", f"<{name}>Forbidden</{name}>".encode())
-        for name in ("h1", "title", "center", "DIV", "script")
+        for name in ("h1", "title", "center", "DIV", "script", "b", "form")
     },
     "XHTML": ("HTML", f"{PROLOG}<html xmlns='http://www.w3.org/1999/xhtml'/>".encode()),
+    "XML with an element of HTML": ("XML", f"{PROLOG}<table><row/></table>".encode()),
     "S3's error": ("XML", S3_ERROR.encode()),
     "XML without a prolog": ("XML", b"<Error><Code>AccessDenied</Code></Error>"),
     "JSON": ("JSON", b'{"error": {"code": 403}}'),

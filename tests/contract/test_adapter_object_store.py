@@ -526,7 +526,10 @@ def test_an_unusable_kms_key_that_s3_does_not_name_has_the_same_error(
         (
             403,
             "AccessDenied",
-            "User: u is not authorized to perform: s3:GetObject on resource: kms:Decrypt.jpg",
+            (
+                "User: u is not authorized to perform: s3:GetObject on resource: kms:Decrypt "
+                "of the customer master key.jpg"
+            ),
             ObjectForbidden,
         ),
         (400, "KMS.ThrottlingException", "Rate exceeded", ObjectUnavailable),

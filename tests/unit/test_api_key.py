@@ -36,6 +36,8 @@ DECORATED = {
     "the header with a quoted value": f'x-api-key: "{KEY}"',
     "two pairs of quotes": f"\"'{KEY}'\"",
     "a line of a file with variables": f'HANGTAG_API_KEY="{KEY}"\n',
+    "a line of a shell's profile": f"export HANGTAG_API_KEY='{KEY}'",
+    "a variable with JSON": f"HANGTAG_API_KEY='{json.dumps({'apiKey': KEY})}'",
     "JSON": json.dumps({"apiKey": KEY}),
     "JSON in the quotes of cmd.exe": f"'{json.dumps({'apiKey': KEY})}'\r\n",
     "JSON with a BOM": "\ufeff" + json.dumps({"apiKey": f" {KEY}\n", "note": "shop"}),

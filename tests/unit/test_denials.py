@@ -121,7 +121,7 @@ ALARMS: Call = ("cloudwatch", "describe_alarms", {})
         (
             SEND,
             "AccessDenied",
-            "Access to the resource https://sqs.eu-central-1.amazonaws.com/1/kms-q is denied.",
+            "Access to the resource https://sqs.eu-central-1.amazonaws.com/1/KMS-q is denied.",
             f"sqs:SendMessage on {URL}:",
         ),
         (LOOK_UP, "AccessDeniedException", "no", "dynamodb:BatchGetItem on table:"),

@@ -14,7 +14,8 @@ LONGEST_KEY = 4_096
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "\u2018": "\u2019", "«": "»"}
 # A header, or a line of a file with environment variables
 _NAMED = re.compile(
-    r"(?:x-api-key|HANGTAG_API_KEY)\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL
+    r"(?:x-api-key|(?:export\s+)?HANGTAG_API_KEY)\s*[:=]\s*(.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -31,10 +32,8 @@ def read_key(text: str) -> str:
     Raises:
         InvalidKey: The key is empty, too long, or has a character that no key has.
     """
-    text = _bare(text)
-    key = _bare(_of_json(text) if text.startswith(("{", "[")) else text)
-    if named := _NAMED.fullmatch(key):
-        key = _bare(named[1])
+    text = _without_name(text)
+    key = _without_name(_of_json(text)) if text.startswith(("{", "[")) else text
     if not key:
         raise InvalidKey("it is empty")
     if len(key) > LONGEST_KEY:
@@ -55,7 +54,7 @@ def secret_of(text: str) -> str:
     Raises:
         InvalidKey: As `read_key`.
     """
-    key, text = read_key(text), _bare(text)
+    key, text = read_key(text), _without_name(text)
     return text if text.startswith("{") else key
 
 
@@ -88,6 +87,13 @@ def _of_json(text: str) -> str:
     if not isinstance(key, str):
         raise InvalidKey('it is JSON other than {"apiKey": "..."}')
     return key
+
+
+def _without_name(text: str) -> str:
+    """*text* without the name of a header or a variable before it, and without quotes."""
+    text = _bare(text)
+    named = _NAMED.fullmatch(text)
+    return _bare(named[1] if named else text)
 
 
 def _bare(text: str) -> str:

@@ -12,7 +12,7 @@ from hangtag.backoff import backoff
 from hangtag.breaker import SYSTEMIC_KINDS
 from hangtag.claims import ClaimLost, Claims
 from hangtag.dead_letters import DeadLetter, letter_of_upload
-from hangtag.errors import HangtagError, ResultsUnavailable
+from hangtag.errors import ConfigError, HangtagError, ResultsUnavailable
 from hangtag.events import Delivery
 from hangtag.failure import Failure
 from hangtag.lifecycle import Calls, FailedUpload, Record
@@ -102,8 +102,7 @@ class Endings:
             if is_one_of_the_first:
                 return self._dead_letter(attempt, error)
             return self.hand_back(attempt, error, base=BREAKER_BASE_SECONDS)
-        if error.kind == "permanent" and error.source == "api" and error.code.isdigit():
-            # The API itself refused the image: the key, the account and the URL are fine
+        if _shows_that_calls_work(error):
             attempt.batch.breaker.succeeded()
         is_last = attempt.number >= self._policy.max_attempts
         if error.kind == "permanent" or is_last:
@@ -223,3 +222,13 @@ class Endings:
             lambda record: change(record, calls),
             until=self.until(attempt, least),
         )
+
+
+def _shows_that_calls_work(error: HangtagError) -> bool:
+    """
+    Whether the API itself refused the image: key, account and the stack's settings are fine.
+
+    A `ConfigError` of the upload's own metadata says nothing about the stack's settings.
+    """
+    is_refusal = error.kind == "permanent" and error.source == "api"
+    return is_refusal and error.code.isdigit() and not isinstance(error, ConfigError)

@@ -59,7 +59,7 @@ The leaves whose codes are the API's are in `tagger_api.errors`, all others here
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from hangtag.text import without_secrets
@@ -163,14 +163,18 @@ class ConfigError(HangtagError):
     metadata_prefix: ClassVar[str | None] = None
     """The beginning of metadata keys by which an upload can cause the error."""
 
-    def blame_upload(self, metadata_keys: Iterable[str]) -> None:
+    def blame_upload(self, metadata: Mapping[str, str]) -> None:
         """
-        Become permanent if the upload's own metadata, with these keys, can have caused the error.
+        Become permanent if the upload's own *metadata* can have caused the error.
 
-        Otherwise an uploader could open the breaker, and so stop tagging for everybody.
+        Otherwise an uploader could open the breaker, and so stop tagging for everybody. Blank
+        values are not sent to the API.
         """
         prefix = self.metadata_prefix
-        if prefix and any(key.lower().startswith(prefix) for key in metadata_keys):
+        if prefix and any(
+            key.lower().startswith(prefix) and value.strip()
+            for key, value in metadata.items()
+        ):
             self.kind = "permanent"
 
 

@@ -44,5 +44,6 @@ def _is_about_the_key(error: ClientError) -> bool:
     # the ciphertext's "customer master key" does not exist or is of another account
     message = str(error)
     return code_of(error) == "AccessDenied" and (
-        "perform: kms:Decrypt" in message or "customer master key" in message
+        "perform: kms:Decrypt" in message
+        or "ciphertext refers to a customer master key" in message
     )

@@ -116,8 +116,8 @@ class ReplayReport:
         """
         As `hangtag failures replay --json` prints it.
 
-        It has `complete`, False, if the run has not seen all letters: it was cut short, or another
-        reader holds some of them.
+        It has `complete`, False, if the run has not seen all letters: it was cut short, another
+        reader holds some of them, or some came after its pass.
         """
         return {
             "matched": self.matched,

@@ -194,7 +194,10 @@ def _markup(text: str) -> str | None:
     found = _ROOT.match(rest)
     if found is None:
         return "XML" if is_xml else None
-    return _ROOTS.get(found[1].lower(), "XML")
+    name = found[1].lower()
+    if not is_xml and name in _HTML_PARTS:
+        return "HTML"
+    return _ROOTS.get(name, "XML")
 
 
 def _end_of_preamble(text: str) -> str | None:
@@ -205,8 +208,40 @@ def _end_of_preamble(text: str) -> str | None:
 
 
 _ROOT = re.compile(r"<(?:!DOCTYPE\s+)?(?:[\w.-]+:)?([A-Za-z_][\w.-]*)", re.IGNORECASE)
-_HTML = "html head body title meta link script style center div span table p pre h1 h2 h3 a br hr"
-_ROOTS = {"svg": "SVG", **dict.fromkeys(_HTML.split(), "HTML")}
+_ROOTS = {"svg": "SVG", "html": "HTML", "head": "HTML", "body": "HTML"}
+_HTML_PARTS = {
+    *(
+        "a",
+        "b",
+        "br",
+        "center",
+        "div",
+        "font",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+    ),
+    *(
+        "hr",
+        "i",
+        "iframe",
+        "img",
+        "li",
+        "link",
+        "main",
+        "meta",
+        "ol",
+        "p",
+        "pre",
+        "script",
+    ),
+    *("section", "span", "strong", "style", "table", "title", "ul"),
+}
+"""Elements with which an error page may begin; XML behind a declaration may have them, too."""
 
 _RECOGNISERS: tuple[Callable[[bytes], str | None], ...] = (
     _by_signature,
