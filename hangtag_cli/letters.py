@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 def letter_line(letter: Letter) -> Document:
     """A letter as `failures list --json` prints it; with `format` if it is known."""
     failure = letter.letter.failure
-    found = {"format": failure.image_format} if failure.image_format else {}
     return {
         "id": letter.id,
         "image": letter.letter.image,
@@ -41,7 +40,7 @@ def letter_line(letter: Letter) -> Document:
         "attempts": failure.attempts,
         "replays": letter.letter.replays,
         "failedAt": failure.failed_at,
-        **found,
+        **failure.format_field,
     }
 
 

@@ -57,6 +57,20 @@ def _items_of(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
     return items
 
 
+def request_replay(
+    stack: WatchedStack,
+    request: dict[str, Any],
+    client: Any = None,  # noqa: ANN401 - as `WatchedStack.client` returns it
+) -> dict[str, Any]:
+    """Invoke the function ReplayFailures, and return its response, or its error."""
+    answer = (client or stack.client("lambda")).invoke(
+        FunctionName=stack.outputs["ReplayFailuresFunctionName"],
+        Payload=json.dumps(request).encode(),
+    )
+    response: dict[str, Any] = json.loads(answer["Payload"].read())
+    return response
+
+
 def notification(stack: WatchedStack, key: str, version: str) -> str:
     """Return a minimal S3 notification."""
     record = {

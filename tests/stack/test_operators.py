@@ -21,6 +21,7 @@ from tests.stack.helpers import (
     notification,
     picture,
     records_of,
+    request_replay,
     sha256,
     wait_until_idle,
     without_notifications,
@@ -56,16 +57,6 @@ def report_of(stack: WatchedStack, *arguments: str) -> dict[str, Any]:
         stack.hangtag("--json", "failures", *arguments).stdout
     )
     return report
-
-
-def request_replay(stack: WatchedStack, request: dict[str, Any]) -> dict[str, Any]:
-    """Invoke the function ReplayFailures, and return its response."""
-    answer = stack.client("lambda").invoke(
-        FunctionName=stack.outputs["ReplayFailuresFunctionName"],
-        Payload=json.dumps(request).encode(),
-    )
-    response: dict[str, Any] = json.loads(answer["Payload"].read())
-    return response
 
 
 def test_operators_list_show_discard_restore_and_replay_failures(

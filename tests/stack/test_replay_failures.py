@@ -25,7 +25,7 @@ from hangtag.uploads import Upload
 from local.cloud import ROOT
 from local.watch import WatchedStack
 from tests.builders import a_failed_record, an_upload, key_of
-from tests.stack.helpers import wait_until_idle
+from tests.stack.helpers import request_replay, wait_until_idle
 
 RUNBOOK = (ROOT / "docs/operations.md").read_text("utf-8")
 SAM_SECONDS = 120.0
@@ -123,14 +123,18 @@ def highest_rate(messages: list[tuple[float, str]], *, of: int = 4) -> float:
     )
 
 
-def invoke(stack: WatchedStack, client: Any, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - see `client_of`
-    """Invokes the function synchronously; returns its report, or its error."""
-    answer = client.invoke(
-        FunctionName=stack.outputs["ReplayFailuresFunctionName"],
-        Payload=json.dumps({"dryRun": False, **request}).encode(),
-    )
-    response: dict[str, Any] = json.loads(answer["Payload"].read())
-    return response
+def invoke(stack: WatchedStack, client: Any, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - as `request_replay`
+    """Sends a request that is no dry run; returns the report, or the error."""
+    return request_replay(stack, {"dryRun": False, **request}, client)
+
+
+def invoke_at_once(
+    stack: WatchedStack, times: int, request: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Sends a request several times at the same moment, with boto3's own timeouts and retries."""
+    client = stack.client("lambda")
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(lambda _: invoke(stack, client, request), range(times)))
 
 
 def test_the_runbook_commands_replay_failures(
@@ -197,10 +201,8 @@ def test_the_same_request_twice_at_once_replays_the_maximum_once(
     stack = paused
     fail(stack, "twice/", 10)
     request = {"prefix": "twice/", "max": 4, "ratePerSecond": 1}
-    client = stack.client("lambda")  # with boto3's own timeouts and retries
 
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: invoke(stack, client, request), range(2)))
+    answers = invoke_at_once(stack, 2, request)
 
     messages = sent(stack, "twice/")
     assert sorted(answer.get("done", 0) for answer in answers) == [0, 4]
@@ -216,11 +218,8 @@ def test_the_maximum_is_kept_also_by_requests_that_are_carried_out_at_once(
     """Each takes less time than another instance needs to start."""
     stack = paused
     fail(stack, "quick/", 10)
-    request = {"prefix": "quick/", "max": 2}
-    client = stack.client("lambda")
 
-    with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: invoke(stack, client, request), range(3)))
+    answers = invoke_at_once(stack, 3, {"prefix": "quick/", "max": 2})
 
     done = sum(answer.get("done", 0) for answer in answers)
     assert (done, len(sent(stack, "quick/"))) == (2, 2)

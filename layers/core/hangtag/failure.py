@@ -56,7 +56,6 @@ class Failure:
 
     def document(self) -> dict[str, str | int]:
         """The failure as a FAILED result contains it; with `format` if it is known."""
-        found = {"format": self.image_format} if self.image_format else {}
         return {
             "code": self.code,
             "kind": self.kind,
@@ -64,5 +63,10 @@ class Failure:
             "source": self.source,
             "attempts": self.attempts,
             "failedAt": self.failed_at,
-            **found,
+            **self.format_field,
         }
+
+    @property
+    def format_field(self) -> dict[str, str]:
+        """The field `format` of documents and log lines; empty if the format is unknown."""
+        return {"format": self.image_format} if self.image_format else {}

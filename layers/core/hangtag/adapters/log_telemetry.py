@@ -77,13 +77,12 @@ def _skipped(event: Skipped) -> dict[str, Any]:
 
 def _dead_lettered(event: DeadLettered) -> dict[str, Any]:
     letter = event.letter
-    found = letter.failure.image_format
     return {
         **_identity(event.upload, letter.image or ""),
         "code": letter.failure.code,
         "kind": letter.failure.kind,
         "reason": letter.failure.message,
-        **({"format": found} if found else {}),
+        **letter.failure.format_field,
         "replays": letter.replays,
         **_work(event.work),
         "attempt": letter.failure.attempts,
