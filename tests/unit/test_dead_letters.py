@@ -15,7 +15,7 @@ from hangtag.dead_letters import (
 from hangtag.errors import MESSAGE_LIMIT, InternalError
 from hangtag.events import Unreadable, read_body
 from hangtag.failure import Failure
-from hangtag.text import printable
+from hangtag.text import to_attribute
 from tests.builders import (
     BUCKET,
     NOON,
@@ -126,7 +126,7 @@ def test_attributes_are_never_empty_and_have_no_control_characters(
 
     for value in letter.attributes().values():
         assert value.strip()
-        assert printable(value) == value
+        assert to_attribute(value) == value
 
 
 def test_the_largest_letter_fits_into_the_dead_letter_queue() -> None:

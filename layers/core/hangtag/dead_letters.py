@@ -10,7 +10,7 @@ from hangtag.errors import UNCODED
 from hangtag.events import Unreadable, read_body, read_count, read_replays
 from hangtag.failure import Failure
 from hangtag.lifecycle import Record, UploadKey
-from hangtag.text import printable
+from hangtag.text import to_attribute
 from hangtag.uploads import Upload
 
 RETENTION_SECONDS = 14 * 24 * 3_600
@@ -49,7 +49,7 @@ class DeadLetter:
             "RequestId": self.request_id,
             "Format": self.failure.image_format,
         }
-        printed = {name: printable(value) for name, value in attributes.items()}
+        printed = {name: to_attribute(value) for name, value in attributes.items()}
         return {name: value for name, value in printed.items() if value.strip()}
 
 
