@@ -143,6 +143,16 @@ def test_the_largest_letter_fits_into_the_dead_letter_queue() -> None:
     assert size + 262_144 < 1_048_576
 
 
+@pytest.mark.parametrize("code", ["807; exit 3", "8\x9b07", "8" * 65, "코드", " "])
+def test_a_letter_with_a_text_that_is_no_code_is_uncoded(code: str) -> None:
+    """Reports count letters by code, and commands to copy contain it."""
+    attributes = {"ErrorCode": {"DataType": "String", "StringValue": code}}
+
+    letter = read_letter(notification(record()), attributes, sent_at=NOON)
+
+    assert letter.failure.code == "UNCODED"
+
+
 def test_a_letter_without_a_code_is_uncoded() -> None:
     """SQS's redrive moved it, or another sender wrote it."""
     letter = read_letter(notification(record()), {}, sent_at=NOON)

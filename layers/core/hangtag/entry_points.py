@@ -55,8 +55,7 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
             function_name=environment[_FUNCTION_NAME],
         )
 
-    @_with_printable_errors
-    @logger.inject_lambda_context
+    @_handler_with(logger)
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
         if event == RECONCILE:
@@ -93,8 +92,7 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     def replayer() -> Callable[[ReplayRequest, Deadline], ReplayReport]:
         return failure_replayer(read_replay_settings(environment))
 
-    @_with_printable_errors
-    @logger.inject_lambda_context
+    @_handler_with(logger)
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = read_request(event)
         deadline = LambdaDeadline(context, most_seconds=request.maxSeconds)
@@ -126,18 +124,25 @@ def _logger(environment: Mapping[str, str]) -> Logger:
     return logger
 
 
-def _with_printable_errors(handle: LambdaHandler) -> LambdaHandler:
-    """*handle*, with printable messages of its errors: Lambda logs them as they are."""
+def _handler_with(logger: Logger) -> Callable[[LambdaHandler], LambdaHandler]:
+    """Decorate a handler: its lines have the request id, its errors printable messages."""
 
-    @wraps(handle)
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        try:
-            return handle(event, context)
-        except Exception as error:
-            error.args = tuple(
-                printable(part) if isinstance(part, str) else part
-                for part in error.args
-            )
-            raise
+    def decorated(handle: LambdaHandler) -> LambdaHandler:
+        in_context = logger.inject_lambda_context(handle)
 
-    return handler
+        @wraps(handle)
+        def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = in_context(event, context)
+            except Exception as error:
+                # Lambda logs the message as it is
+                error.args = tuple(
+                    printable(part) if isinstance(part, str) else part
+                    for part in error.args
+                )
+                raise
+            return answer
+
+        return handler
+
+    return decorated
