@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hangtag.errors import HangtagError
+from hangtag.text import printable
 
 from . import output
 from .denials import Denials
@@ -93,6 +94,7 @@ class Root(Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
         """Run the program; an output that cannot be written is reported on stderr, if possible."""
+        sys.excepthook = output.talk_uncaught
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
@@ -104,21 +106,45 @@ class Root(Group):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(1)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - click's
+        """Read the global options."""
+        with _encoded_errors():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command; an error becomes an exit status and a line on stderr."""
-        try:
-            return super().invoke(ctx)
-        except HangtagError as error:
-            from .aws_errors import explain
+        with _encoded_errors():
+            try:
+                return super().invoke(ctx)
+            except HangtagError as error:
+                from .aws_errors import explain
 
-            raise NotDone(explain(error)) from error
-        except (KeyboardInterrupt, click.Abort):
-            output.talk("Interrupted.")
-            ctx.exit(INTERRUPTED)
-        finally:
-            app = ctx.find_object(App)
-            if app is not None:
-                app.report_denials()
+                raise NotDone(explain(error)) from error
+            except (KeyboardInterrupt, click.Abort):
+                output.talk("Interrupted.")
+                ctx.exit(INTERRUPTED)
+            finally:
+                app = ctx.find_object(App)
+                if app is not None:
+                    app.report_denials()
+
+
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""From click 8.2 on, the help of a command without arguments is an error, of many lines."""
+
+
+@contextmanager
+def _encoded_errors() -> Iterator[None]:
+    """Encode the messages of click's errors, which repeat arguments."""
+    try:
+        yield
+    except _HELP:
+        raise
+    except click.UsageError as error:
+        message = printable(error.format_message())
+        raise click.UsageError(message, error.ctx) from error
+    except click.ClickException as error:
+        raise NotDone(printable(error.format_message())) from error
 
 
 def json_option(function: _Function) -> _Function:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hangtag.errors import HangtagError
-from hangtag.text import printable, to_timestamp
+from hangtag.text import to_timestamp
 
 from . import output
 from .app import App, Command, json_option, pass_app
@@ -123,8 +123,8 @@ def backfill(
     named, prefix = uri or (bucket, "")
     if named != bucket:
         raise click.UsageError(
-            f"The bucket {printable(named)!r} is not the stack's: its function can only read "
-            f"{bucket!r}. Give s3://{bucket}/{printable(prefix)}, or another --stack.",
+            f"The bucket {named!r} is not the stack's: its function can only read "
+            f"{bucket!r}. Give s3://{bucket}/{prefix}, or another --stack.",
             ctx=ctx,
         )
     request = BackfillRequest(app.stack_name, bucket, prefix, inventory, again)

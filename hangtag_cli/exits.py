@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from hangtag.text import printable
-
 INTERRUPTED = 130
 """The exit status after Ctrl-C: 128 and the number of SIGINT."""
 
@@ -14,6 +12,3 @@ class NotDone(click.ClickException):
     """The command failed, with exit status 1. The message is for people and names the way out."""
 
     exit_code = 1
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))

@@ -281,7 +281,10 @@ def discard(
             run(made.keep)
         finally:
             if made.letters:
-                output.talk(f"`hangtag failures restore {path}` would bring them back.")
+                command = output.command_line(
+                    "hangtag", "failures", "restore", str(path)
+                )
+                output.talk(f"`{command}` would bring them back.")
 
 
 @failures.command(

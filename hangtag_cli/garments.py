@@ -19,6 +19,11 @@ from .tables import facts, table, text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from .tables import Rows
+
+
+_MOST_GARMENTS = 200  # rows; a hostile answer may have a million
+
 
 def result_page(result: Document) -> Iterator[RenderableType]:
     """A TAGGED or FAILED result."""
@@ -88,8 +93,11 @@ def answer_page(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
         "type", "category", "item", "colours", "prints", "looks", "position"
     )
     for found in _listed(answer.get("objects")):
-        _add_object(garments, found)
+        if garments.row_count < _MOST_GARMENTS:
+            _add_object(garments, found)
     yield garments if garments.row_count else text("no garment found")
+    if garments.row_count == _MOST_GARMENTS:
+        yield text(f"only the first {_MOST_GARMENTS} rows; --json prints all", "dim")
     others = [
         ("gender", _names(answer.get("genderInfo"))),
         ("image", _names(answer.get("imageInfo"))),
@@ -99,7 +107,7 @@ def answer_page(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield facts((name, value) for name, value in others if value)
 
 
-def _add_object(garments: Any, found: object) -> None:  # noqa: ANN401 - rich's table
+def _add_object(garments: Rows, found: object) -> None:
     if not isinstance(found, Mapping):
         garments.add_row(text(_plain(found)))
         return
@@ -107,7 +115,8 @@ def _add_object(garments: Any, found: object) -> None:  # noqa: ANN401 - rich's 
     if kind == NOTHING_DETECTED:
         garments.add_row(text("no garment found"))
         return
-    for tag in _listed(found.get("tags")) or [{}]:
+    left = _MOST_GARMENTS - garments.row_count
+    for tag in _listed(found.get("tags"))[:left] or [{}]:
         parts = tag if isinstance(tag, Mapping) else {"category": tag}
         garments.add_row(
             text(_plain(kind)),

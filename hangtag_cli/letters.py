@@ -9,19 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from rich.console import Group
-from rich.table import Table
 
 from hangtag.dead_letters import DeadLetter
 from hangtag.failure import UNKNOWN_FORMAT, Failure
 from hangtag.operators.ports import Letter
 from hangtag.operators.replay import ReplayReport
 from hangtag.results import Document
+from hangtag.text import escape_json, to_printable_json
 
 from .advice import advice_on
 from .garments import failure_facts, version_facts
 from .surroundings import Surroundings, uploads_in
-from .tables import facts, indented, table, text
+from .tables import Rows, facts, indented, stacked, table, text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -127,7 +126,7 @@ def letters_page(
         rows.add_row(
             text(to_second(failure.failed_at)),
             text(failure.code, "bold"),
-            Group(
+            stacked(
                 text(letter.letter.image or letter.id),
                 text(
                     f"{_count(failure.attempts, 'attempt')}, "
@@ -143,7 +142,7 @@ def letters_page(
     yield codes_table(letters)
 
 
-def codes_table(letters: Iterable[Letter]) -> Table:
+def codes_table(letters: Iterable[Letter]) -> Rows:
     """Letters counted by code, the most frequent first, each with its formats and its advice."""
     counts: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], str] = {}
@@ -182,7 +181,7 @@ def _with_formats(advice: str, formats: Counter[str]) -> RenderableType:
         return text(advice)
     most_first = sorted(formats.items(), key=lambda one: (-one[1], one[0]))
     counts = (f"{name or UNKNOWN_FORMAT} {count:,}" for name, count in most_first)
-    return Group(text(f"found: {', '.join(counts)}", "bold"), text(advice))
+    return stacked(text(f"found: {', '.join(counts)}", "bold"), text(advice))
 
 
 def letter_page(
@@ -213,7 +212,8 @@ def letter_page(
     )
     if around.log is not None:
         yield text("the function's log of that attempt", "dim")
-        yield from indented("\n".join(around.log) or "(no lines: the log has expired)")
+        lines = map(_readable, around.log)
+        yield from indented("\n".join(lines) or "(no lines: the log has expired)")
     yield text("body", "dim")
     yield from indented(_pretty(letter.letter.body))
     yield ""
@@ -256,12 +256,21 @@ def to_second(timestamp: str) -> str:
     return re.sub(r"\.\d+Z$", "Z", timestamp)
 
 
-def _pretty(body: str) -> str:
-    """JSON over several lines; other texts unchanged."""
+def _readable(line: str) -> str:
+    """A line of the log, which is ASCII, with the characters that can be shown."""
     try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        return to_printable_json(json.loads(line))
+    except (ValueError, RecursionError):
+        return line
+
+
+def _pretty(body: str) -> str:
+    """JSON over several lines, escaped; other texts unchanged."""
+    try:
+        lines = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return body
+    return "\n".join(map(escape_json, lines.split("\n")))
 
 
 def _count(number: int, word: str) -> str:

@@ -1,17 +1,25 @@
-"""Data on stdout, messages on stderr."""
+"""
+Data on stdout, messages on stderr.
+
+Every text of the command leaves through this module and `tables`, which encode it
+(docs/decisions/0031-text-is-encoded-where-it-leaves.md).
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.text import UNPRINTABLE, printable
+from hangtag.text import printable
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.console import Console, RenderableType
 
 _WIDTH_OF_PIPES = 120
@@ -26,26 +34,59 @@ def json_line(document: Mapping[str, object]) -> bytes:
     """
     *document* as JSON in UTF-8, without the end of the line.
 
-    Control characters, and characters that UTF-8 does not have, are escaped.
+    All characters that are not printable are escaped: a terminal can show it, and a parser gets
+    the exact values.
     """
-    from hangtag.text import to_json
+    from hangtag.text import to_printable_json
 
-    text = UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", to_json(document))
-    return text.encode()
+    return to_printable_json(document).encode()
 
 
 def page(parts: Iterable[RenderableType]) -> None:
     """Print tables and texts. The terminal wraps long texts, so that they can be copied whole."""
     from rich.text import Text
 
+    from .tables import cell
+
     console = _console()
-    for part in parts:
+    for part in map(cell, parts):
         console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def talk(message: str) -> None:
-    """Print a message on stderr."""
+    """Print a message on stderr, on one line."""
     click.echo(printable(message), err=True)
+
+
+def talk_lines(text: str) -> None:
+    """Print a text on stderr; only line feeds begin a new line."""
+    for line in text.rstrip("\n").split("\n"):
+        talk(line)
+
+
+def talk_uncaught(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> None:
+    """Print the traceback of an error of the command itself, as `sys.excepthook`."""
+    import traceback
+
+    talk_lines("".join(traceback.format_exception(error)))
+
+
+def talk_log() -> None:
+    """Print on stderr what is logged at level WARNING and above."""
+    import logging
+
+    class Talk(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            talk_lines(self.format(record))
+
+    logging.basicConfig(handlers=[Talk()])
+
+
+def command_line(*words: str) -> str:
+    """A command that a person can copy into a shell."""
+    return shlex.join(map(printable, words))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import output
 from .app import Command
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def sandbox(
         raise click.UsageError(
             f"the sandbox needs {error.name}: in the checkout, pip install '.[sandbox]'"
         ) from error
+    output.talk_log()
     try:
         main(host, port, key, fetch=fetch, ca_file=ca_file, quota=quota)
     except ssl.SSLError as error:

@@ -76,14 +76,26 @@ class Stack:
         return self._parameters.get(name)
 
     def tagger_api_url(self) -> str:
-        """The URL of the Tagger API that the stack calls."""
+        """
+        The URL of the Tagger API that the stack calls, if the API key may be sent there.
+
+        It raises NotDone for other URLs, too, as the function refuses them.
+        """
+        from hangtag.settings import read_tagger_api_url
+
         url = self.parameter("TaggerApiUrl")
         if url is None:
             raise NotDone(
                 f"The stack {self.name!r} in {self.region} has no parameter TaggerApiUrl: "
                 "deploy it again"
             )
-        return url
+        try:
+            return read_tagger_api_url(url)
+        except ValueError as error:
+            raise NotDone(
+                f"The stack's TaggerApiUrl cannot be used: {error}. Correct the parameter, and "
+                "deploy the stack again"
+            ) from error
 
     # ---- what the operators' use cases of the core work on
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hangtag.text import printable
-
 from . import output
 from .app import App, Command, json_option, pass_app
 from .exits import NotDone
@@ -87,14 +85,14 @@ def breaker_document(breaker: BreakerState) -> Document:
 
 def replay_command(code: str) -> str:
     """The command that replays the dead letters of this code."""
-    return f"hangtag failures replay --code {printable(code)} --yes"
+    return output.command_line("hangtag", "failures", "replay", "--code", code, "--yes")
 
 
 def _closed_breaker(before: BreakerState) -> str:
     """The effect of a resume on the breaker, and the command to run next."""
     if before.code is None:
         return " The breaker, which was open, is closed." if before.is_open else ""
-    cause = f"{printable(before.code)} ({before.message})"
+    cause = f"{before.code} ({before.message})"
     done = (
         f"The breaker, open since {before.opened_at} for {cause}, is closed."
         if before.is_open

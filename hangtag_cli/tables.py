@@ -3,28 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hangtag.text import printable
+from hangtag.text import printable, shortened
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_LONGEST_TEXT = 4_000  # characters; an image's uri has at most 1,285
+
+
+class Rows(Table):
+    """A table whose cells are encoded for the terminal."""
+
+    def add_row(
+        self,
+        *cells: RenderableType | None,
+        style: str | None = None,  # type: ignore[override]  # no `Style` is needed
+        end_section: bool = False,
+    ) -> None:
+        """Add a row; a `str` in it becomes a `text`."""
+        super().add_row(*map(cell, cells), style=style, end_section=end_section)
+
+
+def cell(content: RenderableType | None) -> RenderableType:
+    """*content* for a terminal: a `str` becomes a `text`; texts and tables are encoded already."""
+    return text(content) if isinstance(content, str) else content or ""
 
 
 def text(value: object, style: str = "") -> Text:
-    """*value* on one line; control characters and markup in it have no effect."""
-    return Text(printable(str(value)), style=style)
+    """*value* on one line, at most 4,000 characters; controls and markup in it have no effect."""
+    return Text(printable(shortened(str(value), _LONGEST_TEXT)), style=style)
 
 
 def indented(block: str) -> Iterator[Text]:
-    """The lines of *block*, with their indentation."""
-    for line in block.splitlines():
-        yield Text(printable(line))
+    """
+    The lines of *block*, two columns to the right: no line of it looks like one of the command's.
+
+    Only line feeds begin a new line.
+    """
+    for line in block.split("\n"):
+        yield Text(f"  {printable(line)}")
 
 
-def table(*headings: str, numbers: Iterable[str] = ()) -> Table:
+def stacked(*parts: RenderableType) -> Group:
+    """The *parts*, one below the other, as one cell."""
+    return Group(*map(cell, parts))
+
+
+def table(*headings: str, numbers: Iterable[str] = ()) -> Rows:
     """An empty table. Long cells are folded, never cut; *numbers* are aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    made = Rows(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in headings:
         made.add_column(
             heading,

@@ -196,7 +196,7 @@ class _Sandbox:
             response = _json_response(error.code or 400, {"error": error.description})
         except Exception:
             # Clients must get an API error even for a defect of the sandbox.
-            log.exception("The sandbox failed on %s %s", request.method, request.path)
+            log.exception("The sandbox failed on %r %r", request.method, request.path)
             response = _refused(Refused(500, "The sandbox itself failed; see its log."))
         # On a kept-alive connection, unread bytes would be parsed as the next request.
         if not request.is_read():

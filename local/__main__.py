@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hangtag.text import printable
+from hangtag_cli.output import talk_lines
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
 from local.fault_matrix import show_matrix
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except LocalError as error:
-        print(f"error: {error}", file=sys.stderr)
+        talk_lines(f"error: {error}")
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

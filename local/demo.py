@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from hangtag_cli.tables import text
 from local.garments import draw_garments
 from local.processes import LocalError
 from local.progress import counting, steps_on
@@ -120,7 +120,7 @@ class Show:
             table.add_column(heading, overflow="fold")
         for key, announcement in sorted(announced.items()):
             for number, row in enumerate(rows(announcement.document["data"])):
-                table.add_row(*map(Text, ("" if number else key, *row)))
+                table.add_row(*map(text, ("" if number else key, *row)))
         self._title("The results")
         self._stage.print(table)
         self._say(
@@ -144,7 +144,8 @@ class Show:
         )
         self._title("The announcement, as a subscriber received it")
         self._json(announcement.document)
-        self._say("\nIts attributes, for filter policies:")
+        self._stage.print()
+        self._say("Its attributes, for filter policies:")
         self._json(announcement.attributes)
         self._require(
             announcement.document["type"] == "hangtag.image.tagged.v1"
@@ -181,8 +182,9 @@ class Show:
         self._title("The final status")
         self._run("status")
         self._require_code(self._failures(), not_an_image, "UNSUPPORTED_FORMAT")
+        self._stage.print()
         self._say(
-            "\nThe demo has passed. `make up` starts the same stack and leaves it running."
+            "The demo has passed. `make up` starts the same stack and leaves it running."
         )
 
     def _announced(self) -> dict[str, Announcement]:
@@ -208,7 +210,8 @@ class Show:
     def _run(self, *arguments: str) -> None:
         """Run a `hangtag` command and show its output."""
         command = shlex.join(["hangtag", *arguments])
-        self._stage.print(Text(f"\n$ {command}", "bold"), soft_wrap=True)
+        self._stage.print()
+        self._stage.print(text(f"$ {command}", "bold"), soft_wrap=True)
         sys.stdout.flush()
         status = self._stack.show_hangtag(*arguments)
         self._require(status == 0, f"{command} ended with {status}")
@@ -224,14 +227,14 @@ class Show:
             raise LocalError(self._stack.with_log(f"the demo failed: {problem}"))
 
     def _say(self, sentence: str) -> None:
-        self._stage.print(sentence, markup=False, highlight=False)
+        self._stage.print(text(sentence))
 
     def _title(self, title: str) -> None:
         self._stage.print()
         self._stage.rule(f"[bold]{title}", align="left")
 
     def _json(self, document: object) -> None:
-        self._stage.print_json(json.dumps(document, ensure_ascii=False))
+        self._stage.print_json(data=document, ensure_ascii=True)
 
 
 def drawn_pictures(folder: Path) -> list[Picture]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Final
 
@@ -21,6 +22,9 @@ _OURS = {
 
 def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hides the developer's AWS and Hangtag settings; credentials are made up."""
+    # The function's logger replaces the handlers of libraries' logs
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers])
     for name in list(os.environ):
         if name.startswith(("AWS_", "HANGTAG_")):
             monkeypatch.delenv(name)

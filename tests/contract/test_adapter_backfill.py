@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -733,6 +734,29 @@ def test_an_incomplete_file_is_not_read_as_the_checkpoint(
         checkpoint.save({"place": object()})
 
     assert checkpoint.load() == {"place": "a"}
+
+
+def test_a_checkpoint_follows_no_link(tmp_path: Path) -> None:
+    """In a shared folder, another user may have put links where the file will be."""
+    path, precious = tmp_path / "checkpoint.json", tmp_path / "precious"
+    precious.write_text("precious")
+    for name in (path.name, f"{path.name}.new"):
+        (tmp_path / name).symlink_to(precious)
+
+    FileCheckpoint(path).save({"place": "a"})
+
+    assert precious.read_text() == "precious"
+    assert not path.is_symlink()
+    assert FileCheckpoint(path).load() == {"place": "a"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_save_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    """The next save makes a new one."""
+    with pytest.raises(TypeError):
+        FileCheckpoint(tmp_path / "checkpoint.json").save({"place": object()})
+
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])

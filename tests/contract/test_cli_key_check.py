@@ -91,6 +91,28 @@ def test_a_key_on_stdin_is_checked_instead(sandbox: str) -> None:
     assert done.exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.omnious.com/tagger/v2.12/tags",
+        "https://api.omnious.com@evil.example/tags",
+        "ftp://127.0.0.1/tags",
+    ],
+)
+def test_the_key_is_not_sent_where_the_function_would_not_send_it(
+    cloud: None,  # noqa: ARG001 - AWS is needed first
+    url: str,
+) -> None:
+    """A stack that was made with another template may name any URL."""
+    deploy(url, GOOD)
+
+    done = check()
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "TaggerApiUrl cannot be used" in done.stderr
+    assert GOOD not in done.stderr
+
+
 @pytest.mark.parametrize("secret", [None, "  "])
 def test_a_secret_without_a_key_is_reported(sandbox: str, secret: str | None) -> None:
     """The API is not called."""

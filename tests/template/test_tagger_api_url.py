@@ -47,6 +47,12 @@ def test_the_template_and_the_settings_accept_valid_urls(url: str) -> None:
         "https://api.omnious.com/ta gs",
         "https://api.omnious.com/tags\n",
         "http://127.0.0.1#@evil.example/",
+        "https://user:password@api.omnious.com/tags",
+        "https://api.omnious.com@evil.example/tags",
+        "https://evil.example\\@api.omnious.com/tags",
+        "https://api.omnious.com/\x1b[2Jtags",
+        "https://api.omnious.com/\u202etags",
+        "https://\u0430pi.omnious.com/tags",
     ],
 )
 def test_the_template_and_the_settings_reject_invalid_urls(url: str) -> None:

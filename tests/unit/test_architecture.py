@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +223,41 @@ def test_entry_points_do_not_import_one_another(folder: str, others: set[str]) -
     }
 
     assert set() == known & others
+
+
+MAY_PRINT = {
+    "hangtag_cli/output.py",  # it encodes
+    "hangtag_cli/reference.py",  # writes docs/cli.md
+    "layers/core/hangtag/adapters/emf_metrics.py",  # lines of the log
+    "hangtag_sandbox/server.py",  # its own address
+}
+MAY_RENDER = {"hangtag_cli/output.py", "hangtag_cli/tables.py"}
+
+PROGRAMS = [
+    file
+    for folder in (CORE, REPOSITORY / "hangtag_cli", REPOSITORY / "hangtag_sandbox")
+    for file in python_files(folder)
+]
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=name_of)
+def test_text_leaves_through_the_modules_that_encode_it(file: Path) -> None:
+    """Elsewhere, someone would forget it; see docs/decisions/0031."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    called = {
+        ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)
+    }
+    used = {
+        ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+    }
+
+    prints = called & {"print", "click.echo", "click.secho", "console.print"} | {
+        name for name in used if re.match(r"sys\.(stdout|stderr)\.(write|buffer)", name)
+    }
+    renders = {name for name in imports_of(file) if name.split(".")[0] == "rich"}
+
+    assert not prints or name_of(file) in MAY_PRINT
+    assert not renders or name_of(file) in MAY_RENDER
 
 
 HANDLERS = {

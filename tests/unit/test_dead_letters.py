@@ -15,7 +15,7 @@ from hangtag.dead_letters import (
 from hangtag.errors import MESSAGE_LIMIT, InternalError
 from hangtag.events import Unreadable, read_body
 from hangtag.failure import Failure
-from hangtag.text import printable
+from hangtag.text import to_attribute
 from tests.builders import (
     BUCKET,
     NOON,
@@ -126,7 +126,7 @@ def test_attributes_are_never_empty_and_have_no_control_characters(
 
     for value in letter.attributes().values():
         assert value.strip()
-        assert printable(value) == value
+        assert to_attribute(value) == value
 
 
 def test_the_largest_letter_fits_into_the_dead_letter_queue() -> None:
@@ -141,6 +141,16 @@ def test_the_largest_letter_fits_into_the_dead_letter_queue() -> None:
     )
 
     assert size + 262_144 < 1_048_576
+
+
+@pytest.mark.parametrize("code", ["807; exit 3", "8\x9b07", "8" * 65, "코드", " "])
+def test_a_letter_with_a_text_that_is_no_code_is_uncoded(code: str) -> None:
+    """Reports count letters by code, and commands to copy contain it."""
+    attributes = {"ErrorCode": {"DataType": "String", "StringValue": code}}
+
+    letter = read_letter(notification(record()), attributes, sent_at=NOON)
+
+    assert letter.failure.code == "UNCODED"
 
 
 def test_a_letter_without_a_code_is_uncoded() -> None:

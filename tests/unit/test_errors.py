@@ -3,8 +3,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from docs.generate_error_codes import error_codes
 from hangtag import errors
@@ -19,7 +17,6 @@ from hangtag.tagger_api.errors import (
     kind_of_http_status,
     leaves,
 )
-from hangtag.text import printable
 from tests.builders import NOON, REPOSITORY
 
 LEAVES = list(leaves())
@@ -292,35 +289,3 @@ def test_no_message_has_a_presigned_url_or_an_image(said: str) -> None:
 def test_other_text_is_kept(said: str) -> None:
     """Operators need the API's message."""
     assert str(BadAnswer(said)) == said
-
-
-# ---- printable text
-
-
-@given(st.text())
-def test_printable_text_is_accepted_by_sqs_and_terminals(text: str) -> None:
-    """No control character, newline or lone surrogate."""
-    shown = printable(text)
-
-    assert re.fullmatch(
-        "[\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*", shown
-    )
-
-
-@pytest.mark.parametrize("text", ["plain", "봄 자켓 🧥", "a  b", "<&>\"'\\"])
-def test_harmless_text_is_printed_unchanged(text: str) -> None:
-    """Only harmful characters are replaced."""
-    assert text == printable(text)
-
-
-def test_a_harmful_character_becomes_a_space() -> None:
-    """Words stay apart."""
-    assert printable("a\nb\x1bc\x85d\ud800e\ufffff") == "a b c d e f"
-
-
-@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f"])
-def test_a_mark_that_changes_the_direction_of_writing_becomes_a_space(
-    mark: str,
-) -> None:
-    """Otherwise a key that ends in exe.png could be shown as one that ends in png.exe."""
-    assert printable(f"a{mark}b") == "a b"

@@ -336,6 +336,35 @@ def test_a_key_longer_than_s3_allows_is_unreadable() -> None:
     only_unreadable(json.dumps(eventbridge_event(LONGEST_KEY + "x")))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["uploads/dress.jpg", "a b", "a\x9bb", "a\u202eb", "up\nloads", "..", "봄자켓"],
+)
+def test_a_name_that_no_bucket_can_have_is_unreadable(name: str) -> None:
+    """With a slash in it, an upload would have the uri of another bucket's upload."""
+    only_unreadable(notification(record(bucket=name)))
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:s3:::another-bucket",
+        f"arn:aws:sqs:::{BUCKET}",
+        f"\x9b:s3:::{BUCKET}",
+        f"arn:aws\n:s3:::{BUCKET}",
+        ["arn"],
+    ],
+)
+def test_an_arn_of_another_bucket_is_not_announced(arn: object) -> None:
+    """A sender to the queue may write anything there."""
+    forged = record()
+    forged["s3"]["bucket"]["arn"] = arn
+    (upload,) = read_body(notification(forged))
+
+    assert isinstance(upload, Upload)
+    assert upload.bucket_arn("aws") == f"arn:aws:s3:::{BUCKET}"
+
+
 def test_a_bucket_name_too_long_for_the_tables_key_is_unreadable() -> None:
     """DynamoDB's partition key takes 2,048 bytes, not characters."""
     only_unreadable(notification(record(bucket="가" * 255)))

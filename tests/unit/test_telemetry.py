@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -30,7 +32,9 @@ from hangtag.telemetry import (
     Unforeseen,
     Work,
 )
+from hangtag.text import to_log_line
 from hangtag.uploads import SkipReason
+from tests import hostile
 from tests.builders import NOON_SECONDS, a_dead_letter, an_upload
 from tests.fakes import FakeClock
 from tests.fakes.telemetry import FakeTelemetry
@@ -92,7 +96,9 @@ class Log:
 
     def __init__(self, service: str) -> None:
         self._stream = io.StringIO()
-        self.telemetry = LogTelemetry(Logger(service=service, stream=self._stream))
+        self.telemetry = LogTelemetry(
+            Logger(service=service, stream=self._stream, json_serializer=to_log_line)
+        )
 
     def lines(self) -> list[dict[str, Any]]:
         """Each line without the logger's own fields."""
@@ -103,8 +109,12 @@ class Log:
                 for name, value in json.loads(line).items()
                 if name not in added
             }
-            for line in self._stream.getvalue().splitlines()
+            for line in self.text().splitlines()
         ]
+
+    def text(self) -> str:
+        """All that was written."""
+        return self._stream.getvalue()
 
 
 @pytest.fixture
@@ -247,7 +257,7 @@ def test_a_fanout_flushes_each_target_once() -> None:
                 "message": "handed back",
                 **ABOUT_UPLOAD,
                 "code": "API_TIMEOUT",
-                "reason": "It is slow.",
+                "reason": "It is\nslow.",
                 "delaySeconds": 12.5,
                 **ABOUT_WORK,
             },
@@ -273,7 +283,7 @@ def test_a_fanout_flushes_each_target_once() -> None:
                 "event": "opened",
                 "failures": 5,
                 "code": "609",
-                "reason": "Wrong key.",
+                "reason": "Wrong\nkey.",
             },
         ),
         (
@@ -283,7 +293,7 @@ def test_a_fanout_flushes_each_target_once() -> None:
                 "message": "trouble",
                 "doing": "reading the breaker",
                 "code": "RESULTS_UNAVAILABLE",
-                "reason": "away ",
+                "reason": "away\n",
             },
         ),
     ],
@@ -316,6 +326,44 @@ def test_an_event_without_news_has_no_line(log: Log, event: Event) -> None:
     log.telemetry.emit(event)
 
     assert log.lines() == []
+
+
+HOSTILE_UPLOAD = an_upload(hostile.TEXT, version_id=hostile.TEXT, etag=hostile.TEXT)
+HOSTILE_ERROR = ValueError(hostile.TEXT)
+HOSTILE_ERROR.add_note(hostile.TEXT)
+HOSTILE_LETTER = a_dead_letter(
+    HOSTILE_UPLOAD,
+    code=hostile.TEXT,
+    message=hostile.TEXT + hostile.BYTES,
+    image_format=hostile.TEXT,
+)
+HOSTILE_SAMPLES: dict[type[Event], Event] = {
+    **SAMPLES,
+    Tagged: replace(TAGGED, upload=HOSTILE_UPLOAD),
+    Skipped: replace(SKIPPED, upload=HOSTILE_UPLOAD, uri=HOSTILE_UPLOAD.uri),
+    DeadLettered: DeadLettered(HOSTILE_LETTER, HOSTILE_UPLOAD, WORK),
+    HandedBack: HandedBack(HOSTILE_UPLOAD, hostile.TEXT, hostile.TEXT, 1.0, WORK),
+    BreakerSeen: BreakerSeen("opened", 5, hostile.TEXT, hostile.TEXT),
+    Trouble: Trouble(hostile.TEXT, ResultsUnavailable(hostile.TEXT + hostile.BYTES)),
+    Unforeseen: Unforeseen(hostile.TEXT, HOSTILE_ERROR),
+}
+
+
+@pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
+def test_a_line_of_the_function_is_printable_ascii(
+    kind: type[Event], log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sam logs` prints keys and the API's messages on a terminal as they are."""
+    emf = EmfMetrics("my-stack", FakeClock(NOON_SECONDS))
+    both = Fanout(log.telemetry, emf)
+
+    both.emit(HOSTILE_SAMPLES[kind])
+    both.flush()
+
+    for written in (log.text(), capsys.readouterr().out):
+        assert re.fullmatch("([ -~]*\n)*", written)
+    uris = [line["uri"] for line in log.lines() if "uri" in line]
+    assert all(uri.endswith(hostile.TEXT) for uri in uris)
 
 
 # ---- the metrics

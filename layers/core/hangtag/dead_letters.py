@@ -10,7 +10,7 @@ from hangtag.errors import UNCODED
 from hangtag.events import Unreadable, read_body, read_count, read_replays
 from hangtag.failure import Failure
 from hangtag.lifecycle import Record, UploadKey
-from hangtag.text import printable
+from hangtag.text import to_attribute
 from hangtag.uploads import Upload
 
 RETENTION_SECONDS = 14 * 24 * 3_600
@@ -49,7 +49,7 @@ class DeadLetter:
             "RequestId": self.request_id,
             "Format": self.failure.image_format,
         }
-        printed = {name: printable(value) for name, value in attributes.items()}
+        printed = {name: to_attribute(value) for name, value in attributes.items()}
         return {name: value for name, value in printed.items() if value.strip()}
 
 
@@ -103,15 +103,16 @@ def read_letter(
     """
     A letter as SQS hands it out.
 
-    A letter without a code (SQS's own redrive moved it, or a person sent it) reads as `UNCODED`.
+    A letter without a code (SQS's own redrive moved it, or a person sent it), or with a text that
+    can be none, reads as `UNCODED`.
     *sent_at* (ISO 8601) is the time of the failure if the letter does not contain one.
     """
     texts = {name: value.get("StringValue") or "" for name, value in attributes.items()}
-    code = texts.get("ErrorCode") or UNCODED
+    code = texts.get("ErrorCode", "")
     return DeadLetter(
         body=body,
         failure=Failure(
-            code=code,
+            code=code if _CODE.fullmatch(code) else UNCODED,
             kind=texts.get("ErrorKind") or "uncoded",
             message=texts.get("ErrorMessage")
             or "no reason was recorded: SQS moved it, or it was put there by hand",
@@ -125,6 +126,9 @@ def read_letter(
         replays=read_replays(attributes),
         request_id=texts.get("RequestId", ""),
     )
+
+
+_CODE = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 
 
 def _timestamp(text: str) -> str:

@@ -8,9 +8,10 @@ version calls them during a deployment (docs/decisions/0028-stable-handlers.md).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from hangtag.adapters.lambda_deadline import LambdaDeadline
@@ -24,6 +25,7 @@ from hangtag.settings import (
     read_replay_settings,
     read_tagging_settings,
 )
+from hangtag.text import printable, to_log_line
 from hangtag.wiring import failure_replayer, tagging_pipeline
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
     `RECONCILE`, for the breaker. The handler raises `SettingsError` if a variable of *environment*
     is missing or wrong: the whole batch stays on the queue, and the alarm on errors is sent.
     """
-    logger = _logger()
+    logger = _logger(environment)
 
     @cache
     def pipeline() -> Pipeline:
@@ -53,7 +55,7 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
             function_name=environment[_FUNCTION_NAME],
         )
 
-    @logger.inject_lambda_context
+    @_handler_with(logger)
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         invocation = Invocation(context.aws_request_id, LambdaDeadline(context))
         if event == RECONCILE:
@@ -84,13 +86,13 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     The handler raises `SettingsError` like that of `tag_uploads`, and the errors of `read_request`
     and `carry_out`.
     """
-    logger = _logger()
+    logger = _logger(environment)
 
     @cache
     def replayer() -> Callable[[ReplayRequest, Deadline], ReplayReport]:
         return failure_replayer(read_replay_settings(environment))
 
-    @logger.inject_lambda_context
+    @_handler_with(logger)
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = read_request(event)
         deadline = LambdaDeadline(context, most_seconds=request.maxSeconds)
@@ -109,8 +111,38 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     return handle
 
 
-def _logger() -> Logger:
+def _logger(environment: Mapping[str, str]) -> Logger:
+    """The logger of the function; in Lambda, it writes the warnings of libraries, too."""
     # Imported here, because an installation of the command has no Powertools
     from aws_lambda_powertools import Logger  # noqa: PLC0415
 
-    return Logger()
+    logger = Logger(json_serializer=to_log_line)
+    if _FUNCTION_NAME in environment:
+        # The handler that Lambda installs writes all but ASCII as it is
+        logging.getLogger().handlers = [logger.registered_handler]
+        logging.getLogger(logger.service).propagate = False
+    return logger
+
+
+def _handler_with(logger: Logger) -> Callable[[LambdaHandler], LambdaHandler]:
+    """Decorate a handler: its lines have the request id, its errors printable messages."""
+
+    def decorated(handle: LambdaHandler) -> LambdaHandler:
+        in_context = logger.inject_lambda_context(handle)
+
+        @wraps(handle)
+        def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = in_context(event, context)
+            except Exception as error:
+                # Lambda logs the message as it is
+                error.args = tuple(
+                    printable(part) if isinstance(part, str) else part
+                    for part in error.args
+                )
+                raise
+            return answer
+
+        return handler
+
+    return decorated

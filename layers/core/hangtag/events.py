@@ -297,8 +297,9 @@ class _InvalidRecord(ValueError):
 RECORD_BYTES = 16 * 1_024
 """The largest record that Hangtag reads. S3's own have about 1 KB."""
 
-# The limits of S3; buckets made before 2018 in us-east-1 may have names of 255 bytes.
-_BUCKET_BYTES = 255
+# The limits of S3. Buckets made before 2018 in us-east-1 may have capitals, underscores and 255
+# characters. A name with a slash would share its uris with another bucket.
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _KEY_BYTES = 1_024
 _TEXT_BYTES = 1_024  # of an eTag or a version id
 
@@ -320,7 +321,9 @@ def _read_record(record: object) -> Upload | Skip:
         raise _InvalidRecord("not of eventSource aws:s3")
     event_name = _text(record, "eventName")
     s3 = _object(record, "s3")
-    bucket = _text(_object(s3, "bucket"), "name", longest=_BUCKET_BYTES)
+    bucket = _text(_object(s3, "bucket"), "name")
+    if not _BUCKET.fullmatch(bucket):
+        raise _InvalidRecord("no bucket can have this name")
     found = _object(s3, "object")
     key = unquote_plus(_text(found, "key", longest=3 * _KEY_BYTES), errors="strict")
     if len(key.encode()) > _KEY_BYTES:

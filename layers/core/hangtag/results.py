@@ -10,7 +10,7 @@ from typing import Any
 
 from hangtag.failure import Failure
 from hangtag.tagger_api import Answer, Context, Language
-from hangtag.text import to_json
+from hangtag.text import to_printable_json
 from hangtag.uploads import Upload
 
 ANNOUNCEMENT_TYPE = "hangtag.image.tagged.v1"
@@ -60,7 +60,7 @@ class Announcement:
 
     def message(self) -> str:
         """The document as JSON, its numbers digit for digit."""
-        return to_json(self.document)
+        return to_printable_json(self.document)
 
 
 def announcement_of(result: Document, *, bucket_arn: str) -> Announcement:

@@ -22,6 +22,7 @@ from hangtag.tagger_api import (
     read_detection,
     read_language,
 )
+from hangtag.text import shortened
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
@@ -31,9 +32,9 @@ PREFIX = "HANGTAG_"
 DEFAULT_TAGGER_API_URL = "https://api.omnious.com/tagger/v2.12/tags"
 
 _TAGGER_API_URL = re.compile(
-    r"(https://[^\s/?#]+"
+    r"(https://[A-Za-z0-9._:\[\]-]+"
     r"|http://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?)"
-    r"([/?]\S*)?"
+    r"([/?][!-~]*)?"
 )
 
 
@@ -102,11 +103,13 @@ def read_tagger_api_url(value: str) -> str:
     *value*, if the API key may be sent there.
 
     Raises:
-        ValueError: It is no https:// URL; http:// is taken for loopback addresses only.
+        ValueError: It is no https:// URL in ASCII, or has a user name or a password; http:// is
+            taken for loopback addresses only.
     """
     if not _TAGGER_API_URL.fullmatch(value):
         raise ValueError(
-            f"{value!r} must be an https:// URL; http:// only for localhost, 127.0.0.0/8 or [::1]"
+            f"{shortened(ascii(value))} must be an https:// URL in ASCII, without user name and "
+            "password; http:// only for localhost, 127.0.0.0/8 or [::1]"
         )
     return value
 

@@ -1,4 +1,10 @@
-"""Text for output: JSON, timestamps, printable characters, no secrets."""
+"""
+Text for output: encoded for where it goes, cut, without secrets; JSON and timestamps.
+
+Texts from outside are kept as they are and encoded when they leave, by one function for each
+destination: `printable` for people, `to_log_line` for the log, `to_attribute` for attributes of
+messages, `to_printable_json` for programs (docs/decisions/0031-text-is-encoded-where-it-leaves.md).
+"""
 
 from __future__ import annotations
 
@@ -32,21 +38,67 @@ _SECRETS = re.compile(
 )
 
 
-UNPRINTABLE = re.compile(
-    "[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
-"""The characters that `printable` replaces."""
-
-
 def printable(text: str) -> str:
     """
-    *text* on one line, with a space for each character that a log, a terminal or SQS may refuse.
+    *text* on one line for people: a terminal, a message, a mail.
 
-    SQS accepts U+0020 to U+D7FF, U+E000 to U+FFFD and U+10000 to U+10FFFF. Marks that change the
-    direction of writing are replaced, too: they make one name look like another.
+    A space replaces each character that `str.isprintable` refuses: controls, line separators,
+    marks that change the direction of writing, invisible and unassigned characters.
     """
-    return UNPRINTABLE.sub(" ", text)
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def to_attribute(text: str) -> str:
+    """
+    *text* as the value of an SQS or SNS message attribute, which filter policies compare.
+
+    A space replaces what SQS refuses (it accepts U+0020 to U+D7FF, U+E000 to U+FFFD and U+10000
+    to U+10FFFF), the other control characters, line separators, and marks that change the
+    direction of writing.
+    """
+    return _NOT_IN_ATTRIBUTES.sub(" ", text)
+
+
+_NOT_IN_ATTRIBUTES = re.compile(
+    "[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    "|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def to_log_line(document: object) -> str:
+    """
+    *document* as a line of the function's log: JSON in ASCII, without DEL.
+
+    A value without a JSON form is its `str`.
+    """
+    return _LOG_ENCODER.encode(document)
+
+
+_LOG_ENCODER = json.JSONEncoder(default=str, separators=(",", ":"))
+
+
+def to_printable_json(document: object) -> str:
+    """
+    *document* as `to_json` writes it, with the characters escaped that `printable` replaces.
+
+    A terminal can show it, and a parser gets the exact values.
+
+    Raises:
+        TypeError: A value in it has no JSON form.
+    """
+    return escape_json(to_json(document))
+
+
+def escape_json(text: str) -> str:
+    """*text*, which is JSON on one line, with the characters escaped that `printable` replaces."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1]
+        for character in text
+    )
 
 
 def to_json(document: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -71,7 +72,9 @@ class Upload:
     def bucket_arn(self, partition: str) -> str:
         """The bucket's ARN: the one in the record, else one of this AWS partition."""
         arn = self.record["s3"]["bucket"].get("arn")
-        if arn and isinstance(arn, str):
+        if isinstance(arn, str) and _PARTITION.fullmatch(
+            arn.removesuffix(f":s3:::{self.bucket}")
+        ):
             return arn
         return arn_of_bucket(self.bucket, partition=partition)
 
@@ -165,6 +168,8 @@ class Skip:
     upload: Upload | None = None
     """The object version that ends with this reason, if there is one."""
 
+
+_PARTITION = re.compile(r"arn:aws[a-z-]*")
 
 SEQUENCER_DIGITS = 64
 """The most digits of a sequencer; S3's have 16 to 18."""

@@ -7,7 +7,6 @@ CloudWatch_Embedded_Metric_Format_Specification.html
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import assert_never
@@ -29,6 +28,7 @@ from hangtag.telemetry import (
     Trouble,
     Unforeseen,
 )
+from hangtag.text import to_log_line
 
 _MAX_VALUES = (
     100  # of a metric in a line; EMF also limits the metrics, to more than we have
@@ -74,7 +74,7 @@ class EmfMetrics:
                 document = _document(
                     {SERVICE: self._service, **dict(dimensions)}, values, timestamp
                 )
-                print(json.dumps(document, separators=(",", ":")))  # noqa: T201 - EMF's way
+                print(to_log_line(document))  # noqa: T201 - EMF's way
 
 
 def _measurements(event: Event) -> Iterator[_Measurement]:

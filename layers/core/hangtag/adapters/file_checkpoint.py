@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,14 +36,21 @@ class FileCheckpoint:
         return document
 
     def save(self, document: Mapping[str, Any]) -> None:
-        new = self._path.with_name(f"{self._path.name}.new")
         with self._explained("written"):
-            with new.open("w", encoding="utf-8") as file:
-                json.dump(document, file, indent=2)
-                file.flush()
-                # On the disk before it replaces the old file: a crash leaves one of the two
-                os.fsync(file.fileno())
-            new.replace(self._path)
+            # A new file that follows no link, and that only its owner can read
+            handle, new = tempfile.mkstemp(
+                prefix=f"{self._path.name}.", suffix=".new", dir=self._path.parent
+            )
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(document, file, indent=2)
+                    file.flush()
+                    # On the disk before it replaces the old file: a crash leaves one of the two
+                    os.fsync(file.fileno())
+                Path(new).replace(self._path)
+            except BaseException:
+                Path(new).unlink(missing_ok=True)
+                raise
 
     def remove(self) -> None:
         with self._explained("removed"):

@@ -18,7 +18,6 @@ from hangtag.telemetry import (
     Unforeseen,
     Work,
 )
-from hangtag.text import printable
 from hangtag.uploads import Upload
 
 if TYPE_CHECKING:
@@ -28,7 +27,11 @@ _BREAKER_CHANGES = ("opened", "closed", "let through")
 
 
 class LogTelemetry:
-    """`Telemetry` on a Powertools logger. It logs no API key, no image bytes and no URL."""
+    """
+    `Telemetry` on a Powertools logger, whose serializer is `hangtag.text.to_log_line`.
+
+    It logs no API key, no image bytes and no URL.
+    """
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
@@ -93,7 +96,7 @@ def _handed_back(event: HandedBack) -> dict[str, Any]:
     return {
         **_identity(event.upload, event.upload.uri if event.upload else ""),
         "code": event.code,
-        "reason": printable(event.message),
+        "reason": event.message,
         "delaySeconds": event.delay_seconds,
         **_work(event.work),
     }
@@ -104,7 +107,7 @@ def _breaker(event: BreakerSeen) -> dict[str, Any]:
         "event": event.event,
         "failures": event.failures,
         "code": event.code,
-        "reason": printable(event.message),
+        "reason": event.message,
     }
 
 
@@ -112,7 +115,7 @@ def _trouble(event: Trouble) -> dict[str, Any]:
     return {
         "doing": event.doing,
         "code": event.error.code,
-        "reason": printable(str(event.error)),
+        "reason": str(event.error),
     }
 
 

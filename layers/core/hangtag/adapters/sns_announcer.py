@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hangtag.adapters.aws_errors import translated
 from hangtag.errors import AnnouncementFailed, ResultTooLarge
 from hangtag.results import Announcement
-from hangtag.text import printable
+from hangtag.text import printable, to_attribute
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -49,15 +49,15 @@ def _attributes(
     announcement: Announcement,
 ) -> dict[str, MessageAttributeValueTypeDef]:
     attributes: dict[str, MessageAttributeValueTypeDef] = {
-        name: {"DataType": "String", "StringValue": printable(value)}
+        name: {"DataType": "String", "StringValue": to_attribute(value)}
         for name, value in announcement.texts.items()
-        if printable(value).strip()
+        if to_attribute(value).strip()
     }
     for name, values in announcement.lists.items():
         attributes[name] = {
             "DataType": "String.Array",
             "StringValue": json.dumps(
-                [printable(value) for value in values], ensure_ascii=False
+                [to_attribute(value) for value in values], ensure_ascii=False
             ),
         }
     return attributes

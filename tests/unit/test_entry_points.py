@@ -1,0 +1,65 @@
+"""What the two functions write besides their own lines."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from hangtag.entry_points import LambdaHandler, replay_failures, tag_uploads
+from hangtag.operators.replay_request import RequestError
+from tests import hostile
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Lambda's context of an invocation."""
+
+    aws_request_id: str = "request-1"
+    function_name: str = "ReplayFailures"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:x"
+
+
+@pytest.fixture(autouse=True)
+def _own_logger(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gives each test a logger: Powertools keeps one for each service."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", request.node.nodeid)
+
+
+@pytest.mark.parametrize("entry_point", [tag_uploads, replay_failures])
+def test_a_library_warns_in_the_functions_own_format(
+    entry_point: Callable[[dict[str, str]], LambdaHandler],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A warning may repeat a header of the API or a key; Lambda's own handler prints it raw."""
+    entry_point({"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"})
+
+    logging.getLogger("urllib3").warning("Failed to parse %s", hostile.TEXT)
+    error = ValueError(hostile.TEXT + hostile.BYTES)
+    logging.getLogger("botocore").error("A failure", exc_info=error)
+
+    written = capsys.readouterr()
+    assert len(written.out.splitlines()) == 2
+    assert re.fullmatch("([ -~]*\n)*", written.out)
+    assert written.err == ""
+
+
+def test_an_error_that_lambda_logs_is_printable() -> None:
+    """The runtime writes the message of an error as it is."""
+    handle = replay_failures({})
+
+    with pytest.raises(RequestError) as caught:
+        handle({hostile.TEXT: 1}, cast("LambdaContext", Context()))
+
+    assert "Extra inputs are not permitted" in str(caught.value)
+    assert hostile.raw_in(str(caught.value)) == []
