@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     cls=Command,
     examples=(
         "hangtag sandbox",
-        "hangtag sandbox --port 0 --key my-test-key --quota 100",
-        "hangtag sandbox --fetch-loopback-port 8000",
+        "hangtag sandbox --port 0 --quota 100 --fetch-loopback-port 8000",
     ),
 )
 @click.option(

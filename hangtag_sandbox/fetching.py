@@ -136,9 +136,8 @@ class Fetcher:
                 "--fetch none does not allow any address "
                 f"(choices: {', '.join(REACHES)}; --fetch-loopback-port)"
             )
-        if (
-            "%" in host
-        ):  # the zone of an IPv6 address selects an interface of this machine
+        # The zone of an IPv6 address selects an interface of this machine.
+        if "%" in host:
             raise NotFetched(f"{host[:80]!r} is not a host name")
         try:
             addresses = self.resolve(host, port)
