@@ -136,9 +136,6 @@ class Fetcher:
                 "--fetch none does not allow any address "
                 f"(choices: {', '.join(REACHES)}; --fetch-loopback-port)"
             )
-        # The zone of an IPv6 address selects an interface of this machine.
-        if "%" in host:
-            raise NotFetched(f"{host[:80]!r} is not a host name")
         try:
             addresses = self.resolve(host, port)
         except UnicodeError as error:

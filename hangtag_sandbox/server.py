@@ -161,7 +161,7 @@ def _introduction(
         )
     shown = key if key == DEFAULT_KEY else f"the key of --key or {KEY_VARIABLE}"
     yield f"The sandbox is running: POST {url}{TAGS_PATH} with the header x-api-key: {shown}"
-    token = access.token if own_token else f"the token of {TOKEN_VARIABLE}"
+    token = access.token if own_token else f"${TOKEN_VARIABLE}"
     yield f"Control requests need the header Authorization: Bearer {token}"
     page = "" if access.beyond_loopback else f"Open {url}/ to try an image. "
     yield f"{page}Press Ctrl-C to stop."

@@ -37,7 +37,7 @@ def ask(
     *,
     port: int = 8080,
     access: Access | None = None,
-    **headers: str | None,
+    **headers: Any,  # noqa: ANN401  text or None
 ) -> TestResponse:
     """
     The response of a sandbox on this port, by default to a program on this machine.
@@ -132,7 +132,7 @@ def test_any_other_host_is_refused(
     ],
 )
 def test_a_page_of_another_site_is_refused(
-    headers: dict[str, str], method_and_path: tuple[str, str]
+    headers: dict[str, Any], method_and_path: tuple[str, str]
 ) -> None:
     """Forms, fetch without CORS, images, frames and WebSockets all carry one of these headers."""
     assert is_foreign(ask(*method_and_path, **headers))
@@ -140,7 +140,10 @@ def test_a_page_of_another_site_is_refused(
 
 def test_a_page_of_the_sandbox_is_accepted() -> None:
     """Its form has its own origin."""
-    own = {"Origin": "http://127.0.0.1:8080", "Sec_Fetch_Site": "same-origin"}
+    own: dict[str, Any] = {
+        "Origin": "http://127.0.0.1:8080",
+        "Sec_Fetch_Site": "same-origin",
+    }
 
     assert ask(**own).status_code == 200
     assert ask(Sec_Fetch_Site="none").status_code == 200
