@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from . import output
 from .app import Command
 
 if TYPE_CHECKING:
-    from hangtag_sandbox.fetching import Reach
+    from hangtag_sandbox.networks import Reach
 
 
 @click.command(
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     cls=Command,
     examples=(
         "hangtag sandbox",
-        "hangtag sandbox --port 0 --key my-test-key --quota 100",
+        "hangtag sandbox --port 0 --quota 100 --fetch-loopback-port 8000",
     ),
 )
 @click.option(
@@ -37,15 +38,32 @@ if TYPE_CHECKING:
     "--key",
     default="sandbox-key",
     show_default=True,
-    help="The API key that it accepts; it is no secret.",
+    envvar="HANGTAG_SANDBOX_KEY",
+    show_envvar=True,
+    help="The API key that it accepts. Other users of this machine can read arguments, but not the "
+    "variable.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Another name by which clients may address it. Repeatable.",
 )
 @click.option(
     "--fetch",
-    type=click.Choice(["none", "loopback", "public", "any"]),
-    default="loopback",
+    type=click.Choice(["none", "public", "private"]),
+    default="none",
     show_default=True,
-    help="From where it fetches images that are given by URL: nowhere, this machine, the internet "
-    "too, private networks too.",
+    help="From where it fetches images that are given by URL: nowhere, the internet, private "
+    "networks too.",
+)
+@click.option(
+    "--fetch-loopback-port",
+    "loopback_ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    help="A port of this machine that it fetches images from. Repeatable.",
 )
 @click.option(
     "--ca-file",
@@ -64,7 +82,9 @@ def sandbox(
     host: str,
     port: int,
     key: str,
+    allowed_hosts: tuple[str, ...],
     fetch: Reach,
+    loopback_ports: tuple[int, ...],
     ca_file: Path | None,
     quota: int | None,
 ) -> None:
@@ -74,8 +94,12 @@ def sandbox(
     It prints its address; open it in a browser to try an image. Ctrl-C stops it. It keeps the
     published contract and costs nothing. Its tags come partly from the image's pixels and are
     partly invented.
+
+    Control requests (/sandbox/...) need a token: that of HANGTAG_SANDBOX_TOKEN, or a random one,
+    which it prints. On another address than loopback, it needs that variable and a key of yours.
     """
     try:
+        from hangtag_sandbox.access import UnsafeStart
         from hangtag_sandbox.server import main
     except ModuleNotFoundError as error:
         raise click.UsageError(
@@ -83,7 +107,19 @@ def sandbox(
         ) from error
     output.talk_log()
     try:
-        main(host, port, key, fetch=fetch, ca_file=ca_file, quota=quota)
+        main(
+            host,
+            port,
+            key,
+            token=os.environ.get("HANGTAG_SANDBOX_TOKEN"),
+            allowed_hosts=allowed_hosts,
+            fetch=fetch,
+            loopback_ports=loopback_ports,
+            ca_file=ca_file,
+            quota=quota,
+        )
+    except UnsafeStart as error:
+        raise click.UsageError(str(error)) from error
     except ssl.SSLError as error:
         raise click.BadParameter(
             f"{ca_file} contains no PEM certificates: {error}", param_hint="--ca-file"

@@ -16,7 +16,8 @@ The sandbox's HTTP endpoints.
     PUT    /sandbox/quota             set that number
     PUT    /sandbox/keys              {"keys": ["..."]}: accept these API keys only
 
-Any other path or method gets the Tagger API's error 623.
+Any other path or method gets the Tagger API's error 623. So does a request for another host or by a
+page of another site. `/sandbox/...` needs the control token: `access` has the rules.
 """
 
 from __future__ import annotations
@@ -25,32 +26,40 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from hangtag.tagger_api import Detection, Language
+from hangtag_sandbox.access import Access, ForeignSite
 from hangtag_sandbox.answers import Tagging, answer, refusal, to_json
 from hangtag_sandbox.calls import Call, Calls
 from hangtag_sandbox.control import InvalidRequest, KeysDocument, parse_control
 from hangtag_sandbox.decoding import ImageDecoder
 from hangtag_sandbox.faults import Fault, Faults, Step, read_digest
 from hangtag_sandbox.fetching import Fetcher
-from hangtag_sandbox.limits import MOST_BODY_BYTES
+from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_UNREAD_BYTES
 from hangtag_sandbox.openapi import openapi
 from hangtag_sandbox.page import (
     PAGE_HEADERS,
+    SAFE_HEADERS,
     page_to_try,
     page_with_answer,
     page_with_refusal,
 )
-from hangtag_sandbox.paths import CUT_HEADER, SYNTHETIC_HEADER, TAGS_PATH
+from hangtag_sandbox.paths import (
+    CONTROL_PREFIX,
+    CUT_HEADER,
+    JSON,
+    SYNTHETIC_HEADER,
+    TAGS_PATH,
+)
 from hangtag_sandbox.pixels import Pixels
 from hangtag_sandbox.quota import Quota, QuotaDocument
 from hangtag_sandbox.sightings import look
@@ -74,6 +83,7 @@ log = logging.getLogger(__name__)
 def create_app(
     keys: Collection[str],
     *,
+    access: Access | None = None,
     fetcher: Fetcher | None = None,
     quota: int | None = None,
     wait: Callable[[float], None] = time.sleep,
@@ -83,11 +93,12 @@ def create_app(
 
     Args:
         keys: The accepted API keys.
-        fetcher: Fetches images from their URLs; by default only from this machine.
+        access: Which requests it accepts; by default none to control it.
+        fetcher: Fetches images from their URLs; by default from nowhere.
         quota: How many images to tag before the answer is 823; None: no limit.
         wait: Sleeps for a fault's delay, in seconds.
     """
-    return _Sandbox(keys, fetcher or Fetcher(), Quota(quota), wait)
+    return _Sandbox(keys, access or Access(), fetcher or Fetcher(), Quota(quota), wait)
 
 
 class _Request(Request):
@@ -102,6 +113,7 @@ class _Request(Request):
         """
         if self._body_error is not None:
             raise self._body_error
+        self._is_body_read = True
         try:
             _validate_length(self.headers.get("Content-Length", "0").strip())
             body = self.get_data()
@@ -120,11 +132,15 @@ class _Request(Request):
         return body
 
     def is_read(self) -> bool:
-        """Read the rest of the body; True if the connection is ready for the next request."""
+        """Read a short rest of the body; True if the connection is ready for the next request."""
+        is_long = (self.content_length or 0) > MOST_UNREAD_BYTES
+        if not self._is_body_read and (is_long or "Transfer-Encoding" in self.headers):
+            return False
         with suppress(Refused):
             self.body()
         return self._body_error is None
 
+    _is_body_read = False
     _body_error: Refused | None = None
 
 
@@ -138,24 +154,29 @@ class _Sandbox:
     def __init__(
         self,
         keys: Collection[str],
+        access: Access,
         fetcher: Fetcher,
         quota: Quota,
         wait: Callable[[float], None],
     ) -> None:
         self._keys = frozenset(keys)
+        self._access = access
         self._fetcher = fetcher
         self._quota = quota
         self._wait = wait
         self._faults = Faults()
         self._calls = Calls()
         self._decoder = ImageDecoder()
+        page = [] if access.beyond_loopback else [
+            ("GET", "/", self._show_page),
+            ("POST", "/", self._try_picture),
+        ]  # fmt: skip
         self._routes = Map(
             [
                 Rule(path, methods=[method], endpoint=endpoint)
                 for method, path, endpoint in (
                     ("POST", TAGS_PATH, self._tags),
-                    ("GET", "/", self._show_page),
-                    ("POST", "/", self._try_picture),
+                    *page,
                     ("GET", "/openapi.json", self._describe),
                     ("GET", "/healthz", self._health),
                     ("GET", "/sandbox/calls", self._list_calls),
@@ -182,11 +203,13 @@ class _Sandbox:
 
     def _respond(self, request: _Request) -> Response:
         try:
-            endpoint, values = self._routes.bind_to_environ(request.environ).match()
-        except HTTPException:
-            endpoint, values = self._unknown, {}
-        try:
+            self._access.check_site(request)
+            endpoint, values = self._route(request)
+            if request.path.startswith(CONTROL_PREFIX):
+                self._access.check_control(request)
             response: Response = endpoint(request, **values)
+        except ForeignSite as error:
+            response = _refused(Refused(623, str(error)), 403)
         except InvalidRequest as error:
             response = _json_response(400, {"error": str(error)})
         except Refused as refused:
@@ -194,14 +217,26 @@ class _Sandbox:
             response = _json_response(status, {"error": str(refused)})
         except HTTPException as error:
             response = _json_response(error.code or 400, {"error": error.description})
+            if error.code == 401:
+                response.headers["WWW-Authenticate"] = "Bearer"
         except Exception:
             # Clients must get an API error even for a defect of the sandbox.
             log.exception("The sandbox failed on %r %r", request.method, request.path)
             response = _refused(Refused(500, "The sandbox itself failed; see its log."))
+        for name, value in SAFE_HEADERS.items():
+            response.headers.setdefault(name, value)
         # On a kept-alive connection, unread bytes would be parsed as the next request.
         if not request.is_read():
             response.headers["Connection"] = "close"
         return response
+
+    def _route(
+        self, request: _Request
+    ) -> tuple[Callable[..., Response], Mapping[str, Any]]:
+        try:
+            return self._routes.bind_to_environ(request.environ).match()
+        except HTTPException:
+            return self._unknown, {}
 
     # The Tagger API
 
@@ -252,9 +287,7 @@ class _Sandbox:
                 tagging = tag_request.tagging(self._decoder.decode(tag_request.content))
         except Refused as refused:
             return _refuse(refused, call)
-        response = Response(
-            to_json(tagging.body), 201, content_type="application/json; charset=utf-8"
-        )
+        response = Response(to_json(tagging.body), 201, content_type=JSON)
         if tagging.synthetic:
             response.headers[SYNTHETIC_HEADER] = ",".join(tagging.synthetic)
         return response
@@ -362,7 +395,7 @@ def _json_response(status: int, document: object) -> Response:
     return Response(
         json.dumps(document, ensure_ascii=False),
         status,
-        content_type="application/json; charset=utf-8",
+        content_type=JSON,
     )
 
 
@@ -379,7 +412,7 @@ def _refused(refused: Refused, status: int | None = None) -> Response:
     return Response(
         to_json(refusal(refused.code, str(refused))),
         status or http_status(refused.code),
-        content_type="application/json; charset=utf-8",
+        content_type=JSON,
     )
 
 

@@ -1,9 +1,9 @@
 """
 Fetches images from their URLs, and only from allowed addresses.
 
-A service that fetches any URL can be abused to reach its own network (SSRF). `Reach` therefore
-limits the addresses, by default to this machine. The sandbox resolves a host once and connects to
-the address it has checked, which defeats DNS rebinding. It checks each redirect again and uses no
+A service that fetches any URL can be abused to reach its own network (SSRF). `networks` therefore
+limits the addresses, by default to none. The sandbox resolves a host once and connects to the
+address it has checked, which defeats DNS rebinding. It checks each redirect again and uses no
 proxy.
 """
 
@@ -13,27 +13,21 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from threading import Event, Timer
-from typing import Literal, get_args
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from hangtag_sandbox.limits import (
     FETCH_SECONDS,
-    MOST_BODY_BYTES,
+    MOST_IMAGE_BYTES,
     MOST_REDIRECTS,
     MOST_URL_CHARACTERS,
 )
-
-Reach = Literal["none", "loopback", "public", "any"]
-"""No address; this machine; this machine and the internet; any address, also private ones."""
-
-REACHES: tuple[Reach, ...] = get_args(Reach)
+from hangtag_sandbox.networks import REACHES, Reach, refusal
 
 
 class NotFetched(Exception):
@@ -59,23 +53,41 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     return context
 
 
+Resolve = Callable[[str, int], Sequence[str]]
+"""Returns the literal addresses of a host, for connections to a port."""
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """
+    Look the host's addresses up as the system does.
+
+    Raises:
+        OSError: The host is unknown.
+        UnicodeError: The host is no host name.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(info[4][0]) for info in found]
+
+
 @dataclass(frozen=True, slots=True)
 class Fetcher:
     """Fetches images over http and https from the addresses that *reach* allows."""
 
-    reach: Reach = "loopback"
+    reach: Reach = "none"
+    loopback_ports: frozenset[int] = frozenset()
+    """The ports of this machine that it may fetch from, whatever the reach is."""
     tls: ssl.SSLContext = field(default_factory=tls_context)
     """The trusted certificates."""
     seconds: float = FETCH_SECONDS
     """The deadline of a whole fetch, name resolution excluded."""
+    resolve: Resolve = resolve
 
     def fetch(self, url: str) -> bytes:
         """
-        Return the body at *url*, after redirects.
+        Return the body at *url*, after redirects; one that is too long for an image is cut.
 
         Raises:
-            NotFetched: The host is not allowed, the status is not 2xx, the deadline has passed
-                or the body is too large.
+            NotFetched: The host is not allowed, the status is not 2xx or the deadline has passed.
         """
         until = time.monotonic() + self.seconds
         for _ in range(MOST_REDIRECTS + 1):
@@ -119,17 +131,23 @@ class Fetcher:
         raise last_error or OSError("it has no address")
 
     def _allowed_addresses(self, host: str, port: int) -> list[str]:
+        if self.reach == "none" and not self.loopback_ports:
+            raise NotFetched(
+                "--fetch none does not allow any address "
+                f"(choices: {', '.join(REACHES)}; --fetch-loopback-port)"
+            )
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = self.resolve(host, port)
         except UnicodeError as error:
             raise NotFetched(f"{host[:80]!r} is not a host name") from error
-        addresses = [str(info[4][0]) for info in found]
-        allowed = [each for each in addresses if _is_allowed(each, self.reach)]
-        if addresses and not allowed:
-            raise NotFetched(
-                f"{host} is at {addresses[0]}, which --fetch {self.reach} does not allow "
-                f"(choices: {', '.join(REACHES)})"
-            )
+        refusals = {
+            address: refusal(address, port, self.reach, self.loopback_ports)
+            for address in addresses
+        }
+        allowed = [address for address, reason in refusals.items() if reason is None]
+        if refusals and not allowed:
+            address, reason = next(iter(refusals.items()))
+            raise NotFetched(f"{host} is at {address}, port {port}: {reason}")
         return allowed
 
     def _ask(
@@ -151,10 +169,8 @@ class Fetcher:
                 headers={"Host": url.netloc.rpartition("@")[2], "Accept": "image/*"},
             )
             with connection.getresponse() as response:
-                body = response.read(MOST_BODY_BYTES + 1)
-        if len(body) > MOST_BODY_BYTES:
-            raise NotFetched(f"the answer is longer than {MOST_BODY_BYTES} bytes")
-        if response.length:
+                body = response.read(MOST_IMAGE_BYTES + 1)
+        if response.length and len(body) <= MOST_IMAGE_BYTES:
             raise NotFetched(f"the answer ended {response.length} bytes early")
         return response, body
 
@@ -174,17 +190,6 @@ def _read_url(url: str) -> SplitResult:
     if parts.scheme not in _PORTS or not parts.hostname:
         raise NotFetched(f"{url[:200]!r} is not an http or https URL")
     return parts
-
-
-def _is_allowed(address: str, reach: Reach) -> bool:
-    ip = ip_address(address.partition("%")[0])
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return (
-        reach == "any"
-        or (reach != "none" and ip.is_loopback)
-        or (reach == "public" and ip.is_global and not ip.is_multicast)
-    )
 
 
 @contextmanager

@@ -21,8 +21,26 @@ MOST_IMAGE_BYTES = 20 * 1024 * 1024
 MOST_BODY_BYTES = 64 * 1024 * 1024
 """Size limit of a request's body; a longer one is not read."""
 
+MOST_UNREAD_BYTES = 1024 * 1024
+"""How much of a refused request's body is read, so that the connection can stay open."""
+
+MOST_HEADER_BYTES = 64 * 1024
+"""Size limit of a request's first line and headers together."""
+
+MOST_CONNECTIONS = 256
+"""How many connections may be open at once."""
+
+MOST_RECEIVED_BYTES = 512 * 1024 * 1024
+"""Size limit of all requests together that are received or processed at once."""
+
+IDLE_SECONDS = 60.0
+"""How long a connection may wait for the first byte of its next request, or send no byte of one."""
+
+HEADER_SECONDS = 10.0
+"""Deadline for the rest of a request's first line and headers."""
+
 REQUEST_SECONDS = 120.0
-"""Deadline for receiving a whole request, including the wait for its first byte."""
+"""Deadline for receiving a whole request, from its first byte."""
 
 MOST_CALLS = 100_000
 """How many calls are recorded, the newest ones."""

@@ -69,7 +69,13 @@ def openapi() -> Json:
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"}
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The control token, which the sandbox prints or takes from "
+                    "HANGTAG_SANDBOX_TOKEN",
+                },
             },
         },
     }
@@ -248,12 +254,8 @@ _REQUEST = {
 
 def _own_paths() -> Json:
     done = {"204": {"description": "Done"}}
-    wrong = {
-        "400": {
-            "description": "The request is invalid; `error` gives the reason",
-            "content": _json(_object({"error": {"type": "string"}})),
-        }
-    }
+    wrong = {"400": _reason("The request is invalid")}
+    untyped = {"415": _reason("The body is not application/json")}
     fault, quota = _shape("Fault"), _shape("QuotaDocument")
     return {
         "/sandbox/faults": {
@@ -263,7 +265,7 @@ def _own_paths() -> Json:
             ),
             "post": _own(
                 "Add a fault for one image or for all calls",
-                {"201": _shown(fault), **wrong},
+                {"201": _shown(fault), **wrong, **untyped},
                 body=_json(fault, {"examples": _FAULTS}),
             ),
             "delete": _own("Remove all faults", done),
@@ -294,14 +296,18 @@ def _own_paths() -> Json:
             ),
             "put": _own(
                 "Set how many successful answers are left before error 823",
-                {"200": _shown(quota), **wrong},
+                {"200": _shown(quota), **wrong, **untyped},
                 body=_json(quota, {"example": {"left": 100}}),
             ),
         },
         "/sandbox/keys": {
             "put": _own(
                 "Accept these API keys only",
-                {"200": _shown(_object({"keys": {"type": "integer"}})), **wrong},
+                {
+                    "200": _shown(_object({"keys": {"type": "integer"}})),
+                    **wrong,
+                    **untyped,
+                },
                 body=_json(_shape("KeysDocument"), {"example": {"keys": ["new-key"]}}),
             ),
         },
@@ -309,6 +315,7 @@ def _own_paths() -> Json:
             "get": _own(
                 "Check that the sandbox runs",
                 {"200": _shown(_object({"status": {"const": "ok"}}))},
+                is_control=False,
             )
         },
     }
@@ -347,13 +354,24 @@ def _own(
     *,
     body: Json | None = None,
     parameters: list[Json] | None = None,
+    is_control: bool = True,
 ) -> Json:
     operation: Json = {"tags": ["Sandbox"], "summary": summary}
+    if is_control:
+        operation["security"] = [{"token": []}]
+        responses = {**responses, "401": _reason("The token is missing or wrong")}
     if parameters is not None:
         operation["parameters"] = parameters
     if body is not None:
         operation["requestBody"] = {"required": True, "content": body}
     return {**operation, "responses": responses}
+
+
+def _reason(description: str) -> Json:
+    return {
+        "description": f"{description}; `error` gives the reason",
+        "content": _json(_object({"error": {"type": "string"}})),
+    }
 
 
 def _shown(schema: Json) -> Json:

@@ -23,14 +23,22 @@ from hangtag.tagger_api.answer import (
 from hangtag_sandbox.answers import Tagging, to_json
 from hangtag_sandbox.pixels import Pixels
 
+SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # With no-referrer, browsers would send the form with `Origin: null`.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Every response has these, unless it has its own value."""
+
 PAGE_HEADERS = {
     # The page shows a user's file: it may load no other content and run no script.
     "Content-Security-Policy": (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; "
-        "frame-ancestors 'none'"
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 

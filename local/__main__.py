@@ -305,6 +305,7 @@ def write_environment(stack: Stack) -> None:
         **stack.access.variables(),
         "HANGTAG_TAGGER_API_URL": stack.sandbox.tagger_api_url,  # for `hangtag tag`
         "HANGTAG_API_KEY": stack.key(),
+        "HANGTAG_SANDBOX_TOKEN": stack.sandbox.token,  # for requests to /sandbox/...
     }
     for name, value in variables.items():
         lines.append(f"export {name}={shlex.quote(value)}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Collection, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,21 @@ class Sandbox:
 
     def __init__(self, directory: Path) -> None:
         self._process = Process("sandbox", directory)
+        self._token_file = directory / "sandbox.token"
 
-    def start(self, *, key: str, certificate: str, port: int = 0) -> None:
+    def start(
+        self,
+        *,
+        key: str,
+        certificate: str,
+        image_ports: Collection[int],
+        port: int = 0,
+    ) -> None:
         """
         Start the sandbox on `port` (0: any free port), with `key` as its API key.
 
-        It trusts the certificates in the file `certificate` when it fetches images.
+        It fetches images from the ports `image_ports` of this machine, and trusts the certificates
+        in the file `certificate` there. Other commands control it with the token in a file.
 
         Raises:
             LocalError: The sandbox did not start; no process is left running.
@@ -39,10 +49,15 @@ class Sandbox:
             "--key": key,
             "--ca-file": certificate,
         }
+        images = [f"--fetch-loopback-port={each}" for each in image_ports]
+        token = secrets.token_urlsafe(24)
         self._process.start(
-            [hangtag, "sandbox", *chain.from_iterable(options.items())],
-            env=own_environment(),
+            [hangtag, "sandbox", *chain.from_iterable(options.items()), *images],
+            env={**own_environment(), "HANGTAG_SANDBOX_TOKEN": token},
         )
+        self._token_file.unlink(missing_ok=True)
+        self._token_file.touch(mode=0o600, exist_ok=False)
+        self._token_file.write_text(token)
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
         except BaseException:  # Ctrl-C, too, must leave no process running
@@ -53,6 +68,11 @@ class Sandbox:
     def url(self) -> str:
         """The base URL, which the sandbox prints."""
         return self._process.output().strip()
+
+    @property
+    def token(self) -> str:
+        """The token for control requests."""
+        return self._token_file.read_text()
 
     @property
     def tagger_api_url(self) -> str:
@@ -129,7 +149,10 @@ class Sandbox:
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {self.token}",
+            },
         )
         try:
             with _direct.open(request, timeout=10) as answer:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from local.cloud import PROGRAMS, Access, LocalCloud
 from local.faults import Faults
@@ -232,8 +232,13 @@ def bring_up(
             with step("Starting the fault proxy"):
                 faults.start(cloud.access)
         with step("Starting the sandbox Tagger API"):
+            # Presigned URLs lead to the functions' endpoint.
+            buckets = [cloud.access.endpoint_url, *([endpoint] if endpoint else [])]
             sandbox.start(
-                key=key, certificate=cloud.access.certificate, port=sandbox_port
+                key=key,
+                certificate=cloud.access.certificate,
+                image_ports=[urlsplit(url).port or 443 for url in buckets],
+                port=sandbox_port,
             )
         with step("Building the stack (sam build)"):
             template = build(directory)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -44,20 +45,24 @@ from hangtag.tagger_api import (
 from hangtag.tagger_api.errors import QuotaExceeded
 from hangtag_cli.main import cli
 from hangtag_sandbox import serve
+from hangtag_sandbox.access import Access
+from hangtag_sandbox.fetching import Fetcher
 from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES
 from hangtag_sandbox.perception import delta_e_2000, to_lab
+from hangtag_sandbox.server import Deadlines
 from local.garments import Garment, draw_garments
+from tests.contract.loopback import LoopbackServer, loopback_server
 from tests.contract.loopback import answer as loopback_answer
-from tests.contract.loopback import loopback_server
 
 KEY = "contract-key"
+TOKEN = "token-of-the-tests"
 TAGS = "/tagger/v2.12/tags"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """The base URL of a sandbox."""
-    with serve(port=0, key=KEY) as base:
+    with serve(port=0, key=KEY, access=Access(TOKEN)) as base:
         yield base
 
 
@@ -121,7 +126,8 @@ def raw_exchange(url: str, request: str) -> bytes:
     """All bytes that come back on a connection after *request* is sent."""
     address = urllib.parse.urlsplit(url)
     with socket.create_connection((address.hostname, address.port or 0), 30) as plain:
-        plain.sendall(request.encode())
+        with_host = request.replace("\r\n", f"\r\nHost: {address.netloc}\r\n", 1)
+        plain.sendall(with_host.encode())
         plain.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: plain.recv(65_536), b""))
 
@@ -259,11 +265,16 @@ def test_every_published_error_can_be_caused(
     assert {"data": {}, "status": "fail"}.items() <= response.json().items()
 
 
+CONTROL = {"Authorization": f"Bearer {TOKEN}"}
+
+
 def control(
     url: str, method: str, path: str, document: object = None
 ) -> requests.Response:
     """The sandbox's response to a control request."""
-    response = requests.request(method, url + path, json=document, timeout=30)
+    response = requests.request(
+        method, url + path, json=document, headers=CONTROL, timeout=30
+    )
     assert response.ok, response.text
     return response
 
@@ -284,15 +295,31 @@ def test_a_used_up_quota_is_error_823(url: str) -> None:
     assert response.status_code == 429
 
 
-def test_a_picture_at_a_url_is_tagged_like_one_in_the_request(url: str) -> None:
+@pytest.fixture(scope="module")
+def images() -> Iterator[LoopbackServer]:
+    """A server of images on this machine."""
+    with loopback_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fetching(images: LoopbackServer) -> Iterator[str]:
+    """The base URL of a sandbox that may fetch from that server."""
+    fetcher = Fetcher(loopback_ports=frozenset({images.server_port}))
+    with serve(port=0, key=KEY, fetcher=fetcher) as base:
+        yield base
+
+
+def test_a_picture_at_a_url_is_tagged_like_one_in_the_request(
+    fetching: str, images: LoopbackServer
+) -> None:
     """The same bytes have the same answer."""
-    with loopback_server() as images:
-        images.replies(loopback_answer(200, picture()))
-        document = {"image": {"type": "url", "content": f"{images.url}/red.png"}}
+    images.replies(loopback_answer(200, picture()))
+    document = {"image": {"type": "url", "content": f"{images.url}/red.png"}}
 
-        fetched = post(url, document)
+    fetched = post(fetching, document)
 
-    assert fetched.content == post(url, body(picture())).content
+    assert fetched.content == post(fetching, body(picture())).content
 
 
 @pytest.mark.parametrize(
@@ -305,13 +332,12 @@ def test_a_picture_at_a_url_is_tagged_like_one_in_the_request(url: str) -> None:
     ],
 )
 def test_an_image_at_a_url_is_validated(
-    url: str, status: int, content: bytes, code: int
+    fetching: str, images: LoopbackServer, status: int, content: bytes, code: int
 ) -> None:
     """Error 803 means only that it cannot be fetched; other errors are those of sent images."""
-    with loopback_server() as images:
-        images.replies(loopback_answer(status, content))
+    images.replies(loopback_answer(status, content))
 
-        response = post(url, {"image": {"type": "url", "content": images.url}})
+    response = post(fetching, {"image": {"type": "url", "content": images.url}})
 
     assert code == response.json()["error"]["code"]
 
@@ -408,8 +434,7 @@ def test_faults_can_cause_the_other_codes(url: str) -> None:
     for code in (500, 823):
         image = picture(blue=code % 256)
         fault = {"sha256": sha256(image).hexdigest(), "code": code, "times": 1}
-        response = requests.post(url + "/sandbox/faults", json=fault, timeout=30)
-        assert response.status_code == 201
+        control(url, "POST", "/sandbox/faults", fault)
 
         response = post(url, body(image))
         with pytest.raises(HangtagError) as error:
@@ -527,7 +552,8 @@ def test_the_key_is_checked_before_the_body(url: str) -> None:
 
 def test_a_body_that_arrives_too_slowly_is_given_up() -> None:
     """A timeout applies to the whole body."""
-    with serve(port=0, key=KEY, request_seconds=0.5) as url:
+    deadlines = Deadlines(request=0.5)
+    with serve(port=0, key=KEY, deadlines=deadlines) as url:
         connection = connected(url)
         connection.putrequest("POST", TAGS)
         connection.putheader("x-api-key", KEY)
@@ -591,6 +617,7 @@ def test_the_command_serves_until_it_is_stopped(program: tuple[str, ...]) -> Non
     options = ["--port", "0", "--key", KEY, "--quota", "5", "--fetch", "none"]
     process = subprocess.Popen(
         [sys.executable, *program, *options],
+        env={**os.environ, "HANGTAG_SANDBOX_TOKEN": TOKEN},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -600,7 +627,7 @@ def test_the_command_serves_until_it_is_stopped(program: tuple[str, ...]) -> Non
         base = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", base)
         health = requests.get(base + "/healthz", timeout=30).json()
-        quota = requests.get(base + "/sandbox/quota", timeout=30).json()
+        quota = control(base, "GET", "/sandbox/quota").json()
         unfetched = post(base, {"image": {"type": "url", "content": base}}).json()
 
         process.send_signal(signal.SIGTERM)
@@ -609,7 +636,9 @@ def test_the_command_serves_until_it_is_stopped(program: tuple[str, ...]) -> Non
     assert (health, quota) == ({"status": "ok"}, {"left": 5})
     assert "--fetch none does not allow" in unfetched["error"]["message"]
     assert (process.returncode, rest) == (0, "")
-    assert f"x-api-key: {KEY}" in talk
+    assert "x-api-key: the key of --key or HANGTAG_SANDBOX_KEY" in talk
+    assert KEY not in talk
+    assert TOKEN not in talk
 
 
 def test_a_file_without_certificates_is_wrong_usage(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hangtag_sandbox.fetching import Fetcher, NotFetched, Reach, tls_context
-from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_REDIRECTS
+from hangtag_sandbox.fetching import Fetcher, NotFetched, tls_context
+from hangtag_sandbox.limits import MOST_IMAGE_BYTES, MOST_REDIRECTS
+from hangtag_sandbox.networks import REACHES, Reach
 from tests.contract.loopback import (
     LoopbackServer,
     answer,
@@ -38,11 +39,19 @@ def server() -> Iterator[LoopbackServer]:
         yield running
 
 
+def fetcher(
+    server: LoopbackServer, *, tls: ssl.SSLContext | None = None, seconds: float = 10
+) -> Fetcher:
+    """A fetcher that may reach only the port of the server."""
+    ports = frozenset({server.server_port})
+    return Fetcher(loopback_ports=ports, tls=tls or tls_context(), seconds=seconds)
+
+
 def test_the_image_at_a_url_is_fetched(server: LoopbackServer) -> None:
     """Path and query are sent unchanged, because a presigned URL is signed."""
     server.replies(answer(200, IMAGE))
 
-    fetched = Fetcher().fetch(f"{server.url}/b/a%20key.png?X-Sig=a%2Fb&x=1+2")
+    fetched = fetcher(server).fetch(f"{server.url}/b/a%20key.png?X-Sig=a%2Fb&x=1+2")
 
     assert fetched == IMAGE
     (request,) = server.received
@@ -54,7 +63,7 @@ def test_non_ascii_characters_are_encoded(server: LoopbackServer) -> None:
     """A browser does the same."""
     server.replies(answer(200, IMAGE))
 
-    assert Fetcher().fetch(f"{server.url}/원피스 1.png") == IMAGE
+    assert fetcher(server).fetch(f"{server.url}/원피스 1.png") == IMAGE
 
     assert server.received[0].path == "/%EC%9B%90%ED%94%BC%EC%8A%A4%201.png"
 
@@ -64,7 +73,7 @@ def test_every_2xx_is_a_success(server: LoopbackServer, status: int) -> None:
     """A partial response counts, too."""
     server.replies(answer(status, IMAGE))
 
-    assert Fetcher().fetch(server.url) == IMAGE
+    assert fetcher(server).fetch(server.url) == IMAGE
 
 
 @pytest.mark.parametrize("status", [300, 304, 400, 403, 404, 500, 503])
@@ -73,7 +82,7 @@ def test_every_other_status_is_a_failure(server: LoopbackServer, status: int) ->
     server.replies(answer(status, b""))
 
     with pytest.raises(NotFetched, match=f"HTTP {status}"):
-        Fetcher().fetch(server.url)
+        fetcher(server).fetch(server.url)
 
 
 def test_a_few_redirects_are_followed(server: LoopbackServer) -> None:
@@ -83,60 +92,142 @@ def test_a_few_redirects_are_followed(server: LoopbackServer) -> None:
         answer(307, b"", Location=f"{server.url}/at/last"),
         answer(200, IMAGE),
     )
-    assert Fetcher().fetch(server.url) == IMAGE
+    assert fetcher(server).fetch(server.url) == IMAGE
     assert ["/", "/there", "/at/last"] == [request.path for request in server.received]
 
     server.replies(answer(302, b"", Location="/again"))
     with pytest.raises(NotFetched, match="HTTP 302"):
-        Fetcher().fetch(server.url)
+        fetcher(server).fetch(server.url)
     assert len(server.received) == 3 + MOST_REDIRECTS + 1
 
 
 def test_a_redirect_is_limited_like_the_first_url(
     server: LoopbackServer,
 ) -> None:
-    """An open redirect on this machine must not lead into the network."""
-    server.replies(answer(302, b"", Location="http://10.0.0.1/secrets"))
+    """A permitted server must not lead to a forbidden one, nor to another port of this machine."""
+    with loopback_server() as secret:
+        secret.replies(answer(200, IMAGE))
+        for location in ("http://10.0.0.1/secrets", secret.url):
+            server.replies(
+                answer(302, b"", Location="/on"),
+                answer(307, b"", Location=location),
+            )
 
-    with pytest.raises(
-        NotFetched, match=r"10\.0\.0\.1 .*--fetch loopback does not allow"
-    ):
-        Fetcher().fetch(server.url)
+            with pytest.raises(NotFetched, match=r"private network|opens a port"):
+                fetcher(server).fetch(server.url)
+
+    assert secret.received == []
 
 
+@pytest.mark.parametrize("reach", REACHES)
 @pytest.mark.parametrize(
-    ("reach", "host"),
+    "host",
     [
-        ("none", "127.0.0.1"),
-        ("loopback", "93.184.215.14"),
-        ("loopback", "169.254.169.254"),
-        ("loopback", "0.0.0.0"),  # noqa: S104  a URL, no listening socket
-        ("public", "169.254.169.254"),
-        ("public", "10.1.2.3"),
-        ("public", "192.168.0.1"),
-        ("public", "100.64.0.1"),
-        ("public", "224.0.0.1"),
-        ("public", "[fd00::1]"),
-        ("public", "[::ffff:10.1.2.3]"),
+        "127.0.0.1",
+        "127.1",
+        "127.255.255.254",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+        "0177.0.0.01",
+        "localhost",
+        "LocalHost",
+        "localhost.",
+        "127。0。0。1",
+        "\uff11\uff12\uff17.0.0.1",
+        "①②⑦.0.0.1",
+        "public.example@127.0.0.1",
+        "public.example:80@127.0.0.1",
+        "127.0.0.1#@public.example",
+        "0.0.0.0",  # noqa: S104  a URL, no listening socket
+        "0",
+        "[::1]",
+        "[::]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
+        "[::1%lo]",
+        "[::1%25lo]",
+        "[fe80::1%25lo]",
     ],
 )
-def test_addresses_out_of_reach_are_not_connected_to(reach: Reach, host: str) -> None:
-    """Private networks and the cloud's metadata are examples; the reason names the option."""
-    with pytest.raises(NotFetched, match=rf"--fetch {reach} does not allow"):
-        Fetcher(reach).fetch(f"http://{host}/image.png")
-
-
-@pytest.mark.parametrize("reach", ["loopback", "public", "any"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_in_reach_of_every_option_but_none(
+def test_no_spelling_of_this_machine_is_reached_through_another_port(
     server: LoopbackServer, reach: Reach, host: str
 ) -> None:
-    """It is reached by address and by name."""
+    """A server on a port that no option names receives nothing."""
     server.replies(answer(200, IMAGE))
+    authority, mark, rest = host.partition("#")
+    port = server.server_port
+    other = Fetcher(reach, frozenset({unused_port()}))
+
+    with pytest.raises(NotFetched):
+        other.fetch(f"http://{authority}:{port}{mark}{rest}/image.png")
+
+    assert server.received == []
+
+
+@pytest.mark.parametrize("reach", REACHES)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_named_port_of_this_machine_is_reached(
+    server: LoopbackServer, reach: Reach, host: str
+) -> None:
+    """The local cloud's presigned URLs lead there, whatever the reach is."""
+    server.replies(answer(200, IMAGE))
+    ports = frozenset({server.server_port})
 
     url = server.url.replace("127.0.0.1", host)
 
-    assert Fetcher(reach).fetch(url) == IMAGE
+    assert Fetcher(reach, ports).fetch(url) == IMAGE
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_called(
+    server: LoopbackServer,
+) -> None:
+    """A name that changes its address after the check (DNS rebinding) is not asked again."""
+    server.replies(answer(200, IMAGE))
+    addresses = iter([["192.0.2.1"], ["127.0.0.1"]])
+    asked = []
+
+    def rebinding(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        return next(addresses)
+
+    ports = frozenset({server.server_port})
+    attacked = Fetcher("public", ports, resolve=rebinding)
+    url = f"http://rebinding.example:{server.server_port}/"
+
+    with pytest.raises(NotFetched, match=r"192\.0\.2\.1"):
+        attacked.fetch(url)
+    assert attacked.fetch(url) == IMAGE
+
+    assert asked == [("rebinding.example", server.server_port)] * 2
+
+
+def test_a_refused_address_beside_a_permitted_one_is_not_called(
+    server: LoopbackServer,
+) -> None:
+    """A name may have both."""
+    server.replies(answer(200, IMAGE))
+    ports = frozenset({server.server_port})
+    mixed = Fetcher(
+        "public", ports, resolve=lambda *_: ["169.254.169.254", "127.0.0.1"]
+    )
+
+    assert mixed.fetch(f"http://mixed.example:{server.server_port}/") == IMAGE
+
+
+def test_nothing_is_looked_up_when_nothing_may_be_fetched() -> None:
+    """A URL must not make the sandbox ask an attacker's name server."""
+
+    def never(host: str, port: int) -> list[str]:
+        raise AssertionError(host, port)
+
+    with pytest.raises(NotFetched, match="--fetch none does not allow"):
+        Fetcher(resolve=never).fetch("http://secret.attacker.example/")
 
 
 @pytest.mark.parametrize(
@@ -162,13 +253,15 @@ def test_this_machine_is_in_reach_of_every_option_but_none(
 def test_an_invalid_url_is_not_fetched(url: str) -> None:
     """The result is a reason, not an exception."""
     with pytest.raises(NotFetched):
-        Fetcher("loopback").fetch(url)
+        Fetcher("none", frozenset({80})).fetch(url)
 
 
 def test_a_port_without_a_server_is_a_failure() -> None:
     """The reason is a refused connection."""
+    port = unused_port()
+
     with pytest.raises(NotFetched, match=r"127\.0\.0\.1 does not answer"):
-        Fetcher().fetch(f"http://127.0.0.1:{unused_port()}/")
+        Fetcher(loopback_ports=frozenset({port})).fetch(f"http://127.0.0.1:{port}/")
 
 
 def test_a_truncated_response_is_a_failure(server: LoopbackServer) -> None:
@@ -181,7 +274,7 @@ def test_a_truncated_response_is_a_failure(server: LoopbackServer) -> None:
         server.replies(broken)
 
         with pytest.raises(NotFetched):
-            Fetcher().fetch(server.url)
+            fetcher(server).fetch(server.url)
 
 
 def test_a_slow_response_is_given_up(server: LoopbackServer) -> None:
@@ -190,17 +283,16 @@ def test_a_slow_response_is_given_up(server: LoopbackServer) -> None:
         server.replies(slow)
 
         with pytest.raises(NotFetched, match=r"more than 0\.3 s"):
-            Fetcher(seconds=0.3).fetch(server.url)
+            fetcher(server, seconds=0.3).fetch(server.url)
 
     assert server.trickled < 1000
 
 
-def test_a_response_that_is_too_long_is_given_up(server: LoopbackServer) -> None:
-    """The limit is that of a request."""
-    server.replies(answer(200, bytes(MOST_BODY_BYTES + 1)))
+def test_no_more_than_an_image_is_read_of_a_response(server: LoopbackServer) -> None:
+    """One byte more shows that it is too long."""
+    server.replies(answer(200, bytes(MOST_IMAGE_BYTES + 2)))
 
-    with pytest.raises(NotFetched, match="longer than"):
-        Fetcher().fetch(server.url)
+    assert len(fetcher(server).fetch(server.url)) == MOST_IMAGE_BYTES + 1
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -248,7 +340,7 @@ def test_a_self_signed_certificate_is_accepted_when_it_is_named(
     url = server.url.replace("http", "https")
 
     with pytest.raises(NotFetched, match="CERTIFICATE_VERIFY_FAILED"):
-        Fetcher().fetch(url)
+        fetcher(server).fetch(url)
 
-    assert Fetcher(tls=tls_context(certificate_file)).fetch(url) == IMAGE
+    assert fetcher(server, tls=tls_context(certificate_file)).fetch(url) == IMAGE
     assert server.received[0].headers["host"] == url.removeprefix("https://")

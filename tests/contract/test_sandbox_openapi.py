@@ -10,15 +10,18 @@ import schemathesis
 from hypothesis import settings
 from PIL import Image
 from schemathesis import Case, HookContext
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import (
     positive_data_acceptance,
     unsupported_method,
 )
 
 from hangtag_sandbox import create_app
+from hangtag_sandbox.access import Access
 from hangtag_sandbox.fetching import Fetcher
 
 KEY = "contract-key"
+TOKEN = "token-of-the-tests"
 
 
 def picture() -> str:
@@ -40,7 +43,8 @@ NOT_SAID = [
 
 def fresh_app() -> Any:  # noqa: ANN401  schemathesis takes any app
     """A sandbox without faults, delays and fetches."""
-    return create_app([KEY], fetcher=Fetcher("none"), wait=lambda _: None)
+    access = Access(TOKEN)
+    return create_app([KEY], access=access, fetcher=Fetcher(), wait=lambda _: None)
 
 
 schema = schemathesis.openapi.from_wsgi("/openapi.json", fresh_app())
@@ -62,4 +66,7 @@ def test_the_sandbox_follows_its_document(case: Case[Any]) -> None:
     # Faults and quotas of one example must not affect the next one.
     case.operation.app = fresh_app()
 
-    case.call_and_validate(headers={"x-api-key": KEY}, excluded_checks=NOT_SAID)
+    headers = {"x-api-key": KEY}
+    if not (case.meta and case.meta.is_negative_at(ParameterLocation.HEADER)):
+        headers["Authorization"] = f"Bearer {TOKEN}"
+    case.call_and_validate(headers=headers, excluded_checks=NOT_SAID)

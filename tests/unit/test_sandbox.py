@@ -16,12 +16,15 @@ from werkzeug.test import Client, TestResponse
 
 from hangtag.tagger_api import DETECTIONS, LANGUAGES
 from hangtag_sandbox import create_app
+from hangtag_sandbox.access import Access
 from hangtag_sandbox.calls import Calls
 from hangtag_sandbox.control import InvalidRequest
 from hangtag_sandbox.faults import Fault, Faults
 from hangtag_sandbox.limits import MOST_CONTEXT_CHARACTERS, MOST_FAULTS
 
 KEY = "test-key"
+TOKEN = "token-of-the-tests"
+CONTROL = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Sandbox:
@@ -29,12 +32,20 @@ class Sandbox:
 
     def __init__(self) -> None:
         self.waits: list[float] = []
-        self._client = Client(create_app([KEY], wait=self.waits.append))
+        self._client = Client(
+            create_app([KEY], access=Access(TOKEN), wait=self.waits.append)
+        )
 
     def ask(self, method: str, path: str, body: object = None) -> TestResponse:
         """The sandbox's response to a request of any kind."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._client.open(path, method=method, data=data)
+        return self._client.open(
+            path,
+            method=method,
+            data=data,
+            content_type="application/json",
+            headers=CONTROL,
+        )
 
     def tag(self, image: bytes, **context: object) -> TestResponse:
         """The response to a valid tagging request for the image, in Korean."""
@@ -314,9 +325,9 @@ def test_a_used_up_quota_returns_823(sandbox: Sandbox) -> None:
 
 def test_a_quota_can_be_set_at_the_start() -> None:
     """`hangtag sandbox --quota 1` sets it."""
-    client = Client(create_app([KEY], quota=1))
+    client = Client(create_app([KEY], access=Access(TOKEN), quota=1))
 
-    assert client.get("/sandbox/quota").get_json() == {"left": 1}
+    assert client.get("/sandbox/quota", headers=CONTROL).get_json() == {"left": 1}
 
 
 @pytest.mark.parametrize("quota", [{}, {"left": -1}, {"left": "2"}, {"right": 1}, []])
@@ -353,9 +364,9 @@ def test_the_page_loads_no_other_resources(sandbox: Sandbox) -> None:
 class Page(Sandbox):
     """The sandbox as a browser uses it."""
 
-    def try_out(self, image: bytes, **fields: object) -> str:
+    def try_out(self, image: bytes, name: str = "it.png", **fields: object) -> str:
         """The page after the upload of a picture."""
-        data = {"picture": (BytesIO(image), "it.png"), **fields}
+        data = {"picture": (BytesIO(image), name), **fields}
         response = self._client.post("/", data=data)
         assert response.status_code == 200
         return response.get_data(as_text=True)
@@ -389,10 +400,14 @@ def test_the_page_shows_why_a_picture_is_refused() -> None:
 
 def test_values_from_the_form_are_escaped() -> None:
     """A value is shown as text, not as HTML."""
-    html = Page().try_out(png(), language="<script>alert(1)</script>")
+    attack = "<script>alert(1)</script>"
 
-    assert "&lt;script&gt;" in html
-    assert "<script" not in html
+    shown = Page().try_out(png(), language=attack)
+    word = Page().try_out(png(), detection=[attack])
+    name = Page().try_out(png(), name=f"{attack}.png")
+
+    assert "&lt;script&gt;" in shown
+    assert all("<script" not in html for html in (shown, word, name))
 
 
 def test_a_picture_on_the_page_is_no_call() -> None:
@@ -538,10 +553,13 @@ def test_a_running_call_is_listed() -> None:
     client = Client(
         create_app(
             [KEY],
-            wait=lambda _: seen.append(client.get("/sandbox/calls").get_json()),
+            access=Access(TOKEN),
+            wait=lambda _: seen.append(
+                client.get("/sandbox/calls", headers=CONTROL).get_json()
+            ),
         )
     )
-    client.post("/sandbox/faults", json={"delaySeconds": 20})
+    client.post("/sandbox/faults", json={"delaySeconds": 20}, headers=CONTROL)
     content = f"data:image/png;base64,{b64encode(png()).decode()}"
 
     client.post(
@@ -553,7 +571,7 @@ def test_a_running_call_is_listed() -> None:
     ((call,),) = seen
     assert (call["sha256"], call["fault"]) == (digest(png()), {"delaySeconds": 20})
     assert (call["status"], call["seconds"]) == (None, None)
-    (ended,) = client.get("/sandbox/calls").get_json()
+    (ended,) = client.get("/sandbox/calls", headers=CONTROL).get_json()
     assert (ended["at"], ended["status"]) == (call["at"], 201)
     assert ended["seconds"] >= 0
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from hangtag_sandbox import limits
 from hangtag_sandbox.calls import Call
 from hangtag_sandbox.faults import Fault
-from hangtag_sandbox.fetching import REACHES
+from hangtag_sandbox.networks import REACHES
 from hangtag_sandbox.openapi import openapi, published_errors
 from hangtag_sandbox.validation import http_status
 from tests.builders import REPOSITORY
@@ -47,7 +47,7 @@ def test_every_path_is_on_the_page() -> None:
 
 def test_every_fetch_option_is_on_the_page() -> None:
     """Each has its meaning beside it."""
-    assert [reach for reach in REACHES if f"\n| `{reach}` | " not in PAGE] == []
+    assert [each for each in REACHES if f"\n| `--fetch {each}` | " not in PAGE] == []
 
 
 def test_the_limits_on_the_page_are_current() -> None:
@@ -64,5 +64,14 @@ def test_the_limits_on_the_page_are_current() -> None:
         f"more than {limits.MOST_VALUES:,} values",
         f"whole in {limits.REQUEST_SECONDS:g} s",
         f"the last {limits.MOST_CALLS:,} tag calls",
+        f"| open connections | {limits.MOST_CONNECTIONS} |",
+        f"| {limits.MOST_HEADER_BYTES // 1024} KiB and 100 headers |",
+        f"| {limits.MOST_BODY_BYTES // 1024**2} MiB; of a refused request",
+        f"{limits.MOST_UNREAD_BYTES // 1024**2} MiB is read |",
+        f"| {limits.MOST_RECEIVED_BYTES // 1024**2} MiB received",
+        f"a byte of its body | {limits.IDLE_SECONDS:g} s |",
+        f"| {limits.HEADER_SECONDS:g} s from the first byte |",
+        f"| {limits.REQUEST_SECONDS:g} s from the first byte |",
+        f"| sending an answer | {limits.IDLE_SECONDS:g} s |",
     ):
         assert text in PAGE
