@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     "--key",
     default="sandbox-key",
     show_default=True,
+    envvar="HANGTAG_SANDBOX_KEY",
+    show_envvar=True,
     help="The API key that it accepts; it is no secret.",
 )
 @click.option(

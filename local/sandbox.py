@@ -36,12 +36,12 @@ class Sandbox:
         options = {
             "--host": "127.0.0.1",
             "--port": str(port),
-            "--key": key,
             "--ca-file": certificate,
         }
         self._process.start(
             [hangtag, "sandbox", *chain.from_iterable(options.items())],
-            env=own_environment(),
+            # Arguments are readable by every user of the machine.
+            env=own_environment() | {"HANGTAG_SANDBOX_KEY": key},
         )
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
