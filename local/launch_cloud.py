@@ -270,7 +270,11 @@ def random_credentials(config: dict[str, Any]) -> dict[str, str]:
         text = f"{kind}:{config['FunctionArn']}:{role}"
         return hmac.new(SESSIONS, text.encode(), hashlib.sha256).hexdigest()
 
-    key, secret_key, token = "ASIA" + secret("key")[:16].upper(), secret("s"), secret("t")
+    key, secret_key, token = (
+        "ASIA" + secret("key")[:16].upper(),
+        secret("s"),
+        secret("t"),
+    )
     sts.register_session(
         key,
         {
