@@ -22,7 +22,7 @@ from local.processes import LocalError, Process
 
 READY_SECONDS = 30.0
 MOST_FIRED = 2_000
-TOKEN_HEADER = "X-Hangtag-Token"  # as in local/launch_faults.py
+CONTROL_HEADER = "X-Hangtag-Token"  # as in local/launch_faults.py
 Rule = Mapping[str, Any]
 """
 A rule of microburst.
@@ -174,7 +174,7 @@ class Faults:
             f"{self.url}/_microburst/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", TOKEN_HEADER: self._token},
+            headers={"Content-Type": "application/json", CONTROL_HEADER: self._token},
         )
         try:
             with direct.open(request, timeout=10) as response:

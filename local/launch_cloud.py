@@ -92,30 +92,7 @@ class Gate:
         headers = joined(scope["headers"])
         try:
             self._check_browser(scope["headers"], headers)
-            query = parse_qs(
-                scope["query_string"].decode(), keep_blank_values=True, errors="strict"
-            )
-            signature, token, presigned = claim_of(scope["method"], headers, query)
-            caller = iam_evaluator.resolve_credential(
-                signature.access_key_id, None, token
-            )
-            if isinstance(caller, iam_evaluator.CredentialResolutionError):
-                raise RefusedError("the key or its session token is not known")
-            check_administration(scope["method"], scope["path"], caller)
-            # The body of a caller without a known key is not read.
-            body = await read_body(receive)
-            failure = sigv4.header_signature_failure(
-                signature,
-                caller.secret_access_key,
-                scope["method"],
-                scope["raw_path"].decode("latin-1"),
-                query,
-                headers,
-                body,
-                presigned=presigned,
-            )
-            if failure:
-                raise RefusedError("the signature does not match")
+            body = await admitted(scope, headers, receive)
         except (RefusedError, ValueError) as error:
             await refuse(send, str(error), as_json="x-amz-target" in headers)
             return
@@ -146,6 +123,39 @@ def joined(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), sigv4.decode_header_value(value)
         headers[key] = f"{headers[key]},{text}" if key in headers else text
     return headers
+
+
+async def admitted(scope: Message, headers: dict[str, str], receive: Receive) -> bytes:
+    """
+    Check the signature of a request, and return its body.
+
+    Raises:
+        RefusedError: It is not signed by a known key, or the key may not use its path.
+        ValueError: The query or a header is malformed.
+    """
+    query = parse_qs(
+        scope["query_string"].decode(), keep_blank_values=True, errors="strict"
+    )
+    signature, token, presigned = claim_of(scope["method"], headers, query)
+    caller = iam_evaluator.resolve_credential(signature.access_key_id, None, token)
+    if isinstance(caller, iam_evaluator.CredentialResolutionError):
+        raise RefusedError("the key or its session token is not known")
+    check_administration(scope["method"], scope["path"], caller)
+    # Only now, so that it reads nothing from callers without a known key
+    body = await read_body(receive)
+    failure = sigv4.header_signature_failure(
+        signature,
+        caller.secret_access_key,
+        scope["method"],
+        scope["raw_path"].decode("latin-1"),
+        query,
+        headers,
+        body,
+        presigned=presigned,
+    )
+    if failure:
+        raise RefusedError("the signature does not match")
+    return body
 
 
 def claim_of(

@@ -2,8 +2,8 @@
 Starts the fault proxy between the functions and the local cloud, instead of `microburst`.
 
 It runs the same proxy with TLS on both sides and patches five of its functions, which have no
-settings. Arguments: the port, the cloud's address, its certificate and the file of the certificate's
-key. The environment variable HANGTAG_FAULTS_TOKEN has the token of the control paths.
+settings. Arguments: the port, the cloud's address, and the files of its certificate and key. The
+environment variable HANGTAG_FAULTS_TOKEN has the token of the control paths.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Middleware = Callable[
     [web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]],
     Awaitable[web.StreamResponse],
 ]
-TOKEN_HEADER = "X-Hangtag-Token"  # as in local/faults.py
+CONTROL_HEADER = "X-Hangtag-Token"  # as in local/faults.py
 port_of_caller: ContextVar[int | None] = ContextVar("port_of_caller", default=None)
 
 
@@ -93,7 +93,7 @@ def guarded_by(token: str, host: str) -> Middleware:
             raise web.HTTPForbidden(text="web pages have no access")
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical.startswith(CONTROL_PREFIX):
-            given = request.headers.get(TOKEN_HEADER, "")
+            given = request.headers.get(CONTROL_HEADER, "")
             if not hmac.compare_digest(given.encode(), token.encode()):
                 raise web.HTTPForbidden(text="the control paths need the token")
         return await handler(request)
