@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import io
 import json
-import ssl
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +40,7 @@ from local.cloud import (
     free_port,
 )
 from local.processes import LocalError
+from tests.stack.requests_by_hand import Answer, ask
 
 SERVICES = {
     "sts": "get_caller_identity",
@@ -95,41 +94,6 @@ DATA_PLANES = [
     "distribution.cloudfront.net",
     "balancer.elb.localhost",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response."""
-
-    status: int
-    body: str
-
-
-def ask(
-    access: Access,
-    method: str,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-    *,
-    host: str | None = None,
-) -> Answer:
-    """Send a request as it is, with any Host, to a cloud or its proxy."""
-    netloc = urlsplit(access.endpoint_url).netloc
-    connection = http.client.HTTPSConnection(
-        netloc,
-        timeout=10,
-        context=ssl.create_default_context(cafile=access.certificate),
-    )
-    try:
-        connection.putrequest(method, path, skip_host=True)
-        connection.putheader("Host", host or netloc)
-        for name, value in (headers or {}).items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        response = connection.getresponse()
-        return Answer(response.status, response.read().decode())
-    finally:
-        connection.close()
 
 
 def signed(
