@@ -259,11 +259,6 @@ async def refuse(send: Send, reason: str, *, as_json: bool) -> None:
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-def is_root_key(key_id: str) -> bool:
-    """Whether a key is the launcher's; MiniStack also takes `test`, twelve digits and no key."""
-    return hmac.compare_digest(key_id.encode(), ROOT_KEY_ID.encode())
-
-
 def random_credentials(config: dict[str, Any]) -> dict[str, str]:
     """
     Return a session of a function's role.
@@ -373,7 +368,6 @@ action_of_lambda = replace(
     iam_actions, "_lambda_action", action_with_updates_of_mappings
 )
 replace(app, "_port_is_bindable", no_port_443)
-replace(iam_evaluator, "is_root_access_key", is_root_key)
 replace(lambda_runtime, "execution_credentials", random_credentials)
 replace(lambda_svc, "execution_credentials", random_credentials)
 replace(app, "app", Gate(app.app, hosts()))

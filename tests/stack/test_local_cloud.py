@@ -40,8 +40,10 @@ from local.cloud import (
     free_port,
 )
 from local.processes import LocalError
+from local.workers import LOOPBACK
 from tests.stack.requests_by_hand import Answer, ask
 
+LISTENING = "0A"  # a state, as /proc/net/tcp writes it
 SERVICES = {
     "sts": "get_caller_identity",
     "s3": "list_buckets",
@@ -112,7 +114,7 @@ def signed(
     key = Credentials(access.access_key_id, access.secret_access_key)
     if signer in (HmacV1Auth, HmacV1QueryAuth):
         auth: Any = signer(key)
-    elif signer in (S3SigV4QueryAuth, SigV4QueryAuth):
+    elif issubclass(signer, SigV4QueryAuth):
         auth = signer(key, service, access.region, expires=seconds)
     else:
         auth = signer(key, service, access.region)  # type: ignore[call-arg]
@@ -180,6 +182,22 @@ def root(cloud: LocalCloud) -> Access:
         access_key_id=variables["AWS_ACCESS_KEY_ID"],
         secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+def test_the_cloud_listens_on_one_port_of_loopback(
+    cloud: LocalCloud, access: Access
+) -> None:
+    """Not for other machines, and at no second door beside the gate."""
+    process = Path(f"/proc/{cloud.pid()}")
+    own = {str(one.readlink()) for one in (process / "fd").iterdir()}
+    listening = set()
+    for table in ("tcp", "tcp6"):
+        for line in (process / "net" / table).read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            if state == LISTENING and f"socket:[{inode}]" in own:
+                listening.add(address)
+
+    assert listening == {f"{LOOPBACK}:{urlsplit(access.endpoint_url).port:04X}"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -257,23 +275,38 @@ def test_a_web_page_is_refused(access: Access) -> None:
 
 
 def test_a_web_socket_is_refused(access: Access) -> None:
-    """MiniStack's sockets of APIs and IoT are closed."""
+    """MiniStack alone accepts sockets of an API from everybody."""
+    gateway = access.client("apigatewayv2")
+    api = gateway.create_api(
+        Name="sockets",
+        ProtocolType="WEBSOCKET",
+        RouteSelectionExpression="$request.body.action",
+    )["ApiId"]
+    gateway.create_stage(ApiId=api, StageName="stage")
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    assert ask(access, "GET", "/mqtt", upgrade).status == 403
+    for path in ("/mqtt", f"/_aws/execute-api/{api}/stage"):
+        assert ask(access, "GET", path, upgrade).status == 403
 
 
-@pytest.mark.parametrize("signer", [HmacV1Auth, HmacV1QueryAuth, SigV4QueryAuth])
+@pytest.mark.parametrize(
+    ("signer", "path"),
+    [
+        (HmacV1Auth, f"/{ARTIFACTS_BUCKET}"),
+        (HmacV1QueryAuth, f"/{ARTIFACTS_BUCKET}"),
+        (SigV4QueryAuth, "/?Action=GetCallerIdentity&Version=2011-06-15"),
+    ],
+)
 def test_another_way_to_sign_is_refused(
-    access: Access, root: Access, signer: type[BaseSigner]
+    access: Access, root: Access, signer: type[BaseSigner], path: str
 ) -> None:
     """SigV2, and presigned URLs of services other than S3, are not needed."""
     for known in (access, root):
-        request = signed(known, f"/{ARTIFACTS_BUCKET}", signer=signer, service="sts")
+        request = signed(known, path, signer=signer, service="sts")
         assert send(access, request).status == 403
 
 
@@ -297,7 +330,8 @@ def test_a_presigned_url_reads_its_object_only(access: Access, root: Access) -> 
         request = signed(known, path, signer=S3SigV4QueryAuth)
 
         assert send(access, request) == Answer(200, "an image.png")
-        assert send(access, request, method="DELETE").status == 403
+        deletion = signed(known, path, method="DELETE", signer=S3SigV4QueryAuth)
+        assert send(access, deletion).status == 403
         changed = AWSRequest(
             "GET", request.prepare().url.replace("an%20image", "another")
         )
@@ -307,16 +341,47 @@ def test_a_presigned_url_reads_its_object_only(access: Access, root: Access) -> 
         assert send(access, guess).status == 403
 
 
+class Old:
+    """Signs a request as of some years ago."""
+
+    def add_auth(self: Any, request: AWSRequest) -> None:
+        """Do what botocore does, with another time."""
+        request.context["timestamp"] = "20200101T000000Z"
+        self._modify_request_before_signing(request)
+        text = self.string_to_sign(request, self.canonical_request(request))
+        self._inject_signature_to_request(request, self.signature(text, request))
+
+
+class OldSignature(Old, S3SigV4Auth):
+    """In the header."""
+
+
+class OldUrl(Old, S3SigV4QueryAuth):
+    """In the query."""
+
+
 def test_a_presigned_url_expires(access: Access) -> None:
     """It lasts a week at most, and not longer than it says."""
     path = f"/{ARTIFACTS_BUCKET}/an%20image.png"
-    for seconds in (0, -60, 8 * 24 * 3600):
-        request = signed(access, path, signer=S3SigV4QueryAuth, seconds=seconds)
+    for signer, seconds in (
+        (S3SigV4QueryAuth, 0),
+        (S3SigV4QueryAuth, 8 * 24 * 3600),
+        (OldUrl, 60),
+    ):
+        request = signed(access, path, signer=signer, seconds=seconds)
         assert send(access, request).status == 403
 
 
+def test_a_signature_expires(access: Access) -> None:
+    """A request that was read somewhere cannot be sent again for long."""
+    answer = send(access, signed(access, f"/{ARTIFACTS_BUCKET}", signer=OldSignature))
+
+    assert answer.status == 403
+    assert "has expired" in answer.body
+
+
 def test_a_changed_request_is_refused(access: Access) -> None:
-    """The signature covers method, path and time."""
+    """The signature covers the method and the time."""
     request = signed(access, f"/{ARTIFACTS_BUCKET}")
     assert send(access, request).status == 200
     assert send(access, request, method="DELETE").status == 403
@@ -393,7 +458,7 @@ def test_the_credentials_of_a_function_cannot_be_guessed(access: Access) -> None
     ("change", "reason"),
     [
         ("del lambda_svc._sqs_esm_concurrency", "has no _sqs_esm_concurrency"),
-        ("del iam_evaluator.is_root_access_key", "has no is_root_access_key"),
+        ("del lambda_runtime.execution_credentials", "has no execution_credentials"),
         ("metadata.version = lambda _: '1.5.34'", "it needs MiniStack 1.5.33"),
     ],
 )
@@ -404,7 +469,7 @@ def test_another_ministack_does_not_start(
     program = (
         "import runpy\nfrom importlib import metadata\n"
         "from ministack.services import lambda_svc, sts\n"
-        "from ministack.core import iam_evaluator\n"
+        "from ministack.core import lambda_runtime\n"
         f"{change}\n"
         f"runpy.run_path({str(ROOT / 'local/launch_cloud.py')!r}, run_name='__main__')"
     )
