@@ -178,7 +178,7 @@ def test_a_secret_is_found_wherever_the_stack_could_put_it(
         ],
     )
 
-    assert {leak.partition(":")[0] for leak in runner.leaks()} == {
+    assert {leak.partition(":")[0] for leak in runner.leaks()} >= {
         f"image bytes in {group}, stream",
         f"the API key in the table {table}",
         f"the API key in the queue {queue_name_of(stack.outputs['DeadLetterQueueUrl'])}",
