@@ -137,10 +137,7 @@ def test_a_secret_is_found_wherever_the_stack_could_put_it(
     stack = runner.stack
     key = stack.key()
     image = b64encode(small_picture("leak", runner.marks.image)).decode()
-    url = stack.client("s3").generate_presigned_url(
-        "get_object",
-        Params={"Bucket": stack.outputs["UploadsBucketName"], "Key": "leak.png"},
-    )
+    url = "https://bucket/leak.png?X-Amz-Credential=ASIA&X-Amz-Signature=0123"
     group, table = "/leaks", stack.outputs["ResultsTableName"]
     logs = stack.client("logs")
     logs.create_log_group(logGroupName=group)
