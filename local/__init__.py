@@ -13,6 +13,7 @@ Runs the whole stack on one machine, without Docker, an AWS account or an API ke
     faults         a proxy that injects faults into AWS calls
     workers        the function's processes
     ledger         the outcome of every upload
+    leaks          searches for secrets in all that a stack has produced
     fault_cells    the cells of the fault matrix: steps and faults
     fault_rules    the rules that inject the fault of a cell
     fault_outcomes checks the outcome of each cell

@@ -20,7 +20,7 @@ from hangtag_cli.output import talk_lines
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
 from local.fault_matrix import show_matrix
-from local.processes import LocalError
+from local.processes import LocalError, private_directory, write_private
 from local.progress import steps_on
 from local.sam import build
 from local.soak import FEWEST, MOST, soak
@@ -310,15 +310,13 @@ def write_environment(stack: Stack) -> None:
     for name, value in variables.items():
         lines.append(f"export {name}={shlex.quote(value)}")
     lines.append(f'export PATH={shlex.quote(str(PROGRAMS))}:"$PATH"')
-    file = RUN / "env"
-    file.touch(mode=0o600)
-    file.write_text("\n".join(lines) + "\n")
+    write_private(RUN / "env", "\n".join(lines) + "\n")
 
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     """Hold the lock of .local/run, so that only one command starts or stops its stack."""
-    RUN.mkdir(parents=True, exist_ok=True)
+    private_directory(RUN)
     with (RUN / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -10,23 +10,29 @@ import socket
 import ssl
 import string
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+from urllib.error import HTTPError
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import boto3
 import botocore.session
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
-from local.processes import LocalError, Process
+from local.processes import LocalError, Process, private_directory, write_private
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent  # sam, hangtag
 CLOUD_PYTHON = ROOT / ".local/cloud/bin/python"
 REGION = "us-east-1"
 ARTIFACTS_BUCKET = "hangtag-artifacts"  # as samconfig.toml says for `local`
+DEPLOYER = "deployer"  # as in local/launch_cloud.py
 READY_SECONDS = 30.0
 
 
@@ -48,14 +54,28 @@ class Access:
         """
         Return the response of MiniStack's own API, which AWS does not have, at `path`.
 
-        The certificate proves that it is this cloud.
+        The request is signed, and the certificate proves that it is this cloud.
 
         Raises:
-            OSError: MiniStack does not respond.
+            OSError: MiniStack does not respond, or refuses the request.
+        """
+        request = AWSRequest("GET", self.endpoint_url + path)
+        key = Credentials(self.access_key_id, self.secret_access_key)
+        SigV4Auth(key, "ministack", self.region).add_auth(request)
+        return self.open(path, dict(request.headers))
+
+    def open(self, path: str, headers: Mapping[str, str]) -> bytes:
+        """
+        Return the response of a GET with these headers, without a signature.
+
+        Raises:
+            OSError: The cloud does not respond, or refuses the request.
         """
         context = ssl.create_default_context(cafile=self.certificate)
         direct = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        with direct.open(self.endpoint_url + path, timeout=5) as response:
+        # The cloud's own https:// address
+        request = Request(self.endpoint_url + path, headers=dict(headers))  # noqa: S310
+        with direct.open(request, timeout=5) as response:
             content: bytes = response.read()
             return content
 
@@ -145,8 +165,9 @@ class LocalCloud:
         if self.runs():
             raise LocalError(f"a local cloud is running already in {self._directory}")
         shutil.rmtree(self._folder, ignore_errors=True)
+        private_directory(self._directory)
         for name in ("tmp", "home"):
-            (self._folder / name).mkdir(parents=True)
+            private_directory(self._folder / name)
         port = port or free_port()
         root = Access(
             endpoint_url=f"https://127.0.0.1:{port}",
@@ -163,6 +184,7 @@ class LocalCloud:
             self._process.wait_until_ready(
                 lambda: is_ready(root), seconds=READY_SECONDS
             )
+            check_closed(root)
             deployer = create_deployer(root)
             deployer.client("s3").create_bucket(Bucket=ARTIFACTS_BUCKET)
             self._save_access(deployer)
@@ -235,8 +257,7 @@ class LocalCloud:
         }
 
     def _save_access(self, access: Access) -> None:
-        self._access_file.touch(mode=0o600)
-        self._access_file.write_text(json.dumps(asdict(access)))
+        write_private(self._access_file, json.dumps(asdict(access)))
 
 
 def is_ready(access: Access) -> bool | None:
@@ -248,14 +269,32 @@ def is_ready(access: Access) -> bool | None:
     return True
 
 
+def check_closed(access: Access) -> None:
+    """
+    Check that the gate of local/launch_cloud.py is in front of the cloud.
+
+    Raises:
+        LocalError: The cloud answers a request without a signature.
+    """
+    try:
+        access.open("/_ministack/ready", {})
+    except HTTPError as error:
+        if error.code == 403:
+            return
+    raise LocalError(
+        "the local cloud answers requests that are not signed; "
+        "review local/launch_cloud.py for this version of MiniStack"
+    )
+
+
 def create_deployer(root: Access) -> Access:
     """Create an IAM user with all permissions, because IAM does not check the root user."""
     iam = root.client("iam")
-    iam.create_user(UserName="deployer")
+    iam.create_user(UserName=DEPLOYER)
     iam.attach_user_policy(
-        UserName="deployer", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
+        UserName=DEPLOYER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
     )
-    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    key = iam.create_access_key(UserName=DEPLOYER)["AccessKey"]
     return Access(
         endpoint_url=root.endpoint_url,
         certificate=root.certificate,

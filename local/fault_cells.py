@@ -18,6 +18,7 @@ RESET = "reset"
 HALF = "half"
 DENIED = "denied"
 FORBIDDEN = "role without"
+ECHOED = "key echoed"
 KILLED_BEFORE = "killed before"
 KILLED_AFTER = "killed after"
 FAULTS = (
@@ -27,6 +28,7 @@ FAULTS = (
     HALF,
     DENIED,
     FORBIDDEN,
+    ECHOED,
     SLOW,
     KILLED_BEFORE,
     KILLED_AFTER,
@@ -227,6 +229,7 @@ def all_cells(max_attempts: int = 3) -> list[Cell]:
         for mode in MODES
         # Killed after the API call is the same as killed before the next step.
         if not (step.is_api and fault == KILLED_AFTER)
+        and (step.is_api or fault != ECHOED)
         and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
         and (max_attempts > 1 or step.api_answer not in ("retry later", "failure"))
         # A response without a body cannot be cut or slowed down.

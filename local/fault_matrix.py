@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hangtag.text import printable
 from local.fault_cells import FAULTS, MODES, STEPS, Cell, all_cells
 from local.fault_outcomes import Outcome
 from local.fault_runner import cell_runner
@@ -28,6 +29,9 @@ def show_matrix(
 ) -> bool:
     """
     Run the cells whose names contain `only`, and print their table; True if all pass.
+
+    Then it searches all that the stack has produced for the API key, image bytes and presigned
+    URLs.
 
     `max_attempts` and `transport` are the stack's parameters. All files are in `directory`; all
     programs are stopped at the end.
@@ -50,10 +54,13 @@ def show_matrix(
         counting(console, "Cells", total=len(cells)) as advance,
     ):
         outcomes = runner.run(cells, advance=advance)
+        leaks = runner.leaks()
     output.print(report(outcomes))
     failed = sum(not outcome.ok for outcome in outcomes)
     output.print(f"{len(outcomes) - failed} of {len(outcomes)} cells are ok.")
-    return failed == 0
+    for leak in leaks:
+        output.print(f"! {printable(leak)}", markup=False, highlight=False)
+    return failed == 0 and not leaks
 
 
 def report(outcomes: Sequence[Outcome]) -> Table:

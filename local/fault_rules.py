@@ -8,6 +8,7 @@ from typing import Any
 
 from local.fault_cells import (
     DENIED,
+    ECHOED,
     ERROR_500,
     FORBIDDEN,
     HALF,
@@ -24,6 +25,7 @@ from local.fault_cells import (
     UploadStep,
 )
 from local.faults import Rule
+from local.leaks import echoes_of
 from local.ledger import Sent
 
 SLOW_SECONDS = 11.0  # longer than FunctionTimeout, which limits every call
@@ -97,14 +99,14 @@ def throttle_status(step: UploadStep) -> int:
     return 503 if step.service == "s3" else 400
 
 
-def sandbox_faults(run: Run) -> list[dict[str, Any]]:
-    """Return the sandbox's faults for a cell."""
+def sandbox_faults(run: Run, *, api_key: str) -> list[dict[str, Any]]:
+    """Return the sandbox's faults for a cell; refusals and failures repeat the API key."""
     cell = run.cell
     if cell.fault == NO_FAULT:
         return []
     answers: dict[ApiAnswer, list[dict[str, Any]]] = {
         "tags": [],
-        "refusal": [{"code": int(REFUSAL)}],
+        "refusal": [{"code": int(REFUSAL), "message": echoes_of(api_key)}],
         "retry later": [
             {"status": 429, "body": "", "retryAfter": run.delay, "times": 1}
         ],
@@ -115,6 +117,7 @@ def sandbox_faults(run: Run) -> list[dict[str, Any]]:
     effects: dict[str, dict[str, Any]] = {
         THROTTLED: {"status": 429, "body": "", "retryAfter": 1},
         ERROR_500: {"code": 500},
+        ECHOED: {"code": 500, "message": echoes_of(api_key)},
         RESET: {"cut": "reset"},
         HALF: {"cut": "half"},
         DENIED: {"code": 609},

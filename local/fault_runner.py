@@ -34,6 +34,7 @@ from local.fault_rules import (
     sandbox_faults,
 )
 from local.faults import Faults, Rule
+from local.leaks import Marks, leaks_in, places_of
 from local.ledger import Sent, read_ledger, send
 from local.pictures import small_picture
 from local.processes import LocalError
@@ -71,7 +72,10 @@ def cell_runner(
         "MaxAttempts": str(max_attempts),
         "ImageTransport": transport,
     }
-    stack = bring_up(directory, step=step, parameters=parameters, faults=faults)
+    marks = Marks.new()
+    stack = bring_up(
+        directory, step=step, parameters=parameters, faults=faults, key=marks.api_key
+    )
     try:
         cloud = LocalCloud(directory).pid()
         if cloud is None:
@@ -80,6 +84,8 @@ def cell_runner(
         yield CellRunner(
             watched,
             faults,
+            directory=directory,
+            marks=marks,
             cloud=cloud,
             max_attempts=max_attempts,
             transport=transport,
@@ -96,18 +102,19 @@ class CellRunner:
         stack: WatchedStack,
         faults: Faults,
         *,
+        directory: Path,
+        marks: Marks,
         cloud: int,
         max_attempts: int,
         transport: str,
     ) -> None:
-        """`cloud` is the local cloud's pid."""
+        """`cloud` is the local cloud's pid; `directory` has the logs of the stack's programs."""
+        self.stack = stack
+        self.faults = faults
+        self.transport = transport
+        self._directory = directory
+        self.marks = marks
         self._max_attempts = max_attempts
-        # With transport url, the API fetches the image itself
-        self._last_step = (
-            "DynamoDB PutItem (claim)" if transport == "url" else "S3 GetObject"
-        )
-        self._stack = stack
-        self._faults = faults
         self._cloud = cloud
         self._rounds = 0
         self._late_until = 0.0
@@ -139,6 +146,10 @@ class CellRunner:
         by_cell = {outcome.cell: outcome for outcome in outcomes}
         return [by_cell[cell] for cell in cells]
 
+    def leaks(self) -> list[str]:
+        """Search all that the stack has produced for the key, image bytes and presigned URLs."""
+        return leaks_in(places_of(self.stack, self._directory), self.marks)
+
     def _round(self, cells: Sequence[Cell], *, last: bool = False) -> list[Outcome]:
         """
         Run cells in parallel, beside neighbours without a fault.
@@ -156,18 +167,19 @@ class CellRunner:
         for number, cell in enumerate(in_round):
             key = f"round-{self._rounds:02}-{number:03}.png"
             delay = next(delays) if cell.step.retried else 0
-            runs.append(Run(cell, key, small_picture(key), delay))
+            picture = small_picture(key, self.marks.image)
+            runs.append(Run(cell, key, picture, delay))
         try:
             by_rule = self._inject_faults(runs)
             for run in runs:
-                run.sent = send(self._stack, run.key, run.body)
+                run.sent = send(self.stack, run.key, run.body)
                 if run.cell.step.only_without_version:
                     self._send_event_without_version(run.sent)
             self._wait_for_injection(runs, by_rule)
         finally:
             self._heal(runs)
         self._wait_until_idle()
-        ledger = read_ledger(self._stack)
+        ledger = read_ledger(self.stack)
         outcomes = check(runs, ledger, max_attempts=self._max_attempts)
         missed = [
             one
@@ -185,29 +197,33 @@ class CellRunner:
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",
             "s3": {
-                "bucket": {"name": self._stack.outputs["UploadsBucketName"]},
+                "bucket": {"name": self.stack.outputs["UploadsBucketName"]},
                 "object": {"key": sent.key, "eTag": sent.etag},
             },
         }
-        self._stack.client("sqs").send_message(
-            QueueUrl=self._stack.outputs["UploadQueueUrl"],
+        self.stack.client("sqs").send_message(
+            QueueUrl=self.stack.outputs["UploadQueueUrl"],
             MessageBody=json.dumps({"Records": [record]}),
         )
 
     def _inject_faults(self, runs: Sequence[Run]) -> dict[int, Run]:
         """Configure the proxy and the sandbox; returns the runs by the ids of their rules."""
+        # With transport url, the API fetches the image itself
+        last_step = (
+            "DynamoDB PutItem (claim)" if self.transport == "url" else "S3 GetObject"
+        )
         rules: list[Rule] = []
         owners: list[Run] = []
         for run in runs:
             if run.cell.fault == FORBIDDEN:
                 self._remove_statement(run.cell.step.statement)
                 run.injected = 1
-            for fault in sandbox_faults(run):
-                self._stack.sandbox.fail({"sha256": run.sha256, **fault})
-            for rule in rules_of(run, last_step=self._last_step):
+            for fault in sandbox_faults(run, api_key=self.marks.api_key):
+                self.stack.sandbox.fail({"sha256": run.sha256, **fault})
+            for rule in rules_of(run, last_step=last_step):
                 rules.append(rule)
                 owners.append(run)
-        return dict(zip(self._faults.set(rules), owners, strict=True))
+        return dict(zip(self.faults.set(rules), owners, strict=True))
 
     def _wait_for_injection(
         self, runs: Sequence[Run], by_rule: Mapping[int, Run]
@@ -220,7 +236,7 @@ class CellRunner:
         seen = 0
         kills: list[tuple[float, int]] = []
         while (now := time.monotonic()) < began + longest:
-            fired = self._faults.fired()
+            fired = self.faults.fired()
             for one in fired[seen:]:
                 run = by_rule.get(one.rule)
                 if run is None:
@@ -248,7 +264,7 @@ class CellRunner:
 
     def _all_injected(self, runs: Sequence[Run], began: float) -> bool:
         """Whether each upload is finished or its fault was injected often enough."""
-        ledger = read_ledger(self._stack)
+        ledger = read_ledger(self.stack)
         for run in runs:
             if run.sent is None:
                 return False
@@ -265,13 +281,13 @@ class CellRunner:
 
     def _heal(self, runs: Sequence[Run]) -> None:
         """Remove all faults, except the refusals of images."""
-        self._faults.clear()
+        self.faults.clear()
         if self._policy is not None:
-            self._stack.client("iam").put_role_policy(**self._policy)
+            self.stack.client("iam").put_role_policy(**self._policy)
             self._policy = None
         for run in runs:
             if not run.cell.step.refused:
-                self._stack.sandbox.heal_image(run.sha256)
+                self.stack.sandbox.heal_image(run.sha256)
 
     def _wait_until_idle(self) -> None:
         """
@@ -285,29 +301,29 @@ class CellRunner:
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateNumberOfMessagesDelayed",
         ]
-        queue = self._stack.outputs["UploadQueueUrl"]
+        queue = self.stack.outputs["UploadQueueUrl"]
         resume_at = time.monotonic() + 20
 
         def idle() -> bool | None:
             nonlocal resume_at
-            counts = self._stack.client("sqs").get_queue_attributes(
+            counts = self.stack.client("sqs").get_queue_attributes(
                 QueueUrl=queue, AttributeNames=names
             )["Attributes"]
             if all(counts[name] == "0" for name in names):
                 return True if time.monotonic() > self._late_until else None
             if time.monotonic() > resume_at:
                 # The breaker may have opened, because some faults look systemic.
-                self._stack.hangtag("resume")
+                self.stack.hangtag("resume")
                 resume_at = time.monotonic() + 20
             return None
 
-        self._stack.wait_for(idle, "the upload queue to be empty", seconds=IDLE_SECONDS)
+        self.stack.wait_for(idle, "the upload queue to be empty", seconds=IDLE_SECONDS)
 
     def _remove_statement(self, statement: str) -> None:
         """Remove a statement from the policies of the function's role; `_heal` restores it."""
-        iam = self._stack.client("iam")
-        function = self._stack.client("lambda").get_function_configuration(
-            FunctionName=self._stack.outputs["TagUploadsFunctionName"]
+        iam = self.stack.client("iam")
+        function = self.stack.client("lambda").get_function_configuration(
+            FunctionName=self.stack.outputs["TagUploadsFunctionName"]
         )
         role = function["Role"].rpartition("/")[2]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -326,9 +342,9 @@ class CellRunner:
 
     def _configure(self, *, batch_size: int, concurrency: int) -> None:
         """Set the batch size and concurrency of the event source mapping."""
-        functions = self._stack.client("lambda")
+        functions = self.stack.client("lambda")
         [mapping] = functions.list_event_source_mappings(
-            FunctionName=self._stack.outputs["TagUploadsFunctionName"]
+            FunctionName=self.stack.outputs["TagUploadsFunctionName"]
         )["EventSourceMappings"]
         functions.update_event_source_mapping(
             UUID=mapping["UUID"],
@@ -337,11 +353,15 @@ class CellRunner:
         )
 
     def _restart_function(self) -> None:
-        """Replace the function's instances, as a deployment does, to empty their caches."""
-        functions = self._stack.client("lambda")
-        name = self._stack.outputs["TagUploadsFunctionName"]
+        """Replace the function's instances, as a deployment does: empty caches, this transport."""
+        functions = self.stack.client("lambda")
+        name = self.stack.outputs["TagUploadsFunctionName"]
         current = functions.get_function_configuration(FunctionName=name)["Environment"]
-        variables = {**current["Variables"], "ROUND": str(self._rounds)}
+        variables = {
+            **current["Variables"],
+            "HANGTAG_IMAGE_TRANSPORT": self.transport,
+            "ROUND": str(self._rounds),
+        }
         functions.update_function_configuration(
             FunctionName=name, Environment={"Variables": variables}
         )

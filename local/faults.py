@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from local.processes import LocalError, Process
 
 READY_SECONDS = 30.0
 MOST_FIRED = 2_000
+CONTROL_HEADER = "X-Hangtag-Token"  # as in local/launch_faults.py
 Rule = Mapping[str, Any]
 """
 A rule of microburst.
@@ -57,6 +59,7 @@ class Faults:
         self._process = Process("faults", directory)
         self._port = port
         self._certificate = ""
+        self._token = secrets.token_urlsafe(24)
 
     @property
     def url(self) -> str:
@@ -83,7 +86,7 @@ class Faults:
                 access.certificate,
                 str(Path(access.certificate).with_name("server.key")),
             ],
-            env=own_environment(),
+            env=own_environment() | {"HANGTAG_FAULTS_TOKEN": self._token},
         )
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
@@ -171,7 +174,7 @@ class Faults:
             f"{self.url}/_microburst/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", CONTROL_HEADER: self._token},
         )
         try:
             with direct.open(request, timeout=10) as response:

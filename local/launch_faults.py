@@ -2,11 +2,14 @@
 Starts the fault proxy between the functions and the local cloud, instead of `microburst`.
 
 It runs the same proxy with TLS on both sides and patches five of its functions, which have no
-settings. Arguments: the port, the cloud's address, its certificate and its key.
+settings. Arguments: the port, the cloud's address, and the files of its certificate and key. The
+environment variable HANGTAG_FAULTS_TOKEN has the token of the control paths.
 """
 
 from __future__ import annotations
 
+import hmac
+import os
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +19,7 @@ import aiohttp
 from aiohttp import web
 from microburst import forward
 from microburst.app import make_app
+from microburst.control import CONTROL_PREFIX
 from microburst.core import pipeline
 from microburst.core.context import RequestContext
 from microburst.rules import FiredEvent
@@ -24,6 +28,11 @@ outbound_headers = forward.Upstream._outbound_headers  # noqa: SLF001
 start_upstream = forward.Upstream.start
 detect = pipeline.detect
 emit_fired = pipeline.emit_fired
+Middleware = Callable[
+    [web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]],
+    Awaitable[web.StreamResponse],
+]
+CONTROL_HEADER = "X-Hangtag-Token"  # as in local/faults.py
 port_of_caller: ContextVar[int | None] = ContextVar("port_of_caller", default=None)
 
 
@@ -67,8 +76,34 @@ async def remember_caller(
     return await handler(request)
 
 
+def guarded_by(token: str, host: str) -> Middleware:
+    """
+    Return a middleware that keeps web pages and other users of the machine out.
+
+    The control paths need the token. The cloud checks the signatures of all other requests.
+    """
+
+    @web.middleware
+    async def guard(
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Answer 403 unless the request may pass."""
+        if request.headers.getall("Host", []) != [host] or "Origin" in request.headers:
+            raise web.HTTPForbidden(text="web pages have no access")
+        resource = request.match_info.route.resource
+        if resource is not None and resource.canonical.startswith(CONTROL_PREFIX):
+            given = request.headers.get(CONTROL_HEADER, "")
+            if not hmac.compare_digest(given.encode(), token.encode()):
+                raise web.HTTPForbidden(text="the control paths need the token")
+        return await handler(request)
+
+    return guard
+
+
 def main(port: str, upstream: str, certificate: str, key: str) -> None:
     """Serve on 127.0.0.1 until a signal stops the process."""
+    token = os.environ["HANGTAG_FAULTS_TOKEN"]
     trusted = ssl.create_default_context(cafile=certificate)
     own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     own.load_cert_chain(certificate, key)
@@ -91,6 +126,7 @@ def main(port: str, upstream: str, certificate: str, key: str) -> None:
     pipeline.detect = detect_with_key
     pipeline.emit_fired = emit_with_caller
     app = make_app(pipeline.Microburst(upstream, resign=False))
+    app.middlewares.append(guarded_by(token, f"127.0.0.1:{port}"))
     app.middlewares.append(remember_caller)
     web.run_app(
         app,

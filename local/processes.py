@@ -42,6 +42,20 @@ def wait_for(
     return answer
 
 
+def private_directory(path: Path) -> None:
+    """Create a folder that only its owner may read, or make it one."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only its owner could ever read."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
 class Process:
     """
     A background program, with its pid file, output and log in `directory`.
@@ -63,7 +77,7 @@ class Process:
         Raises:
             LocalError: The program is running already, or its executable is missing.
         """
-        self._pid_file.parent.mkdir(parents=True, exist_ok=True)
+        private_directory(self._pid_file.parent)
         with (
             self._pid_file.open("a+") as pid_file,
             self._output.open("w") as output,

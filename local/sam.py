@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.cloud import PROGRAMS, ROOT, Access, own_environment
-from local.processes import LocalError
+from local.processes import LocalError, private_directory
 
 BUILDS = ROOT / ".local/build"
 
@@ -75,7 +75,7 @@ def sam(command: str, *arguments: str, directory: Path, env: Mapping[str, str]) 
     program = str(PROGRAMS / "sam")
     settings = ["--config-env", "local", "--config-file", str(ROOT / "samconfig.toml")]
     log = directory / f"sam-{command}.log"
-    directory.mkdir(parents=True, exist_ok=True)
+    private_directory(directory)
     with log.open("w") as output:
         done = subprocess.run(
             [program, command, *settings, *arguments],

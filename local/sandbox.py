@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from local.cloud import PROGRAMS, own_environment
-from local.processes import LocalError, Process
+from local.processes import LocalError, Process, write_private
 
 READY_SECONDS = 30.0
 _direct = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's loopback
@@ -46,18 +46,17 @@ class Sandbox:
         options = {
             "--host": "127.0.0.1",
             "--port": str(port),
-            "--key": key,
             "--ca-file": certificate,
         }
         images = [f"--fetch-loopback-port={each}" for each in image_ports]
         token = secrets.token_urlsafe(24)
         self._process.start(
             [hangtag, "sandbox", *chain.from_iterable(options.items()), *images],
-            env={**own_environment(), "HANGTAG_SANDBOX_TOKEN": token},
+            # Arguments are readable by every user of the machine.
+            env=own_environment()
+            | {"HANGTAG_SANDBOX_KEY": key, "HANGTAG_SANDBOX_TOKEN": token},
         )
-        self._token_file.unlink(missing_ok=True)
-        self._token_file.touch(mode=0o600, exist_ok=False)
-        self._token_file.write_text(token)
+        write_private(self._token_file, token)
         try:
             self._process.wait_until_ready(self._answers, seconds=READY_SECONDS)
         except BaseException:  # Ctrl-C, too, must leave no process running

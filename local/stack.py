@@ -212,18 +212,20 @@ def bring_up(
     cloud_port: int = 0,
     sandbox_port: int = 0,
     faults: Faults | None = None,
+    key: str | None = None,
 ) -> Stack:
     """
     Deploy the stack and set its API key, in a new local cloud in `directory`.
 
-    With `faults`, a proxy with the same directory, the function calls AWS through the proxy.
+    With `faults`, a proxy with the same directory, the function calls AWS through the proxy. The
+    key is `key`, or a random one.
 
     Raises:
         LocalError: A step failed; no process is left running.
     """
     cloud = LocalCloud(directory)
     sandbox = Sandbox(directory)
-    key = secrets.token_urlsafe(24)
+    key = key or secrets.token_urlsafe(24)
     try:
         with step("Starting the local cloud"):
             endpoint = faults.url if faults else None
