@@ -38,6 +38,7 @@ ROOMS = (
     "telemetry",
     # Ports, and the use cases that see only ports
     "ports",
+    "newest",
     "backoff",
     "claims",
     "rate_limit",

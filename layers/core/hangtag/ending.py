@@ -11,7 +11,7 @@ from hangtag.attempt import BUSY, ENDED, Attempt, Ended, Retry
 from hangtag.backoff import backoff
 from hangtag.breaker import SYSTEMIC_KINDS
 from hangtag.claims import ClaimLost, Claims
-from hangtag.dead_letters import DeadLetter, letter_of_upload
+from hangtag.dead_letters import RETENTION_SECONDS, DeadLetter, letter_of_upload
 from hangtag.errors import ConfigError, HangtagError, ResultsUnavailable
 from hangtag.events import Delivery
 from hangtag.failure import Failure
@@ -32,6 +32,8 @@ The longest delay of a delivery that was only handed back.
 With a quarter less, it is received 896 times in the 14 days for which SQS keeps a message. After
 1,000 times SQS itself would move it to the dead-letter queue, without a code.
 """
+
+_CLOCK_SKEW_SECONDS = 300.0
 
 HAND_BACK_BASE_SECONDS = 1.0
 BREAKER_BASE_SECONDS = 15.0
@@ -67,8 +69,7 @@ class Endings:
             )
         except ResultsUnavailable as error:
             return self.hand_back(attempt, error)
-        arrived_at = upload.happened_at
-        since = None if arrived_at is None else self._ports.clock.now() - arrived_at
+        since = _seconds_between(upload.happened_at, self._ports.clock.now())
         self._ports.telemetry.emit(
             Tagged(upload, attempt.work(), len(result["objects"]), since)
         )
@@ -182,7 +183,7 @@ class Endings:
         letter = letter_of_upload(
             attempt.upload,
             self.failure(error, attempts=attempts),
-            replays=attempt.arrived.delivery.replays,
+            replays=attempt.claim.record.replays,
             request_id=attempt.batch.request_id,
         )
         failure, why = letter.failure, attempt.next_call
@@ -222,6 +223,14 @@ class Endings:
             lambda record: change(record, calls),
             until=self.until(attempt, least),
         )
+
+
+def _seconds_between(arrived_at: float | None, now: float) -> float | None:
+    """None for a time of arrival that no event on the queue has: it would spoil the metric."""
+    if arrived_at is None:
+        return None
+    seconds = now - arrived_at
+    return seconds if -_CLOCK_SKEW_SECONDS < seconds < RETENTION_SECONDS else None
 
 
 def _shows_that_calls_work(error: HangtagError) -> bool:
