@@ -1,4 +1,4 @@
-"""Whoever may send to the upload queue can spend, but silences no key and changes no other upload."""
+"""A sender to the upload queue can spend, but silences no key and changes no other upload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from tests.fakes import LEASE_SECONDS, World, upload_of
 HIGHEST = "F" * 64
 
 
-def forged(delivery: Delivery, *, name: str = "forged", **changes: object) -> Delivery:
+def forged(
+    delivery: Delivery,
+    *,
+    name: str = "forged",
+    **changes: Any,  # noqa: ANN401 - JSON-like
+) -> Delivery:
     """A message about the same object version, with other facts of its object."""
     document = json.loads(delivery.body)
     document["Records"][0]["s3"]["object"] |= changes

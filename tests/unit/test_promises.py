@@ -10,6 +10,7 @@ import pytest
 
 from hangtag.errors import (
     ApiTimeout,
+    ApiUnreachable,
     ObjectForbidden,
     ObjectUnavailable,
     UnreadableEvent,
@@ -131,7 +132,7 @@ def test_an_unreadable_record_is_dead_lettered_once_however_often_its_neighbour_
     world = World(max_attempts=5)
     good = json.loads(world.upload().body)["Records"]
     both = a_delivery(json.dumps({"Records": [*good, {"eventSource": "who knows"}]}))
-    world.tagger.fails_with(ApiTimeout("slow"), times=3)
+    world.tagger.fails_with(ApiUnreachable("reset"), times=3)
 
     outcomes = []
     for _ in range(4):

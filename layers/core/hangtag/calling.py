@@ -40,6 +40,8 @@ class Calling:
     """The calls of one attempt."""
 
     deadline: Deadline
+    prefix: str
+    """`Upload.prefix`."""
     reason: CallReason
     """Why the first of them is made."""
     calls: Counter[CallReason] = field(default_factory=Counter)
@@ -163,7 +165,7 @@ class Caller:
         """The seconds that a call may take which begins now."""
         latest = self._clock.now() + self._seconds_to_begin(calling)
         try:
-            self._rate_limiter.wait(latest)
+            self._rate_limiter.wait(latest, calling.prefix)
         except RateLimited as limit:
             if not calling.calls:
                 raise

@@ -105,7 +105,8 @@ class Tagging:
             message = "too little of the function's time is left"
             return Retry(DEADLINE, message, self._endings.delay(delivery))
         try:
-            self._ports.rate_limiter.check(self._ports.clock.now() + seconds_left)
+            latest = self._ports.clock.now() + seconds_left
+            self._ports.rate_limiter.check(latest, upload.prefix)
             claim = self._claim(arrived, batch)
         except RateLimited as limit:
             return self._rate_limited(limit, delivery)
@@ -120,7 +121,8 @@ class Tagging:
                 # Most likely the other worker ends long before its lease expires
                 delay = min(seconds, self._endings.delay(delivery))
                 return Retry(BUSY, "another worker holds it", delay)
-        calling = Calling(batch.deadline, lifecycle.first_call(claim.record))
+        why = lifecycle.first_call(claim.record)
+        calling = Calling(batch.deadline, upload.prefix, why)
         return Attempt(
             arrived,
             upload.ordered_as(claim.record.sequencer),
