@@ -11,6 +11,7 @@ import pytest
 from hangtag.errors import HangtagError, ObjectForbidden, ObjectUnavailable
 from hangtag.events import Delivery, retag_token
 from hangtag.lifecycle import CallReason
+from hangtag.policy import ImageTransport
 from tests.builders import BUCKET, NOON_SECONDS, PNG, copy_of
 from tests.fakes import LEASE_SECONDS, World, upload_of
 
@@ -307,6 +308,7 @@ def test_a_forged_time_does_not_spoil_the_latency(
     assert tagged.seconds_since_upload == seconds
 
 
+@pytest.mark.parametrize("image_transport", ["base64", "url"])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -317,10 +319,10 @@ def test_a_forged_time_does_not_spoil_the_latency(
     ],
 )
 def test_forged_facts_of_a_version_cost_one_call_and_lose_nothing(
-    changes: dict[str, object],
+    changes: dict[str, object], image_transport: ImageTransport
 ) -> None:
-    """The genuine event finds its version tagged."""
-    world = World()
+    """The genuine event finds its version tagged, and the result has the facts of the object."""
+    world = World(image_transport=image_transport)
     delivery = replace(world.upload(), sent_at=world.clock.now())
 
     for one in (forged(delivery, **changes), delivery, forged(delivery, **changes)):
@@ -328,6 +330,10 @@ def test_forged_facts_of_a_version_cost_one_call_and_lose_nothing(
 
     assert world.ended_as(upload_of(delivery)) == "TAGGED"
     assert len(world.tagger.calls) == len(world.announcer.announced) == 1
+    shown = world.newest(upload_of(delivery).uri)
+    assert shown is not None
+    for name in ("etag", "size"):
+        assert shown["image"][name] == upload_of(delivery).image()[name]
 
 
 @pytest.mark.parametrize(

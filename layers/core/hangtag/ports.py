@@ -63,6 +63,13 @@ class StoredImage:
     media_type: str
     metadata: Mapping[str, str]
     """User metadata, its keys without `x-amz-meta-`."""
+    etag: str | None = None
+    """Without quotes; None for a file that is not in S3."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,10 @@ class ImageHead:
     media_type: str
     metadata: Mapping[str, str]
     """User metadata, its keys without `x-amz-meta-`."""
+    etag: str
+    """Without quotes."""
+    size: int
+    """Bytes, of the whole image."""
 
 
 class ObjectStore(Protocol):

@@ -129,6 +129,16 @@ class Upload:
             record={**self.record, "s3": completed},
         )
 
+    def read_as(self, *, etag: str | None, size: int) -> Upload:
+        """
+        The upload with facts of the object version that was read: its event may say otherwise.
+
+        Its version and its record stay as they are.
+        """
+        # Without a version id the etag is the version, and S3 has compared it
+        known = etag if self.version_id is not None else self.etag
+        return replace(self, etag=known, size=size)
+
     def ordered_as(self, sequencer: str | None) -> Upload:
         """The upload with this sequencer."""
         if sequencer == self.sequencer:
