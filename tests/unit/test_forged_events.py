@@ -80,6 +80,7 @@ def test_an_old_version_with_a_forged_sequencer_replaces_nothing() -> None:
             assert world.tag(lie) == ()
 
     assert stored_version(world, new) == upload_of(new).version
+    assert world.ended_as(upload_of(tagged)) == "TAGGED"
     assert world.ended_as(upload_of(untagged)) == "SUPERSEDED"
     assert len(world.tagger.calls) == len(world.announcer.announced) == 2
 
@@ -221,7 +222,7 @@ def test_the_announcement_names_the_bucket_that_was_read() -> None:
 
 
 def test_a_forged_folder_marker_does_not_end_an_upload() -> None:
-    """The genuine event was sent before that end, but is no copy of it."""
+    """The genuine event was sent before that end, but has a sequencer: it is no copy."""
     world = World()
     delivery = replace(world.upload("folder/"), sent_at=world.clock.now() - 60)
     assert world.tag(forged(delivery, size=0)) == ()
@@ -257,6 +258,7 @@ def test_a_retag_token_of_the_future_does_not_stop_later_requests(years: float) 
     world.tag(delivery)
     future = world.clock.now() + years * 365 * 24 * 3_600
     world.tag(replace(delivery, retag=retag_token(future, "ffffffff")))
+    assert len(world.tagger.calls) == 1
     world.clock.advance(3_600)
     token = retag_token(world.clock.now(), "00000000")
 

@@ -14,7 +14,7 @@ The life of an upload: one record per object version, its statuses, and the even
         and is counted.
     (2) OPEN for a later re-tag token, or if another version's answer took the place of its own.
     (3) Done for a copy: a message that was sent before the end, with no newer sequencer, no next
-        count of replays and no later re-tag token. Nothing is a copy of a FOLDER_MARKER.
+        count of replays and no later re-tag token.
 
 The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it
 replaces the record in the table only if that is still the one that was read. So every write may
@@ -228,8 +228,6 @@ def _reason_to_end(old: Record, request: ClaimRequest) -> SkipReason | None:
         return None
     is_newer = order_of(request.sequencer) > old.order
     is_copy = "" < request.sent_at < old.ended_at and not is_newer
-    if old.reason is SkipReason.FOLDER_MARKER:
-        return None  # only its event said so, and this one says otherwise
     if is_copy and not _is_replay(old, request):
         return old.reason or SkipReason.ALREADY_FAILED
     return None
