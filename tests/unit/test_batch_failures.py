@@ -428,7 +428,8 @@ def test_an_image_on_which_the_api_hangs_occupies_a_worker_for_90_seconds_at_mos
     """It has three attempts, each with one call of at most 30 seconds."""
     world = World(max_attempts=max_attempts, retry_base_seconds=10)
     delivery = world.upload()
-    occupied, delays = 0.0, []
+    occupied = 0.0
+    delays: list[float] = []
 
     def hang(call: Call) -> None:
         nonlocal occupied

@@ -321,7 +321,7 @@ def test_a_forged_time_does_not_spoil_the_latency(
     ],
 )
 def test_forged_facts_of_a_version_cost_one_call_and_lose_nothing(
-    changes: dict[str, object], image_transport: ImageTransport
+    changes: dict[str, Any], image_transport: ImageTransport
 ) -> None:
     """The genuine event finds its version tagged, and the result has the facts of the object."""
     world = World(image_transport=image_transport)
@@ -342,7 +342,7 @@ def test_forged_facts_of_a_version_cost_one_call_and_lose_nothing(
     "changes", [{"versionId": "another"}, {"versionId": None, "eTag": "0" * 32}]
 )
 def test_a_version_that_does_not_exist_costs_no_call(
-    changes: dict[str, object],
+    changes: dict[str, Any],
 ) -> None:
     """Only the record of the invented version says that it is gone."""
     world = World()

@@ -40,10 +40,10 @@ class Calling:
     """The calls of one attempt."""
 
     deadline: Deadline
-    prefix: str
-    """`Upload.prefix`."""
     reason: CallReason
     """Why the first of them is made."""
+    prefix: str = ""
+    """`Upload.prefix`; "" for a file that is no upload."""
     calls: Counter[CallReason] = field(default_factory=Counter)
     """Calls that were begun, by reason."""
 

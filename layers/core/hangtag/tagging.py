@@ -122,7 +122,7 @@ class Tagging:
                 delay = min(seconds, self._endings.delay(delivery))
                 return Retry(BUSY, "another worker holds it", delay)
         why = lifecycle.first_call(claim.record)
-        calling = Calling(batch.deadline, upload.prefix, why)
+        calling = Calling(batch.deadline, why, upload.prefix)
         return Attempt(
             arrived,
             upload.ordered_as(claim.record.sequencer),
