@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 
 from hangtag.errors import HangtagError
-from hangtag.text import to_timestamp
 
 from . import output
 from .app import App, Command, json_option, pass_app
@@ -166,18 +165,18 @@ class _Run:
             HangtagError: AWS refused or failed; the user is shown how to continue.
             Exit: After Ctrl-C.
         """
+        from hangtag.events import retag_token
         from hangtag.operators.backfill import BackfillReport, backfill
         from hangtag.operators.backfill_ports import UnusableCheckpoint, UnusableListing
         from hangtag.operators.backfill_start import start_of
 
         report = BackfillReport(dry_run=dry_run)
         try:
-            # Tokens sort by time: of two requests to tag again, each upload follows the later one
-            now = to_timestamp(self.sources.clock.now())
+            now = self.sources.clock.now()
             start = start_of(
                 self.request,
                 self.sources.checkpoint,
-                token=f"{now} {uuid.uuid4().hex[:8]}",
+                token=retag_token(now, uuid.uuid4().hex[:8]),
             )
             if not start.is_new:
                 count = _objects(start.counts["listed"])

@@ -93,7 +93,7 @@ class InMemory:
         results = DynamoDBResults(
             boto3.client("dynamodb"), self.outputs["ResultsTableName"]
         )
-        assert results.store(arrived, document, retag=None, fence=1.0)
+        assert results.store(arrived, document, retag=None, fence=1.0) is None
         self._put(arrived, Record(Status.TAGGED, "rev-1", ended_at=ended_at))
 
     def fail(self, record: Record, *, key: str) -> None:

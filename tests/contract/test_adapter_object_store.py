@@ -21,7 +21,7 @@ from hangtag.errors import (
     ObjectUnavailable,
     UnsupportedFormat,
 )
-from hangtag.ports import ImageHead, ObjectFacts, ObjectStore, StoredImage
+from hangtag.ports import ObjectFacts, ObjectStore, StoredImage
 from hangtag.tagger_api import SIGNATURE_BYTES
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, FIRST_BYTES, KEY, PNG, an_upload
@@ -168,7 +168,9 @@ def test_an_image_is_read_with_its_metadata(bucket: Bucket) -> None:
     metadata = {"tagger-id": "SKU 1", "tagger-brand": "=?UTF-8?B?7ISc7Jq4?="}
     upload = bucket.upload(PNG, metadata=metadata)
 
-    assert bucket.store.read(upload) == StoredImage(PNG, "image/png", metadata)
+    assert bucket.store.read(upload) == StoredImage(
+        PNG, "image/png", metadata, upload.etag
+    )
 
 
 @pytest.mark.parametrize("kind", FIRST_BYTES)
@@ -176,7 +178,9 @@ def test_the_first_bytes_determine_the_media_type(bucket: Bucket, kind: str) -> 
     """The name is often wrong."""
     upload = bucket.upload(FIRST_BYTES[kind], key="no name for.txt")
 
-    assert bucket.store.read(upload) == StoredImage(FIRST_BYTES[kind], kind, {})
+    assert bucket.store.read(upload) == StoredImage(
+        FIRST_BYTES[kind], kind, {}, upload.etag
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_a_version_is_read_behind_a_delete_marker(bucket: Bucket) -> None:
     upload = bucket.upload()
     bucket.delete(KEY)
 
-    assert bucket.store.read(upload) == StoredImage(PNG, "image/png", {})
+    assert bucket.store.read(upload) == StoredImage(PNG, "image/png", {}, upload.etag)
 
 
 def test_a_missing_version_is_gone(bucket: Bucket) -> None:
@@ -238,7 +242,9 @@ def test_without_versions_the_object_is_read_by_its_etag(plain_bucket: Bucket) -
     """It is read while its etag is that of the event."""
     upload = plain_bucket.upload()
 
-    assert plain_bucket.store.read(upload) == StoredImage(PNG, "image/png", {})
+    assert plain_bucket.store.read(upload) == StoredImage(
+        PNG, "image/png", {}, upload.etag
+    )
 
 
 def test_without_versions_an_overwritten_object_is_gone(plain_bucket: Bucket) -> None:
@@ -275,7 +281,9 @@ def test_an_image_of_the_largest_size_is_read(bucket: Bucket) -> None:
     content = PNG.ljust(MAX_IMAGE_BYTES, b"\0")
     upload = bucket.upload(content)
 
-    assert bucket.store.read(upload) == StoredImage(content, "image/png", {})
+    assert bucket.store.read(upload) == StoredImage(
+        content, "image/png", {}, upload.etag
+    )
 
 
 def test_an_image_that_is_too_large_is_refused(bucket: Bucket) -> None:
@@ -622,7 +630,11 @@ def test_a_peek_returns_the_media_type_and_the_metadata(bucket: Bucket) -> None:
     upload = bucket.upload(PNG, metadata={"tagger-brand": "B"})
     bucket.upload(b"no image any more")
 
-    assert bucket.store.peek(upload) == ImageHead("image/png", {"tagger-brand": "B"})
+    head = bucket.store.peek(upload)
+
+    assert head is not None
+    assert (head.media_type, head.metadata) == ("image/png", {"tagger-brand": "B"})
+    assert (head.etag, head.size) == (upload.etag, upload.size)
 
 
 @pytest.mark.parametrize(

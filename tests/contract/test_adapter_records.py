@@ -17,7 +17,13 @@ from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.breaker import BreakerStore
 from hangtag.errors import ResultTooLarge
 from hangtag.lifecycle import CallReason, FailedUpload, Record, Status, UploadKey
-from hangtag.ports import BreakerState, RecordStore, ResultStore, SnapshotReader
+from hangtag.ports import (
+    BreakerState,
+    RecordStore,
+    ResultStore,
+    SnapshotReader,
+    StoredResult,
+)
 from hangtag.results import Document
 from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason, Upload
@@ -78,9 +84,24 @@ class Table:
             assert self.records.swap(key, found.rev, record) is None
         return record
 
-    def store(self, upload: Upload, fence: float = 100.0) -> bool:
+    def store(
+        self,
+        upload: Upload,
+        fence: float = 100.0,
+        *,
+        replacing: StoredResult | None = None,
+    ) -> bool:
         """Stores a result of an upload."""
-        return self.results.store(upload, a_result(upload), retag=None, fence=fence)
+        found = self.results.store(
+            upload, a_result(upload), retag=None, fence=fence, replacing=replacing
+        )
+        return found is None
+
+    def stored(self) -> StoredResult:
+        """The stored result."""
+        found = self.results.read(URI)
+        assert found is not None
+        return found
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
@@ -264,7 +285,7 @@ def test_a_result_is_stored_completely(table: Table) -> None:
     upload, document = an_upload(), a_result()
     assert table.results.read(URI) is None
 
-    assert table.results.store(upload, document, retag="token", fence=1.0)
+    assert table.results.store(upload, document, retag="token", fence=1.0) is None
 
     stored = table.results.read(URI)
     assert stored is not None
@@ -285,17 +306,50 @@ def test_numbers_of_a_result_are_numerically_equal(table: Table) -> None:
     assert stored.document == document
 
 
-def test_a_newer_version_replaces_an_older_one(table: Table) -> None:
-    """An older version that arrives late does not replace a newer one."""
-    older = an_upload(version_id="1", sequencer="0A")
-    newer = an_upload(version_id="2", sequencer="0B")
+@pytest.mark.parametrize("sequencer", ["09", "0A", "0B", None])
+def test_a_result_of_another_version_is_replaced_only_by_request(
+    table: Table, sequencer: str | None
+) -> None:
+    """A sequencer may be forged: the caller asks S3 which version is newer."""
+    first = an_upload(version_id="1", sequencer="0A")
+    other = an_upload(version_id="2", sequencer=sequencer)
+    assert table.store(first)
 
-    assert [table.store(one) for one in (older, newer, older)] == [True, True, False]
+    refusal = table.results.store(other, a_result(other), retag=None, fence=900.0)
 
-    stored = table.results.read(URI)
-    assert stored is not None
-    assert stored.version == newer.version
-    assert stored.document == a_result(newer)
+    assert refusal == table.stored()
+    assert table.stored().document == a_result(first)
+    assert table.store(other, fence=1.0, replacing=refusal)
+    assert table.store(other, fence=1.0, replacing=refusal)  # its response was lost
+    assert table.stored().version == other.version
+    assert table.stored().document == a_result(other)
+
+
+def test_a_result_that_has_changed_since_it_was_judged_stays(table: Table) -> None:
+    """Another version has taken its place, or it has moved up in the sequence."""
+    judged, moved, rival, mine = (
+        an_upload(version_id=version, sequencer=sequencer)
+        for version, sequencer in (("1", "0A"), ("1", "0B"), ("2", "0A"), ("3", "FF"))
+    )
+    assert table.store(judged)
+    before = table.stored()
+    table.results.move_up(moved)
+
+    assert not table.store(mine, replacing=before)
+    assert table.store(rival, replacing=table.stored())
+    assert not table.store(mine, replacing=before)
+
+    assert table.stored().document == a_result(rival)
+
+
+def test_a_request_to_replace_does_not_weaken_the_order_of_one_version(
+    table: Table,
+) -> None:
+    """A worker that outlived its lease may have judged the result of its own version."""
+    upload = an_upload()
+    assert table.store(upload, fence=200.0)
+
+    assert not table.store(upload, fence=100.0, replacing=table.stored())
 
 
 @pytest.mark.parametrize(
@@ -304,13 +358,12 @@ def test_a_newer_version_replaces_an_older_one(table: Table) -> None:
 def test_sequencers_are_compared_as_numbers(
     table: Table, smaller: str | None, larger: str
 ) -> None:
-    """They are left-padded in either case; a result without one is never newer."""
-    older = an_upload(version_id="1", sequencer=smaller)
-    newer = an_upload(version_id="2", sequencer=larger)
+    """They are left-padded in either case; none is lower than any."""
+    lower, higher = an_upload(sequencer=smaller), an_upload(sequencer=larger)
 
-    assert table.store(newer)
-    assert not table.store(older)
-    assert table.store(newer)
+    assert table.store(higher)
+    assert not table.store(lower)
+    assert table.store(higher)
 
 
 def test_a_later_call_about_the_same_version_wins(table: Table) -> None:
@@ -343,11 +396,11 @@ def test_a_large_result_fits(table: Table) -> None:
     """It is far larger than a usual answer."""
     document = a_result(answer=an_answer({"note": "x" * 350_000}))
 
-    assert table.results.store(an_upload(), document, retag=None, fence=1.0)
+    assert table.results.store(an_upload(), document, retag=None, fence=1.0) is None
 
 
 def test_a_result_gets_the_sequencer_of_its_version(table: Table) -> None:
-    """Its first event had none; afterwards an older version does not replace it."""
+    """Its first event had none."""
     found, complete = an_upload(sequencer=None), an_upload(sequencer="0B")
     table.store(found)
 
@@ -359,7 +412,6 @@ def test_a_result_gets_the_sequencer_of_its_version(table: Table) -> None:
     assert moved == stored
     assert stored.order == complete.order
     assert stored.document == a_result(complete)
-    assert not table.store(an_upload(version_id="older", sequencer="0A"))
 
 
 def test_the_sequencer_of_a_result_never_decreases(table: Table) -> None:

@@ -223,7 +223,8 @@ def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
     fine = Decimal("0." + "1" * 40)
     answer = an_answer({**jacket(), "odd": odd, "fine": fine})
 
-    assert store.store(an_upload(), a_result(answer=answer), retag=None, fence=1.0)
+    result = a_result(answer=answer)
+    assert store.store(an_upload(), result, retag=None, fence=1.0) is None
 
     stored = store.read(URI)
     assert stored is not None

@@ -83,11 +83,14 @@ class FakeObjectStore(CanFail):
         if size > self._max_image_bytes:
             raise ImageTooLarge(f"{upload.uri} has {size} bytes")
         kind = require_media_type(version.content[:SIGNATURE_BYTES], upload.uri)
-        return StoredImage(version.content, kind, version.metadata)
+        return StoredImage(version.content, kind, version.metadata, version.facts.etag)
 
     def peek(self, upload: Upload) -> ImageHead | None:
         image = self.read(upload)
-        return None if image is None else ImageHead(image.media_type, image.metadata)
+        if image is None:
+            return None
+        etag = image.etag or ""
+        return ImageHead(image.media_type, image.metadata, etag, image.size)
 
     def link(self, upload: Upload, *, seconds: float) -> str:
         self._may_fail("link")

@@ -43,24 +43,27 @@ class FakeResults(CanFail):
         return None if item is None else deepcopy(item.stored)
 
     def store(
-        self, upload: Upload, document: Document, *, retag: str | None, fence: float
-    ) -> bool:
+        self,
+        upload: Upload,
+        document: Document,
+        *,
+        retag: str | None,
+        fence: float,
+        replacing: StoredResult | None = None,
+    ) -> StoredResult | None:
         self._may_fail("store")
         if len(to_json(document).encode()) > _ITEM_BYTES:
             raise ResultTooLarge(f"the result of {upload.uri} does not fit")
         with self._lock:
             found = self._items.get(upload.uri)
-            if found is not None and (found.stored.order, found.fence) > (
-                upload.order,
-                fence,
-            ):
-                return False
+            if found is not None and not _gives_way(found, upload, fence, replacing):
+                return deepcopy(found.stored)
             stored = StoredResult(
                 upload.version, upload.order, retag, deepcopy(document)
             )
             self._items[upload.uri] = _Item(stored, fence)
         self._may_fail("the response to store")
-        return True
+        return None
 
     def move_up(self, upload: Upload) -> StoredResult | None:
         self._may_fail("move_up")
@@ -75,6 +78,19 @@ class FakeResults(CanFail):
                 stored = replace(stored, order=upload.order, document=document)
                 self._items[upload.uri] = replace(found, stored=stored)
             return deepcopy(stored)
+
+
+def _gives_way(
+    found: _Item, upload: Upload, fence: float, replacing: StoredResult | None
+) -> bool:
+    """Whether a result may take the place of the one that is there."""
+    there = found.stored
+    if there.version == upload.version:
+        return (there.order, found.fence) <= (upload.order, fence)
+    return replacing is not None and (there.version, there.order) == (
+        replacing.version,
+        replacing.order,
+    )
 
 
 class FakeSnapshots(CanFail):

@@ -136,6 +136,25 @@ def test_each_version_of_a_key_is_tagged_and_the_newest_is_shown(
     assert len(calls_about(stack, first)) <= 1
 
 
+def test_a_forged_sequencer_does_not_silence_a_key(stack: WatchedStack) -> None:
+    """S3 says which version is the current one; the role may ask."""
+    first, second = picture("lied about"), picture("the truth")
+    old = stack.upload("lied-about.png", first)
+    stack.wait_for_result(stack.uri("lied-about.png"), version=old)
+    forged = json.loads(notification(stack, "lied-about.png", old))
+    forged["Records"][0]["s3"]["object"]["sequencer"] = "F" * 64
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["UploadQueueUrl"], MessageBody=json.dumps(forged)
+    )
+    wait_until_idle(stack)
+    assert "F" * 64 in result_of(stack, "lied-about.png")["order"]["S"]
+
+    new = stack.upload("lied-about.png", second)
+
+    stack.wait_for_result(stack.uri("lied-about.png"), version=new)
+    assert len(calls_about(stack, first)) == len(calls_about(stack, second)) == 1
+
+
 def test_a_file_that_is_no_image_becomes_a_dead_letter_without_a_call(
     stack: WatchedStack,
 ) -> None:

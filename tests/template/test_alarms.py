@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.breaker import RECONCILE_MINUTES, SYSTEMIC_KINDS
 from hangtag.ending import HAND_BACK_CAP_SECONDS
 from hangtag.errors import HangtagError, QueueUnavailable, ResultsUnavailable
+from hangtag.lifecycle import CallReason
 from hangtag.metrics import NAMESPACE, PUBLISHED_TOGETHER, SERVICE, Metric
 from hangtag.tagger_api.errors import KeyRefused, leaves
-from hangtag.telemetry import NO_WORK, DeadLettered, Event, Tagged
+from hangtag.telemetry import NO_WORK, Called, DeadLettered, Event, Tagged
 from tests.builders import NOON, a_dead_letter, an_upload
 from tests.fakes import FakeClock
 from tests.fakes.world import World
@@ -111,7 +113,14 @@ def is_raised(alarm: str, data: Data) -> bool:
     value = value_of(properties, data)
     assert properties["ComparisonOperator"] == "GreaterThanThreshold"
     # Missing data is "notBreaching", or "ignore" and then leaves the alarm as it was.
-    return value is not None and value > properties["Threshold"]
+    return value is not None and value > resolved(properties["Threshold"])
+
+
+def resolved(value: float | dict[str, str]) -> float:
+    """A number of the template: itself, or the default of the parameter that it refers to."""
+    if isinstance(value, dict):
+        return float(TEMPLATE["Parameters"][value["Ref"]]["Default"])
+    return value
 
 
 def value_of(properties: dict[str, Any], data: Data) -> float | None:
@@ -232,6 +241,30 @@ def test_the_failure_ratio_alarm_is_raised_above_a_fifth_of_at_least_ten(
     assert is_raised("FailureRatioAlarm", data) is raised
 
 
+@pytest.mark.parametrize(("calls", "raised"), [(10_000, False), (10_001, True)])
+def test_a_flood_of_paid_calls_raises_an_alarm(
+    calls: int, *, raised: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call counts once, although the metric is published by reason, too."""
+    events = [Called(reason, 0.5) for reason in islice(cycle(CallReason), calls)]
+
+    data = published(capsys, events)
+
+    assert sum(data["ApiCalls"]) == calls
+    assert is_raised("ApiCallsAlarm", data) is raised
+
+
+def test_the_alarm_on_calls_watches_a_day_and_can_be_left_out() -> None:
+    """CloudWatch takes periods of more than an hour up to seven days."""
+    alarm = ALARMS["ApiCallsAlarm"]
+    properties = alarm["Properties"]
+
+    assert properties["Period"] * properties["EvaluationPeriods"] == 24 * 3_600
+    assert TEMPLATE["Conditions"][alarm["Condition"]] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "ApiCallsPerDayAlarm"}, "0"]}]
+    }
+
+
 def test_metric_math_uses_only_metrics_that_are_published_together() -> None:
     """An expression has no data while one of its metrics has never had any."""
     for alarm in ALARMS.values():
@@ -297,10 +330,11 @@ def test_a_state_that_is_kept_without_data_is_published_by_every_run_of_the_sche
         ("FunctionThrottlesAlarm", "Sum", 0),
         ("ReplayErrorsAlarm", "Sum", 0),
         ("ApiLatencyAlarm", "p90", 10_000),
+        ("ApiCallsAlarm", "Sum", {"Ref": "ApiCallsPerDayAlarm"}),
     ],
 )
 def test_an_alarm_has_the_statistic_and_threshold_of_its_description(
-    alarm: str, statistic: str, threshold: float
+    alarm: str, statistic: str, threshold: float | dict[str, str]
 ) -> None:
     """More than an hour, more than ten seconds, more than zero."""
     properties = ALARMS[alarm]["Properties"]
@@ -314,7 +348,7 @@ def test_every_alarm_has_a_test_here() -> None:
     """A new alarm needs a test of its threshold."""
     single = {name for name, one in ALARMS.items() if "MetricName" in one["Properties"]}
 
-    assert len(single) == 10
+    assert len(single) == 11
     assert set(ALARMS) - single == {"FailureRatioAlarm"}
 
 

@@ -50,6 +50,7 @@ PARAMETERS = {
     "FunctionTimeout": 60,
     "VisibilityTimeout": 390,
     "AlarmEmail": "",
+    "ApiCallsPerDayAlarm": 10_000,
     "AutoReplaySchedule": "",
     "MemorySize": 512,
     "LogRetentionDays": 30,

@@ -39,6 +39,7 @@ ROOMS = (
     "telemetry",
     # Ports, and the use cases that see only ports
     "ports",
+    "newest",
     "backoff",
     "claims",
     "rate_limit",

@@ -14,7 +14,7 @@ from itertools import count, pairwise
 import pytest
 
 from hangtag.errors import QueueUnavailable, ResultsUnavailable
-from hangtag.events import read_body, record_of_object
+from hangtag.events import read_body, record_of_object, retag_token
 from hangtag.lifecycle import CallReason, Record, Status
 from hangtag.operators.backfill import (
     DEPTH_CHECK_MESSAGES,
@@ -29,7 +29,7 @@ from hangtag.operators.backfill_estimate import expected_speed
 from hangtag.operators.backfill_ports import ListedObject, Listing, UnusableCheckpoint
 from hangtag.operators.backfill_start import BackfillRequest, start_of
 from hangtag.uploads import Upload
-from tests.builders import BUCKET, NOON, PNG, a_delivery
+from tests.builders import BUCKET, NOON, NOON_SECONDS, PNG, a_delivery
 from tests.fakes import (
     FakeBreakerStore,
     FakeCheckpoint,
@@ -48,6 +48,11 @@ AGAIN = BackfillRequest("hangtag", BUCKET, "", None, again=True)
 
 class Killed(BaseException):
     """The process is killed."""
+
+
+def a_token(number: int) -> str:
+    """A re-tag token."""
+    return retag_token(NOON_SECONDS, f"{number:08x}")
 
 
 @dataclass
@@ -75,7 +80,7 @@ class Backfilling:
         dry_run: bool = False,
     ) -> BackfillReport:
         """One run, from where the previous run stopped."""
-        start = start_of(request, self.checkpoint, token=f"token-{next(self.tokens)}")
+        start = start_of(request, self.checkpoint, token=a_token(next(self.tokens)))
         return backfill(
             request,
             BackfillSources(
@@ -239,7 +244,7 @@ def test_with_again_tagged_objects_are_sent_with_one_retag_token() -> None:
     work.run(AGAIN)
 
     assert work.keys() == ["new.jpg", "tagged.jpg"]
-    assert [token for _, token in work.feed.sent] == ["token-0", "token-0"]
+    assert [token for _, token in work.feed.sent] == [a_token(0), a_token(0)]
 
 
 def hostile_names(number: int) -> list[str]:
@@ -345,7 +350,7 @@ def test_a_continued_run_uses_the_token_of_the_first_run() -> None:
 
     work.run(AGAIN)
 
-    assert {token for _, token in work.feed.sent} == {"token-0"}
+    assert {token for _, token in work.feed.sent} == {a_token(0)}
     assert sorted(set(work.keys())) == names(30)
 
 
@@ -359,7 +364,7 @@ def test_a_run_killed_with_its_first_messages_keeps_its_token() -> None:
     work.run(AGAIN)
 
     assert len(work.feed.sent) == 40
-    assert {token for _, token in work.feed.sent} == {"token-0"}
+    assert {token for _, token in work.feed.sent} == {a_token(0)}
 
 
 def test_a_run_continues_although_objects_were_deleted() -> None:
@@ -409,16 +414,21 @@ COUNTS = {"listed": 1, "enqueued": 1, "bytes": 1, "notSent": {}}
     "rest",
     [
         {},
-        {"place": "a", "token": "t"},
-        {"place": "a", "token": "t", "counts": {"listed": "many"}},
-        {"place": 1, "token": "t", "counts": COUNTS},
-        {"place": "\ud800", "token": "t", "counts": COUNTS},
-        {"place": "x" * 10_000, "token": "t", "counts": COUNTS},
+        {"place": "a", "token": a_token(0)},
+        {"place": "a", "token": a_token(0), "counts": {"listed": "many"}},
+        {"place": 1, "token": a_token(0), "counts": COUNTS},
+        {"place": "\ud800", "token": a_token(0), "counts": COUNTS},
+        {"place": "x" * 10_000, "token": a_token(0), "counts": COUNTS},
         {"place": "a", "token": "", "counts": COUNTS},
+        {"place": "a", "token": "zzzz", "counts": COUNTS},
         {"place": "a", "token": "\ud800", "counts": COUNTS},
-        {"place": "a", "token": "t", "counts": COUNTS | {"listed": -1}},
-        {"place": "a", "token": "t", "counts": COUNTS | {"bytes": 10**4_200}},
-        {"place": "a", "token": "t", "counts": COUNTS | {"notSent": {"EMPTY": -1}}},
+        {"place": "a", "token": a_token(0), "counts": COUNTS | {"listed": -1}},
+        {"place": "a", "token": a_token(0), "counts": COUNTS | {"bytes": 10**4_200}},
+        {
+            "place": "a",
+            "token": a_token(0),
+            "counts": COUNTS | {"notSent": {"EMPTY": -1}},
+        },
     ],
 )
 def test_an_incomplete_checkpoint_is_refused(rest: dict[str, object]) -> None:

@@ -320,6 +320,26 @@ def test_an_upload_without_a_slot_uses_no_attempt() -> None:
     assert {retry.code for retry in world.hand_backs} == {"RATE"}
 
 
+def test_a_second_upload_of_a_prefix_leaves_the_later_slots_to_others() -> None:
+    """While the first one waits for its slot."""
+    world = World(requests_per_second=1.05 / 12)
+    world.tag(world.upload("flood/0.png"))
+    second, other = world.upload("flood/2.png"), world.upload("shop/1.png")
+    handed_back: list[tuple[str, ...]] = []
+
+    def meanwhile(seconds: float) -> None:
+        world.clock.when_sleeping = world.clock.advance
+        handed_back.extend(world.tag(one) for one in (second, other))
+        world.clock.advance(seconds)
+
+    world.clock.when_sleeping = meanwhile
+
+    assert world.tag(world.upload("flood/1.png")) == ()
+
+    assert handed_back == [(second.message_id,), ()]
+    assert [retry.code for retry in world.hand_backs] == ["RATE"]
+
+
 def test_a_backlog_of_days_does_not_exhaust_the_receives_of_a_message() -> None:
     """The delay between its receives grows."""
     world = World(requests_per_second=0.1)

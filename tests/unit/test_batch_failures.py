@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from hangtag.breaker import FAILURES_TO_OPEN, SYSTEMIC_KINDS
-from hangtag.ending import RETRY_CAP_SECONDS
+from hangtag.calling import API_TIMEOUT_SECONDS
+from hangtag.ending import MOST_TIMEOUTS, RETRY_CAP_SECONDS
 from hangtag.errors import (
     Abandoned,
     AnnouncementFailed,
@@ -68,7 +69,7 @@ from tests.builders import (
     an_answer,
     message_of,
 )
-from tests.fakes import LEASE_SECONDS, Killed, World
+from tests.fakes import LEASE_SECONDS, Call, Killed, World
 from tests.image_files import OTHERS
 
 Case = Callable[[World], Delivery]
@@ -301,7 +302,8 @@ def test_a_transient_failure_is_retried_and_dead_lettered_after_the_last_attempt
     leaf: type[HangtagError],
 ) -> None:
     """The delay doubles from attempt to attempt; the letter has the code."""
-    world = World(max_attempts=3, retry_base_seconds=10)
+    base = 2.5 if leaf is ApiTimeout else 10  # timeouts wait four times as long
+    world = World(max_attempts=3, retry_base_seconds=base)
     delivery = CASES[leaf](world)
 
     outcomes = []
@@ -391,7 +393,7 @@ def test_the_format_of_a_refused_file_is_on_its_letter_and_its_record(
 def test_a_retry_delay_is_at_most_15_minutes() -> None:
     """This holds for any number of attempts."""
     world = World(max_attempts=100)
-    world.tagger.fails_with(ApiTimeout("slow"))
+    world.tagger.fails_with(ApiUnreachable("reset"))
     delivery = world.upload()
 
     for _ in range(30):
@@ -419,6 +421,46 @@ def test_a_retry_waits_at_least_as_long_as_the_api_asks(
     assert world.upload_queue.hidden_for == {delivery.receipt_handle: expected}
 
 
+@pytest.mark.parametrize(("max_attempts", "attempts"), [(1, 1), (2, 2), (5, 3)])
+def test_an_image_on_which_the_api_hangs_occupies_a_worker_for_90_seconds_at_most(
+    max_attempts: int, attempts: int
+) -> None:
+    """It has three attempts, each with one call of at most 30 seconds."""
+    world = World(max_attempts=max_attempts, retry_base_seconds=10)
+    delivery = world.upload()
+    occupied = 0.0
+    delays: list[float] = []
+
+    def hang(call: Call) -> None:
+        nonlocal occupied
+        occupied += call.timeout_seconds
+        world.clock.advance(call.timeout_seconds)
+        raise ApiTimeout("no answer")
+
+    world.tagger.before_answering = hang
+    while world.tag(delivery):
+        delays += world.upload_queue.hidden_for.values()
+        world.clock.advance(1_000)
+
+    assert world.codes == ["API_TIMEOUT"]
+    assert len(world.tagger.calls) == attempts
+    assert occupied <= MOST_TIMEOUTS * API_TIMEOUT_SECONDS == 90
+    assert delays == [40, 80][: attempts - 1]
+
+
+def test_another_failure_before_a_timeout_is_an_attempt_too() -> None:
+    """The attempts have one count: the third one ends the upload if it times out."""
+    world = World(max_attempts=5)
+    delivery = world.upload()
+
+    for error in (ApiUnreachable("reset"), ApiUnreachable("reset"), ApiTimeout("slow")):
+        world.tagger.fails_with(error, times=1)
+        world.tag(delivery)
+        world.clock.advance(1_000)
+
+    assert world.codes == ["API_TIMEOUT"]
+
+
 def test_without_a_base_there_is_no_delay() -> None:
     """RetryBaseSeconds may be 0."""
     world = World(retry_base_seconds=0)
@@ -434,7 +476,7 @@ def test_without_a_base_there_is_no_delay() -> None:
 def test_retry_delays_have_jitter(fraction: float, expected: float) -> None:
     """A delay varies by a quarter, so uploads that failed together are not retried together."""
     world = World(retry_base_seconds=10, random_fraction=lambda: fraction)
-    world.tagger.fails_with(ApiTimeout("slow"))
+    world.tagger.fails_with(ApiUnreachable("reset"))
     delivery = world.upload()
 
     world.tag(delivery)

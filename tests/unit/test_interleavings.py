@@ -38,6 +38,7 @@ MAX_ATTEMPTS = 3
 
 STEPS: list[tuple[str, str, type[Exception]]] = [
     ("objects", "read", ObjectUnavailable),
+    ("objects", "find", ObjectUnavailable),
     ("tagger", "ask", ApiTimeout),
     ("tagger", "ask", SidesTooSmall),
     ("tagger", "ask", KeyRefused),
@@ -69,6 +70,7 @@ REQUESTS = (
     "snapshots.snapshot",
     "records.swap",
     "objects.read",
+    "objects.find",
     "tagger.ask",
     "results.read",
     "results.store",
@@ -106,6 +108,8 @@ class Interleavings(RuleBasedStateMachine):
         """Versions that were tagged, and how many of their attempts had been cut off by then."""
         self.orders: dict[str, str] = {}
         """The sequence position of the result of each key."""
+        self.forged: set[str] = set()
+        """The keys about which somebody has sent a forged event."""
         self.has_cut_off = False
         """
         Whether an attempt was cut off: by a kill, by a lease that expired, or by a table that
@@ -141,6 +145,25 @@ class Interleavings(RuleBasedStateMachine):
     def repeat_incompletely(self, sent: Delivery, names: tuple[str, ...]) -> None:
         """Another sender repeats an event without some of its fields."""
         self._send_without(sent, *names)
+
+    @rule(
+        sent=uploaded,
+        sequencer=st.sampled_from(["0", "F" * 63, "F" * 64]),
+        replays=st.sampled_from([0, 1, 900_000_000_000_000]),
+        delivered=st.booleans(),
+    )
+    def forge(
+        self, sent: Delivery, sequencer: str, replays: int, *, delivered: bool
+    ) -> None:
+        """Who may send to the queue lies about the place of a version, perhaps before its event."""
+        document = json.loads(sent.body)
+        document["Records"][0]["s3"]["object"]["sequencer"] = sequencer
+        message = self._send(json.dumps(document), replays=replays)
+        [entry] = read_body(message.body)
+        assert isinstance(entry, Upload)
+        self.forged.add(entry.uri)
+        if delivered:
+            self._work([message])
 
     def _send_without(self, sent: Delivery, *names: str) -> Delivery:
         document = json.loads(sent.body)
@@ -312,8 +335,8 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def the_result_of_a_key_never_becomes_older(self) -> None:
-        """An older version's answer does not take the place of a newer one's."""
-        for uri in {upload.uri for upload in self.uploads}:
+        """An older version's answer does not take the place of a newer one's, but for a lie."""
+        for uri in {upload.uri for upload in self.uploads} - self.forged:
             stored = self.world.results.stored(uri)
             if stored is not None:
                 assert stored.order >= self.orders.get(uri, "")
@@ -380,7 +403,9 @@ class Interleavings(RuleBasedStateMachine):
         for upload in self.uploads:
             self._has_ended(upload)
         for uri in {upload.uri for upload in self.uploads}:
-            self._newest_wins(uri)
+            self._current_wins(uri)
+            if uri not in self.forged:
+                self._newest_wins(uri)
         for letter in self.world.dead_letters.letters:
             assert letter.failure.attempts <= self.max_attempts
             # Only an attempt that was cut off counts towards ABANDONED
@@ -392,6 +417,7 @@ class Interleavings(RuleBasedStateMachine):
             announcement.document["data"]["image"]["versionId"] == upload.version_id
             for announcement in self.world.announcer.announced
         )
+        is_lied_about = upload.uri in self.forged
         if ended == "TAGGED":
             assert announced or self._was_overtaken(upload)
         elif ended == "FAILED":
@@ -402,10 +428,12 @@ class Interleavings(RuleBasedStateMachine):
             assert self._is_dead_lettered(upload)
             assert self._was_overtaken(upload) or upload.version in self.gone
         elif ended == "SUPERSEDED":
-            assert self._was_overtaken(upload)
+            assert self._was_overtaken(upload) or is_lied_about
         else:
             assert ended == "OBJECT_GONE"
             assert upload.version in self.gone
+        if upload is self._current(upload.uri):
+            assert ended in ("TAGGED", "FAILED")
 
     def _is_dead_lettered(self, upload: Upload) -> bool:
         dead_lettered = [
@@ -419,11 +447,26 @@ class Interleavings(RuleBasedStateMachine):
             for entry in dead_lettered
         )
 
+    def _current(self, uri: str) -> Upload | None:
+        """The upload of the object's current version."""
+        *_, last = (upload for upload in self.uploads if upload.uri == uri)
+        return None if last.version in self.gone else last
+
     def _was_overtaken(self, upload: Upload) -> bool:
         return any(
             other.uri == upload.uri and other.order > upload.order
             for other in self.uploads
         )
+
+    def _current_wins(self, uri: str) -> None:
+        """Although somebody has lied about the key, its current version has its result."""
+        current = self._current(uri)
+        if current is not None and self.world.ended_as(current) == "TAGGED":
+            stored = self.world.results.stored(uri)
+            assert stored is not None
+            assert stored.version == current.version
+            announced = [one["versionId"] for one in self._announced_images(uri)]
+            assert current.version_id in announced
 
     def _newest_wins(self, uri: str) -> None:
         ended = [

@@ -23,6 +23,7 @@ from hangtag.lifecycle import (
     Record,
     Status,
 )
+from hangtag.ports import StoredResult
 from hangtag.results import Document
 from hangtag.uploads import SkipReason, Upload
 from tests.builders import NOON, a_failure, a_result, an_upload
@@ -265,7 +266,8 @@ class History:
         yield
         document = a_result(self.upload)
         fence = claim.record.lease_until
-        if self.results.store(self.upload, document, retag=None, fence=fence):
+        found = self.results.store(self.upload, document, retag=None, fence=fence)
+        if found is None:
             yield from self._announce(message, claim, calls)
         else:
             self._supersede(message, claim, calls)
@@ -353,7 +355,11 @@ class History:
         """Another worker tags another version of the key."""
         self.newest = an_upload(version_id="version-2", sequencer="FF")
         self.results.store(
-            self.newest, a_result(self.newest), retag=None, fence=self.clock.now()
+            self.newest,
+            a_result(self.newest),
+            retag=None,
+            fence=self.clock.now(),
+            replacing=self.results.stored(self.newest.uri),
         )
 
     def _quietly(self, worker: Iterator[None]) -> Iterator[None]:
@@ -504,9 +510,12 @@ def test_the_model_detects_results_stored_out_of_sequence() -> None:
         *,
         retag: str | None,
         fence: float,
-    ) -> bool:
+        replacing: StoredResult | None = None,
+    ) -> StoredResult | None:
         self._items.clear()
-        return original(self, upload, document, retag=retag, fence=fence)
+        return original(
+            self, upload, document, retag=retag, fence=fence, replacing=replacing
+        )
 
     original = FakeResults.store
     with instead_of(FakeResults, "store", store):

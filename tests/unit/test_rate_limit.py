@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count, pairwise
+from threading import Condition, Event, Thread
 
 import pytest
 from hypothesis import given
@@ -15,6 +19,7 @@ from tests.builders import NOON_SECONDS
 from tests.fakes import FakeClock, FakeSlots
 
 RATE = 5
+PREFIX = "lookbook"
 USABLE = 40.0
 """The seconds of an invocation in which a call may start."""
 
@@ -47,13 +52,13 @@ class Instance:
         """That many calls, one after the other."""
         latest = latest or self.latest
         for _ in range(times):
-            self.limiter.wait(latest)
+            self.limiter.wait(latest, PREFIX)
             self.began.append(self.clock.now())
 
     def seconds_until_again(self, latest: float) -> float:
         """The delay of an upload without a slot."""
         with pytest.raises(RateLimited) as raised:
-            self.limiter.wait(latest)
+            self.limiter.wait(latest, PREFIX)
         return raised.value.seconds
 
 
@@ -195,16 +200,16 @@ def test_a_slot_known_to_be_missing_is_not_requested() -> None:
     """The next uploads of the same instance make no claim, no read and no request."""
     slots = FakeSlots()
     instance = Instance(slots, rate=0.1)
-    instance.limiter.check(instance.latest)
+    instance.limiter.check(instance.latest, PREFIX)
     latest = NOON_SECONDS + 5
     instance.call(latest=latest)
     slots.fails_with(AssertionError("no request"))
 
     with pytest.raises(RateLimited):
-        instance.limiter.check(latest)
-    instance.limiter.check(NOON_SECONDS + 11)
+        instance.limiter.check(latest, PREFIX)
+    instance.limiter.check(NOON_SECONDS + 11, PREFIX)
     instance.clock.advance(10)
-    instance.limiter.check(NOON_SECONDS + 15)
+    instance.limiter.check(NOON_SECONDS + 15, PREFIX)
 
 
 def test_a_slot_reserved_by_another_instance_costs_one_request() -> None:
@@ -213,13 +218,13 @@ def test_a_slot_reserved_by_another_instance_costs_one_request() -> None:
     Instance(slots, rate=0.1).call()
     other = Instance(slots, rate=0.1)
     latest = NOON_SECONDS + 5
-    other.limiter.check(latest)
+    other.limiter.check(latest, PREFIX)
 
     again = other.seconds_until_again(latest)
 
     assert again == pytest.approx(1.5 * 10.5)
     with pytest.raises(RateLimited):
-        other.limiter.check(latest)
+        other.limiter.check(latest, PREFIX)
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 10.5), (0.5, 15.75), (1.0, 21)])
@@ -266,6 +271,142 @@ def test_an_outage_of_the_table_prevents_the_call() -> None:
     instance.call()
 
 
+# ---- fairness
+
+
+class VirtualTime:
+    """`Clock` of many threads: one runs at a time, and time passes when all of them sleep."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._changed = Condition()
+        self._running = 0
+        self._numbers = count()
+        self._sleeping: list[tuple[float, int, Event]] = []
+
+    def now(self) -> float:
+        """Seconds since the test began."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Lets the other threads run meanwhile."""
+        woken = Event()
+        with self._changed:
+            wake_at = self._now + max(0.0, seconds)
+            heappush(self._sleeping, (wake_at, next(self._numbers), woken))
+            self._running -= 1
+            self._changed.notify()
+        woken.wait()
+
+    def start(self, run: Callable[[], None], *, at: float) -> None:
+        """Runs something in a thread of its own, from that moment on."""
+
+        def begin() -> None:
+            self.sleep(at - self._now)
+            try:
+                run()
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify()
+
+        with self._changed:
+            self._running += 1
+        Thread(target=begin, daemon=True).start()
+
+    def run(self) -> None:
+        """Lets time pass until all threads have ended."""
+        while True:
+            with self._changed:
+                assert self._changed.wait_for(lambda: self._running == 0, timeout=60)
+                if not self._sleeping:
+                    return
+                self._now, _, woken = heappop(self._sleeping)
+                self._running += 1
+            woken.set()
+
+
+@dataclass
+class Flood:
+    """More uploads of one prefix than the rate allows, on all threads of five instances."""
+
+    rate: float
+    instances: int = 5
+    threads: int = 10
+    seconds: float = 150.0
+    time: VirtualTime = field(default_factory=VirtualTime)
+    began: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        slots = FakeSlots()
+        self.limiters = [
+            RateLimiter(slots, self.time, requests_per_second=self.rate)
+            for _ in range(self.instances)
+        ]
+        for limiter in self.limiters:
+            for _ in range(self.threads):
+                self.time.start(partial(self._work, limiter), at=0.0)
+
+    def _work(self, limiter: RateLimiter) -> None:
+        """One upload after the other, as a long backlog brings them."""
+        while self.time.now() < self.seconds:
+            latest = self.time.now() + USABLE
+            try:
+                limiter.check(latest, "flood")
+                limiter.wait(latest, "flood")
+            except RateLimited:
+                self.time.sleep(1.0)
+            else:
+                self.began.append(self.time.now())
+                self.time.sleep(1.0)
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, RATE])
+def test_a_flood_of_one_prefix_leaves_slots_for_another(rate: float) -> None:
+    """Its calls hold the first half of the time that calls can wait, and one slot an instance."""
+    flood = Flood(rate)
+    waited: list[float] = []
+
+    def other(limiter: RateLimiter, began: float) -> None:
+        limiter.check(began + USABLE, "other")
+        limiter.wait(began + USABLE, "other")
+        waited.append(flood.time.now() - began)
+
+    moments = [40.0, 63.0, 86.0]
+    for limiter, at in zip(flood.limiters, moments, strict=False):
+        flood.time.start(partial(other, limiter, at), at=at)
+
+    flood.time.run()
+
+    step = 1.05 / rate
+    assert len(waited) == len(moments)
+    assert max(waited) <= USABLE / 2 + (flood.instances + 1) * step
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, RATE])
+def test_a_lone_prefix_has_the_whole_rate(rate: float) -> None:
+    """No slot passes unused."""
+    flood = Flood(rate)
+
+    flood.time.run()
+
+    assert max(b - a for a, b in pairwise(flood.began)) <= 1.05 / rate + 0.001
+    assert len(flood.began) >= rate * flood.seconds / 1.05
+
+
+def test_calls_that_have_begun_hold_no_slot() -> None:
+    """Nor do those that found none, so that a prefix is not limited for ever."""
+    instance = Instance(FakeSlots(), rate=1.05 / 15)
+    instance.call()
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            instance.limiter.wait(instance.clock.now() + 10, PREFIX)
+
+    instance.call(2)
+
+    assert [at - NOON_SECONDS for at in instance.began] == pytest.approx([0, 15, 30])
+
+
 # ---- no limit
 
 
@@ -278,7 +419,7 @@ def test_without_a_limit_no_slot_is_reserved() -> None:
     unlimited = RateLimiter(slots, clock, requests_per_second=0)
 
     for one in (limiter, unlimited):
-        one.check(NOON_SECONDS - 1)
-        one.wait(NOON_SECONDS - 1)
+        one.check(NOON_SECONDS - 1, PREFIX)
+        one.wait(NOON_SECONDS - 1, PREFIX)
 
     assert clock.now() == NOON_SECONDS

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hangtag.events import read_body
 from hangtag.uploads import Upload
-from tests.builders import BUCKET, NOON_SECONDS, an_upload, notification, record
+from tests.builders import NOON_SECONDS, an_upload, notification, record
 
 
 def replayed(upload: Upload) -> Upload:
@@ -119,32 +119,6 @@ def test_an_invalid_time_of_an_event_is_no_error(time: object) -> None:
 
     assert isinstance(upload, Upload)
     assert upload.happened_at is None or upload.happened_at < 0
-
-
-def test_a_bucket_of_another_partition_keeps_its_arn() -> None:
-    """Announcements name the bucket as AWS does there."""
-    changed = record()
-    changed["s3"]["bucket"]["arn"] = f"arn:aws-cn:s3:::{BUCKET}"
-
-    (upload,) = read_body(notification(changed))
-
-    assert isinstance(upload, Upload)
-    assert upload.bucket_arn("aws") == f"arn:aws-cn:s3:::{BUCKET}"
-
-
-@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
-@pytest.mark.parametrize("arn", [None, "", 12, []])
-def test_a_bucket_without_arn_gets_one_of_the_partition(
-    arn: object, partition: str
-) -> None:
-    """Hand-made events often lack it."""
-    changed = record()
-    changed["s3"]["bucket"]["arn"] = arn
-
-    (upload,) = read_body(notification(changed))
-
-    assert isinstance(upload, Upload)
-    assert upload.bucket_arn(partition) == f"arn:{partition}:s3:::{BUCKET}"
 
 
 @given(st.text())

@@ -67,6 +67,7 @@ class Answering:
         attempt.stopwatch.end("read")
         if image is None:
             return None
+        attempt.upload = attempt.upload.read_as(etag=image.etag, size=image.size)
         language, context = self._context(image)
         with _call_about(image, attempt):
             answer = self._caller.call_with_image(
@@ -92,6 +93,7 @@ class Answering:
         attempt.stopwatch.end("read")
         if head is None:
             return None
+        attempt.upload = attempt.upload.read_as(etag=head.etag, size=head.size)
         language, context = self._context(head)
         url = self._ports.objects.link(upload, seconds=self._policy.lease_seconds)
         with _call_about(head, attempt):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from hangtag.errors import ResultsUnavailable
+from hangtag.errors import ObjectUnavailable, ResultsUnavailable
 from hangtag.ports import Clock
 
 _MOST_DOUBLINGS = 32
@@ -34,16 +34,16 @@ def backoff(
 
 def persist(do: Callable[[], _T], *, clock: Clock, until: float) -> _T:
     """
-    Do something; again while the table fails, until that moment (seconds since 1970).
+    Do something; again while the table or S3 fails, until that moment (seconds since 1970).
 
     Raises:
-        ResultsUnavailable: The last try failed, too.
+        ResultsUnavailable, ObjectUnavailable: The last try failed, too.
     """
     number = 0
     while True:
         try:
             return do()
-        except ResultsUnavailable:
+        except (ResultsUnavailable, ObjectUnavailable):
             number += 1
             pause = backoff(number, base=0.1, cap=2.0)
             if clock.now() + pause > until:

@@ -42,6 +42,8 @@ class Calling:
     deadline: Deadline
     reason: CallReason
     """Why the first of them is made."""
+    prefix: str = ""
+    """`Upload.prefix`; "" for a file that is no upload."""
     calls: Counter[CallReason] = field(default_factory=Counter)
     """Calls that were begun, by reason."""
 
@@ -163,7 +165,7 @@ class Caller:
         """The seconds that a call may take which begins now."""
         latest = self._clock.now() + self._seconds_to_begin(calling)
         try:
-            self._rate_limiter.wait(latest)
+            self._rate_limiter.wait(latest, calling.prefix)
         except RateLimited as limit:
             if not calling.calls:
                 raise

@@ -11,8 +11,13 @@ from hangtag.attempt import BUSY, ENDED, Attempt, Ended, Retry
 from hangtag.backoff import backoff
 from hangtag.breaker import SYSTEMIC_KINDS
 from hangtag.claims import ClaimLost, Claims
-from hangtag.dead_letters import DeadLetter, letter_of_upload
-from hangtag.errors import ConfigError, HangtagError, ResultsUnavailable
+from hangtag.dead_letters import RETENTION_SECONDS, DeadLetter, letter_of_upload
+from hangtag.errors import (
+    ApiTimeout,
+    ConfigError,
+    HangtagError,
+    ResultsUnavailable,
+)
 from hangtag.events import Delivery
 from hangtag.failure import Failure
 from hangtag.lifecycle import Calls, FailedUpload, Record
@@ -32,6 +37,18 @@ The longest delay of a delivery that was only handed back.
 With a quarter less, it is received 896 times in the 14 days for which SQS keeps a message. After
 1,000 times SQS itself would move it to the dead-letter queue, without a code.
 """
+
+MOST_TIMEOUTS = 3
+"""
+The attempt of this number is the last one, if the API gives no answer.
+
+An image on which the API hangs occupies a worker for 30 seconds with each attempt.
+"""
+
+_TIMEOUT_BACKOFF = 4
+"""Times longer is the delay after a timeout: fewer attempts wait about as long for an outage."""
+
+_CLOCK_SKEW_SECONDS = 300.0
 
 HAND_BACK_BASE_SECONDS = 1.0
 BREAKER_BASE_SECONDS = 15.0
@@ -67,8 +84,7 @@ class Endings:
             )
         except ResultsUnavailable as error:
             return self.hand_back(attempt, error)
-        arrived_at = upload.happened_at
-        since = None if arrived_at is None else self._ports.clock.now() - arrived_at
+        since = _seconds_between(upload.happened_at, self._ports.clock.now())
         self._ports.telemetry.emit(
             Tagged(upload, attempt.work(), len(result["objects"]), since)
         )
@@ -104,13 +120,15 @@ class Endings:
             return self.hand_back(attempt, error, base=BREAKER_BASE_SECONDS)
         if _shows_that_calls_work(error):
             attempt.batch.breaker.succeeded()
-        is_last = attempt.number >= self._policy.max_attempts
-        if error.kind == "permanent" or is_last:
+        most, base = self._policy.max_attempts, self._policy.retry_base_seconds
+        if isinstance(error, ApiTimeout):
+            most, base = min(most, MOST_TIMEOUTS), base * _TIMEOUT_BACKOFF
+        if error.kind == "permanent" or attempt.number >= most:
             return self._dead_letter(attempt, error)
         self.release(attempt, is_attempt=True)
         delay = backoff(
             attempt.number,
-            base=self._policy.retry_base_seconds,
+            base=base,
             cap=RETRY_CAP_SECONDS,
             random_fraction=self._random_fraction,
         )
@@ -182,7 +200,7 @@ class Endings:
         letter = letter_of_upload(
             attempt.upload,
             self.failure(error, attempts=attempts),
-            replays=attempt.arrived.delivery.replays,
+            replays=attempt.claim.record.replays,
             request_id=attempt.batch.request_id,
         )
         failure, why = letter.failure, attempt.next_call
@@ -222,6 +240,14 @@ class Endings:
             lambda record: change(record, calls),
             until=self.until(attempt, least),
         )
+
+
+def _seconds_between(arrived_at: float | None, now: float) -> float | None:
+    """None for a time of arrival that no event on the queue has: it would spoil the metric."""
+    if arrived_at is None:
+        return None
+    seconds = now - arrived_at
+    return seconds if -_CLOCK_SKEW_SECONDS < seconds < RETENTION_SECONDS else None
 
 
 def _shows_that_calls_work(error: HangtagError) -> bool:

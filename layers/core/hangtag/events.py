@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 from urllib.parse import quote_plus, unquote_plus
 
 from pydantic_core import from_json
 
 from hangtag.errors import UnreadableEvent
-from hangtag.text import shortened
+from hangtag.text import shortened, to_timestamp
 from hangtag.uploads import (
     SEQUENCER_DIGITS,
     Skip,
@@ -51,8 +51,38 @@ The message attribute of a request to tag an upload that is tagged already; its 
 The function tags each upload once per token, however often SQS delivers the message.
 """
 
+_RETAG_TOKEN = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [0-9a-f]{8}", re.ASCII
+)
 
-_LONGEST_TOKEN = 100
+
+def retag_token(at: float, unique: str) -> str:
+    """
+    The re-tag token of a request made at that time (seconds since 1970).
+
+    *unique* is eight lowercase hexadecimal digits. Tokens sort by time: of two requests to tag
+    again, each upload follows the later one.
+    """
+    return f"{to_timestamp(at)} {unique}"
+
+
+def is_retag_token(token: object) -> TypeGuard[str]:
+    """Whether it has the form of `retag_token`."""
+    return isinstance(token, str) and _RETAG_TOKEN.fullmatch(token) is not None
+
+
+def believable_retag(token: str | None, *, now: float) -> str | None:
+    """
+    The token, or None if it is of the future: it would sort above all requests that follow.
+
+    *now* is in seconds since 1970; the clocks of operators may be five minutes ahead.
+    """
+    if token is None or token > to_timestamp(now + _CLOCK_SKEW_SECONDS):
+        return None
+    return token
+
+
+_CLOCK_SKEW_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +142,7 @@ def _read_delivery(record: Mapping[str, Any]) -> Delivery:
         replays=read_replays(attributes) + ("ErrorCode" in attributes),
         receives=max(1, receives),
         sent_at=sent / 1000 if sent else None,
-        retag=token if _is_text(token) and len(token) <= _LONGEST_TOKEN else None,
+        retag=token if is_retag_token(token) else None,
     )
 
 
@@ -131,19 +161,33 @@ def _to_count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
+MOST_RECORDS = 100
+"""
+The most records of a message, over all its envelopes; S3 sends one.
+
+A message of 256 KB could hold a thousand, and each may be a paid call.
+"""
+
+
 def read_body(body: str) -> tuple[ParsedRecord, ...]:
     """
     The records of a message's body, at least one; envelopes of SNS and Lambda are opened.
 
     All unreadable records of a body are one `Unreadable`, the last element. Any text can be
-    read: what is no event is unreadable.
+    read: what is no event is unreadable, and so is a body of more than `MOST_RECORDS`.
     """
-    return _read_text(body, _Place(body))
+    try:
+        return _read_text(body, _Place(body))
+    except _TooManyRecords as error:
+        return (_unreadable(str(error), body),)
 
 
 def read_document(document: object, body: str) -> tuple[ParsedRecord, ...]:
     """Like `read_body`, for a body that is parsed already."""
-    return _read_document(document, _Place(body))
+    try:
+        return _read_document(document, _Place(body))
+    except _TooManyRecords as error:
+        return (_unreadable(str(error), body),)
 
 
 def to_bare(body: str) -> str:
@@ -167,6 +211,26 @@ destination record.
 """
 
 
+class _TooManyRecords(Exception):
+    """A body has more than `MOST_RECORDS`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the body has more than {MOST_RECORDS} records; S3 sends one")
+
+
+class _Counter:
+    """Counts the records of a body, over all its envelopes."""
+
+    def __init__(self) -> None:
+        self._records = 0
+
+    def add(self, records: int) -> None:
+        """Raises `_TooManyRecords`."""
+        self._records += records
+        if self._records > MOST_RECORDS:
+            raise _TooManyRecords
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a document was found: it is a message's body, or inside envelopes in the body."""
@@ -175,10 +239,12 @@ class _Place:
     name: str = "the body"
     envelopes: int = 0
     """How many envelopes are around the document."""
+    counter: _Counter = field(default_factory=_Counter)
+    """The same for all places in a body."""
 
     def inside(self, name: str) -> _Place:
         """The place in the next envelope."""
-        return _Place(self.body, name, self.envelopes + 1)
+        return replace(self, name=name, envelopes=self.envelopes + 1)
 
     def unreadable(self, trouble: str) -> tuple[Unreadable]:
         """The whole body as unreadable; *trouble* completes a sentence about the document."""
@@ -260,6 +326,8 @@ def _read_sns_event(
     records: Sequence[Mapping[str, Any]], place: _Place
 ) -> tuple[ParsedRecord, ...]:
     """The records of all messages of an SNS event, with at most one `Unreadable`, the last."""
+    if len(records) > MOST_RECORDS:  # a message without an upload costs time, too
+        raise _TooManyRecords
     inner = place.inside("the Sns of a record")
     parsed = [one for record in records for one in _read_document(record["Sns"], inner)]
     unreadable = [one for one in parsed if isinstance(one, Unreadable)]
@@ -270,6 +338,7 @@ def _read_sns_event(
 
 
 def _read_records(records: Sequence[object], place: _Place) -> tuple[ParsedRecord, ...]:
+    place.counter.add(len(records))
     parsed: list[ParsedRecord] = []
     troubles: list[str] = []
     for number, record in enumerate(records, start=1):
@@ -298,7 +367,8 @@ RECORD_BYTES = 16 * 1_024
 """The largest record that Hangtag reads. S3's own have about 1 KB."""
 
 # The limits of S3. Buckets made before 2018 in us-east-1 may have capitals, underscores and 255
-# characters. A name with a slash would share its uris with another bucket.
+# characters. A name with a slash would share its uris with another bucket, and boto3 takes an ARN
+# for an access point.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _KEY_BYTES = 1_024
 _TEXT_BYTES = 1_024  # of an eTag or a version id

@@ -13,7 +13,7 @@ The life of an upload: one record per object version, its statuses, and the even
     (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
         and is counted.
     (2) OPEN for a later re-tag token, or if another version's answer took the place of its own.
-    (3) Done for a copy: a message that was sent before the end, with no newer sequencer, no higher
+    (3) Done for a copy: a message that was sent before the end, with no newer sequencer, no next
         count of replays and no later re-tag token.
 
 The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it
@@ -128,7 +128,7 @@ class Record:
     next_call: CallReason | None = None
     """Why the next call is made, where it may be the second that is paid."""
     replays: int = 0
-    """The highest count of replays that a delivery came with."""
+    """How often it was replayed. A delivery's count is believed if it is one more."""
     retag: str | None = None
     """The token of the last request to tag it again; tokens sort by the time of the request."""
     ended_at: str = ""
@@ -188,7 +188,7 @@ def claim(old: Record | None, request: ClaimRequest) -> Record | Done | Busy:
         return Record(
             sequencer=request.sequencer,
             lease_until=lease_until,
-            replays=request.replays,
+            replays=min(request.replays, 1),
             retag=request.retag,
         )
     if old.status is Status.OPEN and old.lease_until > request.now:
@@ -210,7 +210,7 @@ def claim(old: Record | None, request: ClaimRequest) -> Record | Done | Busy:
         attempts=0 if is_new_round else old.attempts + was_cut_off,
         cut_off=old.cut_off + was_cut_off,
         next_call=_reason_of_next_call(old, request),
-        replays=max(old.replays, request.replays),
+        replays=old.replays + _is_replay(old, request),
         retag=request.retag if _wants_retag(old, request) else old.retag,
         ended_at="",
         reason=None,
@@ -250,7 +250,8 @@ def _wants_retag(old: Record, request: ClaimRequest) -> bool:
 
 
 def _is_replay(old: Record, request: ClaimRequest) -> bool:
-    return request.replays > old.replays
+    # A dead letter has the record's count, and its replay one more; any other number is made up
+    return request.replays == old.replays + 1
 
 
 def first_call(mine: Record) -> CallReason:

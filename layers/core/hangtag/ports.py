@@ -63,6 +63,13 @@ class StoredImage:
     media_type: str
     metadata: Mapping[str, str]
     """User metadata, its keys without `x-amz-meta-`."""
+    etag: str | None = None
+    """Without quotes; None for a file that is not in S3."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,10 @@ class ImageHead:
     media_type: str
     metadata: Mapping[str, str]
     """User metadata, its keys without `x-amz-meta-`."""
+    etag: str
+    """Without quotes."""
+    size: int
+    """Bytes, of the whole image."""
 
 
 class ObjectStore(Protocol):
@@ -194,7 +205,7 @@ class StoredResult:
 
 class ResultStore(Protocol):
     """
-    The newest TAGGED result of each key.
+    The newest TAGGED result of each key; which version is the newest, `hangtag.newest` says.
 
     All methods raise `ResultsUnavailable`.
     """
@@ -204,13 +215,21 @@ class ResultStore(Protocol):
         ...
 
     def store(
-        self, upload: Upload, document: Document, *, retag: str | None, fence: float
-    ) -> bool:
+        self,
+        upload: Upload,
+        document: Document,
+        *,
+        retag: str | None,
+        fence: float,
+        replacing: StoredResult | None = None,
+    ) -> StoredResult | None:
         """
-        Store a result; False if a newer one is stored, and nothing is changed.
+        Store a result; None if it is stored, else what is there instead, and nothing is changed.
 
-        Newer is a higher `Upload.order`, and for the same order a later *fence*: the end of the
-        lease (`Record.lease_until`) under which the API was called. May be repeated.
+        It replaces no result of another version, except the one that is *replacing*, in the same
+        place of the order. It replaces a result of its own version that is not newer: newer is a
+        higher `Upload.order`, and for the same order a later *fence*, the end of the lease
+        (`Record.lease_until`) under which the API was called. May be repeated.
 
         Raises:
             ResultTooLarge: It does not fit into an item.

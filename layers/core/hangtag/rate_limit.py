@@ -2,15 +2,18 @@
 The rate limiter: all instances together begin at most `MaxRequestsPerSecond` calls a second.
 
 Every call begins at a slot. Slots are evenly spaced, and one item in the table holds the next
-free one. A slot that passes unused is gone, so a pause earns no burst. Why it works like this:
-docs/decisions/0013-rate.md.
+free one. A slot that passes unused is gone, so a pause earns no burst. No prefix of the keys can
+hold all slots of the next time. Why it works like this: docs/decisions/0013-rate.md.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 from hangtag.ports import Clock
@@ -91,32 +94,59 @@ class RateLimiter:
         """The next free slot, as the last reservation has found it."""
         self._took = 0.0
         """Seconds that the last reservation took."""
+        self._waiting: Counter[str] = Counter()
+        """Calls of this instance that have not begun yet, by prefix."""
+        self._lock = Lock()
 
-    def check(self, latest: float) -> None:
+    def check(self, latest: float, prefix: str) -> None:
         """
-        Ask whether a slot may be free until *latest* (seconds since 1970), without a request.
+        Ask whether a slot may be free for a call in time, without a request.
 
         Raises:
-            RateLimited: It is known that no slot is free until then.
+            RateLimited: It is known that `wait` would find none.
         """
-        if self._next_free > latest:
+        if self._next_free > self._latest(latest, others=self._waiting[prefix]):
             raise self._limited()
 
-    def wait(self, latest: float) -> None:
+    def wait(self, latest: float, prefix: str) -> None:
         """
         Reserve the next free slot and sleep until then; the call has to begin at once.
 
+        The slot is not after *latest* (seconds since 1970). While other calls about the same
+        *prefix* of keys wait in this instance, it is in the first half of the time until then:
+        the second half is for the other prefixes.
+
         Raises:
-            RateLimited: None is free until *latest* (seconds since 1970).
+            RateLimited: None is free in time.
             ResultsUnavailable: The table refused or failed.
         """
         if self._slots is None:
             return
-        while True:
-            slot = self._reserve(self._slots, latest)
-            self._clock.sleep(max(0.0, slot - self._clock.now()))
-            if self._clock.now() <= slot + _LATE_SECONDS:
-                return
+        with self._waits(prefix) as others:
+            while True:
+                slot = self._reserve(self._slots, self._latest(latest, others=others))
+                self._clock.sleep(max(0.0, slot - self._clock.now()))
+                if self._clock.now() <= slot + _LATE_SECONDS:
+                    return
+
+    @contextmanager
+    def _waits(self, prefix: str) -> Iterator[int]:
+        """Count a call as waiting; yields how many others about the prefix were waiting before."""
+        with self._lock:
+            others = self._waiting[prefix]
+            self._waiting[prefix] += 1
+        try:
+            yield others
+        finally:
+            with self._lock:
+                self._waiting[prefix] -= 1
+                if not self._waiting[prefix]:
+                    del self._waiting[prefix]  # there may be any number of prefixes
+
+    def _latest(self, latest: float, *, others: int) -> float:
+        """The latest slot for a call with *others* of its prefix waiting."""
+        now = self._clock.now()
+        return now + (latest - now) / 2 if others else latest
 
     def _reserve(self, slots: SlotStore, latest: float) -> float:
         began = self._clock.now()

@@ -35,11 +35,13 @@ from hangtag.errors import (
     Abandoned,
     HangtagError,
     InternalError,
+    ObjectUnavailable,
     OutOfTime,
     ResultsUnavailable,
 )
-from hangtag.events import Delivery, Unreadable
+from hangtag.events import Delivery, Unreadable, believable_retag
 from hangtag.lifecycle import Busy, CallReason, ClaimRequest, Done
+from hangtag.newest import is_newer
 from hangtag.policy import Policy, Ports
 from hangtag.ports import StoredResult
 from hangtag.rate_limit import RateLimited
@@ -53,7 +55,10 @@ from hangtag.telemetry import (
     Work,
 )
 from hangtag.text import to_timestamp
-from hangtag.uploads import Skip, SkipReason, Upload
+from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket
+
+_MOST_RIVALS = 8
+"""Times that other workers may store a result before a store counts as failed."""
 
 _CLAIM_SECONDS = 2.0
 """A claim is repeated for that long; a longer outage is not worth waiting for."""
@@ -100,11 +105,12 @@ class Tagging:
             message = "too little of the function's time is left"
             return Retry(DEADLINE, message, self._endings.delay(delivery))
         try:
-            self._ports.rate_limiter.check(self._ports.clock.now() + seconds_left)
+            latest = self._ports.clock.now() + seconds_left
+            self._ports.rate_limiter.check(latest, upload.prefix)
             claim = self._claim(arrived, batch)
         except RateLimited as limit:
             return self._rate_limited(limit, delivery)
-        except ResultsUnavailable as error:
+        except (ResultsUnavailable, ObjectUnavailable) as error:
             return Retry(error.code, str(error), self._endings.delay(delivery))
         match claim:
             case Done(reason=reason):
@@ -115,7 +121,8 @@ class Tagging:
                 # Most likely the other worker ends long before its lease expires
                 delay = min(seconds, self._endings.delay(delivery))
                 return Retry(BUSY, "another worker holds it", delay)
-        calling = Calling(batch.deadline, lifecycle.first_call(claim.record))
+        why = lifecycle.first_call(claim.record)
+        calling = Calling(batch.deadline, why, upload.prefix)
         return Attempt(
             arrived,
             upload.ordered_as(claim.record.sequencer),
@@ -131,7 +138,7 @@ class Tagging:
         return Retry(RATE, str(limit), delay)
 
     def _claim(self, arrived: Arrived, batch: BatchContext) -> Claim | Done | Busy:
-        """Raises ResultsUnavailable."""
+        """Raises ResultsUnavailable, ObjectUnavailable."""
         upload, delivery = arrived.upload, arrived.delivery
         now = self._ports.clock.now()
         request = ClaimRequest(
@@ -140,7 +147,7 @@ class Tagging:
             sequencer=upload.sequencer,
             replays=delivery.replays,
             sent_at="" if delivery.sent_at is None else to_timestamp(delivery.sent_at),
-            retag=delivery.retag,
+            retag=believable_retag(delivery.retag, now=now),
         )
         key = arrived.key
         seen = batch.snapshot.records.get(key)
@@ -162,9 +169,11 @@ class Tagging:
         if not is_tagged or upload.order <= done.record.order:
             return False
         stored = self._ports.results.move_up(upload)
-        return stored is None or (
-            stored.version != upload.version and stored.order < upload.order
-        )
+        if stored is None:
+            return True
+        if stored.version == upload.version:
+            return False
+        return is_newer(upload, stored, self._ports.objects)
 
     def _run(self, attempt: Attempt) -> Ended | Retry:
         try:
@@ -204,17 +213,20 @@ class Tagging:
         if stored is not None and self._is_own(attempt, stored):
             result = stored.document or {}
         else:
-            if stored is not None and stored.order > attempt.upload.order:
+            if not self._may_replace(attempt, stored):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
             new = self._answering.result(attempt)
             if new is None:
                 return self._endings.skip(attempt, SkipReason.OBJECT_GONE)
             result = new
-            if not self._store(attempt, result):
+            if not self._store(attempt, result, stored):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
         self._ports.announcer.announce(
             announcement_of(
-                result, bucket_arn=attempt.upload.bucket_arn(self._policy.partition)
+                result,
+                bucket_arn=arn_of_bucket(
+                    attempt.upload.bucket, partition=self._policy.partition
+                ),
             )
         )
         attempt.stopwatch.end("announce")
@@ -247,23 +259,66 @@ class Tagging:
         is_same = stored.version == attempt.upload.version
         return is_same and stored.retag == record.retag and stored.document is not None
 
-    def _store(self, attempt: Attempt, result: Document) -> bool:
+    def _may_replace(self, attempt: Attempt, stored: StoredResult | None) -> bool:
+        """Whether the attempt's answer may take that place. Raises ObjectUnavailable."""
+        if stored is None or stored.version == attempt.upload.version:
+            return True
+        return is_newer(attempt.upload, stored, self._ports.objects)
+
+    def _store(
+        self, attempt: Attempt, result: Document, replacing: StoredResult | None
+    ) -> bool:
         """
         Store an answer that was paid for, again until the function's time is over.
 
-        Returns False where a newer one is there. Raises ResultsUnavailable, ResultTooLarge.
+        *replacing* is the result that `_may_replace` has judged; if another one is there by now,
+        that is judged. Returns False if a newer one is there.
+
+        Raises:
+            ResultsUnavailable, ObjectUnavailable: The table or S3 failed all the time.
+            ResultTooLarge: It does not fit into an item.
         """
         record = attempt.claim.record
+        there = replacing
+
+        def store_once() -> bool:
+            nonlocal there
+            for _ in range(_MOST_RIVALS):
+                found = self._ports.results.store(
+                    attempt.upload,
+                    result,
+                    retag=record.retag,
+                    fence=record.lease_until,
+                    replacing=there,
+                )
+                if found is None:
+                    return True
+                if not self._overtakes(attempt, result, found):
+                    return False
+                there = found
+            raise ResultsUnavailable(f"{attempt.upload.uri}: others store all the time")
+
         is_stored = persist(
-            lambda: self._ports.results.store(
-                attempt.upload, result, retag=record.retag, fence=record.lease_until
-            ),
+            store_once,
             clock=self._ports.clock,
             until=self._endings.until(attempt, self._policy.budget.request),
         )
         attempt.next_call = CallReason.OVERTAKEN
         attempt.stopwatch.end("store")
         return is_stored
+
+    def _overtakes(
+        self, attempt: Attempt, result: Document, found: StoredResult
+    ) -> bool:
+        """Whether an answer is to be stored although *found* was stored before it."""
+        if found.version != attempt.upload.version:
+            return is_newer(attempt.upload, found, self._ports.objects)
+        if found.order <= attempt.upload.order:
+            return False  # a worker with a later lease has stored its answer
+        image = (found.document or {})["image"]
+        attempt.upload = attempt.upload.ordered_as(image["sequencer"])
+        result["image"] = attempt.upload.image()
+        return True
 
     # ---- what is no upload
 

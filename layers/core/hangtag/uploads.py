@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -69,14 +68,11 @@ class Upload:
         """`s3://bucket/key` with the raw key: nothing in it is percent-encoded."""
         return f"s3://{self.bucket}/{self.key}"
 
-    def bucket_arn(self, partition: str) -> str:
-        """The bucket's ARN: the one in the record, else one of this AWS partition."""
-        arn = self.record["s3"]["bucket"].get("arn")
-        if isinstance(arn, str) and _PARTITION.fullmatch(
-            arn.removesuffix(f":s3:::{self.bucket}")
-        ):
-            return arn
-        return arn_of_bucket(self.bucket, partition=partition)
+    @property
+    def prefix(self) -> str:
+        """The key up to its first slash; "" if it has none."""
+        head, slash, _ = self.key.partition("/")
+        return head if slash else ""
 
     @property
     def is_identified(self) -> bool:
@@ -95,11 +91,8 @@ class Upload:
         The version id, else the etag, else the event's place in the sequence. At most 1,000
         bytes of UTF-8, so that it fits into a DynamoDB sort key.
         """
-        if self.version_id is not None:
-            return _bounded("version:", self.version_id)
-        if self.etag is not None:
-            return _bounded("etag:", self.etag)
-        return f"event:{self.order}"
+        found = version_of(self.version_id, self.etag)
+        return f"event:{self.order}" if found is None else found
 
     @cached_property
     def order(self) -> str:
@@ -136,6 +129,16 @@ class Upload:
             record={**self.record, "s3": completed},
         )
 
+    def read_as(self, *, etag: str | None, size: int) -> Upload:
+        """
+        The upload with facts of the object version that was read: its event may say otherwise.
+
+        Its version and its record stay as they are.
+        """
+        # Without a version id the etag is the version, and S3 has compared it
+        known = etag if self.version_id is not None else self.etag
+        return replace(self, etag=known, size=size)
+
     def ordered_as(self, sequencer: str | None) -> Upload:
         """The upload with this sequencer."""
         if sequencer == self.sequencer:
@@ -169,7 +172,12 @@ class Skip:
     """The object version that ends with this reason, if there is one."""
 
 
-_PARTITION = re.compile(r"arn:aws[a-z-]*")
+def version_of(version_id: str | None, etag: str | None) -> str | None:
+    """The `Upload.version` of an object with this version id and etag; None without both."""
+    if version_id is not None:
+        return _bounded("version:", version_id)
+    return None if etag is None else _bounded("etag:", etag)
+
 
 SEQUENCER_DIGITS = 64
 """The most digits of a sequencer; S3's have 16 to 18."""

@@ -9,7 +9,8 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
     fence           epoch milliseconds: the end of the lease under which the API was called
     retag           the token of the request to tag again that it answers
 
-"Newest wins" is the condition of the one write that stores a result.
+A result is stored by compare-and-swap: under the condition that no other version's result is
+there, or still the one that S3 has said is older (`hangtag.newest`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ RESULT: Final = "result"
 """The sort key of the item; that of a record begins with `version:`, `etag:` or `event:`."""
 
 
+_NOT_NEWER = (
+    "attribute_not_exists(#order) OR (objectVersion = :version "
+    "AND (#order < :order OR (#order = :order AND fence <= :fence)))"
+)
+_THE_REPLACED = " OR (objectVersion = :replaced AND #order = :replacedOrder)"
+
+
 class DynamoDBResults:
     """`ResultStore` on DynamoDB."""
 
@@ -48,8 +56,14 @@ class DynamoDBResults:
         return None if item is None else stored_result_of(item)
 
     def store(
-        self, upload: Upload, document: Document, *, retag: str | None, fence: float
-    ) -> bool:
+        self,
+        upload: Upload,
+        document: Document,
+        *,
+        retag: str | None,
+        fence: float,
+        replacing: StoredResult | None = None,
+    ) -> StoredResult | None:
         order, until = {"S": upload.order}, {"N": str(round(fence * 1000))}
         try:
             item: Item = {
@@ -61,16 +75,17 @@ class DynamoDBResults:
             }
             if retag:
                 item["retag"] = {"S": retag}
-            found = self._table.put(
-                item,
-                "attribute_not_exists(#order) OR #order < :order "
-                "OR (#order = :order AND fence <= :fence)",
-                {":order": order, ":fence": until},
-                names={"#order": "order"},
-            )
+            values: Item = {":version": {"S": upload.version}}
+            values |= {":order": order, ":fence": until}
+            condition = _NOT_NEWER
+            if replacing is not None and replacing.version != upload.version:
+                condition += _THE_REPLACED
+                values[":replaced"] = {"S": replacing.version}
+                values[":replacedOrder"] = {"S": replacing.order}
+            found = self._table.put(item, condition, values, names={"#order": "order"})
         except (ItemTooLarge, RecursionError) as error:
             raise ResultTooLarge(f"the result of {upload.uri}: {error}") from error
-        return found is None
+        return None if found is None else stored_result_of(found)
 
     def move_up(self, upload: Upload) -> StoredResult | None:
         sequencer: Any = {"S": upload.sequencer} if upload.sequencer else {"NULL": True}

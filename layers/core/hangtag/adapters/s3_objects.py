@@ -72,7 +72,7 @@ class S3Objects:
             first_bytes = _first_bytes(upload, body, size=size)
             kind = require_media_type(first_bytes, upload.uri)
             content = self._filled(upload, body, first_bytes, size=size)
-        return StoredImage(content, kind, found["Metadata"])
+        return StoredImage(content, kind, found["Metadata"], _etag_of(found))
 
     def peek(self, upload: Upload) -> ImageHead | None:
         found = self._get(upload, first_bytes_only=True)
@@ -85,7 +85,7 @@ class S3Objects:
             self._check_size(upload, size)
             first_bytes = _first_bytes(upload, body, size=size)
             kind = require_media_type(first_bytes, upload.uri)
-        return ImageHead(kind, found["Metadata"])
+        return ImageHead(kind, found["Metadata"], _etag_of(found), size)
 
     def link(self, upload: Upload, *, seconds: float) -> str:
         named = {"Bucket": upload.bucket, "Key": upload.key}
@@ -143,6 +143,10 @@ class S3Objects:
             raise ImageTooLarge(
                 f"{upload.uri} has {size:,} bytes; MaxImageBytes is {self._max_image_bytes:,}"
             )
+
+
+def _etag_of(found: GetObjectOutputTypeDef) -> str:
+    return found["ETag"].strip('"')
 
 
 def _first_bytes(upload: Upload, body: StreamingBody, *, size: int) -> bytes:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeGuard
 
+from hangtag.events import is_retag_token
 from hangtag.operators.backfill_ports import Checkpoint, UnusableCheckpoint
 
 _MAX_KEY_BYTES = 1_024
@@ -66,7 +67,7 @@ def start_of(
     place, saved_token, counts = (saved.get(n) for n in ("place", "token", "counts"))
     if (
         not (place is None or _is_short_text(place))
-        or not _is_short_text(saved_token)
+        or not is_retag_token(saved_token)
         or not _are_counts(counts)
     ):
         raise UnusableCheckpoint("it does not contain the progress of the backfill")
@@ -74,7 +75,7 @@ def start_of(
 
 
 def _is_short_text(value: object) -> TypeGuard[str]:
-    """Whether it can be sent to AWS as a key or a token."""
+    """Whether it can be sent to AWS as a key."""
     if not isinstance(value, str):
         return False
     with suppress(UnicodeEncodeError):  # JSON can hold half a surrogate pair

@@ -1,0 +1,36 @@
+"""
+Which of two versions of a key is newer: S3 is asked, because events may lie.
+
+Whoever may send to the upload queue chooses the sequencer of an event. Why S3 decides:
+docs/decisions/0033-which-version-is-newer.md.
+"""
+
+from __future__ import annotations
+
+from hangtag.errors import ObjectForbidden, ObjectKmsKeyUnusable
+from hangtag.ports import ObjectStore, StoredResult
+from hangtag.uploads import Upload, version_of
+
+
+def is_newer(upload: Upload, stored: StoredResult, objects: ObjectStore) -> bool:
+    """
+    Whether the upload's version takes the place of the stored result of another version.
+
+    The object's current version is the newest one. If that is neither of the two, or S3 does not
+    say which it is, the higher sequencer counts. An upload without a sequencer is never newer than
+    a result that has one.
+
+    Raises:
+        ObjectUnavailable: S3 failed.
+    """
+    if upload.sequencer is None and stored.order != upload.order:
+        return False
+    try:
+        current = objects.find(upload)
+    except (ObjectForbidden, ObjectKmsKeyUnusable):
+        current = None
+    if current is not None:
+        version = version_of(current.version_id, current.etag)
+        if version in (upload.version, stored.version):
+            return version == upload.version
+    return upload.order >= stored.order
