@@ -16,10 +16,19 @@ from threading import Barrier, Thread
 
 import pytest
 
-from hangtag.adapters.http_tagger import MAX_ANSWER_BYTES, HttpTagger
+from hangtag.adapters.http_tagger import MAX_HEADER_BYTES, HttpTagger
 from hangtag.errors import ApiTimeout, ApiUnreachable, BadAnswer, HangtagError
 from hangtag.ports import Tagger
-from hangtag.tagger_api import Answer, Base64Body, Context, Language, TaggingRequest
+from hangtag.tagger_api import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Base64Body,
+    Context,
+    Language,
+    RequestBody,
+    TaggingRequest,
+    UrlBody,
+)
 from hangtag.tagger_api.errors import (
     ApiRedirected,
     HttpStatus,
