@@ -19,7 +19,7 @@ KEY = "sk+Omni/9f8E{5b}=4a3&Q"
 
 
 def escaped_for_json(text: str) -> str:
-    """Each character as `\\u0041`."""
+    """Each character as a four-digit escape."""
     return "".join(f"\\u{ord(character):04X}" for character in text)
 
 
