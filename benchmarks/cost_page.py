@@ -265,8 +265,9 @@ def _month() -> str:
 | alarms | {month.alarms}, which watch {month.alarm_metrics} metrics | {month.alarm_cost:.2f} |
 | custom metrics, each hour that has values | {model.IDLE_METRICS} while nothing is uploaded \
 | {metric.of(model.IDLE_METRICS):.2f} |
-|  | {model.CUSTOM_METRICS} while uploads are tagged, and one for each error code, reason and \
-refused format that occurs | {metric.of(model.CUSTOM_METRICS):.2f}, and {metric.dollars:.2f} each |
+|  | {model.CUSTOM_METRICS} while uploads are tagged, and one for each listed error code, \
+HTTP status, reason and refused format that occurs \
+| {metric.of(model.CUSTOM_METRICS):.2f}, and {metric.dollars:.2f} each |
 | receives of an idle queue | {model.POLLS:,.0f}: {model.POLLERS} every {model.POLL_SECONDS} \
 seconds | {model.SQS_REQUEST.of(model.POLLS):.2f} |
 | reconciling the breaker | {month.reconciles:,.0f} runs, {month.reconciles_per_day} a day, \

@@ -159,8 +159,11 @@ def _types(found: object) -> str:
 
 
 def _share(value: object) -> str:
-    """A number from 0 to 1 with two decimals; `--json` prints all digits."""
-    return f"{value:.2f}" if isinstance(value, int | Decimal) else _plain(value)
+    """A number from 0 to 1 with two decimals, any other as it is; `--json` prints all digits."""
+    # Formatted with decimals, 1e999999999 has a thousand million digits
+    if isinstance(value, int | Decimal) and 0 <= value <= 1:
+        return f"{value:.2f}"
+    return _plain(value)
 
 
 def _plain(value: object) -> str:

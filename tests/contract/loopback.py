@@ -223,6 +223,20 @@ def trickle(status: int, body: bytes, *, seconds: float) -> Reply:
     return reply
 
 
+def raw_bytes(*pieces: bytes, seconds: float = 0.0) -> Reply:
+    """*pieces* as they are, status line and all, each *seconds* after the one before."""
+
+    def reply(exchange: Exchange) -> None:
+        for piece in pieces:
+            exchange.server.trickled += 1
+            exchange.wfile.write(piece)
+            if exchange.server.over.wait(seconds):
+                break
+        exchange.close_connection = True
+
+    return reply
+
+
 def silence(exchange: Exchange) -> None:
     """No answer until the server is closed."""
     exchange.server.over.wait()

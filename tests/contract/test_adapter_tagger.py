@@ -7,6 +7,8 @@ import json
 import socket
 import time
 import traceback
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,10 +18,19 @@ from threading import Barrier, Thread
 
 import pytest
 
-from hangtag.adapters.http_tagger import MAX_ANSWER_BYTES, HttpTagger
+from hangtag.adapters.http_tagger import MAX_HEADER_BYTES, HttpTagger
 from hangtag.errors import ApiTimeout, ApiUnreachable, BadAnswer, HangtagError
 from hangtag.ports import Tagger
-from hangtag.tagger_api import Answer, Base64Body, Context, Language, TaggingRequest
+from hangtag.tagger_api import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Base64Body,
+    Context,
+    Language,
+    RequestBody,
+    TaggingRequest,
+    UrlBody,
+)
 from hangtag.tagger_api.errors import (
     ApiRedirected,
     HttpStatus,
@@ -28,6 +39,7 @@ from hangtag.tagger_api.errors import (
     QuotaExceeded,
     SidesTooSmall,
 )
+from hangtag.text import to_json
 from tests.builders import (
     API_KEY,
     PNG,
@@ -47,6 +59,7 @@ from tests.contract.loopback import (
     loopback_server,
     part_of_an_answer,
     part_of_an_answer_and_silence,
+    raw_bytes,
     reset,
     silence,
     trickle,
@@ -60,12 +73,18 @@ SOON = 0.3
 """Seconds after which the tests give up waiting."""
 TRICKLE = 1_000
 """A body that takes far longer than that when sent byte by byte."""
+CHUNKED = b"HTTP/1.1 201 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+GZIPPED = b"HTTP/1.1 201 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10]
+EMPTY_BLOCK = b"\0\0\0\xff\xff"
+"""Compressed data that decompresses to none."""
+NEW_KEY = "the-new-key-1234"
 CONNECT_TIMEOUT = "hangtag.adapters.http_tagger.CONNECT_TIMEOUT_SECONDS"
 
 
 def ask(
     tagger: Tagger,
     *,
+    request: RequestBody | None = None,
     image: bytes = PNG,
     context: Context | None = None,
     with_prefix: bool = True,
@@ -75,7 +94,8 @@ def ask(
 ) -> Answer:
     """Makes one call with a small image."""
     return tagger.ask(
-        Base64Body(
+        request
+        or Base64Body(
             image, "image/png", context or Context.model_validate({}), with_prefix
         ),
         language=language,
@@ -521,13 +541,31 @@ def test_a_broken_connection_is_unreachable(
         trickle(201, b" " * TRICKLE, seconds=0.01),
         trickle(500, b" " * TRICKLE, seconds=0.01),
         trickle(302, b" " * TRICKLE, seconds=0.01),
+        raw_bytes(*[b"H"] * TRICKLE, seconds=0.01),
+        raw_bytes(b"HTTP/1.1 201 OK\r\n", *[b"x: y\r\n"] * TRICKLE, seconds=0.01),
+        raw_bytes(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * TRICKLE, seconds=0.01),
+        raw_bytes(CHUNKED, *[b"1\r\n \r\n"] * TRICKLE, seconds=0.01),
+        raw_bytes(CHUNKED, b"1", *[b";x"] * TRICKLE, seconds=0.01),
+        raw_bytes(GZIPPED, *[EMPTY_BLOCK] * TRICKLE, seconds=0.01),
     ],
-    ids=["silence", "half", "trickle", "trickling refusal", "trickling redirect"],
+    ids=[
+        "silence",
+        "half",
+        "trickle",
+        "trickling refusal",
+        "trickling redirect",
+        "trickling status",
+        "trickling headers",
+        "trickling interim answers",
+        "trickling chunks",
+        "trickling size of a chunk",
+        "trickling compression",
+    ],
 )
 def test_an_answer_that_takes_too_long_is_a_timeout(
     api: LoopbackServer, tagger: HttpTagger, reply: Reply
 ) -> None:
-    """The timeout applies to the whole body, not to each byte."""
+    """The timeout applies to the whole answer with its headers, not to each byte."""
     api.replies(reply)
 
     with pytest.raises(ApiTimeout, match="no answer") as caught, at_most_five_seconds():
@@ -643,6 +681,76 @@ def test_an_answer_that_is_too_long_when_decompressed_is_refused(
     assert "longer than" in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", "br"])
+@pytest.mark.parametrize("status", [201, 503])
+def test_an_answer_that_becomes_huge_takes_little_memory(
+    api: LoopbackServer, tagger: HttpTagger, encoding: str, status: int
+) -> None:
+    """A few kilobytes may decompress to many megabytes."""
+    pack = zlib.compress if encoding == "deflate" else gzip.compress
+    packed = pack(b"[]," * (8 * MAX_ANSWER_BYTES))
+    if encoding == "gzip, gzip":
+        packed = gzip.compress(packed)
+    api.replies(answer(status, packed, Content_Encoding=encoding))
+
+    tracemalloc.start()
+    try:
+        with pytest.raises((BadAnswer, HttpStatus)) as caught:
+            ask(tagger)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert caught.value.code == {201: "BAD_ANSWER", 503: "HTTP_503"}[status]
+    assert peak < 16 * MAX_ANSWER_BYTES
+
+
+def test_a_refusal_that_is_too_long_has_the_code_of_its_status(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """The wait that it asks for is kept."""
+    api.replies(answer(503, b"x" * (2 * MAX_ANSWER_BYTES), Retry_After="7"))
+
+    with pytest.raises(HttpStatus) as caught:
+        ask(tagger)
+
+    assert (caught.value.code, caught.value.retry_after_seconds) == ("HTTP_503", 7)
+
+
+HEADER = b"x: " + b"y" * 1_000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"HTTP/1.1 201 OK\r\n", *[HEADER] * 90],
+        [b"HTTP/1.1 100 Continue\r\n\r\n"] * 10_000,
+        [b"HTTP/1.1 100 Continue\r\n", HEADER, b"\r\n"] * 100,
+        [CHUNKED, *[b"1;" + b"x" * 1_000 + b"\r\n \r\n"] * 2_000],
+    ],
+    ids=["headers", "interim answers", "headers of interim answers", "chunks"],
+)
+def test_headers_that_are_too_long_are_refused(
+    api: LoopbackServer, tagger: HttpTagger, pieces: list[bytes]
+) -> None:
+    """They are read before the body, and count in time and memory, too."""
+    assert MAX_HEADER_BYTES < 90 * len(HEADER)
+    api.replies(raw_bytes(b"".join(pieces)))
+
+    with pytest.raises(BadAnswer, match="too long"), at_most_five_seconds():
+        ask(tagger)
+
+
+def test_an_answer_in_tiny_chunks_is_read(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """Each byte has five more around it."""
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD)
+    api.replies(raw_bytes(CHUNKED, chunks, b"0\r\n\r\n"))
+
+    assert ask(tagger) == an_answer()
+
+
 def test_an_answer_that_cannot_be_decompressed_is_refused(
     api: LoopbackServer, tagger: HttpTagger
 ) -> None:
@@ -694,6 +802,62 @@ def test_the_key_is_in_no_error_message(
 
     assert API_KEY not in "".join(traceback.format_exception_only(caught.value))
     assert API_KEY not in _texts(caught.value)
+
+
+def echo_of(secret: str) -> list[Reply]:
+    """Replies that repeat a secret: in an error, an answer, a header, a status line, a chunk."""
+    good = answer_document()
+    good["debug"] = {"x-api-key": secret, secret: [f"?{secret}&x"]}
+    line = secret.encode()
+    return [
+        answer(201, to_body(good)),
+        answer(201, gzip.compress(to_body(good)), Content_Encoding="gzip"),
+        answer(401, refusal(609, f"Wrong: {secret}")),
+        answer(500, f"<html>{secret}".encode()),
+        raw_bytes(b"HTTP/1.1 " + line + b" what\r\n\r\n"),
+        raw_bytes(line + b"\r\n\r\n"),
+        raw_bytes(b"HTTP/1.1 201 OK\r\nContent-Length: " + line + b"\r\n\r\n"),
+        raw_bytes(b"HTTP/1.1 201 OK\r\nContent-Encoding: " + line + b"\r\n\r\n"),
+        raw_bytes(CHUNKED, line + b"\r\n"),
+        raw_bytes(b"HTTP/1.1 302 Go\r\nLocation: http://" + line + b"\r\n\r\n"),
+        raw_bytes(b"HTTP/1.1 503 No\r\nRetry-After: " + line + b"\r\n\r\n"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(echo_of(""))))
+def test_an_echoed_key_is_hidden_wherever_it_comes(
+    api: LoopbackServer, tagger: HttpTagger, number: int
+) -> None:
+    """The key of the call, and the one before it, which the API knows as well."""
+    for secret in (API_KEY, NEW_KEY):
+        api.replies(answer(201, GOOD), echo_of(secret)[number])
+        ask(tagger)
+        said = outcome(lambda: ask(tagger, api_key=NEW_KEY, timeout_seconds=SOON))
+
+        assert secret not in said
+
+
+@pytest.mark.parametrize("number", range(len(echo_of(""))))
+def test_an_echoed_url_is_hidden_wherever_it_comes(
+    api: LoopbackServer, tagger: HttpTagger, number: int
+) -> None:
+    """Who has it can read the image."""
+    signature = "0123456789abcdef" * 4
+    url = f"https://b.s3.amazonaws.com/k?X-Amz-Date=1&X-Amz-Signature={signature}"
+    request = UrlBody(url, Context.model_validate({}))
+    api.replies(echo_of(url.partition("//")[2])[number])
+
+    said = outcome(lambda: ask(tagger, request=request, timeout_seconds=SOON))
+
+    assert signature not in said
+
+
+def outcome(call: Callable[[], Answer]) -> str:
+    """The answer as it is stored, or the error as Python prints it, with its causes."""
+    try:
+        return to_json(call().document())
+    except HangtagError as error:
+        return "".join(traceback.format_exception(error))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ ENTRY_POINTS = (
 ROOMS = (
     # Events, requests, results: pure
     "text",
+    "redaction",
     "api_key",
     "errors",
     "failure",

@@ -158,6 +158,22 @@ _json = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    "number", [Decimal("1e9999"), Decimal("-1e9999"), Decimal("1e-9999"), 10**400]
+)
+def test_a_huge_number_is_shown_as_it_is(number: Decimal | int) -> None:
+    """With all its zeros it would fill the memory: 1e999999999 is an answer, too."""
+    tag = {
+        "colors": [{"name": "red", "confidence": number}],
+        "position": {"x": number, "y": 0.5},
+    }
+
+    shown = printed(answer_page({"objects": [{"type": "BAGS", "tags": [tag]}]}))
+
+    assert len(shown) < 3_000
+    assert "red" in shown
+
+
 @given(parts=st.fixed_dictionaries({"objects": _json, "genderInfo": _json}))
 def test_every_answer_can_be_shown(parts: dict[str, Any]) -> None:
     """Answers may contain values of any type; a table must not fail on one."""

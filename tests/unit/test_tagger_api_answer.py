@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
+import tracemalloc
+from base64 import b64decode, b64encode
+from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice, product
 from typing import Any
 
 import pytest
@@ -10,15 +15,25 @@ from hypothesis import strategies as st
 
 from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
 from hangtag.results import announcement_of, named_values
-from hangtag.tagger_api import Answer, parse_json, read_answer
+from hangtag.tagger_api import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Base64Body,
+    Context,
+    UrlBody,
+    parse_json,
+    read_answer,
+)
 from hangtag.tagger_api.errors import (
     HttpStatus,
     SidesTooSmall,
     UnlistedApiCode,
     UrlNotFetched,
 )
+from hangtag.tagger_api.reading import MAX_SPELLINGS, MAX_VALUES
 from hangtag.text import to_json
 from tests.builders import (
+    PNG,
     a_result,
     an_answer,
     answer_document,
@@ -26,6 +41,9 @@ from tests.builders import (
     jacket,
     to_body,
 )
+from tests.ratios import LINEAR, growth
+
+KEY = "key-0f9e8d7c6b5a"
 
 
 def read(document: object, *, http_status: int = 201) -> Answer:
@@ -161,6 +179,34 @@ def test_the_values_of_two_spellings_are_joined() -> None:
     assert answer.objects[0]["tags"] == [{"colorDetails": [sand, stone]}]
 
 
+def spellings_of(name: str) -> list[str]:
+    """The first hundred of a name's variants in upper and lower case."""
+    letters = product(*((letter.upper(), letter.lower()) for letter in name))
+    return list(islice(map("".join, letters), 100))
+
+
+@pytest.mark.parametrize("name", ["notMatchedObject", "imageInfo", "genderInfo"])
+def test_a_field_has_a_handful_of_spellings(name: str) -> None:
+    """Each joins the values of the others; a hostile answer could have thousands."""
+    values = {spelled: [spelled] for spelled in spellings_of(name)}
+    few = dict(islice(values.items(), MAX_SPELLINGS))
+    fields = dict.fromkeys(("notMatchedObject", "imageInfo", "genderInfo"), ...)
+
+    answer = read(with_data(**{**fields, **few}))
+    with pytest.raises(BadAnswer, match=f"more than {MAX_SPELLINGS} values of {name}"):
+        read(with_data(**{**fields, **values}))
+
+    assert answer.document()[name] == [*few]
+
+
+def test_color_details_have_a_handful_of_spellings() -> None:
+    """Those of each garment."""
+    tag = {spelled: [spelled] for spelled in spellings_of("colorDetails")}
+
+    with pytest.raises(BadAnswer, match=f"more than {MAX_SPELLINGS} values of color"):
+        read(answer_document(tag))
+
+
 # ---- missing and unexpected values
 
 
@@ -239,6 +285,18 @@ def test_an_unlisted_code_is_kept_and_classified_by_its_status(
         read(failed_answer_document(841, "new"), http_status=status)
 
     assert (caught.value.code, caught.value.kind) == ("841", kind)
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 500])
+@pytest.mark.parametrize(
+    "code", [1_000_000, "12345678901234567890", Decimal("1234567.0"), 10**4_000]
+)
+def test_a_code_of_more_than_six_digits_is_a_bad_answer(
+    code: object, status: int
+) -> None:
+    """Codes are in logs, metrics and commands; the API chooses them."""
+    with pytest.raises(BadAnswer, match="more than 6 digits"):
+        read(failed_answer_document(code), http_status=status)
 
 
 def test_a_refusal_without_a_message_shows_its_code() -> None:
@@ -381,9 +439,104 @@ def test_a_bad_answer_of_any_length_has_room_for_its_first_characters(
 def test_an_echoed_secret_is_in_no_error_message(status: int, body: bytes) -> None:
     """No part of it is, even where the text is cut."""
     with pytest.raises(HangtagError) as caught:
-        read_answer(body, http_status=status, secret="key-1234")
+        read_answer(body, http_status=status, secrets=["key-1234"])
 
     assert "key" not in str(caught.value).lower()
+
+
+URL = (
+    "https://b.s3.eu-west-1.amazonaws.com/a%20b.jpg?versionId=v1&X-Amz-Algorithm=A"
+    "&X-Amz-Credential=AKIAEXAMPLE%2F20261129%2Feu-west-1%2Fs3%2Faws4_request"
+    "&X-Amz-Date=20261129T120000Z&X-Amz-Expires=390&X-Amz-Security-Token=IQoJ%2Fb3%2BJpZ2"
+    "&X-Amz-SignedHeaders=host&X-Amz-Signature=" + "0123456789abcdef" * 4
+)
+IN_URL = ("AKIAEXAMPLE", "IQoJ", "b3%2BJpZ2", "b3+JpZ2", "0123456789abcdef")
+"""What must not be seen of it."""
+
+ECHOES = {
+    "plain": str,
+    "in upper case": str.upper,
+    "escaped": lambda text: "".join(f"\\u{ord(one):04x}" for one in text),
+    "URL-encoded": lambda text: "".join(f"%{ord(one):02x}" for one in text),
+    "base64": lambda text: b64encode(f"GET {text}".encode()).decode(),
+    "after two hundred characters": lambda text: "x " * 97 + text,
+}
+
+
+def secrets_in(shown: str) -> list[str]:
+    """The secrets that can be seen, in any letter case."""
+    return [secret for secret in (KEY, *IN_URL) if secret.lower() in shown.lower()]
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
+@pytest.mark.parametrize("write", [to_json, json.dumps])
+def test_an_echoed_secret_is_in_no_answer(
+    echo: Callable[[str], str], write: Callable[[object], str]
+) -> None:
+    """A result is stored, announced and shown; it keeps everything else."""
+    document = answer_document(
+        {"item": {"id": "T1", "name": f"봄 {echo(KEY)}", "confidence": 0.5}}
+    )
+    document["data"]["genderInfo"] = {echo(URL): [echo(URL)]}
+    document["debug"] = {"x-api-key": echo(KEY)}
+    body = write(document).encode()
+    secrets = (KEY, *UrlBody(URL, Context.model_validate({})).secrets())
+
+    answer = read_answer(body, http_status=201, secrets=secrets)
+
+    shown = to_json(answer.document())
+    assert secrets_in(shown) == []
+    assert secrets_in(b64_decoded(shown)) == []
+    (tag,) = answer.objects[0]["tags"]
+    assert tag["item"]["id"] == "T1"
+    assert "..." in tag["item"]["name"]
+    assert "..." in str(answer.gender_info)
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
+@pytest.mark.parametrize("status", [201, 302, 401, 500])
+def test_an_echoed_secret_is_hidden_before_an_error_is_cut(
+    echo: Callable[[str], str], status: int
+) -> None:
+    """A half of it would not be recognised."""
+    secrets = (KEY, *UrlBody(URL, Context.model_validate({})).secrets())
+    said = f"{echo(KEY)} {echo(URL)} "
+
+    for text in (said, said * 20, "x" * 150 + said, "x" * 950 + said):
+        for body in (
+            text.encode(),
+            text.encode("utf-16"),
+            to_body(failed_answer_document(609, text)),
+            to_body({"status": text}),
+        ):
+            with pytest.raises(HangtagError) as caught:
+                read_answer(body, http_status=status, secrets=secrets)
+
+            assert secrets_in(str(caught.value)) == []
+            assert "key-0f9e" not in str(caught.value)
+
+
+def test_an_echoed_image_is_in_no_answer() -> None:
+    """Not one byte of it is stored."""
+    image = PNG + bytes(range(256))
+    body = Base64Body(image, "image/png", Context.model_validate({}))
+    content = json.loads(b"".join(body))["image"]["content"]
+
+    answer = read_answer(
+        to_body({"data": {"objects": []}, "echo": content}),
+        http_status=201,
+        secrets=body.secrets(),
+    )
+
+    assert answer.unknown == {"echo": "data:image/png;base64,..."}
+
+
+def b64_decoded(text: str) -> str:
+    """The texts that are base64 in it, decoded."""
+    return " ".join(
+        b64decode(found[: len(found) // 4 * 4]).decode(errors="replace")
+        for found in re.findall("[A-Za-z0-9+/]{8,}", text)
+    )
 
 
 def test_every_error_keeps_the_wait_that_the_api_asks_for() -> None:
@@ -559,3 +712,118 @@ def test_a_typical_answer_reads_the_same_when_written_again() -> None:
     again = read({"status": "ok", "data": once.document()})
 
     assert once == again
+
+
+# ---- limits
+
+
+def test_a_body_that_is_too_long_is_not_read() -> None:
+    """The status decides, as for other bodies that are no answers."""
+    body = to_body(answer_document()).ljust(MAX_ANSWER_BYTES)
+    assert read_answer(body, http_status=201) == an_answer()
+
+    with pytest.raises(BadAnswer, match="longer than 1,048,576 bytes"):
+        read_answer(body + b" ", http_status=201)
+    with pytest.raises(HttpStatus) as caught:
+        read_answer(body + b" ", http_status=503, retry_after_seconds=7)
+    assert caught.value.retry_after_seconds == 7
+
+
+def test_an_answer_has_a_limit_of_values() -> None:
+    """The largest announcement has fewer; a million bytes of `[],` would fill the memory."""
+    most = with_data(new=[[]] * (MAX_VALUES // 2 - 100))
+    assert read(most).unknown["new"]
+
+    with pytest.raises(BadAnswer, match="more than 20,000 values"):
+        read(with_data(new=[[]] * MAX_VALUES))
+
+
+def filled(unit: str) -> Callable[[int], bytes]:
+    """Answers of any size with as many objects of this form."""
+    return lambda size: to_body_of(",".join([unit] * (size // (len(unit) + 1))))
+
+
+def to_body_of(objects: str) -> bytes:
+    """An answer with *objects* in JSON."""
+    return f'{{"data": {{"objects": [{objects}]}}}}'.encode()
+
+
+def of_variants(size: int) -> bytes:
+    """An answer with variants of one field's name."""
+    letters = product(*((one.upper(), one) for one in "notmatchedobject"))
+    names = islice(map("".join, letters), size // 24)
+    parts = ",".join(f'"{name}":[{number}]' for number, name in enumerate(names))
+    return f'{{"data":{{"objects":[],{parts}}}}}'.encode()
+
+
+SHAPES: dict[str, Callable[[int], bytes]] = {
+    "variants of a name": of_variants,
+    "one name": lambda size: to_body_of(
+        '],"imageInfo":[1' + '],"imageInfo":[1' * (size // 16)
+    ),
+    "empty lists": filled("[]"),
+    "objects": filled('{"":0}'),
+    "garments": filled('{"tags":[{"item":{"name":"a","confidence":0.5}}]}'),
+    "garments of other types": filled('{"tags":[{"item":0,"colors":[0]}]}'),
+    "huge exponents": filled(
+        '{"tags":[{"pairIndex":1e999999999,"position":{"x":1e999999999}}]}'
+    ),
+    "numbers": filled("9" * 4_000),
+    "one number": lambda size: to_body_of("9" * size),
+    "decimals": lambda size: to_body_of('{"a":0.' + "9" * size + "}"),
+    "an exponent": lambda size: to_body_of("1e" + "9" * size),
+    "depth": lambda size: to_body_of("[" * size),
+    "a text": lambda size: to_body_of('{"type":"' + "a" * size + '"}'),
+    "escapes": lambda size: to_body_of('{"type":"' + r"\u0041" * (size // 6) + '"}'),
+    "a code": lambda size: b'{"error":{"code":"' + b"9" * size + b'"}}',
+    "blanks": lambda size: b'{"error":{"code":"' + b" " * size + b'x"}}',
+    "the key": lambda size: to_body([KEY] * (size // len(KEY))),
+}
+
+
+def report(body: bytes) -> object:
+    """The answer or the error, with all that is made of an answer."""
+    try:
+        answer = read_answer(body, http_status=201, secrets=[KEY])
+    except HangtagError as error:
+        return error
+    result = a_result(answer=answer)
+    return announcement_of(result, bucket_arn="arn:aws:s3:::b").message()
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_reading_takes_linear_time(shape: Callable[[int], bytes]) -> None:
+    """A hostile answer does not use up the function's time."""
+
+    def reading(size: int) -> Callable[[], object]:
+        body = shape(size)
+        return lambda: report(body)
+
+    assert growth(reading, 4_000) < LINEAR
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.parametrize("size", [100_000, MAX_ANSWER_BYTES])
+def test_reading_takes_little_memory(shape: Callable[[int], bytes], size: int) -> None:
+    """Ten uploads at a time read their answers in a function of 512 MB."""
+    body = shape(size)
+    tracemalloc.start()
+    try:
+        report(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "-1e999999999", "1e-999999999"])
+def test_a_number_with_a_huge_exponent_is_not_expanded(number: str) -> None:
+    """Written out it has a thousand million digits."""
+    garment = {"item": {"name": "a", "confidence": 0}, "pairIndex": 0, "new": 0}
+    body = to_json(answer_document(garment)).replace(": 0", f": {number}")
+
+    message = report(body.encode())
+
+    assert isinstance(message, str)
+    assert message.count(str(Decimal(number))) == 3

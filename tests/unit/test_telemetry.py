@@ -14,9 +14,10 @@ from aws_lambda_powertools import Logger
 
 from hangtag.adapters.emf_metrics import EmfMetrics
 from hangtag.adapters.log_telemetry import LogTelemetry
-from hangtag.errors import ResultsUnavailable
+from hangtag.errors import HangtagError, ResultsUnavailable
 from hangtag.lifecycle import CallReason
 from hangtag.metrics import Metric
+from hangtag.tagger_api.errors import leaves
 from hangtag.telemetry import (
     BreakerSeen,
     Called,
@@ -469,6 +470,32 @@ def test_a_metric_has_one_count_over_all_codes(metrics: Metrics) -> None:
         "ImagesFailed 805 permanent": 1,
         "ImagesFailed 807 permanent": 2,
     }
+
+
+def test_codes_that_the_api_makes_up_are_counted_together(metrics: Metrics) -> None:
+    """CloudWatch charges for each code; the log has the code itself."""
+    for code in ("831", "999999", "HTTP_599", "HTTP_999", "HTTP_503", "BAD_ANSWER"):
+        metrics.telemetry.emit(DeadLettered(a_dead_letter(UPLOAD, code=code)))
+
+    published = metrics.published()
+
+    assert {name: sum(values) for name, values in published.items()} == {
+        "ImagesTagged": 0,
+        "ImagesFailed": 6,
+        "ImagesFailed other permanent": 4,
+        "ImagesFailed HTTP_503 permanent": 1,
+        "ImagesFailed BAD_ANSWER permanent": 1,
+    }
+
+
+@pytest.mark.parametrize("leaf", [*leaves()], ids=lambda leaf: leaf.code)
+def test_every_listed_code_is_counted_by_itself(
+    metrics: Metrics, leaf: type[HangtagError]
+) -> None:
+    """Operators look at single codes."""
+    metrics.telemetry.emit(DeadLettered(a_dead_letter(UPLOAD, code=leaf.code)))
+
+    assert f"ImagesFailed {leaf.code} permanent" in metrics.published()
 
 
 def test_a_line_is_in_the_embedded_metric_format(metrics: Metrics) -> None:

@@ -62,7 +62,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from hangtag.text import without_secrets
+from hangtag.redaction import without_secrets
 
 Kind = Literal["permanent", "transient", "auth", "quota", "config", "uncoded"]
 """The action that a failure calls for; see `KINDS`."""
@@ -90,8 +90,6 @@ UNCODED = "UNCODED"
 MESSAGE_LIMIT = 1_000
 """The longest message of a failure, in characters."""
 
-_CLEANED_LIMIT = 4 * MESSAGE_LIMIT  # a presigned URL alone may have 2,000 characters
-
 
 class HangtagError(Exception):
     """
@@ -112,7 +110,7 @@ class HangtagError(Exception):
     def __init__(
         self, message: str, *, retry_after_seconds: float | None = None
     ) -> None:
-        super().__init__(without_secrets(message[:_CLEANED_LIMIT])[:MESSAGE_LIMIT])
+        super().__init__(without_secrets(message)[:MESSAGE_LIMIT])
         self.retry_after_seconds = retry_after_seconds
         """The wait that the other side asked for, if any."""
         self.image_format = ""
@@ -284,7 +282,7 @@ class ApiUnreachable(TransientError):
 
 
 class BadAnswer(TransientError):
-    """The HTTP status is a success, but the body is not a Tagger answer."""
+    """The body is not a Tagger answer, is longer than 1 MiB, or has a code of over six digits."""
 
     code = "BAD_ANSWER"
     source = "api"

@@ -11,6 +11,10 @@ SERVICE = "service"
 """The dimension that every metric has: the stack's name."""
 
 
+OTHER_CODE = "other"
+"""The dimension `code` of a failure whose code is neither listed nor a standard HTTP status."""
+
+
 class Metric(StrEnum):
     """A metric. An invocation publishes a metric if it has a value for it."""
 

@@ -152,7 +152,7 @@ class Tagger(Protocol):
         timeout_seconds: float,
     ) -> Answer:
         """
-        One call.
+        One call. Neither the answer nor an error contains the key or `request.secrets`.
 
         Raises:
             HangtagError: Any leaf whose source is "api".

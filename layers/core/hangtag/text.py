@@ -1,5 +1,5 @@
 """
-Text for output: encoded for where it goes, cut, without secrets; JSON and timestamps.
+Text for output: encoded for where it goes, cut; JSON and timestamps.
 
 Texts from outside are kept as they are and encoded when they leave, by one function for each
 destination: `printable` for people, `to_log_line` for the log, `to_attribute` for attributes of
@@ -18,24 +18,6 @@ from decimal import Decimal
 def shortened(text: str, longest: int = 200) -> str:
     """*text*, or its beginning and "..." if it has more than *longest* characters."""
     return text if len(text) <= longest else text[: longest - 3] + "..."
-
-
-def without_secrets(text: str) -> str:
-    """*text* without base64 images and without the signatures of presigned URLs."""
-    return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
-
-
-# Also escaped in JSON, in HTML or in another URL. Base64 without a prefix is recognised by the
-# first bytes of the six formats.
-_SECRETS = re.compile(
-    r"""
-      (?i:X-Amz-[A-Z-]+(?:=|%3D))[^\s"'<>]*
-    | (base64,)[A-Za-z0-9+/=\\%]+
-    | (?<![A-Za-z0-9+/])
-      (?:iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|Qk|\\?/9j\\?/)[A-Za-z0-9+/=\\%]{24,}
-    """,
-    re.VERBOSE,
-)
 
 
 def printable(text: str) -> str:

@@ -8,13 +8,21 @@ CloudWatch_Embedded_Metric_Format_Specification.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from threading import Lock
 from typing import assert_never
 
 from hangtag.errors import UnsupportedFormat
 from hangtag.failure import UNKNOWN_FORMAT, Failure
-from hangtag.metrics import NAMESPACE, PUBLISHED_TOGETHER, SERVICE, Metric
+from hangtag.metrics import (
+    NAMESPACE,
+    OTHER_CODE,
+    PUBLISHED_TOGETHER,
+    SERVICE,
+    Metric,
+)
 from hangtag.ports import Clock
+from hangtag.tagger_api.errors import leaves
 from hangtag.telemetry import (
     BreakerSeen,
     Called,
@@ -108,8 +116,15 @@ def _measurements_of_tagged(seconds: float | None) -> Iterator[_Measurement]:
         yield Metric.UPLOAD_TO_TAGGED_LATENCY, 1000 * max(0.0, seconds), ()
 
 
+# CloudWatch charges for each combination of dimensions, and the API chooses numbers and statuses
+_PUBLISHED_CODES = {leaf.code for leaf in leaves()} | {
+    f"HTTP_{status.value}" for status in HTTPStatus if status >= 400
+}
+
+
 def _measurements_of_failure(failure: Failure) -> Iterator[_Measurement]:
-    yield Metric.IMAGES_FAILED, 1, (failure.code, failure.kind)
+    code = failure.code if failure.code in _PUBLISHED_CODES else OTHER_CODE
+    yield Metric.IMAGES_FAILED, 1, (code, failure.kind)
     if failure.code == UnsupportedFormat.code:
         yield Metric.FORMATS_REFUSED, 1, (failure.image_format or UNKNOWN_FORMAT,)
 

@@ -7,7 +7,7 @@ from hangtag.tagger_api.images import (
     media_type,
     require_media_type,
 )
-from hangtag.tagger_api.reading import parse_json, read_answer
+from hangtag.tagger_api.reading import MAX_ANSWER_BYTES, parse_json, read_answer
 from hangtag.tagger_api.request import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_LANGUAGE",
     "DETECTIONS",
     "LANGUAGES",
+    "MAX_ANSWER_BYTES",
     "MEDIA_TYPES",
     "SIGNATURE_BYTES",
     "Answer",

@@ -18,9 +18,19 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from hangtag.errors import BadAnswer
+from hangtag.redaction import hidden, hidden_in, is_in, without_secrets
 from hangtag.tagger_api.answer import NOTHING_DETECTED, Answer, AnswerData
 from hangtag.tagger_api.errors import ApiRedirected, HttpStatus, error_from_api
-from hangtag.text import printable, shortened, without_secrets
+from hangtag.text import printable, shortened
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""A longer body is not read. A result has room for 400 KB, an announcement for 256 KB."""
+
+MAX_VALUES = 20_000
+"""Values in an answer's JSON, estimated from its commas and brackets; a garment has about 100."""
+
+MAX_SPELLINGS = 8
+"""Values of one field in different spellings and places; documented are four."""
 
 
 def read_answer(
@@ -28,57 +38,74 @@ def read_answer(
     *,
     http_status: int,
     retry_after_seconds: float | None = None,
-    secret: str = "",
+    secrets: Iterable[str] = (),
 ) -> Answer:
     """
     The answer in *body*. An error code in the body goes before *http_status*.
 
-    No error's message contains *secret*, even if the API echoes it.
+    Neither an error's message nor the answer contains one of the *secrets*, even if the API
+    echoes it. Of a body that is longer than `MAX_ANSWER_BYTES`, only the beginning is needed.
 
     Raises:
         HangtagError: The body has an error code; `UnlistedApiCode` if it is not documented.
         ApiRedirected: The status is 3xx and the body has no code.
         HttpStatus: The status is 4xx or 5xx and the body has no code.
-        BadAnswer: The status is 2xx and the body is not a Tagger answer.
+        BadAnswer: The status is 2xx and the body is not a Tagger answer, or an error code has
+            more than six digits.
     """
-    try:
-        document = parse_json(body)
-    except ValueError as error:
-        document = None
-        problem = f"it is not JSON ({error})"
-    else:
-        problem = "it is JSON, but not an object"
-
-    if isinstance(document, dict):
+    secrets = tuple(secrets)
+    document, problem = _document(body, secrets)
+    if document is not None:
         code = _error_code(document)
+        if code is not None and len(code) > _MAX_CODE_DIGITS:
+            problem = f"its error code has more than {_MAX_CODE_DIGITS} digits"
+            raise BadAnswer(_bad_answer(http_status, problem, body, secrets))
         if code is not None:
-            message = _hidden(_error_message(document), secret)
             raise error_from_api(
                 code,
-                message or f"the API refused with {code}",
+                _error_message(document) or f"the API refused with {code}",
                 http_status=http_status,
                 retry_after_seconds=retry_after_seconds,
             )
     if 300 <= http_status < 400:
         raise ApiRedirected(
-            f"the API answered HTTP {http_status}: {_excerpt(body, secret)}"
+            f"the API answered HTTP {http_status}: {_excerpt(body, secrets)}"
         )
     if not 200 <= http_status < 300:
         raise HttpStatus(
-            f"the API answered HTTP {http_status}: {_excerpt(body, secret)}",
+            f"the API answered HTTP {http_status}: {_excerpt(body, secrets)}",
             http_status=http_status,
             retry_after_seconds=retry_after_seconds,
         )
-    if isinstance(document, dict):
+    if document is not None:
         try:
             return _read_success(document)
         except ValueError as error:
             problem = str(error)
     raise BadAnswer(
-        f"HTTP {http_status}, but not a Tagger answer: {problem}: "
-        f"{_excerpt(body, secret)}",
+        _bad_answer(http_status, problem, body, secrets),
         retry_after_seconds=retry_after_seconds,
     )
+
+
+def _document(
+    body: bytes, secrets: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, str]:
+    """The object in *body*, without secrets; or None, and the reason."""
+    if len(body) > MAX_ANSWER_BYTES:
+        return None, f"it is longer than {MAX_ANSWER_BYTES:,} bytes"
+    # Parsing a million bytes of `[],[],` would take a hundred times as much memory
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        return None, f"it has more than {MAX_VALUES:,} values"
+    try:
+        document = parse_json(body.decode("utf-8-sig"))
+    except ValueError as error:
+        return None, f"it is not JSON ({error})"
+    if not isinstance(document, dict):
+        return None, "it is JSON, but not an object"
+    if is_in(body, secrets):
+        document = hidden_in(document, secrets)
+    return document, ""
 
 
 # ---- JSON
@@ -133,11 +160,14 @@ def _whole_characters(value: Any, deepest: int) -> Any:
 
 # ---- refusals
 
+_MAX_CODE_DIGITS = 6
+
 # A number, or a number as text; in both, 803.0 is 803
-_ERROR_CODE = re.compile(r"\s*(\d{1,10})(?:\.0+)?\s*", re.ASCII)
+_ERROR_CODE = re.compile(r"\s*(\d+)(?:\.0+)?\s*", re.ASCII)
 
 
 def _error_code(document: dict[str, Any]) -> str | None:
+    """The digits of the code, of any number; None without a code."""
     error = document.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     found = _ERROR_CODE.fullmatch(str(code))
@@ -149,14 +179,20 @@ def _error_message(document: dict[str, Any]) -> str:
     return message if isinstance(message, str) else ""
 
 
-def _excerpt(body: bytes, secret: str) -> str:
+def _bad_answer(
+    http_status: int, problem: str, body: bytes, secrets: tuple[str, ...]
+) -> str:
+    return (
+        f"HTTP {http_status}, but not a Tagger answer: {problem}: "
+        f"{_excerpt(body, secrets)}"
+    )
+
+
+def _excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
     """The first 200 characters of *body*, on one line and without secrets."""
-    text = _hidden(body[:4_000].decode("utf-8", errors="replace"), secret)
+    # Cut last: half a secret would not be found
+    text = hidden(body.decode("utf-8", errors="replace"), secrets)
     return printable(without_secrets(text)).strip()[:200] or "(empty)"
-
-
-def _hidden(text: str, secret: str) -> str:
-    return text.replace(secret, "...") if secret else text
 
 
 # ---- successful answers
@@ -227,11 +263,23 @@ def _require_valid_objects(parts: dict[str, Any]) -> None:
 def _one_spelling(
     parts: Iterable[tuple[str, Any]], spellings: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The parts by the names in *spellings*; values of the same name are joined."""
+    """
+    The parts by the names in *spellings*; values of the same name are joined.
+
+    Raises:
+        ValueError: A name has more than `MAX_SPELLINGS` values, which takes long to join.
+    """
     renamed: dict[str, Any] = {}
+    joins: dict[str, int] = {}
     for name, value in parts:
         spelling = spellings.get(name.lower(), name)
-        renamed[spelling] = _joined(renamed.get(spelling), value)
+        if spelling not in renamed:
+            renamed[spelling] = value
+            continue
+        renamed[spelling] = _joined(renamed[spelling], value)
+        joins[spelling] = joins.get(spelling, 0) + 1
+        if joins[spelling] == MAX_SPELLINGS:
+            raise ValueError(f"it has more than {MAX_SPELLINGS} values of {spelling}")
     return renamed
 
 

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Annotated, Literal, Protocol, get_args
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -97,6 +98,10 @@ class RequestBody(Protocol):
         """The number of bytes, for the header Content-Length."""
         ...
 
+    def secrets(self) -> tuple[str, ...]:
+        """Parts that may be in no log and no result, though the API may echo them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Base64Body:
@@ -119,6 +124,11 @@ class Base64Body:
         encoded = (len(self.image) + 2) // 3 * 4
         return len(self._head()) + encoded + len(_tail(self.context))
 
+    def secrets(self) -> tuple[str, ...]:
+        """The beginning of the base64; with it, the rest is hidden, too."""
+        first_bytes = bytes(memoryview(self.image)[:_RECOGNISED_BYTES])
+        return (b64encode(first_bytes).rstrip(b"=").decode("ascii"),)
+
     def _head(self) -> bytes:
         prefix = f"data:{self.media_type};base64," if self.with_prefix else ""
         return b'{"image":{"type":"base64","content":"' + prefix.encode("ascii")
@@ -138,6 +148,16 @@ class UrlBody:
     def __len__(self) -> int:
         return len(self._head()) + len(_tail(self.context))
 
+    def secrets(self) -> tuple[str, ...]:
+        """The signature, the credential and the token in the URL's query, as sent and decoded."""
+        query = urlsplit(self.url).query
+        values = [
+            value
+            for name, _, value in (part.partition("=") for part in query.split("&"))
+            if name.lower() in _SECRET_PARAMETERS
+        ]
+        return tuple(dict.fromkeys([*values, *map(unquote, values)]))
+
     def _head(self) -> bytes:
         # Without the closing quote: the tail begins with it
         return b'{"image":{"type":"url","content":' + json.dumps(self.url).encode()[:-1]
@@ -153,6 +173,10 @@ class ProbeBody:
     def __len__(self) -> int:
         return len(_PROBE)
 
+    def secrets(self) -> tuple[str, ...]:
+        """It has none."""
+        return ()
+
 
 _PROBE = b'{"image":{"type":"none","content":""}}'
 
@@ -167,6 +191,8 @@ def _tail(context: Context) -> bytes:
 
 
 _PIECE = 3 * 64 * 1024  # a multiple of three: no padding between the pieces
+_RECOGNISED_BYTES = 48  # also a multiple of three: its base64 is that of the image
+_SECRET_PARAMETERS = {"x-amz-credential", "x-amz-security-token", "x-amz-signature"}
 
 
 def read_detection(text: str) -> tuple[Detection, ...]:

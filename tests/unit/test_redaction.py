@@ -1,0 +1,165 @@
+"""Secrets that the API echoes: hidden in any spelling."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hangtag.redaction import hidden, hidden_in, is_in, without_secrets
+from tests.ratios import LINEAR, growth
+
+KEY = "sk+Omni/9f8E{5b}=4a3&Q"
+"""It has characters that JSON, HTML, URLs and the two alphabets of base64 write differently."""
+
+
+def escaped_for_json(text: str) -> str:
+    """Each character as a four-digit escape."""
+    return "".join(f"\\u{ord(character):04X}" for character in text)
+
+
+def url_encoded(text: str) -> str:
+    """Each character as `%41`."""
+    return "".join(f"%{ord(character):02x}" for character in text)
+
+
+def in_base64(before: str, after: str = "") -> Callable[[str], str]:
+    """Base64 of a text in the middle of another."""
+    return lambda text: b64encode(f"{before}{text}{after}".encode()).decode()
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "upper case": str.upper,
+    "lower case": str.lower,
+    "twice": lambda key: key + key,
+    "escaped for JSON": escaped_for_json,
+    "escaped slash": lambda key: key.replace("/", r"\/"),
+    "JSON in JSON": lambda key: json.dumps(json.dumps(escaped_for_json(key))),
+    "as Python writes bytes": lambda key: "".join(f"\\x{ord(one):02x}" for one in key),
+    "one character escaped": lambda key: key.replace("O", r"\u004f"),
+    "URL-encoded": lambda key: quote(key, safe=""),
+    "URL-encoded twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "URL-encoded everywhere": lambda key: url_encoded(url_encoded(key)),
+    "URL-encoded and escaped": lambda key: escaped_for_json(quote(key, safe="")),
+    "HTML": lambda key: "".join(f"&#{ord(one)};" for one in key),
+    "HTML in hexadecimal": lambda key: "".join(f"&#x{ord(one):X};" for one in key),
+    "HTML by name": lambda key: key.replace("&", "&amp;"),
+    "hexadecimal": lambda key: key.encode().hex(),
+    "hexadecimal in upper case": lambda key: key.encode().hex().upper(),
+    "base64": in_base64(""),
+    "base64 after one byte": in_base64("x", "yz"),
+    "base64 after two bytes": in_base64("xy", "z"),
+    "base64 after three bytes": in_base64("xyz"),
+    "base64 of credentials": in_base64("user:", "@host"),
+    "base64 for URLs": lambda key: urlsafe_b64encode(f"a{key}".encode()).decode(),
+    "base64, URL-encoded": lambda key: quote(in_base64("a")(key), safe=""),
+    "base64, escaped": lambda key: escaped_for_json(in_base64("a")(key)),
+    "UTF-16": lambda key: key.encode("utf-16-le").decode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_secret_is_hidden_in_any_spelling(spelling: Callable[[str], str]) -> None:
+    """The text around it stays."""
+    spelled = spelling(KEY)
+
+    shown = hidden(f"봄: <{spelled}>, sorry", [KEY])
+
+    assert shown.startswith("봄: ")
+    assert shown.endswith(">, sorry")
+    assert "..." in shown
+    for start in range(len(spelled) - 8):
+        assert spelled[start : start + 8] not in shown
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_secret_is_found_in_the_json_around_it(
+    spelling: Callable[[str], str],
+) -> None:
+    """A body is searched before its texts are."""
+    for body in (json.dumps([spelling(KEY)]), escaped_for_json(spelling(KEY))):
+        assert is_in(body.encode(), [KEY])
+
+
+@given(st.text() | st.from_regex(r"(\\u00[0-7][0-9a-f]|%[0-9a-f]{2}|&#\d+;|.)*"))
+def test_a_text_without_a_secret_is_unchanged(text: str) -> None:
+    """Escapes in it are not decoded."""
+    assert hidden(text, [KEY]) == text
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_a_secret_is_hidden_between_any_texts(before: str, after: str) -> None:
+    """Its neighbours do not matter."""
+    assert KEY not in hidden(f"{before}{KEY}{after}", [KEY])
+
+
+def test_all_secrets_are_hidden() -> None:
+    """Also one that is spelled in another way than the next."""
+    text = f"first-secret, {quote('second/secret', safe='')}, {in_base64('')(KEY)}"
+
+    shown = hidden(text, ["first-secret", "second/secret", KEY])
+
+    assert shown == "..., ..., ..."
+
+
+def test_the_rest_of_a_base64_text_is_hidden_with_the_secret() -> None:
+    """The secret is the beginning of an image, or a part of a larger one."""
+    image = b64encode(bytes(range(256))).decode()
+
+    assert hidden(f"data:image/png;base64,{image}", [image[:64]]).endswith("base64,...")
+
+
+@pytest.mark.parametrize("secret", ["", "red", "coat"])
+def test_a_very_short_secret_is_not_hidden(secret: str) -> None:
+    """It would hide parts of ordinary words."""
+    assert hidden("a red coat", [secret]) == "a red coat"
+
+
+def test_texts_names_and_numbers_of_a_document_are_hidden() -> None:
+    """Other values stay as they are."""
+    document = {
+        "red": ["a", {"key-1234": 7}, None, True],
+        "x": "my key-1234",
+        "n": 123456789,
+    }
+
+    assert hidden_in(document, ["key-1234", "123456789"]) == {
+        "red": ["a", {"...": 7}, None, True],
+        "x": "my ...",
+        "n": "...",
+    }
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "X-Amz-",
+        "X-Amz-A=",
+        "base64,",
+        " Qk",
+        "%25",
+        "&#0",
+        r"\u0041",
+        "\\\\",
+        "\0",
+        "a",
+        KEY,
+        KEY + " ",
+        KEY[:-1],
+        f"{KEY} {'a' * 100} ",
+    ],
+)
+def test_hiding_takes_linear_time(unit: str) -> None:
+    """A hostile text does not use up the function's time."""
+
+    def hide(size: int) -> Callable[[], object]:
+        text = f"{KEY} " + unit * (size // len(unit))
+        return lambda: without_secrets(hidden(text, [KEY]))
+
+    assert growth(hide, 4_000) < LINEAR
