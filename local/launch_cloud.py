@@ -1,9 +1,10 @@
 """
 Starts MiniStack instead of the `ministack` command, in the local cloud's own Python.
 
-It patches three functions of MiniStack, which have no settings.
+It patches four functions of MiniStack, which have no settings.
 """
 
+import json
 from typing import Any
 
 # MiniStack is installed only in the environment in .local/cloud.
@@ -13,6 +14,9 @@ from ministack.services import lambda_svc  # type: ignore[import-not-found]
 
 concurrency_of_mapping = lambda_svc._sqs_esm_concurrency  # noqa: SLF001
 action_of_lambda = iam_actions._lambda_action  # noqa: SLF001
+context_of_dynamodb = iam_actions.dynamodb_service_context
+
+PARTITION_KEY = "uri"  # of the stack's table
 
 
 def no_port_443(*_: object) -> bool:
@@ -49,8 +53,25 @@ def action_with_updates_of_mappings(method: str, path: str) -> str | None:
     return action
 
 
+def context_with_partition_keys(body: bytes) -> dict[str, Any]:
+    """
+    Return the condition keys of a request to DynamoDB.
+
+    MiniStack lacks `dynamodb:LeadingKeys`, and so allows each request that a policy limits to some
+    items. Queries still have none.
+    """
+    context: dict[str, Any] = context_of_dynamodb(body)
+    request = json.loads(body or b"{}")
+    items = [request.get("Key"), request.get("Item")]
+    for table in (request.get("RequestItems") or {}).values():
+        items += table.get("Keys", []) if isinstance(table, dict) else []
+    keys = [item[PARTITION_KEY]["S"] for item in items if PARTITION_KEY in (item or {})]
+    return {**context, "dynamodb:LeadingKeys": keys} if keys else context
+
+
 app._port_is_bindable = no_port_443  # noqa: SLF001
 lambda_svc._sqs_esm_concurrency = concurrency_as_a_number  # noqa: SLF001
 iam_actions._lambda_action = action_with_updates_of_mappings  # noqa: SLF001
+iam_actions.dynamodb_service_context = context_with_partition_keys
 
 app.main()

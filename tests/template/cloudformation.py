@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -40,49 +41,97 @@ def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
     return template
 
 
-def with_conditions(value: object, partition: str, template: dict[str, Any]) -> Any:  # noqa: ANN401
-    """The value with each `Fn::If` replaced by what it is with defaults in this AWS partition."""
-    match value:
-        case {"Fn::If": [str(name), yes, no]}:
-            is_true = _is_true(template["Conditions"][name], partition, template)
-            return with_conditions(yes if is_true else no, partition, template)
-        case Mapping():
-            return {
-                name: with_conditions(part, partition, template)
-                for name, part in value.items()
-            }
-        case list():
-            return [with_conditions(part, partition, template) for part in value]
-        case _:
-            return value
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
-def _is_true(condition: object, partition: str, template: dict[str, Any]) -> bool:
-    match condition:
-        case {"Fn::Equals": [one, other]}:
-            return _known(one, partition, template) == _known(
-                other, partition, template
-            )
-        case {"Fn::Not": [one]}:
-            return not _is_true(one, partition, template)
-        case {"Fn::Or": list(several)}:
-            return any(_is_true(one, partition, template) for one in several)
-        case {"Fn::And": list(several)}:
-            return all(_is_true(one, partition, template) for one in several)
-        case _:
-            raise TypeError(f"{condition!r} is no condition")
+def with_conditions(
+    value: object,
+    partition: str,
+    template: dict[str, Any],
+    parameters: Mapping[str, str] = MappingProxyType({}),
+) -> Any:  # noqa: ANN401 - as in the template
+    """
+    The value as it is in this AWS partition, with *parameters* instead of their defaults.
+
+    Each `Fn::If` is replaced by one of its values, and what has the value `AWS::NoValue` is gone.
+    """
+
+    def resolved(value: object) -> Any:  # noqa: ANN401 - as in the template
+        match value:
+            case {"Fn::If": [str(name), yes, no]}:
+                return resolved(yes if is_true(template["Conditions"][name]) else no)
+            case Mapping():
+                parts = {name: resolved(part) for name, part in value.items()}
+                return {
+                    name: part for name, part in parts.items() if part != NO_VALUE
+                }
+            case list():
+                return [part for part in map(resolved, value) if part != NO_VALUE]
+            case _:
+                return value
+
+    def is_true(condition: object) -> bool:
+        match condition:
+            case {"Fn::Equals": [one, other]}:
+                return known(one) == known(other)
+            case {"Fn::Not": [one]}:
+                return not is_true(one)
+            case {"Fn::Or": list(several)}:
+                return any(map(is_true, several))
+            case {"Fn::And": list(several)}:
+                return all(map(is_true, several))
+            case _:
+                raise TypeError(f"{condition!r} is no condition")
+
+    def known(value: object) -> str:
+        match value:
+            case {"Ref": "AWS::Partition"}:
+                return partition
+            case {"Ref": "AWS::AccountId"}:
+                return "123456789012"
+            case {"Ref": str(name)}:
+                default = template["Parameters"][name]["Default"]
+                return parameters.get(name, str(default))
+            case _:
+                return str(value)
+
+    return resolved(value)
 
 
-def _known(value: object, partition: str, template: dict[str, Any]) -> str:
-    match value:
-        case {"Ref": "AWS::Partition"}:
-            return partition
-        case {"Ref": "AWS::AccountId"}:
-            return "123456789012"
-        case {"Ref": str(name)}:
-            return str(template["Parameters"][name]["Default"])
-        case _:
-            return str(value)
+def resources_with(
+    template: dict[str, Any], parameters: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The resources that a deployment with these parameters has, in the partition `aws`."""
+    conditions = {
+        name: with_conditions({"Fn::If": [name, True, False]}, "aws", template, parameters)
+        for name in template["Conditions"]
+    }
+    existing = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if conditions.get(resource.get("Condition"), True)
+    }
+    found: dict[str, Any] = with_conditions(existing, "aws", template, parameters)
+    return found
+
+
+def policy_statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield resource and statement of every policy in the template."""
+    for name, resource in template["Resources"].items():
+        own = resource.get("Properties", {})
+        documents = [
+            own.get("PolicyDocument"),
+            own.get("AssumeRolePolicyDocument"),
+            *(policy["PolicyDocument"] for policy in own.get("Policies", [])),
+        ]
+        for document in filter(None, documents):
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+def listed(value: str | list[str]) -> list[str]:
+    """Actions or resources of a statement: a list, also of a single one."""
+    return [value] if isinstance(value, str) else list(value)
 
 
 def references(value: object) -> Iterator[str]:
