@@ -11,17 +11,19 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_table import key_of as item_key
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
+from local.cloud import Access
 from local.watch import WatchedStack
 from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
 from tests.stack.helpers import (
@@ -33,9 +35,21 @@ from tests.stack.helpers import (
     sha256,
     wait_until_idle,
 )
+from tests.template.cloudformation import listed, policy_statements, read_template
 
 Need = tuple[str, str, str]
 """Resource with the policy, Sid of the statement, action."""
+
+TOPIC_ACTIONS = (
+    "sns:AddPermission",
+    "sns:DeleteTopic",
+    "sns:GetTopicAttributes",
+    "sns:ListSubscriptionsByTopic",
+    "sns:Publish",
+    "sns:RemovePermission",
+    "sns:SetTopicAttributes",
+    "sns:Subscribe",
+)
 
 RUN_LEASE_KEY = ("hangtag:replay", "state")
 TAG, REPLAY = "TagUploadsRole", "ReplayFailuresRole"
@@ -242,12 +256,16 @@ def replay(scene: Scene) -> tuple[bool, str]:
     prefix = f"policies/{uuid4()}/"
     chosen, other, _ = (failed(scene, f"{prefix}{name}") for name in "abc")
     held = scene.receive("DeadLetterQueueUrl", wanted=f"{prefix}c")
-    scene.put_item(RUN_LEASE_KEY)  # a new instance may not run so soon after another one
+    scene.put_item(
+        RUN_LEASE_KEY
+    )  # a new instance may not run so soon after another one
     report = request_replay(
         scene.stack, {"prefix": chosen, "maxSeconds": 20, "dryRun": False}
     )
     sent = scene.receive("UploadQueueUrl", wanted=f"{prefix}a")
-    left = {one.attributes.get("Image"): one.visible for one in scene.stack.dead_letters()}
+    left = {
+        one.attributes.get("Image"): one.visible for one in scene.stack.dead_letters()
+    }
     scene.delete("UploadQueueUrl", sent)
     letters = held + scene.receive("DeadLetterQueueUrl", wanted=prefix)
     scene.delete("DeadLetterQueueUrl", letters)
@@ -275,9 +293,7 @@ def failed(scene: Scene, key: str) -> str:
     """Fail an upload of an object that does not exist; returns its uri."""
     stack = scene.stack
     upload = an_upload(key, bucket=stack.outputs["UploadsBucketName"])
-    queue = SqsDeadLetterQueue(
-        stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
-    )
+    queue = SqsDeadLetterQueue(stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"])
     record = a_failed_record(upload, letter_id=queue.send(a_dead_letter(upload)))
     book = DynamoDBFailures(
         stack.client("dynamodb"), stack.outputs["ResultsTableName"], SystemClock()
@@ -337,6 +353,120 @@ NOT_NAMED: set[Need] = {
 """Actions whose denial neither a response nor a log line names."""
 
 
+@dataclass(frozen=True)
+class NotChecked:
+    """Actions that the local cloud does not check, as AWS documents them."""
+
+    reason: str
+    source: str
+    """The page or test that has them."""
+    needs: tuple[Need, ...]
+
+
+DENIALS = "tests/template/test_access.py evaluates it"
+
+NOT_CHECKED = (
+    NotChecked(
+        "the local cloud's poller takes messages from the queue itself",
+        "Lambda Developer Guide, Amazon SQS event sources, execution role",
+        (
+            (TAG, "ReceiveUploads", "sqs:ReceiveMessage"),
+            (TAG, "ReceiveUploads", "sqs:DeleteMessage"),
+            (TAG, "ReceiveUploads", "sqs:GetQueueAttributes"),
+        ),
+    ),
+    NotChecked(
+        "the local cloud writes the logs itself",
+        "AWS Managed Policy Reference, AWSLambdaBasicExecutionRole (the stack makes the log group)",
+        (
+            (TAG, "WriteTheLog", "logs:CreateLogStream"),
+            (TAG, "WriteTheLog", "logs:PutLogEvents"),
+            (REPLAY, "WriteTheLog", "logs:CreateLogStream"),
+            (REPLAY, "WriteTheLog", "logs:PutLogEvents"),
+        ),
+    ),
+    NotChecked(
+        "the local cloud says that an object is gone without it",
+        "S3 API Reference, GetObject and HeadObject, permissions: else 403 instead of 404",
+        ((TAG, "DetectMissingObjects", "s3:ListBucket"),),
+    ),
+    NotChecked(
+        "the local cloud's schedules invoke functions without their role",
+        "EventBridge Scheduler User Guide, execution role",
+        (
+            ("ReconcileRole", "InvokeTagUploads", "lambda:InvokeFunction"),
+            ("AutoReplayRole", "InvokeReplayFailures", "lambda:InvokeFunction"),
+        ),
+    ),
+    NotChecked(
+        "the local cloud does not look at the trust policy of a role",
+        "IAM User Guide, role trust policies",
+        tuple(
+            (role, "", "sts:AssumeRole")
+            for role in (TAG, REPLAY, "ReconcileRole", "AutoReplayRole")
+        ),
+    ),
+    NotChecked(
+        "the local cloud's alarms publish without asking the topic's policy",
+        "CloudWatch User Guide, alarms and Amazon SNS",
+        (("AlarmsTopicPolicy", "AlarmsOfThisAccount", "sns:Publish"),),
+    ),
+    NotChecked(
+        "the stack here has no KMS key, and the local cloud checks no KMS permissions",
+        "docs/encryption.md; " + DENIALS,
+        tuple(
+            (policy, sid, f"kms:{action}")
+            for policy in ("TagUploadsKeyPolicy", "ReplayFailuresKeyPolicy")
+            for sid, actions in {
+                "UseTheKey": ("Decrypt", "GenerateDataKey"),
+                "UseTheKeyOfTheTable": (
+                    *("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey"),
+                    *("ReEncryptFrom", "ReEncryptTo"),
+                ),
+            }.items()
+            for action in actions
+        ),
+    ),
+    NotChecked(
+        "all requests here use TLS, and the local cloud has one account",
+        DENIALS,
+        (
+            ("UploadsBucketPolicy", "TlsOnly", "s3:*"),
+            *(
+                (policy, sid, action)
+                for policy, actions in {
+                    "UploadQueuePolicy": ("sqs:*",),
+                    "DeadLetterQueuePolicy": ("sqs:*",),
+                    "ResultsTopicPolicy": TOPIC_ACTIONS,
+                    "AlarmsTopicPolicy": TOPIC_ACTIONS,
+                }.items()
+                for sid in ("TlsOnly", "ThisAccountOnly")
+                for action in actions
+            ),
+        ),
+    ),
+)
+
+S3_NOTIFIES: Need = (
+    "UploadQueuePolicy",
+    "NotificationsOfTheUploadsBucket",
+    "sqs:SendMessage",
+)
+
+
+def test_each_action_of_each_policy_has_a_case() -> None:
+    """A new statement needs one, too."""
+    in_template = {
+        (resource, statement.get("Sid", ""), action)
+        for resource, statement in policy_statements(read_template())
+        for action in listed(statement["Action"])
+    }
+    not_checked = [need for group in NOT_CHECKED for need in group.needs]
+
+    assert in_template == {*CASES, *not_checked, S3_NOTIFIES}
+    assert not set(CASES) & set(not_checked)
+
+
 # ---- the local cloud with less
 
 
@@ -385,18 +515,12 @@ def without_action(
 ) -> list[dict[str, Any]]:
     """The statements without an action of one of them, and without that if it was its last."""
     changed = [
-        {**one, "Action": [some for some in actions_of(one) if some != action]}
+        {**one, "Action": [some for some in listed(one["Action"]) if some != action]}
         if one["Sid"] == sid
         else one
         for one in statements
     ]
     return [one for one in changed if one["Action"]]
-
-
-def actions_of(statement: Mapping[str, Any]) -> list[str]:
-    """The actions of a statement, which may be a single one."""
-    found = statement["Action"]
-    return [found] if isinstance(found, str) else list(found)
 
 
 def physical_id(stack: WatchedStack, resource: str) -> str:
@@ -413,7 +537,9 @@ def run(scene: Scene, scenario: Scenario) -> Ran:
     before = {log: len(lines) for log, lines in logs(scene.stack).items()}
     worked, response = scenario(scene)
     lines = [
-        line for log, all_of_it in logs(scene.stack).items() for line in all_of_it[before[log] :]
+        line
+        for log, all_of_it in logs(scene.stack).items()
+        for line in all_of_it[before[log] :]
     ]
     return Ran(worked, "\n".join([response, *lines]).lower())
 
@@ -457,3 +583,110 @@ def test_a_scenario_is_denied_each_action_that_a_policy_lacks(
 
     assert ran.worked == (need in LEFT_OUT), ran.texts
     assert (f"perform: {action}" in ran.texts) == (need not in NOT_NAMED), ran.texts
+
+
+def test_s3_cannot_notify_a_queue_whose_policy_does_not_admit_it(scene: Scene) -> None:
+    """S3 checks it when the notification is configured."""
+    s3, sqs = scene.stack.client("s3"), scene.stack.client("sqs")
+    queue = {"QueueUrl": scene.stack.outputs["UploadQueueUrl"]}
+    bucket = {"Bucket": scene.stack.outputs["UploadsBucketName"]}
+    configuration = s3.get_bucket_notification_configuration(**bucket)
+    del configuration["ResponseMetadata"]
+    found = sqs.get_queue_attributes(**queue, AttributeNames=["Policy"])["Attributes"]
+    policy = json.loads(found["Policy"])
+    less = without_action(policy["Statement"], *S3_NOTIFIES[1:])
+    assert len(less) == len(policy["Statement"]) - 1
+
+    sqs.set_queue_attributes(
+        **queue, Attributes={"Policy": json.dumps({**policy, "Statement": less})}
+    )
+    try:
+        with pytest.raises(ClientError, match="Unable to validate"):
+            s3.put_bucket_notification_configuration(
+                **bucket, NotificationConfiguration=configuration
+            )
+    finally:
+        sqs.set_queue_attributes(**queue, Attributes=found)
+    s3.put_bucket_notification_configuration(
+        **bucket, NotificationConfiguration=configuration
+    )
+
+
+@pytest.fixture(scope="module")
+def users(stack: WatchedStack) -> Mapping[str, Access]:
+    """Users with the policies of the functions' roles, by role."""
+    return {role: user_with_policies_of(stack, role) for role in (TAG, REPLAY)}
+
+
+def user_with_policies_of(stack: WatchedStack, resource: str) -> Access:
+    """Create an IAM user who has the policies of a role."""
+    iam, name = stack.client("iam"), f"with-{resource}"
+    iam.create_user(UserName=name)
+    role = physical_id(stack, resource)
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        found = iam.get_role_policy(RoleName=role, PolicyName=policy)
+        iam.put_user_policy(
+            UserName=name,
+            PolicyName=policy,
+            PolicyDocument=json.dumps(found["PolicyDocument"]),
+        )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return replace(
+        stack.access,
+        access_key_id=key["AccessKeyId"],
+        secret_access_key=key["SecretAccessKey"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "operation", "uri", "allowed"),
+    [
+        (REPLAY, "put_item", "s3://bucket/key", True),
+        (REPLAY, "put_item", "hangtag:replay", True),
+        (REPLAY, "put_item", "hangtag:breaker", False),
+        (REPLAY, "put_item", "hangtag:slots", False),
+        (REPLAY, "put_item", "anything", False),
+        (TAG, "put_item", "s3://bucket/key", True),
+        (TAG, "put_item", "hangtag:breaker", False),
+        (TAG, "put_item", "hangtag:replay", False),
+        (TAG, "update_item", "hangtag:breaker", True),
+        (TAG, "update_item", "hangtag:slots", True),
+        (TAG, "update_item", "hangtag:replay", False),
+        (TAG, "get_item", "hangtag:breaker", True),
+        (TAG, "get_item", "hangtag:replay", False),
+    ],
+)
+def test_a_role_may_access_only_the_items_that_it_needs(
+    scene: Scene,
+    users: Mapping[str, Access],
+    role: str,
+    operation: str,
+    uri: str,
+    *,
+    allowed: bool,
+) -> None:
+    """A fault in a replay, for example, cannot open the breaker."""
+    key = item_key((uri, "policies"))
+    table = scene.stack.outputs["ResultsTableName"]
+    call = getattr(users[role].client("dynamodb"), operation)
+    item = {"Item" if operation == "put_item" else "Key": key}
+
+    if allowed:
+        call(TableName=table, **item)
+        scene.stack.client("dynamodb").delete_item(TableName=table, Key=key)
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            call(TableName=table, **item)
+
+
+def test_a_role_may_read_no_other_items_in_a_batch(
+    scene: Scene, users: Mapping[str, Access]
+) -> None:
+    """One key that is not allowed denies the whole request."""
+    client = users[REPLAY].client("dynamodb")
+    table = scene.stack.outputs["ResultsTableName"]
+    keys = [item_key(("s3://bucket/key", "v")), item_key(BREAKER_KEY)]
+
+    client.batch_get_item(RequestItems={table: {"Keys": keys[:1]}})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.batch_get_item(RequestItems={table: {"Keys": keys}})

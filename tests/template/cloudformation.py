@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -44,75 +44,64 @@ def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
-def with_conditions(
-    value: object,
-    partition: str,
-    template: dict[str, Any],
-    parameters: Mapping[str, str] = MappingProxyType({}),
-) -> Any:  # noqa: ANN401 - as in the template
-    """
-    The value as it is in this AWS partition, with *parameters* instead of their defaults.
+@dataclass(frozen=True)
+class Deployment:
+    """A template in an AWS partition, with parameters instead of their defaults."""
 
-    Each `Fn::If` is replaced by one of its values, and what has the value `AWS::NoValue` is gone.
-    """
+    template: dict[str, Any]
+    partition: str = "aws"
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
-    def resolved(value: object) -> Any:  # noqa: ANN401 - as in the template
+    def resources(self) -> dict[str, Any]:
+        """The resources that it has, without conditions in their properties."""
+        return {
+            name: self.resolved(resource)
+            for name, resource in self.template["Resources"].items()
+            if "Condition" not in resource or self.has(resource["Condition"])
+        }
+
+    def resolved(self, value: object) -> Any:  # noqa: ANN401 - as in the template
+        """The value with one of the values of each `Fn::If`; `AWS::NoValue` is left out."""
         match value:
             case {"Fn::If": [str(name), yes, no]}:
-                return resolved(yes if is_true(template["Conditions"][name]) else no)
+                return self.resolved(yes if self.has(name) else no)
             case Mapping():
-                parts = {name: resolved(part) for name, part in value.items()}
-                return {
-                    name: part for name, part in parts.items() if part != NO_VALUE
-                }
+                parts = {name: self.resolved(part) for name, part in value.items()}
+                return {name: part for name, part in parts.items() if part != NO_VALUE}
             case list():
-                return [part for part in map(resolved, value) if part != NO_VALUE]
+                parts_of_it = map(self.resolved, value)
+                return [part for part in parts_of_it if part != NO_VALUE]
             case _:
                 return value
 
-    def is_true(condition: object) -> bool:
+    def has(self, name: str) -> bool:
+        """Whether the condition of this name holds."""
+        return self._holds(self.template["Conditions"][name])
+
+    def _holds(self, condition: object) -> bool:
         match condition:
             case {"Fn::Equals": [one, other]}:
-                return known(one) == known(other)
+                return self._known(one) == self._known(other)
             case {"Fn::Not": [one]}:
-                return not is_true(one)
+                return not self._holds(one)
             case {"Fn::Or": list(several)}:
-                return any(map(is_true, several))
+                return any(map(self._holds, several))
             case {"Fn::And": list(several)}:
-                return all(map(is_true, several))
+                return all(map(self._holds, several))
             case _:
                 raise TypeError(f"{condition!r} is no condition")
 
-    def known(value: object) -> str:
+    def _known(self, value: object) -> str:
         match value:
             case {"Ref": "AWS::Partition"}:
-                return partition
+                return self.partition
             case {"Ref": "AWS::AccountId"}:
                 return "123456789012"
             case {"Ref": str(name)}:
-                default = template["Parameters"][name]["Default"]
-                return parameters.get(name, str(default))
+                default = self.template["Parameters"][name]["Default"]
+                return self.parameters.get(name, str(default))
             case _:
                 return str(value)
-
-    return resolved(value)
-
-
-def resources_with(
-    template: dict[str, Any], parameters: Mapping[str, str] = MappingProxyType({})
-) -> dict[str, Any]:
-    """The resources that a deployment with these parameters has, in the partition `aws`."""
-    conditions = {
-        name: with_conditions({"Fn::If": [name, True, False]}, "aws", template, parameters)
-        for name in template["Conditions"]
-    }
-    existing = {
-        name: resource
-        for name, resource in template["Resources"].items()
-        if conditions.get(resource.get("Condition"), True)
-    }
-    found: dict[str, Any] = with_conditions(existing, "aws", template, parameters)
-    return found
 
 
 def policy_statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

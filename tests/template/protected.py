@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.template.cloudformation import read_template, resources_with
+from tests.template.cloudformation import Deployment, read_template
 
 PROTECTIONS = {
     "AccessLogBucketName": "access-logs",
@@ -24,7 +24,7 @@ PROTECTIONS = {
 def protected_template() -> dict[str, Any]:
     """The template without conditions, and with the protections as defaults."""
     template = read_template()
-    resources = resources_with(template, PROTECTIONS)
+    resources = Deployment(template, parameters=PROTECTIONS).resources()
     for name, value in PROTECTIONS.items():
         template["Parameters"][name]["Default"] = value
     del template["Conditions"]

@@ -12,17 +12,19 @@ import pytest
 
 from tests.template.cloudformation import (
     ROOT,
+    Deployment,
     listed,
     policy_statements,
     read_template,
     references,
-    resources_with,
 )
 from tests.template.protected import PROTECTIONS, protected_template
 
 TEMPLATE = read_template()
-DEFAULTS = resources_with(TEMPLATE)
-WITH_KEY = resources_with(TEMPLATE, {"KmsKeyArn": PROTECTIONS["KmsKeyArn"]})
+DEFAULTS = Deployment(TEMPLATE).resources()
+WITH_KEY = Deployment(
+    TEMPLATE, parameters={"KmsKeyArn": PROTECTIONS["KmsKeyArn"]}
+).resources()
 KEY = {"Ref": "KmsKeyArn"}
 
 ACCOUNT, FOREIGN = "123456789012", "999999999999"
@@ -288,7 +290,7 @@ def test_the_key_replaces_the_other_encryption() -> None:
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
 
 
-ENCRYPTING_SERVICES = {"dynamodb", "s3", "secretsmanager", "sns", "sqs"}
+ENCRYPTING_SERVICES = {"dynamodb", "logs", "s3", "secretsmanager", "sns", "sqs"}
 """Services that use the key of their resource with the permissions of who calls them."""
 
 
@@ -303,9 +305,7 @@ def test_a_role_may_use_the_key_through_the_services_that_it_calls(
     policy: str, role: str
 ) -> None:
     """And not by itself."""
-    called = {
-        action.partition(":")[0] for name, action, _ in allowed() if name == role
-    }
+    called = {action.partition(":")[0] for name, action, _ in allowed() if name == role}
     own = WITH_KEY[policy]["Properties"]
     through = {
         value["Fn::Sub"].partition(".")[0]
@@ -382,7 +382,9 @@ def test_the_page_names_every_type_of_resource() -> None:
 def test_old_versions_and_access_logs_are_the_owners_choice() -> None:
     """By default an update of a running stack deletes no version."""
     default = DEFAULTS["UploadsBucket"]["Properties"]
-    chosen = resources_with(TEMPLATE, PROTECTIONS)["UploadsBucket"]["Properties"]
+    chosen = Deployment(TEMPLATE, parameters=PROTECTIONS).resources()["UploadsBucket"][
+        "Properties"
+    ]
     [multipart] = default["LifecycleConfiguration"]["Rules"]
 
     assert multipart["AbortIncompleteMultipartUpload"] == {

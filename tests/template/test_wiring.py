@@ -26,11 +26,10 @@ from hangtag.settings import (
 from tests.builders import sample_event
 from tests.template.cloudformation import (
     ROOT,
+    Deployment,
     policy_statements,
     read_template,
     references,
-    resources_with,
-    with_conditions,
 )
 
 TEMPLATE = read_template()
@@ -239,7 +238,9 @@ def test_a_message_and_its_failure_always_fit_into_the_dead_letter_queue(
 ) -> None:
     """Message attributes count towards the size limit, which is lower in other partitions."""
     ours, theirs = (
-        with_conditions(properties(queue)["MaximumMessageSize"], partition, TEMPLATE)
+        Deployment(TEMPLATE, partition).resolved(
+            properties(queue)["MaximumMessageSize"]
+        )
         for queue in ("UploadQueue", "DeadLetterQueue")
     )
 
@@ -464,7 +465,7 @@ def test_the_template_for_imports_has_what_stays_after_the_stack() -> None:
     """It describes them as template.yaml does, without what is deleted with the stack."""
     kept = {
         name: dict(resource)
-        for name, resource in with_defaults(resources_with(TEMPLATE)).items()
+        for name, resource in with_defaults(Deployment(TEMPLATE).resources()).items()
         if resource.get("DeletionPolicy") == "RetainExceptOnCreate"
     }
     bucket = kept["UploadsBucket"]
