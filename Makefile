@@ -20,7 +20,7 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build lock environments
+.PHONY: help demo up down test faults soak lint bench build lock environments linters
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -49,7 +49,7 @@ faults: environments ## Test every fault at every step (ARGS='--only words': som
 soak: environments ## Test many uploads under faults (N=2000 FAULTS=10%)
 	@$(DEV)/bin/python -m local soak --uploads $(N) --faults $(FAULTS) $(ARGS)
 
-lint: $(DEV)/ready $(CHECKOV)/ready ## Check style, types and the template
+lint: linters ## Check style, types and the template
 	@$(DEV)/bin/ruff check
 	@$(DEV)/bin/ruff format --check
 	@$(DEV)/bin/mypy
@@ -84,6 +84,10 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 
 environments:
 	@$(MAKE) --silent --jobs=2 $(DEV)/ready $(CLOUD)/ready
 
+# Only `make lint` needs checkov, which fixes the versions of many packages.
+linters:
+	@$(MAKE) --silent --jobs=2 $(DEV)/ready $(CHECKOV)/ready
+
 $(DEV)/ready: requirements/dev.txt pyproject.toml
 	$(call make-environment,the tools)
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
@@ -95,7 +99,6 @@ $(CLOUD)/ready: requirements/cloud.txt
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
 	@touch $@
 
-# Only `make lint` needs checkov, which fixes the versions of many packages.
 $(CHECKOV)/ready: requirements/checkov.txt
 	$(call make-environment,checkov)
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
