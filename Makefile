@@ -12,6 +12,7 @@ FAULTS ?= 10%
 
 DEV := .venv
 CLOUD := .local/cloud
+CHECKOV := .local/checkov
 LOCK := .local/lock
 UV := uv==0.13.9
 
@@ -19,7 +20,7 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build lock environments
+.PHONY: help demo up down test faults soak lint bench build lock environments linters
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -48,11 +49,15 @@ faults: environments ## Test every fault at every step (ARGS='--only words': som
 soak: environments ## Test many uploads under faults (N=2000 FAULTS=10%)
 	@$(DEV)/bin/python -m local soak --uploads $(N) --faults $(FAULTS) $(ARGS)
 
-lint: $(DEV)/ready ## Check style, types and the template
+lint: linters ## Check style, types and the template
 	@$(DEV)/bin/ruff check
 	@$(DEV)/bin/ruff format --check
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/sam validate --lint --config-env local
+	@$(DEV)/bin/cfn-lint --non-zero-exit-code informational
+	@$(DEV)/bin/python -m tests.template.protected > $(CHECKOV)/template.json
+	@$(CHECKOV)/bin/checkov --framework cloudformation --file $(CHECKOV)/template.json \
+		--skip-download --compact --quiet
 
 bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a backfill's memory
 	@$(DEV)/bin/python -m benchmarks.sandbox
@@ -69,6 +74,7 @@ lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest vers
 		layers/dependencies/requirements.in \
 		--output-file layers/dependencies/requirements.txt $(ARGS)
 	@$(COMPILE) requirements/cloud.in --output-file requirements/cloud.txt $(ARGS)
+	@$(COMPILE) requirements/checkov.in --output-file requirements/checkov.txt $(ARGS)
 
 COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
@@ -78,6 +84,10 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 
 environments:
 	@$(MAKE) --silent --jobs=2 $(DEV)/ready $(CLOUD)/ready
 
+# Only `make lint` needs checkov, which fixes the versions of many packages.
+linters:
+	@$(MAKE) --silent --jobs=2 $(DEV)/ready $(CHECKOV)/ready
+
 $(DEV)/ready: requirements/dev.txt pyproject.toml
 	$(call make-environment,the tools)
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
@@ -86,6 +96,11 @@ $(DEV)/ready: requirements/dev.txt pyproject.toml
 
 $(CLOUD)/ready: requirements/cloud.txt
 	$(call make-environment,the local cloud)
+	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
+	@touch $@
+
+$(CHECKOV)/ready: requirements/checkov.txt
+	$(call make-environment,checkov)
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
 	@touch $@
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any, Final
 
 Permissions = Mapping[str, tuple[str, ...]]
@@ -24,6 +25,18 @@ REASONS_FOR_ALL: Final = {
     "lambda:ListEventSourceMappings": "IAM has no narrower resource for it",
 }
 """Why an action is allowed on all resources."""
+
+LEADING_KEYS: Final = {
+    "dynamodb:BatchGetItem": "s3://*",
+    "dynamodb:GetItem": "hangtag:breaker",
+    "dynamodb:PutItem": "s3://*",
+    "dynamodb:UpdateItem": "hangtag:breaker",
+}
+"""
+The partition keys of the items that an action is allowed for, as a pattern.
+
+The records and results of uploads begin with `s3://`.
+"""
 
 STACK: Final = (
     "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}"
@@ -180,7 +193,7 @@ def actions_of(
 
 def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
-    The IAM policy that allows these *commands*, with one statement a resource.
+    The IAM policy that allows these *commands*, with one statement for a resource and its items.
 
     *values* replace placeholders in resources; see `values_of`. Other placeholders stay.
     """
@@ -190,12 +203,26 @@ def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str,
         "Statement": [
             {
                 "Effect": "Allow",
-                "Action": list(actions),
+                "Action": list(some),
                 "Resource": _filled(resource, values or {}),
+                **_condition(keys),
             }
             for resource, actions in permissions.items()
+            for keys, some in groupby(
+                sorted(actions, key=_leading_keys), key=_leading_keys
+            )
         ],
     }
+
+
+def _leading_keys(action: str) -> str:
+    return LEADING_KEYS.get(action, "")
+
+
+def _condition(keys: str) -> dict[str, Any]:
+    if not keys:
+        return {}
+    return {"Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}}}
 
 
 _ARNS: Final = {

@@ -297,6 +297,7 @@ def random_credentials(config: dict[str, Any]) -> dict[str, str]:
 
 
 SESSIONS = secrets.token_bytes(32)
+PARTITION_KEY = "uri"  # of the stack's table
 
 
 def no_port_443(*_: object) -> bool:
@@ -333,6 +334,22 @@ def action_with_updates_of_mappings(method: str, path: str) -> str | None:
     return action
 
 
+def context_with_partition_keys(body: bytes) -> dict[str, Any]:
+    """
+    Return the condition keys of a request to DynamoDB.
+
+    MiniStack lacks `dynamodb:LeadingKeys`, and so allows each request that a policy limits to some
+    items. Queries still have none.
+    """
+    context: dict[str, Any] = context_of_dynamodb(body)
+    request = json.loads(body or b"{}")
+    items = [request.get("Key"), request.get("Item")]
+    for table in (request.get("RequestItems") or {}).values():
+        items += table.get("Keys", []) if isinstance(table, dict) else []
+    keys = [item[PARTITION_KEY]["S"] for item in items if PARTITION_KEY in (item or {})]
+    return {**context, "dynamodb:LeadingKeys": keys} if keys else context
+
+
 def replace(module: Any, name: str, new: object) -> Any:  # noqa: ANN401  # MiniStack's functions
     """
     Replace an attribute of a module of MiniStack, and return the old one.
@@ -366,6 +383,9 @@ concurrency_of_mapping = replace(
 )
 action_of_lambda = replace(
     iam_actions, "_lambda_action", action_with_updates_of_mappings
+)
+context_of_dynamodb = replace(
+    iam_actions, "dynamodb_service_context", context_with_partition_keys
 )
 replace(app, "_port_is_bindable", no_port_443)
 replace(lambda_runtime, "execution_credentials", random_credentials)

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from tests.environment import REGION
-from tests.template.cloudformation import read_template, with_conditions
+from tests.template.cloudformation import Deployment, read_template
 
 ONCE = Config(
     connect_timeout=1,
@@ -69,7 +69,7 @@ _template = cache(read_template)
 
 def _properties(resource: str) -> dict[str, Any]:
     found = _template()["Resources"][resource]["Properties"]
-    properties: dict[str, Any] = with_conditions(found, "aws", _template())
+    properties: dict[str, Any] = Deployment(_template()).resolved(found)
     return properties
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,49 +41,86 @@ def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
     return template
 
 
-def with_conditions(value: object, partition: str, template: dict[str, Any]) -> Any:  # noqa: ANN401
-    """The value with each `Fn::If` replaced by what it is with defaults in this AWS partition."""
-    match value:
-        case {"Fn::If": [str(name), yes, no]}:
-            is_true = _is_true(template["Conditions"][name], partition, template)
-            return with_conditions(yes if is_true else no, partition, template)
-        case Mapping():
-            return {
-                name: with_conditions(part, partition, template)
-                for name, part in value.items()
-            }
-        case list():
-            return [with_conditions(part, partition, template) for part in value]
-        case _:
-            return value
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
-def _is_true(condition: object, partition: str, template: dict[str, Any]) -> bool:
-    match condition:
-        case {"Fn::Equals": [one, other]}:
-            return _known(one, partition, template) == _known(
-                other, partition, template
-            )
-        case {"Fn::Not": [one]}:
-            return not _is_true(one, partition, template)
-        case {"Fn::Or": list(several)}:
-            return any(_is_true(one, partition, template) for one in several)
-        case {"Fn::And": list(several)}:
-            return all(_is_true(one, partition, template) for one in several)
-        case _:
-            raise TypeError(f"{condition!r} is no condition")
+@dataclass(frozen=True)
+class Deployment:
+    """A template in an AWS partition, with parameters instead of their defaults."""
+
+    template: dict[str, Any]
+    partition: str = "aws"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def resources(self) -> dict[str, Any]:
+        """The resources that it has, without conditions in their properties."""
+        return {
+            name: self.resolved(resource)
+            for name, resource in self.template["Resources"].items()
+            if "Condition" not in resource or self.has(resource["Condition"])
+        }
+
+    def resolved(self, value: object) -> Any:  # noqa: ANN401 - as in the template
+        """The value with one of the values of each `Fn::If`; `AWS::NoValue` is left out."""
+        match value:
+            case {"Fn::If": [str(name), yes, no]}:
+                return self.resolved(yes if self.has(name) else no)
+            case Mapping():
+                parts = {name: self.resolved(part) for name, part in value.items()}
+                return {name: part for name, part in parts.items() if part != NO_VALUE}
+            case list():
+                parts_of_it = map(self.resolved, value)
+                return [part for part in parts_of_it if part != NO_VALUE]
+            case _:
+                return value
+
+    def has(self, name: str) -> bool:
+        """Whether the condition of this name holds."""
+        return self._holds(self.template["Conditions"][name])
+
+    def _holds(self, condition: object) -> bool:
+        match condition:
+            case {"Fn::Equals": [one, other]}:
+                return self._known(one) == self._known(other)
+            case {"Fn::Not": [one]}:
+                return not self._holds(one)
+            case {"Fn::Or": list(several)}:
+                return any(map(self._holds, several))
+            case {"Fn::And": list(several)}:
+                return all(map(self._holds, several))
+            case _:
+                raise TypeError(f"{condition!r} is no condition")
+
+    def _known(self, value: object) -> str:
+        match value:
+            case {"Ref": "AWS::Partition"}:
+                return self.partition
+            case {"Ref": "AWS::AccountId"}:
+                return "123456789012"
+            case {"Ref": str(name)}:
+                default = self.template["Parameters"][name]["Default"]
+                return self.parameters.get(name, str(default))
+            case _:
+                return str(value)
 
 
-def _known(value: object, partition: str, template: dict[str, Any]) -> str:
-    match value:
-        case {"Ref": "AWS::Partition"}:
-            return partition
-        case {"Ref": "AWS::AccountId"}:
-            return "123456789012"
-        case {"Ref": str(name)}:
-            return str(template["Parameters"][name]["Default"])
-        case _:
-            return str(value)
+def policy_statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield resource and statement of every policy in the template."""
+    for name, resource in template["Resources"].items():
+        own = resource.get("Properties", {})
+        documents = [
+            own.get("PolicyDocument"),
+            own.get("AssumeRolePolicyDocument"),
+            *(policy["PolicyDocument"] for policy in own.get("Policies", [])),
+        ]
+        for document in filter(None, documents):
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+def listed(value: str | list[str]) -> list[str]:
+    """Actions or resources of a statement: a list, also of a single one."""
+    return [value] if isinstance(value, str) else list(value)
 
 
 def references(value: object) -> Iterator[str]:

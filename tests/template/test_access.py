@@ -1,0 +1,451 @@
+"""The template's policies allow what is needed and nothing else, and its data is encrypted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from tests.template.cloudformation import (
+    ROOT,
+    Deployment,
+    listed,
+    policy_statements,
+    read_template,
+    references,
+)
+from tests.template.protected import PROTECTIONS, protected_template
+
+TEMPLATE = read_template()
+DEFAULTS = Deployment(TEMPLATE).resources()
+WITH_KEY = Deployment(
+    TEMPLATE, parameters={"KmsKeyArn": PROTECTIONS["KmsKeyArn"]}
+).resources()
+KEY = {"Ref": "KmsKeyArn"}
+
+ACCOUNT, FOREIGN = "123456789012", "999999999999"
+Request = Mapping[str, str]
+"""The condition keys of a request, as AWS sets them."""
+
+
+# ---- roles
+
+ON_ALL_RESOURCES = {
+    # IAM has no narrower resource for this action
+    ("TagUploadsRole", "lambda:ListEventSourceMappings"),
+}
+WILDCARD_ACTIONS = {
+    # Adds only ...Batch, which the local cloud checks separately
+    "sqs:ChangeMessageVisibility*",
+}
+
+
+def allowed() -> Iterator[tuple[str, str, list[Any]]]:
+    """Role's policy, action and resources of each permission that a role has."""
+    for name, statement in policy_statements(TEMPLATE):
+        if statement["Effect"] == "Allow" and "Principal" not in statement:
+            resources = statement["Resource"]
+            several = resources if isinstance(resources, list) else [resources]
+            for action in listed(statement["Action"]):
+                yield name, action, several
+
+
+def test_a_role_is_allowed_single_actions_on_named_resources() -> None:
+    """Each exception has its reason."""
+    on_all = {(name, action) for name, action, found in allowed() if "*" in found}
+    wildcards = {action for _, action, _ in allowed() if "*" in action}
+
+    assert on_all == ON_ALL_RESOURCES
+    assert wildcards == WILDCARD_ACTIONS
+
+
+def test_no_role_has_a_managed_policy() -> None:
+    """AWS's managed policies allow access to all queues and logs of the account."""
+    roles = [one for one in DEFAULTS.values() if one["Type"] == "AWS::IAM::Role"]
+
+    assert roles
+    assert not [one for one in roles if "ManagedPolicyArns" in one["Properties"]]
+
+
+def test_a_role_may_access_the_table_by_the_keys_of_its_items() -> None:
+    """ReplayFailures can neither open nor close the breaker, nor change the rate."""
+    keys: dict[tuple[str, str], set[str]] = {}
+    for name, statement in policy_statements(TEMPLATE):
+        if statement.get("Resource") == {"Fn::GetAtt": ["ResultsTable", "Arn"]}:
+            [condition] = statement["Condition"].values()
+            for action in listed(statement["Action"]):
+                found = keys.setdefault((name, action), set())
+                found.update(condition["dynamodb:LeadingKeys"])
+
+    assert keys == {
+        ("TagUploadsRole", "dynamodb:BatchGetItem"): {"s3://*", "hangtag:breaker"},
+        ("TagUploadsRole", "dynamodb:GetItem"): {"s3://*", "hangtag:breaker"},
+        ("TagUploadsRole", "dynamodb:PutItem"): {"s3://*"},
+        ("TagUploadsRole", "dynamodb:UpdateItem"): {
+            "s3://*",
+            "hangtag:breaker",
+            "hangtag:slots",
+        },
+        ("ReplayFailuresRole", "dynamodb:BatchGetItem"): {"s3://*"},
+        ("ReplayFailuresRole", "dynamodb:PutItem"): {"s3://*", "hangtag:replay"},
+    }
+
+
+# ---- resource policies
+
+
+def is_denied(resource: str, action: str, request: Request) -> bool:
+    """Whether the policy of a queue or topic, or of the bucket, denies a request."""
+    return any(
+        statement["Effect"] == "Deny"
+        and statement["Principal"] == "*"
+        and any(fnmatchcase(action, one) for one in listed(statement["Action"]))
+        and holds(statement["Condition"], request)
+        for name, statement in policy_statements(TEMPLATE)
+        if name == resource
+    )
+
+
+def holds(conditions: Mapping[str, Mapping[str, Any]], request: Request) -> bool:
+    """Whether all conditions of a statement hold, as IAM evaluates these operators."""
+    return all(
+        OPERATORS[operator](request.get(key), account_of(expected))
+        for operator, pairs in conditions.items()
+        for key, expected in pairs.items()
+    )
+
+
+def account_of(value: object) -> str:
+    """A condition's value, in this account."""
+    return ACCOUNT if value == {"Ref": "AWS::AccountId"} else str(value)
+
+
+OPERATORS = {
+    "Bool": lambda actual, expected: actual == expected,
+    "StringEquals": lambda actual, expected: actual == expected,
+    # True without the key, too
+    "StringNotEqualsIfExists": lambda actual, expected: actual != expected,
+}
+
+TLS = {"aws:SecureTransport": "true"}
+PROTECTED = {
+    "UploadQueuePolicy": "sqs:SendMessage",
+    "DeadLetterQueuePolicy": "sqs:ReceiveMessage",
+    "ResultsTopicPolicy": "sns:Subscribe",
+    "AlarmsTopicPolicy": "sns:Publish",
+}
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"aws:PrincipalAccount": ACCOUNT}, False),
+        ({"aws:PrincipalAccount": FOREIGN}, True),
+        ({"aws:PrincipalAccount": "anonymous"}, True),
+        # An AWS service that acts for a resource of this account, or of another one
+        ({"aws:SourceAccount": ACCOUNT}, False),
+        ({"aws:SourceAccount": FOREIGN}, True),
+        # A service may have an account of its own
+        ({"aws:PrincipalAccount": FOREIGN, "aws:SourceAccount": ACCOUNT}, False),
+    ],
+    ids=["own", "foreign", "anonymous", "for us", "for others", "own account"],
+)
+@pytest.mark.parametrize("resource", PROTECTED)
+def test_queues_and_topics_deny_other_accounts(
+    resource: str, request_: Request, *, expected: bool
+) -> None:
+    """Also if a statement that is added later allows more."""
+    assert is_denied(resource, PROTECTED[resource], {**TLS, **request_}) == expected
+
+
+@pytest.mark.parametrize("resource", [*PROTECTED, "UploadsBucketPolicy"])
+def test_queues_topics_and_the_bucket_deny_requests_without_tls(resource: str) -> None:
+    """Announcements, keys and images would be readable on the way."""
+    action = PROTECTED.get(resource, "s3:PutObject")
+    own = {"aws:PrincipalAccount": ACCOUNT}
+
+    assert is_denied(resource, action, {**own, "aws:SecureTransport": "false"})
+    assert not is_denied(resource, action, {**own, **TLS})
+
+
+def test_a_policy_denies_all_actions_of_its_resource() -> None:
+    """SNS has no wildcard for them: its policies name the eight actions that they can have."""
+    actions = {
+        name: set(listed(statement["Action"]))
+        for name, statement in policy_statements(TEMPLATE)
+        if statement["Effect"] == "Deny"
+    }
+    sns = {
+        "AddPermission",
+        "DeleteTopic",
+        "GetTopicAttributes",
+        "ListSubscriptionsByTopic",
+        "Publish",
+        "RemovePermission",
+        "SetTopicAttributes",
+        "Subscribe",
+    }
+
+    assert actions == {
+        "UploadsBucketPolicy": {"s3:*"},
+        "UploadQueuePolicy": {"sqs:*"},
+        "DeadLetterQueuePolicy": {"sqs:*"},
+        "ResultsTopicPolicy": {f"sns:{action}" for action in sns},
+        "AlarmsTopicPolicy": {f"sns:{action}" for action in sns},
+    }
+
+
+def test_each_queue_and_topic_and_the_bucket_has_a_policy() -> None:
+    """A new one needs one, too."""
+    kinds = {"AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"}
+    protected = {
+        target
+        for resource in DEFAULTS.values()
+        if resource["Type"].endswith(("QueuePolicy", "TopicPolicy", "BucketPolicy"))
+        for name in ("Queues", "Topics", "Bucket")
+        for target in references(resource["Properties"].get(name))
+    }
+
+    assert protected == {
+        name for name, resource in DEFAULTS.items() if resource["Type"] in kinds
+    }
+
+
+# ---- encryption
+
+ENCRYPTED_BY = {
+    "AWS::S3::Bucket": lambda own: own["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ][0]["ServerSideEncryptionByDefault"].get("KMSMasterKeyID"),
+    "AWS::SQS::Queue": lambda own: own.get("KmsMasterKeyId"),
+    "AWS::SNS::Topic": lambda own: own.get("KmsMasterKeyId"),
+    "AWS::DynamoDB::Table": lambda own: own["SSESpecification"].get("KMSMasterKeyId"),
+    "AWS::Logs::LogGroup": lambda own: own.get("KmsKeyId"),
+    "AWS::SecretsManager::Secret": lambda own: own.get("KmsKeyId"),
+    "AWS::Serverless::Function": lambda own: own.get("KmsKeyArn"),
+}
+"""The key of a resource of each type that keeps data."""
+
+WITHOUT_A_KEY = {
+    "AWS::CloudWatch::Alarm": "has the figures of the template",
+    "AWS::CloudWatch::Dashboard": "has the text of the template",
+    "AWS::IAM::Policy": "has the text of the template",
+    "AWS::IAM::Role": "has the text of the template",
+    "AWS::S3::BucketPolicy": "has the text of the template",
+    "AWS::SNS::Subscription": "has an address only",
+    "AWS::SNS::TopicPolicy": "has the text of the template",
+    "AWS::SQS::QueuePolicy": "has the text of the template",
+    "AWS::Scheduler::Schedule": "its input is in the template",
+    "AWS::Serverless::LayerVersion": "has the project's code and public packages",
+}
+"""Why a resource of another type is not encrypted with the key."""
+
+
+def test_the_key_encrypts_every_resource_that_keeps_data() -> None:
+    """A new type of resource needs an entry."""
+    for name, resource in WITH_KEY.items():
+        if resource["Type"] not in WITHOUT_A_KEY:
+            key = ENCRYPTED_BY[resource["Type"]](resource["Properties"])
+            assert key == KEY, name
+
+
+def test_without_a_key_of_the_owner_aws_encrypts_with_its_own() -> None:
+    """Free of charge; DynamoDB, SNS, logs, secrets and functions always encrypt."""
+    for resource in DEFAULTS.values():
+        if resource["Type"] in ENCRYPTED_BY:
+            key = ENCRYPTED_BY[resource["Type"]](resource.get("Properties", {}))
+            assert key is None
+    bucket = DEFAULTS["UploadsBucket"]["Properties"]["BucketEncryption"]
+    assert bucket == {
+        "ServerSideEncryptionConfiguration": [
+            {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+        ]
+    }
+    for queue in ("UploadQueue", "DeadLetterQueue"):
+        assert DEFAULTS[queue]["Properties"]["SqsManagedSseEnabled"] is True
+    assert DEFAULTS["ResultsTable"]["Properties"]["SSESpecification"] == {
+        "SSEEnabled": False
+    }
+    assert set(WITH_KEY) - set(DEFAULTS) == {
+        "TagUploadsKeyPolicy",
+        "ReplayFailuresKeyPolicy",
+    }
+
+
+def test_the_key_replaces_the_other_encryption() -> None:
+    """SQS takes one of both; S3 asks for fewer data keys with a bucket key."""
+    [rule] = WITH_KEY["UploadsBucket"]["Properties"]["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    table = WITH_KEY["ResultsTable"]["Properties"]["SSESpecification"]
+
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert rule["BucketKeyEnabled"] is True
+    assert (table["SSEEnabled"], table["SSEType"]) == (True, "KMS")
+    for queue in ("UploadQueue", "DeadLetterQueue"):
+        assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
+
+
+ENCRYPTING_SERVICES = {"dynamodb", "logs", "s3", "secretsmanager", "sns", "sqs"}
+"""Services that use the key of their resource with the permissions of who calls them."""
+
+
+@pytest.mark.parametrize(
+    ("policy", "role"),
+    [
+        ("TagUploadsKeyPolicy", "TagUploadsRole"),
+        ("ReplayFailuresKeyPolicy", "ReplayFailuresRole"),
+    ],
+)
+def test_a_role_may_use_the_key_through_the_services_that_it_calls(
+    policy: str, role: str
+) -> None:
+    """And not by itself."""
+    called = {action.partition(":")[0] for name, action, _ in allowed() if name == role}
+    own = WITH_KEY[policy]["Properties"]
+    through = {
+        value["Fn::Sub"].partition(".")[0]
+        for statement in own["PolicyDocument"]["Statement"]
+        for values in [statement["Condition"]["StringLike"]["kms:ViaService"]]
+        for value in (values if isinstance(values, list) else [values])
+    }
+
+    assert own["Roles"] == [{"Ref": role}]
+    assert through == called & ENCRYPTING_SERVICES
+    for statement in own["PolicyDocument"]["Statement"]:
+        assert statement["Resource"] == KEY
+
+
+# ---- the key's own policy
+
+PAGE = (ROOT / "docs/encryption.md").read_text("utf-8")
+
+
+def key_policy() -> dict[str, Any]:
+    """The key policy in docs/encryption.md, by Sid."""
+    [block] = re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL)
+    return {one["Sid"]: one for one in json.loads(block)["Statement"]}
+
+
+def services_that_need_the_key() -> set[str]:
+    """Services that write into encrypted resources without a role of the stack."""
+    found = set()
+    for resource in WITH_KEY.values():
+        own = resource.get("Properties", {})
+        targets = set(references(own.get("NotificationConfiguration")))
+        if encrypted(targets):
+            found.add("s3.amazonaws.com")
+        if encrypted(references([own.get("AlarmActions"), own.get("OKActions")])):
+            found.add("cloudwatch.amazonaws.com")
+        if resource["Type"] == "AWS::Logs::LogGroup" and own.get("KmsKeyId"):
+            found.add("logs.REGION.amazonaws.com")
+    return found
+
+
+def encrypted(names: Iterator[str] | set[str]) -> bool:
+    """Whether one of the resources is encrypted with the key."""
+    return any(KEY in WITH_KEY[name]["Properties"].values() for name in names)
+
+
+def test_the_documented_key_policy_admits_the_services_that_write() -> None:
+    """A service that is missing there loses notifications, alarms or log lines silently."""
+    services = {
+        one["Principal"]["Service"]
+        for one in key_policy().values()
+        if "Service" in one["Principal"]
+    }
+
+    assert services == services_that_need_the_key()
+
+
+def test_the_documented_key_policy_admits_services_for_this_account_only() -> None:
+    """A service acts for all its customers."""
+    for one in key_policy().values():
+        if "Service" in one["Principal"]:
+            assert "ACCOUNT" in json.dumps(one["Condition"]), one["Sid"]
+
+
+def test_the_page_names_every_type_of_resource() -> None:
+    """With the key, or with the reason why it has none."""
+    kinds = {resource["Type"] for resource in TEMPLATE["Resources"].values()}
+
+    assert kinds == set(ENCRYPTED_BY) | set(WITHOUT_A_KEY)
+
+
+# ---- the bucket
+
+
+def test_old_versions_and_access_logs_are_the_owners_choice() -> None:
+    """By default an update of a running stack deletes no version."""
+    default = DEFAULTS["UploadsBucket"]["Properties"]
+    chosen = Deployment(TEMPLATE, parameters=PROTECTIONS).resources()["UploadsBucket"][
+        "Properties"
+    ]
+    [multipart] = default["LifecycleConfiguration"]["Rules"]
+
+    assert multipart["AbortIncompleteMultipartUpload"] == {
+        "DaysAfterInitiation": {"Ref": "MultipartDays"}
+    }
+    assert "LoggingConfiguration" not in default
+    [_, old] = chosen["LifecycleConfiguration"]["Rules"]
+    assert old["NoncurrentVersionExpiration"] == {
+        "NoncurrentDays": {"Ref": "OldVersionsDays"}
+    }
+    assert chosen["LoggingConfiguration"]["DestinationBucketName"] == {
+        "Ref": "AccessLogBucketName"
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "expected"),
+    [
+        ("OldVersionsDays", "0", True),
+        ("OldVersionsDays", "14", False),
+        ("OldVersionsDays", "15", True),
+        ("OldVersionsDays", "365", True),
+        ("OldVersionsDays", "-1", False),
+        ("KmsKeyArn", "", True),
+        ("KmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:key/mrk-12ab", True),
+        ("KmsKeyArn", "arn:aws-cn:kms:cn-north-1:123456789012:key/12ab-34", True),
+        ("KmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:alias/mine", False),
+        ("KmsKeyArn", "12ab-34", False),
+        ("AccessLogBucketName", "", True),
+        ("AccessLogBucketName", "my-logs.eu", True),
+        ("AccessLogBucketName", "s3://my-logs", False),
+    ],
+)
+def test_a_wrong_value_is_rejected_before_the_deployment(
+    parameter: str, value: str, *, expected: bool
+) -> None:
+    """A version has to outlive the dead letter of its upload, which is kept for 14 days."""
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+
+    assert expected == bool(re.fullmatch(pattern, value))
+
+
+# ---- the linters
+
+
+def test_checkov_sees_every_resource_with_its_protections() -> None:
+    """It reads a template without conditions, because it does not evaluate them."""
+    protected = protected_template()
+    unknown = {"AlarmsByMail"}  # an address, without which it does not exist
+
+    assert set(protected["Resources"]) == set(TEMPLATE["Resources"]) - unknown
+    assert "Fn::If" not in json.dumps(protected["Resources"])
+
+
+def test_each_suppression_of_checkov_has_its_reason() -> None:
+    """Beside the resource."""
+    skips = [
+        skip
+        for resource in TEMPLATE["Resources"].values()
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+
+    assert skips
+    assert all(len(skip["comment"].split()) > 3 for skip in skips)
