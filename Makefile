@@ -13,7 +13,6 @@ FAULTS ?= 10%
 DEV := .venv
 CLOUD := .local/cloud
 LOCK := .local/lock
-UV := uv==0.13.9
 
 export IMAGES
 export SAM_CLI_TELEMETRY := 0
@@ -69,6 +68,7 @@ lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest vers
 		layers/dependencies/requirements.in \
 		--output-file layers/dependencies/requirements.txt $(ARGS)
 	@$(COMPILE) requirements/cloud.in --output-file requirements/cloud.txt $(ARGS)
+	@$(COMPILE) requirements/lock.in --output-file requirements/lock.txt $(ARGS)
 
 COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
@@ -89,9 +89,9 @@ $(CLOUD)/ready: requirements/cloud.txt
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
 	@touch $@
 
-$(LOCK)/ready:
+$(LOCK)/ready: requirements/lock.txt
 	$(call make-environment,uv)
-	@$(@D)/bin/pip install $(QUIETLY) $(UV)
+	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
 	@touch $@
 
 QUIETLY = --quiet --disable-pip-version-check
