@@ -1,8 +1,8 @@
 """
 Prints docs/licences.md: the licences of all locked packages.
 
-The licences come from the metadata of the packages that are installed in .venv and .local. A package
-that is installed in neither keeps its line of the page while its version stays the same.
+The licences come from the metadata of the packages that are installed in .venv and .local. A
+package that is installed in neither keeps its line of the page while its version stays the same.
 
     .venv/bin/python docs/generate_licences.py > licences.md && mv licences.md docs
 """  # noqa: INP001 - docs/ is a folder of pages, not a package
@@ -181,10 +181,10 @@ def page(found: Iterable[Package]) -> str:
         [
             "# Licences",
             "",
-            "Hangtag's own code is licensed under [Apache-2.0](../LICENSE). This page lists every",
-            "locked package and its licence as an SPDX expression. `docs/generate_licences.py` prints",
-            "it. A test fails if a package or a version is missing here, or if a licence is not in the",
-            "list of allowed ones.",
+            "Hangtag's own code is licensed under [Apache-2.0](../LICENSE). This page lists",
+            "every locked package and its licence as an SPDX expression. The program",
+            "`docs/generate_licences.py` prints it. A test fails if a package or a version is",
+            "missing here, or if a licence is not in the list of allowed ones.",
             "",
             "## Shipped in the layer",
             "",

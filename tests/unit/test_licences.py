@@ -24,6 +24,7 @@ from docs.generate_licences import (
 )
 from tests.builders import REPOSITORY
 
+MIT = "Classifier: License :: OSI Approved :: MIT License"
 PAGE = (REPOSITORY / "docs/licences.md").read_text("utf-8")
 
 
@@ -69,16 +70,12 @@ def test_one_allowed_licence_of_a_choice_is_enough() -> None:
     ("metadata", "licence"),
     [
         ("License-Expression: MIT", "MIT"),
-        ("Classifier: License :: OSI Approved :: MIT License", "MIT"),
+        (MIT, "MIT"),
         ("License: Apache License 2.0", "Apache-2.0"),
         ("License: BSD", None),
         ("Classifier: License :: OSI Approved :: BSD License", None),
         ("Summary: no licence", None),
-        (
-            "Classifier: License :: OSI Approved :: MIT License\nLicense: MIT\n"
-            + "Classifier: License :: OSI Approved :: Apache Software License",
-            None,
-        ),
+        (f"{MIT}\nLicense: MIT\nClassifier: License :: Apache Software License", None),
     ],
 )
 def test_unclear_metadata_are_not_guessed(
