@@ -18,10 +18,10 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build lock environments
+.PHONY: help demo up down test faults soak lint bench build audit lock environments
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: environments ## Demonstrate the stack on this machine (IMAGES=folder: with your own images)
 	@$(DEV)/bin/python -m local demo --port $(PORT) --sandbox-port $(SANDBOX_PORT) \
@@ -60,6 +60,9 @@ bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a back
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build
+
+audit: $(DEV)/ready ## Ask the package index for known vulnerabilities of the locked packages
+	@$(DEV)/bin/python -m release.audit $(ARGS)
 
 lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
 	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
