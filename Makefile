@@ -18,7 +18,7 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build audit lock environments
+.PHONY: help demo up down test faults soak lint bench build package audit lock environments
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a back
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build
+
+package: $(DEV)/ready ## Write the artefacts of a release to dist (ARGS='--architecture x86_64')
+	@$(DEV)/bin/python -m release.package $(ARGS)
 
 audit: $(DEV)/ready ## Ask the package index for known vulnerabilities of the locked packages
 	@$(DEV)/bin/python -m release.audit $(ARGS)
