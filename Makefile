@@ -18,7 +18,7 @@ export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build package audit lock environments
+.PHONY: help demo up down test faults soak lint bench build package audit release-check lock environments
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ package: $(DEV)/ready ## Write the artefacts of a release to dist (ARGS='--archi
 
 audit: $(DEV)/ready ## Ask the package index for known vulnerabilities of the locked packages
 	@$(DEV)/bin/python -m release.audit $(ARGS)
+
+release-check: environments $(LOCK)/ready ## Name everything that a release of this commit would miss
+	@$(DEV)/bin/python -m release.check
 
 lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
 	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
