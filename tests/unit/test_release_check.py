@@ -37,10 +37,10 @@ def git(folder: Path, *arguments: str) -> None:
     assert done.status == 0, done.errors
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose commit has everything that a release needs."""
-    root = tmp_path / "checkout"
+    root = tmp_path_factory.mktemp("complete")
     contents = {name: f"{name}\n" for name in (*FILES, *PRINTED)}
     contents |= {
         "requirements/dev.in": "thing\n",
@@ -55,6 +55,12 @@ def checkout(tmp_path: Path) -> Path:
     git(root, "init", "--quiet")
     commit(root)
     return root
+
+
+@pytest.fixture
+def checkout(complete: Path, tmp_path: Path) -> Path:
+    """A copy of the complete repository."""
+    return shutil.copytree(complete, tmp_path / "checkout")
 
 
 def write(root: Path, name: str, content: str) -> None:
