@@ -14,16 +14,16 @@ DEV := .venv
 CLOUD := .local/cloud
 CHECKOV := .local/checkov
 LOCK := .local/lock
-UV := uv==0.13.9
 
 export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build lock environments linters
+.PHONY: help demo up down test faults soak lint bench build package audit release-check lock \
+	environments linters
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: environments ## Demonstrate the stack on this machine (IMAGES=folder: with your own images)
 	@$(DEV)/bin/python -m local demo --port $(PORT) --sandbox-port $(SANDBOX_PORT) \
@@ -67,6 +67,15 @@ bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a back
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build
 
+package: $(DEV)/ready ## Write the artefacts of a release to dist (ARGS='--architecture x86_64')
+	@$(DEV)/bin/python -m release.package $(ARGS)
+
+audit: $(DEV)/ready ## Ask the package index for known vulnerabilities of the locked packages
+	@$(DEV)/bin/python -m release.audit $(ARGS)
+
+release-check: environments $(LOCK)/ready ## Name everything that a release of this commit would miss
+	@$(DEV)/bin/python -m release.check
+
 lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
 	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
 		requirements/dev.in --output-file requirements/dev.txt $(ARGS)
@@ -75,6 +84,7 @@ lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest vers
 		--output-file layers/dependencies/requirements.txt $(ARGS)
 	@$(COMPILE) requirements/cloud.in --output-file requirements/cloud.txt $(ARGS)
 	@$(COMPILE) requirements/checkov.in --output-file requirements/checkov.txt $(ARGS)
+	@$(COMPILE) requirements/lock.in --output-file requirements/lock.txt $(ARGS)
 
 COMPILE = $(LOCK)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
@@ -104,9 +114,9 @@ $(CHECKOV)/ready: requirements/checkov.txt
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
 	@touch $@
 
-$(LOCK)/ready:
+$(LOCK)/ready: requirements/lock.txt
 	$(call make-environment,uv)
-	@$(@D)/bin/pip install $(QUIETLY) $(UV)
+	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
 	@touch $@
 
 QUIETLY = --quiet --disable-pip-version-check

@@ -306,3 +306,38 @@ def test_each_function_has_a_stable_handler() -> None:
 def test_every_module_is_in_the_list() -> None:
     """A new module needs a position in the list."""
     assert set(ROOMS) == {core_module_of(file) for file in CORE_FILES}
+
+
+SHIPPED = ("layers/core", "functions", "hangtag_cli", "hangtag_sandbox")
+
+
+def names_in_imports_of(file: Path) -> Iterator[str]:
+    """All names that a file imports in full, without knowing which of them are modules."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            base = [node.module] if node.module else []
+            if node.level:
+                root = CORE if file.is_relative_to(CORE) else REPOSITORY
+                package = file.parents[node.level - 1].relative_to(root)
+                base = [*package.parts, *base]
+            yield ".".join(base)
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def test_every_module_of_the_core_is_imported_by_the_product() -> None:
+    """The layer contains nothing that only a test needs."""
+    imported = {
+        name
+        for folder in SHIPPED
+        for file in python_files(REPOSITORY / folder)
+        for name in names_in_imports_of(file)
+    }
+
+    modules = {
+        ".".join(file.relative_to(CORE).with_suffix("").parts)
+        for file in python_files(CORE)
+        if file.name != "__init__.py"
+    }
+    assert modules - imported == set()

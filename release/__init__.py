@@ -1,0 +1,1 @@
+"""Programs for maintainers: audit the dependencies, make the artefacts, check a release."""
