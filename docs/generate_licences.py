@@ -56,14 +56,25 @@ SPDX = {
 
 READ = {
     "aws-lambda-powertools": "MIT-0 AND MIT",
+    "cached-property": "BSD-3-Clause",
     "click": "BSD-3-Clause",
+    "colorama": "BSD-3-Clause",
+    "contextlib2": "PSF-2.0 AND Apache-2.0",
     "cookiecutter": "BSD-3-Clause",
+    "dockerfile-parse": "BSD-3-Clause",
+    "gitdb": "BSD-3-Clause",
     "itsdangerous": "BSD-3-Clause",
     "jinja2": "BSD-3-Clause",
+    "junit-xml": "MIT",
     "mpmath": "BSD-3-Clause",
+    "networkx": "BSD-3-Clause",
+    "packaging": "Apache-2.0 OR BSD-2-Clause",
+    "ply": "BSD-3-Clause",
     "python-dateutil": "BSD-3-Clause",
+    "semantic-version": "BSD-2-Clause",
     "sympy": "BSD-3-Clause",
     "text-unidecode": "Artistic-1.0-Perl OR GPL-2.0-or-later",
+    "tqdm": "MPL-2.0 AND MIT",
 }
 """Packages whose metadata are unclear: what their licence file says."""
 
@@ -141,7 +152,7 @@ def packages(
     for (name, version), places in locks.items():
         if (name, version) not in known:
             raise LookupError(
-                f"{name} {version} of {places[0]} is not installed: run `make environments`"
+                f"{name} {version} of {places[0]} is not installed: run `make environments linters`"
                 " (for requirements/lock.txt: `make lock`), then this again"
             )
         licence = known[name, version]
@@ -155,9 +166,9 @@ def packages(
 
 
 def allowed(licence: str, admitted: Iterable[str]) -> bool:
-    """Whether an SPDX expression of AND and OR (AND of ORs, no brackets) can be met."""
+    """Whether an SPDX expression can be met; an OR beside an AND is in brackets."""
     return all(
-        any(one in admitted for one in part.split(" OR "))
+        any(one in admitted for one in part.strip("()").split(" OR "))
         for part in licence.split(" AND ")
     )
 
