@@ -9,17 +9,19 @@ SANDBOX_PORT ?= 0
 ARGS ?=
 N ?= 2000
 FAULTS ?= 10%
+FUZZ_SECONDS ?= 300
 
 DEV := .venv
 CLOUD := .local/cloud
 LOCK := .local/lock
+CORPUS := .local/corpus/pillow.tar.gz
 UV := uv==0.13.9
 
 export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build lock environments
+.PHONY: help demo up down test fuzz faults soak lint bench build corpus lock environments
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -36,11 +38,19 @@ down: ## Stop the stack of `make up`
 		else echo >&2 "No stack is up."; fi
 
 test: environments ## Run the tests (ARGS='-k words': some of them)
+	@$(MAKE) --silent corpus
 	@$(DEV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 # One process per core; the slowest folders run first, so that the last process does not run alone.
 SIDE_BY_SIDE := --numprocesses=auto --dist=loadfile --no-loadscope-reorder \
 	tests/stack tests/template tests/contract tests/unit
+
+# Each round has other examples; the first failure ends it.
+fuzz: environments ## Fuzz the parsers (FUZZ_SECONDS=300, ARGS='-k words': some of them)
+	@end=$$(($$(date +%s) + $(FUZZ_SECONDS))); \
+	while $(DEV)/bin/python -m pytest --quiet --numprocesses=auto -m fuzz \
+			--hypothesis-profile=fuzz tests/contract tests/unit $(ARGS) || exit 1; \
+		test $$(date +%s) -lt $$end; do :; done
 
 faults: environments ## Test every fault at every step (ARGS='--only words': some of them)
 	@$(DEV)/bin/python -m local faults $(ARGS)
@@ -61,6 +71,8 @@ bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a back
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build
+
+corpus: $(CORPUS) ## Fetch the test images of Pillow's sources, 47 MB, for the tests
 
 lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
 	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
@@ -87,6 +99,15 @@ $(DEV)/ready: requirements/dev.txt pyproject.toml
 $(CLOUD)/ready: requirements/cloud.txt
 	$(call make-environment,the local cloud)
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
+	@touch $@
+
+# pip asks the sources for their metadata, which runs their build script, but builds nothing.
+$(CORPUS): requirements/corpus.txt | $(DEV)/ready
+	@echo >&2 "Fetching the test images into $(@D) ..."
+	@mkdir -p $(@D)
+	@$(DEV)/bin/pip download $(QUIETLY) --require-hashes --no-deps --no-build-isolation \
+		--no-binary :all: --dest $(@D) --requirement $<
+	@mv $(@D)/pillow-*.tar.gz $@
 	@touch $@
 
 $(LOCK)/ready:
