@@ -9,9 +9,10 @@ from hypothesis import settings
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run, and no time limit on a busy machine: a test that fails now and
-# then teaches people to run it again. For a longer search: --hypothesis-profile=search
+# then teaches people to run it again. `make fuzz` uses the other profile: other examples on each
+# run, and those that failed once first.
 settings.register_profile(
     "hangtag", derandomize=True, deadline=None, database=None, max_examples=30
 )
-settings.register_profile("search", deadline=None, database=None, max_examples=5_000)
+settings.register_profile("fuzz", deadline=None, max_examples=500, print_blob=True)
 settings.load_profile("hangtag")
