@@ -888,12 +888,14 @@ events = st.fixed_dictionaries(
 _keys = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)
 
 
+@pytest.mark.fuzz("hangtag.events.read_body")
 @given(_texts)
 def test_any_text_can_be_read(body: str) -> None:
     """An exception would stop the other messages of the batch."""
     assert len(read_body(body)) > 0
 
 
+@pytest.mark.fuzz("hangtag.events.read_body", "hangtag.events.read_document")
 @given(events | json_values)
 def test_any_json_can_be_read(document: object) -> None:
     """Every upload in it can be replayed; every unreadable record keeps the body."""
@@ -912,6 +914,7 @@ def test_any_json_can_be_read(document: object) -> None:
             assert one.body == body
 
 
+@pytest.mark.fuzz("hangtag.events.read_body")
 @given(
     st.lists(_keys.map(record) | records, min_size=1).map(
         lambda some: notification(*some)

@@ -1,4 +1,4 @@
-"""The command reads files and texts that others wrote: backups, checkpoints, inventories, options."""
+"""The command reads what others wrote: backups, checkpoints, inventories, options, letters."""
 
 from __future__ import annotations
 
@@ -213,6 +213,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     arguments.read_word,
     arguments.read_endpoint_url,
     arguments.read_queue,
+    arguments.read_stack_name,
     lambda text: arguments.read_since(text, now=NOW),
 )
 
@@ -221,7 +222,7 @@ READERS: tuple[Callable[[str], object], ...] = (
 @times(10)
 @given(ARGUMENTS)
 def test_any_argument_is_read_or_wrong_usage(text: str) -> None:
-    """click turns a ValueError, and nothing else, into exit status 2."""
+    """Click turns a ValueError, and nothing else, into exit status 2."""
     for read in READERS:
         with suppress(ValueError):
             read(text)
@@ -266,9 +267,7 @@ class _StackOfALetter:
 def letter_of(body: str, attributes: Mapping[str, str]) -> Letter:
     """A letter as the dead-letter queue hands it out."""
     values = {name: {"StringValue": value} for name, value in attributes.items()}
-    return replace(
-        a_letter("letter-1"), letter=read_letter(body, values, sent_at=NOON)
-    )
+    return replace(a_letter("letter-1"), letter=read_letter(body, values, sent_at=NOON))
 
 
 @pytest.mark.fuzz(

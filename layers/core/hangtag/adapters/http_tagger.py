@@ -174,9 +174,13 @@ def _translated(url: str) -> Iterator[None]:
 
 
 def _retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """The seconds in the header Retry-After, which is a number or a date; else None."""
+    """
+    The seconds in the header Retry-After, which is a number or a date; else None.
+
+    A number of more than nine digits, 31 years, is none: a longer one can be infinite.
+    """
     value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
+    if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _PAGE = 1_000
 _CHUNK_BYTES = 1024 * 1024
-_ROW_CHARACTERS = 64 * 1024  # S3 writes a percent-encoded key of 3 KB, and some short cells
+_ROW_CHARACTERS = (
+    64 * 1024
+)  # S3 writes a percent-encoded key of 3 KB, and some short cells
 
 # Storage classes, and access tiers of INTELLIGENT_TIERING, whose objects S3 must restore first.
 # S3 reads objects of GLACIER_IR without that.
