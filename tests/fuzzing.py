@@ -123,4 +123,6 @@ def to_lenient_json(document: object) -> str:
 
 def times(factor: int) -> settings:
     """A multiple of the examples of the profile, for a test that is quick or rarely succeeds."""
-    return settings(max_examples=factor * settings.default.max_examples)
+    profile = settings.default
+    assert profile is not None
+    return settings(max_examples=factor * profile.max_examples)

@@ -103,12 +103,12 @@ def outcome(name: str, content: bytes, client: Client | None) -> Outcome:
     direct = None
     if client is not None and not api.asked:
         direct = _asked_directly(content, client)
-    [failure, *_] = [letter.failure for letter in world.dead_letters.letters] or [None]
+    letter = next(iter(world.dead_letters.letters), None)
     return Outcome(
         name,
         world.ended_as(upload_of(delivery)),
-        failure.code if failure else None,
-        failure.message if failure else "",
+        letter.failure.code if letter is not None else None,
+        letter.failure.message if letter is not None else "",
         api.asked,
         direct,
         _peak_mb(),
@@ -126,7 +126,7 @@ def _peak_mb() -> float:
 def _asked_directly(content: bytes, client: Client) -> str | None:
     from hangtag.tagger_api import Base64Body, Context  # noqa: PLC0415 - for this alone
 
-    request = Base64Body(content, "image/jpeg", Context())
+    request = Base64Body(content, "image/jpeg", Context.model_validate({}))
     try:
         Api(client).ask(request, language="en", api_key=API_KEY, timeout_seconds=1)
     except HangtagError as error:

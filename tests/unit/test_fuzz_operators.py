@@ -142,8 +142,9 @@ class _Objects:
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
         """The object."""
+        assert Bucket
         content = self.manifest if Key == "manifest.json" else self.data
-        return {"Body": _Body(f"{Bucket}/{Key}" and content)}
+        return {"Body": _Body(content)}
 
 
 class _Body(io.BytesIO):

@@ -73,6 +73,7 @@ READ_BY = {
     "hangtag.tagger_api.reading": "hangtag.tagger_api.read_answer",
     "hangtag.tagger_api.request": "hangtag.tagger_api.read_metadata",
     "hangtag.uploads": "hangtag.events.read_body",
+    "hangtag_cli.stack": "hangtag_cli.arguments",
     "hangtag_sandbox.answers": "its own answers",
     "hangtag_sandbox.app": "hangtag_sandbox.create_app",
     "hangtag_sandbox.openapi": "its own document",
