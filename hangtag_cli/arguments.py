@@ -125,7 +125,7 @@ def read_stack_name(text: str) -> str:
     The name of a CloudFormation stack, or its ARN.
 
     Raises:
-        ValueError: It is neither. With an empty name, AWS would describe any stack.
+        ValueError: It is neither; a request without a name would not be about one stack.
     """
     if not _STACK.fullmatch(text):
         raise ValueError(f"{text!r} is not the name of a CloudFormation stack")
