@@ -48,6 +48,12 @@ DIRECT = [
     for name in ("s3-put", "sns-s3-put", "eventbridge-object-created", "try-again")
 ]
 
+
+def message(**changes: object) -> dict[str, Any]:
+    """An event of one message."""
+    return {"Records": [{**SQS_EVENTS[0]["Records"][0], **changes}]}
+
+
 any_body = (
     TEXTS
     | st.sampled_from(BODIES)
@@ -58,6 +64,10 @@ any_body = (
 @pytest.mark.fuzz("hangtag.events.read_deliveries")
 @times(3)
 @given(damaged(SQS_EVENTS) | JSON)
+@example(message(attributes=5))
+@example(message(messageAttributes=[5]))
+@example(message(messageAttributes={"Again": 5, "Replays": 5}))
+@example(message(messageAttributes={"Replays": {"stringValue": 5}}))
 def test_any_event_is_a_batch_or_not_of_sqs_or_unreadable(event: object) -> None:
     """Another exception would bring the batch back for ever."""
     with suppress(UnreadableEvent):
