@@ -22,6 +22,6 @@ settings.register_profile(
     phases=_PHASES,
 )
 settings.register_profile(
-    "fuzz", deadline=None, max_examples=500, print_blob=True, phases=_PHASES
+    "fuzz", deadline=None, max_examples=200, print_blob=True, phases=_PHASES
 )
 settings.load_profile("hangtag")

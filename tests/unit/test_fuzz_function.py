@@ -96,12 +96,13 @@ def test_any_batch_ends_without_a_bug(bodies: list[str]) -> None:
 
 @pytest.mark.fuzz("hangtag.batch.Pipeline.enqueue")
 @given(damaged(DIRECT) | JSON)
+@example({**DIRECT[0], "Records": [{**DIRECT[0]["Records"][0], "x": "\ud800"}]})
 def test_any_event_that_is_not_of_sqs_is_queued_or_unreadable(event: Any) -> None:  # noqa: ANN401 - JSON
     """Lambda sends what raises to the dead-letter queue."""
     world = World()
 
     with suppress(UnreadableEvent):
-        world.pipeline.enqueue(event, to_lenient_json(event), world.invocation())
+        world.pipeline.enqueue(to_lenient_json(event), world.invocation())
 
     for body in world.upload_queue.bodies:
         assert any(isinstance(one, Upload) for one in read_body(body)), body

@@ -24,7 +24,6 @@ PARSERS = {
     "hangtag.dead_letters.read_letter",
     "hangtag.events.read_body",
     "hangtag.events.read_deliveries",
-    "hangtag.events.read_document",
     "hangtag.events.to_bare",
     "hangtag.operators.backfill_start.start_of",
     "hangtag.operators.replay_request.read_request",

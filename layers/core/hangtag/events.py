@@ -149,11 +149,6 @@ def read_body(body: str) -> tuple[ParsedRecord, ...]:
     return _read_text(body, _Place(body))
 
 
-def read_document(document: object, body: str) -> tuple[ParsedRecord, ...]:
-    """Like `read_body`, for a body that is parsed already."""
-    return _read_document(document, _Place(body))
-
-
 def to_bare(body: str) -> str:
     """
     The S3 notification with exactly the uploads of *body*, without envelopes.
