@@ -721,7 +721,7 @@ def test_an_event_of_an_sns_subscription_of_the_function_reads_like_its_messages
     assert ["a", "b", "c"] == [one.key for one in uploads if isinstance(one, Upload)]
     assert isinstance(last, Unreadable)
     assert (last.body, "SNS envelope is not JSON" in str(last.error)) == (
-        "the event",
+        json.dumps(event),
         True,
     )
 

@@ -124,7 +124,8 @@ class Pipeline:
         """
         Put the uploads of an event that did not come through the queue on the queue.
 
-        *body* is the event as JSON: it is read as later from the queue. Returns how many there were, folder markers included.
+        *body* is the event as JSON, which is read as a message's body is later. Returns how many
+        uploads there were, folder markers included.
 
         Raises:
             UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
