@@ -9,18 +9,20 @@ SANDBOX_PORT ?= 0
 ARGS ?=
 N ?= 2000
 FAULTS ?= 10%
+FUZZ_SECONDS ?= 300
 
 DEV := .venv
 CLOUD := .local/cloud
 CHECKOV := .local/checkov
 LOCK := .local/lock
+CORPUS := .local/corpus/pillow.tar.gz
 
 export IMAGES
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test faults soak lint bench build package audit release-check lock \
-	environments linters
+.PHONY: help demo up down test fuzz faults soak lint bench build package audit release-check \
+	corpus lock environments linters
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -37,11 +39,19 @@ down: ## Stop the stack of `make up`
 		else echo >&2 "No stack is up."; fi
 
 test: environments ## Run the tests (ARGS='-k words': some of them)
+	@$(MAKE) --silent corpus
 	@$(DEV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 # One process per core; the slowest folders run first, so that the last process does not run alone.
 SIDE_BY_SIDE := --numprocesses=auto --dist=loadfile --no-loadscope-reorder \
 	tests/stack tests/template tests/contract tests/unit
+
+# Each round has other examples; the first failure ends it.
+fuzz: environments ## Fuzz the parsers (FUZZ_SECONDS=300, ARGS='-k words': some of them)
+	@end=$$(($$(date +%s) + $(FUZZ_SECONDS))); \
+	while $(DEV)/bin/python -m pytest --quiet --numprocesses=auto -m fuzz \
+			--hypothesis-profile=fuzz tests/contract tests/unit $(ARGS) || exit 1; \
+		test $$(date +%s) -lt $$end; do :; done
 
 faults: environments ## Test every fault at every step (ARGS='--only words': some of them)
 	@$(DEV)/bin/python -m local faults $(ARGS)
@@ -75,6 +85,8 @@ audit: $(DEV)/ready ## Ask the package index for known vulnerabilities of the lo
 
 release-check: environments $(LOCK)/ready ## Name everything that a release of this commit would miss
 	@$(DEV)/bin/python -m release.check
+
+corpus: $(CORPUS) ## Fetch the test images of Pillow's sources, 47 MB, for the tests
 
 lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
 	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
@@ -112,6 +124,15 @@ $(CLOUD)/ready: requirements/cloud.txt
 $(CHECKOV)/ready: requirements/checkov.txt
 	$(call make-environment,checkov)
 	@$(@D)/bin/pip install $(QUIETLY) --require-hashes --no-deps --requirement $<
+	@touch $@
+
+# pip asks the sources for their metadata, which runs their build script, but builds nothing.
+$(CORPUS): requirements/corpus.txt | $(DEV)/ready
+	@echo >&2 "Fetching the test images into $(@D) ..."
+	@mkdir -p $(@D)
+	@$(DEV)/bin/pip download $(QUIETLY) --require-hashes --no-deps --no-build-isolation \
+		--no-binary :all: --dest $(@D) --requirement $<
+	@mv $(@D)/pillow-*.tar.gz $@
 	@touch $@
 
 $(LOCK)/ready: requirements/lock.txt

@@ -120,6 +120,21 @@ def read_word(text: str) -> str:
     return text
 
 
+def read_stack_name(text: str) -> str:
+    """
+    The name of a CloudFormation stack, or its ARN.
+
+    Raises:
+        ValueError: It is neither; a request without a name would not be about one stack.
+    """
+    if not _STACK.fullmatch(text):
+        raise ValueError(f"{text!r} is not the name of a CloudFormation stack")
+    return text
+
+
+_STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}|arn:[\w:/-]{1,500}", re.ASCII)
+
+
 def read_since(text: str, *, now: datetime) -> datetime:
     """
     A time: so long ago (`90m`, `24h`, `7d`, `2w`), or an ISO time, in UTC if it has no zone.
@@ -208,6 +223,7 @@ PREFIX_URI = Checked("uri", read_prefix_uri)
 AMOUNT = Checked("amount", read_amount)
 RATE = Checked("rate", read_rate)
 LETTER_NAME = Checked("uri|id", read_letter_name)
+STACK = Checked("name", read_stack_name)
 SINCE = Checked("time", lambda text: read_since(text, now=datetime.now(UTC)))
 QUEUE = Checked("queue", read_queue)
 ENDPOINT_URL = Checked("url", read_endpoint_url)

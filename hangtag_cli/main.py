@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .app import App, Root
-from .arguments import ENDPOINT_URL
+from .arguments import ENDPOINT_URL, STACK
 from .backfill import backfill
 from .failures import failures
 from .key import key
@@ -19,6 +19,7 @@ from .tag import tag
 @click.group(cls=Root)
 @click.option(
     "--stack",
+    type=STACK,
     default="hangtag",
     envvar="HANGTAG_STACK",
     show_default=True,

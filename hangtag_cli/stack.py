@@ -195,8 +195,7 @@ class Stack:
             pages = logs.get_paginator("filter_log_events").paginate(
                 logGroupName=group or f"/aws/lambda/{name}",
                 filterPattern=json.dumps(request_id),
-                startTime=_milliseconds(around - _LONGEST_INVOCATION),
-                endTime=_milliseconds(around + _LONGEST_INVOCATION),
+                **_times(around),
             )
             lines = [event["message"] for page in pages for event in page["events"]]
         return [line.rstrip() for line in lines if request_id in line]
@@ -345,5 +344,11 @@ def _name_of(queue_url: str) -> str:
     return queue_url.rpartition("/")[2]
 
 
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+def _times(around: datetime) -> dict[str, int]:
+    """When an invocation may have logged; a handmade letter may name any time, such as year 1."""
+    milliseconds = int(around.timestamp() * 1000)
+    longest = int(_LONGEST_INVOCATION.total_seconds() * 1000)
+    return {
+        "startTime": max(0, milliseconds - longest),
+        "endTime": max(0, milliseconds + longest),
+    }

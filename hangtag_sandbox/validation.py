@@ -242,13 +242,22 @@ def _validate_sides(width: int, height: int) -> None:
 
 def _validate_effort(image: ImageFile, content: bytes) -> None:
     """Refuse an image that needs far more time or memory than its sides suggest (805)."""
-    # Each scan decodes the whole image; JPEG escapes its data, so a marker is always a scan.
-    if isinstance(image, JpegImageFile) and content.count(b"\xff\xda") > MOST_SCANS:
+    # Each scan decodes the whole image.
+    if isinstance(image, JpegImageFile) and _scans(content) > MOST_SCANS:
         raise Refused(805, f"The JPEG image has more than {MOST_SCANS} scans.")
     if isinstance(image, TiffImageFile):
         tile = (image.tag_v2.get(Exif.TileWidth), image.tag_v2.get(Exif.TileLength))
         if any(isinstance(side, int) and side > LONGEST_TILE for side in tile):
             raise Refused(805, f"The TIFF image has tiles of {tile} pixels.")
+
+
+def _scans(content: bytes) -> int:
+    """The headers of scans in a JPEG. Its data escapes them; colour profiles hardly have them."""
+    return sum(1 for _ in _SCAN.finditer(content))
+
+
+# The marker, the header's length, and the number of components that follows from it
+_SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 
 
 def _refusal(error: ValidationError, document: dict[str, Any]) -> Refused:

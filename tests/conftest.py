@@ -2,16 +2,26 @@
 
 import signal
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # A shell starts background jobs with Ctrl-C ignored, and their children inherit that. The tests of
 # Ctrl-C need the handler that Python installs otherwise.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run, and no time limit on a busy machine: a test that fails now and
-# then teaches people to run it again. For a longer search: --hypothesis-profile=search
+# then teaches people to run it again. `make fuzz` uses the other profile: other examples on each
+# run, and those that failed once first.
+# Not Phase.explain, which traces all code: failing tests of the command would take minutes.
+_PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 settings.register_profile(
-    "hangtag", derandomize=True, deadline=None, database=None, max_examples=30
+    "hangtag",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=30,
+    phases=_PHASES,
 )
-settings.register_profile("search", deadline=None, database=None, max_examples=5_000)
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=200, print_blob=True, phases=_PHASES
+)
 settings.load_profile("hangtag")

@@ -6,8 +6,8 @@ from base64 import b64encode
 from io import BytesIO
 from typing import Any
 
+import pytest
 import schemathesis
-from hypothesis import settings
 from PIL import Image
 from schemathesis import Case, HookContext
 from schemathesis.core.parameters import ParameterLocation
@@ -59,8 +59,8 @@ def map_body(_: HookContext, body: Any) -> Any:  # noqa: ANN401  any JSON
     return body
 
 
+@pytest.mark.fuzz("hangtag_sandbox.create_app")
 @schema.parametrize()
-@settings(max_examples=20)
 def test_the_sandbox_follows_its_document(case: Case[Any]) -> None:
     """Statuses, content types and shapes are the published ones for any data."""
     # Faults and quotas of one example must not affect the next one.

@@ -124,6 +124,7 @@ def test_a_key_stays_as_it_is(key: str) -> None:
     assert read_key(json.dumps({"apiKey": key})) == key
 
 
+@pytest.mark.fuzz("hangtag.api_key.read_key")
 @given(st.text())
 def test_what_is_accepted_is_a_valid_header(text: str) -> None:
     """Visible ASCII."""

@@ -342,7 +342,7 @@ def test_the_uploads_of_an_event_of_sns_are_put_on_the_queue_bare() -> None:
     world = World()
     event = sns_event(notification(record("a.png"), record("b.png")))
 
-    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+    queued = world.pipeline.enqueue(json.dumps(event), world.invocation())
 
     assert queued == 2
     assert world.upload_queue.bodies == [
@@ -577,7 +577,7 @@ def test_a_bare_event_is_put_on_the_queue(event: dict[str, object]) -> None:
     """There it has retries; the function does not tag it in the same invocation."""
     world = World()
 
-    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+    queued = world.pipeline.enqueue(json.dumps(event), world.invocation())
 
     (body,) = world.upload_queue.bodies
     assert queued == 1
@@ -590,7 +590,7 @@ def test_each_upload_of_a_bare_event_is_a_message_of_its_own() -> None:
     world = World()
     event = json.loads(notification(record("a.png"), record("b.png")))
 
-    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+    queued = world.pipeline.enqueue(json.dumps(event), world.invocation())
 
     assert queued == 2
     assert [upload_of(a_delivery(body)).key for body in world.upload_queue.bodies] == [
@@ -604,7 +604,7 @@ def test_a_folder_marker_of_a_bare_event_is_put_on_the_queue() -> None:
     world = World()
     event = json.loads(notification(record("lookbook/", size=0)))
 
-    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+    queued = world.pipeline.enqueue(json.dumps(event), world.invocation())
 
     assert queued == 1
     (body,) = world.upload_queue.bodies
@@ -617,7 +617,7 @@ def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
     world = World()
     event = json.loads(notification(record(event_name="ObjectRemoved:Delete")))
 
-    queued = world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+    queued = world.pipeline.enqueue(json.dumps(event), world.invocation())
 
     assert queued == 0
     assert world.upload_queue.bodies == []
@@ -630,7 +630,7 @@ def test_an_unreadable_bare_event_is_an_error() -> None:
     event = json.loads(notification({"eventSource": "aws:s3"}, record("b.png")))
 
     with pytest.raises(UnreadableEvent):
-        world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+        world.pipeline.enqueue(json.dumps(event), world.invocation())
 
     assert len(world.upload_queue.bodies) == 1
 
@@ -642,7 +642,7 @@ def test_a_bare_event_that_cannot_be_queued_is_an_error() -> None:
     event = eventbridge_event()
 
     with pytest.raises(QueueUnavailable):
-        world.pipeline.enqueue(event, json.dumps(event), world.invocation())
+        world.pipeline.enqueue(json.dumps(event), world.invocation())
 
 
 def test_the_api_key_is_in_no_log_and_no_letter() -> None:

@@ -193,6 +193,7 @@ def test_a_letter_without_a_valid_time_of_failure_has_the_time_it_was_sent(
     assert letter.failure.failed_at == NOON
 
 
+@pytest.mark.fuzz("hangtag.dead_letters.read_letter")
 @given(
     st.dictionaries(
         st.sampled_from(["ErrorCode", "Attempts", "Replays", "Image", "FailedAt"]),

@@ -194,11 +194,11 @@ def test_pre_commit_runs_make_lint_and_fetches_no_code() -> None:
 
 def test_make_help_lists_every_command() -> None:
     """A command without a description would not be found."""
-    makefile = text("Makefile")
+    makefile = text("Makefile").replace("\\\n", " ")
     [phony] = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
     listed = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
 
-    assert set(phony.split()) - {"environments"} == set(listed)
+    assert set(phony.split()) - {"environments", "linters"} == set(listed)
     assert max(map(len, listed)) <= 13  # the column's width
 
 

@@ -127,6 +127,7 @@ def test_each_beginning_of_an_image_reads_the_same_or_is_too_short(name: str) ->
     assert set(kinds[first:]) <= {expected}
 
 
+@pytest.mark.fuzz("hangtag.tagger_api.require_media_type")
 @given(
     st.binary(max_size=200)
     | st.tuples(

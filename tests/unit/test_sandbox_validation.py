@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -27,6 +27,7 @@ from hangtag_sandbox.validation import (
     validate_key,
     validate_language,
 )
+from tests.fuzzing import times
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 50)) -> bytes:
@@ -137,8 +138,8 @@ def test_a_file_in_another_format_is_refused(image: bytes) -> None:
     assert refusal.value.code == 805
 
 
+@pytest.mark.fuzz("hangtag_sandbox.validation.open_image")
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_damaged_image_is_read_or_refused(kind: str, data: st.DataObject) -> None:
     """Any error of a decoder becomes an error code."""
@@ -374,7 +375,8 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.fuzz("hangtag_sandbox.validation.read_request")
+@times(5)
 @given(
     st.fixed_dictionaries(
         {},

@@ -615,6 +615,7 @@ answers = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.fuzz("hangtag.tagger_api.read_answer")
 @given(answers | json_values)
 @example({"status": "ok", "data": {"objects": [{"tags": [{"item": "\ud800"}]}]}})
 def test_any_json_is_an_answer_or_one_of_our_errors(document: object) -> None:
@@ -633,6 +634,7 @@ def test_any_json_is_an_answer_or_one_of_our_errors(document: object) -> None:
     assert parse_json(announcement.message().encode())["data"] == result
 
 
+@pytest.mark.fuzz("hangtag.tagger_api.read_answer")
 @given(st.binary())
 def test_any_bytes_are_an_answer_or_one_of_our_errors(body: bytes) -> None:
     """A gateway may send any body."""

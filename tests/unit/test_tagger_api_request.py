@@ -296,6 +296,7 @@ _encoded_words = st.builds(
 )
 
 
+@pytest.mark.fuzz("hangtag.tagger_api.read_metadata")
 @given(st.dictionaries(_metadata_keys, st.text() | _encoded_words))
 def test_all_metadata_is_read_or_is_an_invalid_context(
     metadata: dict[str, str],

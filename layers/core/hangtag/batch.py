@@ -28,7 +28,6 @@ from hangtag.events import (
     ParsedRecord,
     Unreadable,
     read_body,
-    read_document,
 )
 from hangtag.lifecycle import UploadKey
 from hangtag.policy import Policy, Ports
@@ -121,13 +120,12 @@ class Pipeline:
             if not outcome.has_ended(delivery)
         )
 
-    def enqueue(
-        self, event: Mapping[str, Any], body: str, invocation: Invocation
-    ) -> int:
+    def enqueue(self, body: str, invocation: Invocation) -> int:
         """
         Put the uploads of an event that did not come through the queue on the queue.
 
-        Returns how many there were, folder markers included.
+        *body* is the event as JSON, which is read as a message's body is later. Returns how many
+        uploads there were, folder markers included.
 
         Raises:
             UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
@@ -136,7 +134,7 @@ class Pipeline:
         self._ports.aws_deadline.begin(invocation.deadline)
         queued = 0
         error: UnreadableEvent | None = None
-        for record in read_document(event, body):
+        for record in read_body(body):
             match record:
                 case (Upload() as upload) | Skip(upload=Upload() as upload):
                     self._ports.upload_queue.send(upload.notification())

@@ -62,7 +62,7 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
             return {"breaker": pipeline().reconcile(invocation)}
         deliveries = read_deliveries(event)
         if deliveries is None:
-            queued = pipeline().enqueue(event, json.dumps(event), invocation)
+            queued = pipeline().enqueue(json.dumps(event), invocation)
             return {"queued": queued}
         handed_back = pipeline().tag(deliveries, invocation)
         return {

@@ -129,11 +129,11 @@ def _read_delivery(record: Mapping[str, Any]) -> Delivery:
                 f"a record of eventSource aws:sqs has no {name}: this is no event of SQS; "
                 "to invoke the function by hand, send the S3 notification itself"
             )
-    attributes = record.get("messageAttributes") or {}
-    system_attributes = record.get("attributes") or {}
+    attributes = _part(record, "messageAttributes")
+    system_attributes = _part(record, "attributes")
     sent = _to_count(str(system_attributes.get("SentTimestamp", "")))
     receives = _to_count(str(system_attributes.get("ApproximateReceiveCount", "")))
-    token = (attributes.get(RETAG_ATTRIBUTE) or {}).get("stringValue")
+    token = _part(attributes, RETAG_ATTRIBUTE).get("stringValue")
     return Delivery(
         message_id=record["messageId"],
         receipt_handle=record["receiptHandle"],
@@ -153,8 +153,16 @@ def read_replays(attributes: Mapping[str, Any]) -> int:
 
 def read_count(attributes: Mapping[str, Any], name: str) -> int:
     """The number in the message attribute *name*; 0 without a valid number."""
-    attribute = attributes.get(name) or {}
-    return _to_count(attribute.get("stringValue") or attribute.get("StringValue") or "")
+    attribute = _part(attributes, name)
+    return _to_count(
+        str(attribute.get("stringValue") or attribute.get("StringValue") or "")
+    )
+
+
+def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object in a field; an empty one if there is none."""
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _to_count(text: str) -> int:
@@ -178,14 +186,6 @@ def read_body(body: str) -> tuple[ParsedRecord, ...]:
     """
     try:
         return _read_text(body, _Place(body))
-    except _TooManyRecords as error:
-        return (_unreadable(str(error), body),)
-
-
-def read_document(document: object, body: str) -> tuple[ParsedRecord, ...]:
-    """Like `read_body`, for a body that is parsed already."""
-    try:
-        return _read_document(document, _Place(body))
     except _TooManyRecords as error:
         return (_unreadable(str(error), body),)
 

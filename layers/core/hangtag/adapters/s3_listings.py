@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _PAGE = 1_000
 _CHUNK_BYTES = 1024 * 1024
+_ROW_CHARACTERS = (
+    64 * 1024
+)  # S3 writes a percent-encoded key of 3 KB, and some short cells
 
 # Storage classes, and access tiers of INTELLIGENT_TIERING, whose objects S3 must restore first.
 # S3 reads objects of GLACIER_IR without that.
@@ -131,7 +134,7 @@ class S3Inventory:
         page: list[ListedObject] = []
         try:
             with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
-                for row, values in enumerate(csv.reader(lines)):
+                for row, values in enumerate(_rows(lines)):
                     if row < seen or not values:
                         continue
                     if len(values) != len(columns):
@@ -234,6 +237,32 @@ class S3Inventory:
             _refuse(f"reading s3://{bucket}/{key}", error)
         file.seek(0)
         return file
+
+
+def _rows(lines: IO[str]) -> Iterator[list[str]]:
+    """
+    The rows of a CSV file, with bounded memory: one compressed MB may be a row of a GB.
+
+    Raises:
+        ValueError: A row is too long.
+        csv.Error: As `csv.reader`.
+    """
+    left = _ROW_CHARACTERS
+
+    def bounded() -> Iterator[str]:
+        nonlocal left
+        while line := lines.readline(left + 1):
+            left -= len(line)
+            if left < 0:
+                raise ValueError(
+                    f"row {row + 1} is longer than {_ROW_CHARACTERS:,} characters"
+                )
+            yield line
+
+    row = 0
+    for row, values in enumerate(csv.reader(bounded()), start=1):  # noqa: B007 - bounded
+        yield values
+        left = _ROW_CHARACTERS
 
 
 def _size(text: str) -> int:
