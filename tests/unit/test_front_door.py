@@ -62,9 +62,11 @@ def test_each_list_of_packages_has_a_lock_file_that_make_lock_writes() -> None:
         *REPOSITORY.glob("layers/*/requirements.in"),
     ]
 
-    assert {path.with_suffix(".txt") for path in lists} == set(LOCKS)
+    # The sources of the test images are one file of one package, named by hand
+    written = set(LOCKS) - {REPOSITORY / "requirements/corpus.txt"}
+    assert {path.with_suffix(".txt") for path in lists} == written
     makefile = text("Makefile")
-    for lock in LOCKS:
+    for lock in written:
         assert f"--output-file {lock.relative_to(REPOSITORY)}" in makefile
 
 

@@ -24,7 +24,7 @@ from hangtag.settings import (
 )
 from hangtag.tagger_api import LANGUAGES
 from hangtag.telemetry import Unforeseen
-from hangtag.text import printable
+from hangtag.text import to_attribute
 from hangtag.uploads import Upload
 from tests.builders import NOON, a_delivery, sample_event
 from tests.fakes.world import World
@@ -137,7 +137,7 @@ def test_any_dead_letter_can_be_read_sent_and_stored(
     letter = read_letter(body, attributes, sent_at=NOON)
 
     assert letter.failure.code
-    assert all(text == printable(text) for text in letter.attributes().values())
+    assert all(text == to_attribute(text) for text in letter.attributes().values())
     assert to_bare(to_bare(body)) == to_bare(body)
     for upload in read_body(body):
         if isinstance(upload, Upload):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from hangtag_sandbox import create_app
+from hangtag_sandbox.access import Access
 from hangtag_sandbox.control import InvalidRequest, KeysDocument, parse_control
 from hangtag_sandbox.faults import Fault, read_digest
 from hangtag_sandbox.fetching import Fetcher
@@ -19,6 +20,11 @@ from hangtag_sandbox.quota import QuotaDocument
 from tests.fuzzing import damaged, damaged_bytes, times, to_lenient_json
 
 KEY = "key-1"
+TOKEN = "token-of-the-tests"
+CONTROL = {
+    "authorization": f"Bearer {TOKEN}",
+    "content-type": "application/json",
+}
 TAGS = {
     "image": {"type": "base64", "content": "data:image/png;base64,iVBORw0KGgo="},
     "context": {"detection": ["TOP"], "price": 5, "id": "1"},
@@ -76,18 +82,22 @@ def test_any_request_gets_an_answer(
 ) -> None:
     """Error 500 would mean a defect of the sandbox."""
     method, path = route
-    client = Client(create_app([KEY], fetcher=Fetcher("none"), wait=lambda _: None))
+    client = Client(
+        create_app(
+            [KEY], access=Access(TOKEN), fetcher=Fetcher("none"), wait=lambda _: None
+        )
+    )
 
     response = client.open(
         path,
         method=method,
         data=body,
         query_string=query,
-        headers={"x-api-key": KEY, **headers},
+        headers={"x-api-key": KEY, **CONTROL, **headers},
     )
 
     assert response.status_code < 500, response.get_data()
-    assert client.get("/sandbox/calls").status_code == 200
+    assert client.get("/sandbox/calls", headers=CONTROL).status_code == 200
     assert client.get("/sandbox/faults").status_code == 200
 
 
