@@ -139,8 +139,7 @@ def without_secrets(text: str) -> str:
     return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
 
 
-# Also escaped in JSON, in HTML or in another URL. Base64 without a prefix is recognised by the
-# first bytes of the six formats.
+# Also escaped; base64 without a prefix is recognised by the first bytes of the six formats.
 _SECRETS = re.compile(
     r"""
       (?i:X-Amz-[A-Z-]{1,20}(?:=|%(?:25)*3D|\\+u003D))[^\s"'<>]*

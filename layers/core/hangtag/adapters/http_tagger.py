@@ -176,7 +176,7 @@ def _read_body(response: requests.Response) -> bytes:
 
 
 class _BoundedStream(RawIOBase):
-    """What a socket receives, until the deadline and up to a number of bytes."""
+    """Reads from a socket until the deadline, and up to a number of bytes."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class _BoundedStream(RawIOBase):
         self._bytes_left = MAX_HEADER_BYTES
 
     def allow(self, number: int) -> None:
-        """So many bytes more may be received."""
+        """Allow *number* more bytes."""
         self._bytes_left += number
 
     def makefile(self, *_: object) -> BufferedReader:
