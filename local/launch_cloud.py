@@ -136,7 +136,7 @@ async def admitted(scope: Message, headers: dict[str, str], receive: Receive) ->
     query = parse_qs(
         scope["query_string"].decode(), keep_blank_values=True, errors="strict"
     )
-    signature, token, presigned = claim_of(scope["method"], headers, query)
+    signature, token, presigned = signature_of(scope["method"], headers, query)
     caller = iam_evaluator.resolve_credential(signature.access_key_id, None, token)
     if isinstance(caller, iam_evaluator.CredentialResolutionError):
         raise RefusedError("the key or its session token is not known")
@@ -158,7 +158,7 @@ async def admitted(scope: Message, headers: dict[str, str], receive: Receive) ->
     return body
 
 
-def claim_of(
+def signature_of(
     method: str,
     headers: dict[str, str],
     query: Query,
