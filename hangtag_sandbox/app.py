@@ -48,7 +48,7 @@ from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_UNREAD_BYTES
 from hangtag_sandbox.openapi import openapi
 from hangtag_sandbox.page import (
     PAGE_HEADERS,
-    SAFE_HEADERS,
+    SECURITY_HEADERS,
     page_to_try,
     page_with_answer,
     page_with_refusal,
@@ -223,7 +223,7 @@ class _Sandbox:
             # Clients must get an API error even for a defect of the sandbox.
             log.exception("The sandbox failed on %r %r", request.method, request.path)
             response = _refused(Refused(500, "The sandbox itself failed; see its log."))
-        for name, value in SAFE_HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         # On a kept-alive connection, unread bytes would be parsed as the next request.
         if not request.is_read():

@@ -43,9 +43,11 @@ def _private(network: str, reason: str) -> Network:
     return Network(ip_network(network), reason, is_private=True)
 
 
+_LOOPBACK = "this machine; --fetch-loopback-port opens a port of it"
+
 NETWORKS = (
     _refused("0.0.0.0/8", "unspecified: Linux connects to this machine"),
-    _refused("127.0.0.0/8", "this machine"),
+    _refused("127.0.0.0/8", _LOOPBACK),
     _refused("169.254.0.0/16", "link-local: clouds publish credentials here"),
     _refused("168.63.129.16/32", "Azure's virtual machine agent"),
     _refused("192.0.0.0/24", "protocol assignments: Oracle's cloud metadata"),
@@ -62,7 +64,7 @@ NETWORKS = (
     _refused("255.255.255.255/32", "broadcast"),
     _refused("240.0.0.0/4", "reserved"),
     _refused("::/128", "unspecified: Linux connects to this machine"),
-    _refused("::1/128", "this machine"),
+    _refused("::1/128", _LOOPBACK),
     _refused("::/96", "IPv4-compatible: contains an IPv4 address"),
     _refused("64:ff9b::/96", "NAT64 leads to any IPv4 address"),
     _refused("64:ff9b:1::/48", "local NAT64 leads to any IPv4 address"),
@@ -98,8 +100,6 @@ def refusal(
     ip = _judged(address)
     if ip.is_loopback and port in loopback_ports:
         return None
-    if ip.is_loopback:
-        return "this machine; --fetch-loopback-port opens a port of it"
     found = next((each for each in NETWORKS if ip in each.network), None)
     if found is not None and not (found.is_private and reach == "private"):
         return f"{found.reason}; --fetch {reach} does not allow it"

@@ -23,7 +23,7 @@ from hangtag.tagger_api.answer import (
 from hangtag_sandbox.answers import Tagging, to_json
 from hangtag_sandbox.pixels import Pixels
 
-SAFE_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     # With no-referrer, browsers would send the form with `Origin: null`.

@@ -41,7 +41,7 @@ from hangtag_sandbox.limits import (
     REQUEST_SECONDS,
 )
 from hangtag_sandbox.networks import Reach
-from hangtag_sandbox.page import SAFE_HEADERS
+from hangtag_sandbox.page import SECURITY_HEADERS
 from hangtag_sandbox.palette import palette
 from hangtag_sandbox.paths import CUT_HEADER, JSON, TAGS_PATH
 
@@ -237,7 +237,7 @@ class _Handler(WSGIRequestHandler):
         reason = message or HTTPStatus(code).phrase
         body = to_json(refusal(623, f"The request is not valid HTTP: {reason}."))
         self.close_connection = True
-        headers = {**SAFE_HEADERS, "Connection": "close"}
+        headers = {**SECURITY_HEADERS, "Connection": "close"}
         response = Response(body, code, headers, content_type=JSON)
         with self._connections.waiting(self._connection):
             self._send(response, None)

@@ -353,7 +353,7 @@ class CellRunner:
         )
 
     def _restart_function(self) -> None:
-        """Replace the function's instances, as a deployment does: empty caches, this transport."""
+        """Replace the function's instances, as a deployment does: new caches, this transport."""
         functions = self.stack.client("lambda")
         name = self.stack.outputs["TagUploadsFunctionName"]
         current = functions.get_function_configuration(FunctionName=name)["Environment"]

@@ -136,7 +136,7 @@ async def admitted(scope: Message, headers: dict[str, str], receive: Receive) ->
     query = parse_qs(
         scope["query_string"].decode(), keep_blank_values=True, errors="strict"
     )
-    signature, token, presigned = claim_of(scope["method"], headers, query)
+    signature, token, presigned = signature_of(scope["method"], headers, query)
     caller = iam_evaluator.resolve_credential(signature.access_key_id, None, token)
     if isinstance(caller, iam_evaluator.CredentialResolutionError):
         raise RefusedError("the key or its session token is not known")
@@ -158,7 +158,7 @@ async def admitted(scope: Message, headers: dict[str, str], receive: Receive) ->
     return body
 
 
-def claim_of(
+def signature_of(
     method: str,
     headers: dict[str, str],
     query: Query,
@@ -231,7 +231,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that yields the body that was read, and then what else comes."""
+    """Return a `receive` that yields the body that was read, then further messages."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
@@ -259,12 +259,12 @@ async def refuse(send: Send, reason: str, *, as_json: bool) -> None:
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-def random_credentials(config: dict[str, Any]) -> dict[str, str]:
+def session_credentials(config: dict[str, Any]) -> dict[str, str]:
     """
-    Return a session of a function's role.
+    Return a session of a function's role, derived from a random secret of this process.
 
-    MiniStack computes key, secret and token from the function's name and its role's, which
-    everybody can guess. It must get the same session for the same function again.
+    MiniStack derives it from the names of the function and the role, which anybody can guess. It
+    needs the same session for the same function again.
     """
     account, _ = lambda_runtime._account_region_from_function_config(config)  # noqa: SLF001
     role = config.get("Role", "")
@@ -275,11 +275,8 @@ def random_credentials(config: dict[str, Any]) -> dict[str, str]:
         text = f"{kind}:{config['FunctionArn']}:{role}"
         return hmac.new(SESSIONS, text.encode(), hashlib.sha256).hexdigest()
 
-    key, secret_key, token = (
-        "ASIA" + secret("key")[:16].upper(),
-        secret("s"),
-        secret("t"),
-    )
+    key = "ASIA" + secret("key")[:16].upper()
+    secret_key, token = secret("s"), secret("t")
     sts.register_session(
         key,
         {
@@ -354,7 +351,7 @@ def replace(module: Any, name: str, new: object) -> Any:  # noqa: ANN401  # Mini
     """
     Replace an attribute of a module of MiniStack, and return the old one.
 
-    It exits if there is none, because MiniStack would start without the patch.
+    It exits if the attribute is missing, because MiniStack would start without the patch.
     """
     old = getattr(module, name, None)
     if old is None:
@@ -388,7 +385,7 @@ context_of_dynamodb = replace(
     iam_actions, "dynamodb_service_context", context_with_partition_keys
 )
 replace(app, "_port_is_bindable", no_port_443)
-replace(lambda_runtime, "execution_credentials", random_credentials)
-replace(lambda_svc, "execution_credentials", random_credentials)
+replace(lambda_runtime, "execution_credentials", session_credentials)
+replace(lambda_svc, "execution_credentials", session_credentials)
 replace(app, "app", Gate(app.app, hosts()))
 app.main()

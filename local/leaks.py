@@ -22,10 +22,7 @@ from local.watch import WatchedStack
 
 MARK_LENGTH = 20
 CONTEXT = 100  # characters
-PRESIGNED = re.compile(
-    r"X-Amz-(?:Signature|Credential|Security-Token)(?:=|%(?:25)*3D|\\+u003d)",
-    re.IGNORECASE,
-)
+PRESIGNED = r"X-Amz-(?:Signature|Credential|Security-Token)(?:=|%(?:25)*3D|\\+u003d)"
 IN_BASE64 = ("X-Amz-Signature=", "X-Amz-Credential=")
 Places = Iterable[tuple[str, str]]
 """Texts, each with the place where it was found."""
@@ -55,8 +52,7 @@ class Marks:
             "the API key": any_of(*map(forms_of, self.key)),
             "image bytes": any_of(forms_of(self.image)),
             "a presigned URL": re.compile(
-                f"{PRESIGNED.pattern}|"
-                f"(?-i:{any_of(*map(in_base64, IN_BASE64)).pattern})",
+                f"{PRESIGNED}|(?-i:{any_of(*map(in_base64, IN_BASE64)).pattern})",
                 re.IGNORECASE,
             ),
         }

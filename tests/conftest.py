@@ -8,11 +8,9 @@ from hypothesis import Phase, settings
 # Ctrl-C need the handler that Python installs otherwise.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples on every run, and no time limit on a busy machine: a test that fails now and
-# then teaches people to run it again. `make fuzz` uses the other profile: other examples on each
-# run, and those that failed once first.
 # Not Phase.explain, which traces all code: failing tests of the command would take minutes.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+# The same examples on every run, and no deadline, so that no test fails now and then.
 settings.register_profile(
     "hangtag",
     derandomize=True,
@@ -21,6 +19,7 @@ settings.register_profile(
     max_examples=30,
     phases=_PHASES,
 )
+# `make fuzz`: other examples on each run, and those that failed before first.
 settings.register_profile(
     "fuzz", deadline=None, max_examples=200, print_blob=True, phases=_PHASES
 )

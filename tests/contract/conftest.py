@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.sqs.models import Message, SQSBackend
 from pytest_socket import socket_allow_hosts
 
 from tests.contract.cli_stack import InMemory, deploy
@@ -28,8 +30,20 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def cloud() -> Iterator[None]:
-    """AWS in memory, with functions that need no Docker."""
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS in memory, with functions that need no Docker, and queues that answer at once."""
+    receive = SQSBackend.receive_message
+
+    def receive_at_once(
+        self: SQSBackend,
+        queue: str,
+        count: int,
+        _seconds: int,
+        *others: Any,  # noqa: ANN401 - moto's
+    ) -> list[Message]:
+        return receive(self, queue, count, 0, *others)
+
+    monkeypatch.setattr(SQSBackend, "receive_message", receive_at_once)
     with mock_aws(config={"lambda": {"use_docker": False}}):
         yield
 

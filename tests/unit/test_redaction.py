@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hangtag.redaction import hidden, hidden_in, is_in, without_secrets
+from hangtag.redaction import (
+    has_secret,
+    redacted,
+    redacted_document,
+    without_secrets,
+)
 from tests.ratios import LINEAR, growth
 
 KEY = "sk+Omni/9f8E{5b}=4a3&Q"
@@ -69,7 +74,7 @@ def test_a_secret_is_hidden_in_any_spelling(spelling: Callable[[str], str]) -> N
     """The text around it stays."""
     spelled = spelling(KEY)
 
-    shown = hidden(f"봄: <{spelled}>, sorry", [KEY])
+    shown = redacted(f"봄: <{spelled}>, sorry", [KEY])
 
     assert shown.startswith("봄: ")
     assert shown.endswith(">, sorry")
@@ -84,26 +89,26 @@ def test_a_secret_is_found_in_the_json_around_it(
 ) -> None:
     """A body is searched before its texts are."""
     for body in (json.dumps([spelling(KEY)]), escaped_for_json(spelling(KEY))):
-        assert is_in(body.encode(), [KEY])
+        assert has_secret(body.encode(), [KEY])
 
 
 @given(st.text() | st.from_regex(r"(\\u00[0-7][0-9a-f]|%[0-9a-f]{2}|&#\d+;|.)*"))
 def test_a_text_without_a_secret_is_unchanged(text: str) -> None:
     """Escapes in it are not decoded."""
-    assert hidden(text, [KEY]) == text
+    assert redacted(text, [KEY]) == text
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_a_secret_is_hidden_between_any_texts(before: str, after: str) -> None:
     """Its neighbours do not matter."""
-    assert KEY not in hidden(f"{before}{KEY}{after}", [KEY])
+    assert KEY not in redacted(f"{before}{KEY}{after}", [KEY])
 
 
-def test_all_secrets_are_hidden() -> None:
+def test_all_secrets_are_redacted() -> None:
     """Also one that is spelled in another way than the next."""
     text = f"first-secret, {quote('second/secret', safe='')}, {in_base64('')(KEY)}"
 
-    shown = hidden(text, ["first-secret", "second/secret", KEY])
+    shown = redacted(text, ["first-secret", "second/secret", KEY])
 
     assert shown == "..., ..., ..."
 
@@ -112,16 +117,18 @@ def test_the_rest_of_a_base64_text_is_hidden_with_the_secret() -> None:
     """The secret is the beginning of an image, or a part of a larger one."""
     image = b64encode(bytes(range(256))).decode()
 
-    assert hidden(f"data:image/png;base64,{image}", [image[:64]]).endswith("base64,...")
+    assert redacted(f"data:image/png;base64,{image}", [image[:64]]).endswith(
+        "base64,..."
+    )
 
 
 @pytest.mark.parametrize("secret", ["", "red", "coat"])
-def test_a_very_short_secret_is_not_hidden(secret: str) -> None:
+def test_a_very_short_secret_is_not_redacted(secret: str) -> None:
     """It would hide parts of ordinary words."""
-    assert hidden("a red coat", [secret]) == "a red coat"
+    assert redacted("a red coat", [secret]) == "a red coat"
 
 
-def test_texts_names_and_numbers_of_a_document_are_hidden() -> None:
+def test_texts_names_and_numbers_of_a_document_are_redacted() -> None:
     """Other values stay as they are."""
     document = {
         "red": ["a", {"key-1234": 7}, None, True],
@@ -129,7 +136,7 @@ def test_texts_names_and_numbers_of_a_document_are_hidden() -> None:
         "n": 123456789,
     }
 
-    assert hidden_in(document, ["key-1234", "123456789"]) == {
+    assert redacted_document(document, ["key-1234", "123456789"]) == {
         "red": ["a", {"...": 7}, None, True],
         "x": "my ...",
         "n": "...",
@@ -160,6 +167,6 @@ def test_hiding_takes_linear_time(unit: str) -> None:
 
     def hide(size: int) -> Callable[[], object]:
         text = f"{KEY} " + unit * (size // len(unit))
-        return lambda: without_secrets(hidden(text, [KEY]))
+        return lambda: without_secrets(redacted(text, [KEY]))
 
     assert growth(hide, 4_000) < LINEAR

@@ -103,8 +103,8 @@ def read_letter(
     """
     A letter as SQS hands it out.
 
-    A letter without a code (SQS's own redrive moved it, or a person sent it), or with a text that
-    can be none, reads as `UNCODED`.
+    A letter without a valid code (SQS's own redrive moved it, or a person sent it) reads as
+    `UNCODED`.
     *sent_at* (ISO 8601) is the time of the failure if the letter does not contain one.
     """
     texts = {name: value.get("StringValue") or "" for name, value in attributes.items()}

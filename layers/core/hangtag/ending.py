@@ -18,7 +18,7 @@ from hangtag.errors import (
     HangtagError,
     ResultsUnavailable,
 )
-from hangtag.events import Delivery
+from hangtag.events import CLOCK_SKEW_SECONDS, Delivery
 from hangtag.failure import Failure
 from hangtag.lifecycle import Calls, FailedUpload, Record
 from hangtag.policy import Policy, Ports
@@ -46,9 +46,7 @@ An image on which the API hangs occupies a worker for 30 seconds with each attem
 """
 
 _TIMEOUT_BACKOFF = 4
-"""Times longer is the delay after a timeout: fewer attempts wait about as long for an outage."""
-
-_CLOCK_SKEW_SECONDS = 300.0
+"""Multiplies the delay after a timeout: with fewer attempts, uploads outlive the same outage."""
 
 HAND_BACK_BASE_SECONDS = 1.0
 BREAKER_BASE_SECONDS = 15.0
@@ -243,11 +241,11 @@ class Endings:
 
 
 def _seconds_between(arrived_at: float | None, now: float) -> float | None:
-    """None for a time of arrival that no event on the queue has: it would spoil the metric."""
+    """The seconds from arrival to *now*; None if the time of arrival cannot be true."""
     if arrived_at is None:
         return None
     seconds = now - arrived_at
-    return seconds if -_CLOCK_SKEW_SECONDS < seconds < RETENTION_SECONDS else None
+    return seconds if -CLOCK_SKEW_SECONDS < seconds < RETENTION_SECONDS else None
 
 
 def _shows_that_calls_work(error: HangtagError) -> bool:

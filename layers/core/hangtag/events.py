@@ -75,14 +75,15 @@ def believable_retag(token: str | None, *, now: float) -> str | None:
     """
     The token, or None if it is of the future: it would sort above all requests that follow.
 
-    *now* is in seconds since 1970; the clocks of operators may be five minutes ahead.
+    *now* is in seconds since 1970.
     """
-    if token is None or token > to_timestamp(now + _CLOCK_SKEW_SECONDS):
+    if token is None or token > to_timestamp(now + CLOCK_SKEW_SECONDS):
         return None
     return token
 
 
-_CLOCK_SKEW_SECONDS = 300.0
+CLOCK_SKEW_SECONDS = 300.0
+"""How far the clock of another machine may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,9 +367,7 @@ class _InvalidRecord(ValueError):
 RECORD_BYTES = 16 * 1_024
 """The largest record that Hangtag reads. S3's own have about 1 KB."""
 
-# The limits of S3. Buckets made before 2018 in us-east-1 may have capitals, underscores and 255
-# characters. A name with a slash would share its uris with another bucket, and boto3 takes an ARN
-# for an access point.
+# S3's limits, those of buckets in us-east-1 from before 2018 included: no slash, no ARN
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _KEY_BYTES = 1_024
 _TEXT_BYTES = 1_024  # of an eTag or a version id

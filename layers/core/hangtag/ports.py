@@ -205,7 +205,7 @@ class StoredResult:
 
 class ResultStore(Protocol):
     """
-    The newest TAGGED result of each key; which version is the newest, `hangtag.newest` says.
+    The newest TAGGED result of each key; `hangtag.newest` decides which version is the newest.
 
     All methods raise `ResultsUnavailable`.
     """
@@ -226,10 +226,10 @@ class ResultStore(Protocol):
         """
         Store a result; None if it is stored, else what is there instead, and nothing is changed.
 
-        It replaces no result of another version, except the one that is *replacing*, in the same
-        place of the order. It replaces a result of its own version that is not newer: newer is a
-        higher `Upload.order`, and for the same order a later *fence*, the end of the lease
-        (`Record.lease_until`) under which the API was called. May be repeated.
+        Of another version, it replaces only the result *replacing*, if its order is unchanged. Of
+        its own version, it replaces a result that is not newer: newer is a higher `Upload.order`,
+        and for the same order a later *fence*, the end of the lease (`Record.lease_until`) under
+        which the API was called. May be repeated.
 
         Raises:
             ResultTooLarge: It does not fit into an item.

@@ -1,8 +1,8 @@
 """
-Secrets in text from outside: hidden before the text is cut, stored, logged or shown.
+Secrets in text from outside: redacted before the text is cut, stored, logged or shown.
 
-A server may echo its request: the API key, a presigned URL, the image. `hidden` finds known secrets
-in any usual spelling; `without_secrets` finds what looks like a presigned URL or an image.
+A server may echo its request: the API key, a presigned URL, the image. `redacted` finds known
+secrets in any usual spelling; `without_secrets` finds what looks like a presigned URL or an image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENCODINGS = 4
 """How many escapes or URL encodings of a secret, one inside the other, are undone."""
 
 
-def hidden(text: str, secrets: Iterable[str]) -> str:
+def redacted(text: str, secrets: Iterable[str]) -> str:
     """
     *text* with "..." for each of the *secrets*, in any letter case.
 
@@ -32,33 +32,33 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
     hidden, too. *secrets* are ASCII.
     """
     data = text.encode("utf-8", errors="surrogatepass")
-    found = _hidden(data, _forms(secrets), _ENCODINGS)
+    found = _redacted(data, _forms(secrets), _ENCODINGS)
     return text if found is data else found.decode("utf-8", errors="surrogatepass")
 
 
-def is_in(body: bytes, secrets: Iterable[str]) -> bool:
-    """Whether `hidden` would find one of the *secrets* in a *body*, or in the JSON that it is."""
+def has_secret(body: bytes, secrets: Iterable[str]) -> bool:
+    """Whether `redacted` would find one of the *secrets* in a *body*, or in the JSON that it is."""
     # JSON may have escaped each text once more
-    return _hidden(body, _forms(secrets), _ENCODINGS + 1) is not body
+    return _redacted(body, _forms(secrets), _ENCODINGS + 1) is not body
 
 
-def hidden_in(document: Any, secrets: Iterable[str]) -> Any:  # noqa: ANN401 - JSON-like
+def redacted_document(document: Any, secrets: Iterable[str]) -> Any:  # noqa: ANN401 - JSON-like
     """A JSON-like *document* with the *secrets* hidden in its texts, names and numbers."""
     secrets = tuple(secrets)
     if isinstance(document, str):
-        return hidden(document, secrets)
+        return redacted(document, secrets)
     if isinstance(document, list):
-        return [hidden_in(part, secrets) for part in document]
+        return [redacted_document(part, secrets) for part in document]
     if isinstance(document, dict):
         return {
-            hidden(name, secrets): hidden_in(part, secrets)
+            redacted(name, secrets): redacted_document(part, secrets)
             for name, part in document.items()
         }
     written = to_json(document)
-    return document if hidden(written, secrets) == written else "..."
+    return document if redacted(written, secrets) == written else "..."
 
 
-def _hidden(data: bytes, forms: tuple[bytes, ...], encodings: int) -> bytes:
+def _redacted(data: bytes, forms: tuple[bytes, ...], encodings: int) -> bytes:
     """*data* itself if it contains none of the *forms*."""
     lower = data.lower()
     found = [form for form in forms if form in lower]
@@ -68,7 +68,7 @@ def _hidden(data: bytes, forms: tuple[bytes, ...], encodings: int) -> bytes:
         # ASCII in UTF-16 has NULs
         plain = _ESCAPE.sub(_unescaped, data.replace(b"\0", b""))
         if plain != data:
-            inner = _hidden(plain, forms, encodings - 1)
+            inner = _redacted(plain, forms, encodings - 1)
             if inner is not plain:
                 return inner
     return data
@@ -139,8 +139,7 @@ def without_secrets(text: str) -> str:
     return _SECRETS.sub(lambda found: (found[1] or "") + "...", text)
 
 
-# Also escaped in JSON, in HTML or in another URL. Base64 without a prefix is recognised by the
-# first bytes of the six formats.
+# Also escaped; base64 without a prefix is recognised by the first bytes of the six formats.
 _SECRETS = re.compile(
     r"""
       (?i:X-Amz-[A-Z-]{1,20}(?:=|%(?:25)*3D|\\+u003D))[^\s"'<>]*

@@ -58,7 +58,7 @@ from hangtag.text import to_timestamp
 from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket
 
 _MOST_RIVALS = 8
-"""Times that other workers may store a result before a store counts as failed."""
+"""A store fails if other workers have stored a result first so many times."""
 
 _CLAIM_SECONDS = 2.0
 """A claim is repeated for that long; a longer outage is not worth waiting for."""
@@ -271,32 +271,33 @@ class Tagging:
         """
         Store an answer that was paid for, again until the function's time is over.
 
-        *replacing* is the result that `_may_replace` has judged; if another one is there by now,
-        that is judged. Returns False if a newer one is there.
+        *replacing* is the stored result that is older. If another result has replaced it, the two
+        are compared again. Returns False if a newer one is stored.
 
         Raises:
             ResultsUnavailable, ObjectUnavailable: The table or S3 failed all the time.
             ResultTooLarge: It does not fit into an item.
         """
         record = attempt.claim.record
-        there = replacing
 
         def store_once() -> bool:
-            nonlocal there
+            nonlocal replacing
             for _ in range(_MOST_RIVALS):
                 found = self._ports.results.store(
                     attempt.upload,
                     result,
                     retag=record.retag,
                     fence=record.lease_until,
-                    replacing=there,
+                    replacing=replacing,
                 )
                 if found is None:
                     return True
                 if not self._overtakes(attempt, result, found):
                     return False
-                there = found
-            raise ResultsUnavailable(f"{attempt.upload.uri}: others store all the time")
+                replacing = found
+            raise ResultsUnavailable(
+                f"{attempt.upload.uri}: other workers stored first {_MOST_RIVALS} times"
+            )
 
         is_stored = persist(
             store_once,

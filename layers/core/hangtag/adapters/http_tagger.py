@@ -20,7 +20,7 @@ from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
 from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, with_idle_limit
 from hangtag.errors import ApiTimeout, ApiUnreachable, BadAnswer
-from hangtag.redaction import hidden, is_in
+from hangtag.redaction import has_secret, redacted
 from hangtag.tagger_api import (
     MAX_ANSWER_BYTES,
     Answer,
@@ -176,7 +176,7 @@ def _read_body(response: requests.Response) -> bytes:
 
 
 class _BoundedStream(RawIOBase):
-    """What a socket receives, until the deadline and up to a number of bytes."""
+    """Reads from a socket until the deadline, and up to a number of bytes."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class _BoundedStream(RawIOBase):
         self._bytes_left = MAX_HEADER_BYTES
 
     def allow(self, number: int) -> None:
-        """So many bytes more may be received."""
+        """Allow *number* more bytes."""
         self._bytes_left += number
 
     def makefile(self, *_: object) -> BufferedReader:
@@ -259,7 +259,7 @@ def _translated(url: str, secrets: tuple[str, ...]) -> Iterator[None]:
         raise ApiUnreachable(f"{url}: a header is not valid HTTP") from None
     except (requests.RequestException, HTTPError) as error:
         # It quotes what the API sent, or its own cause does
-        text = hidden(str(error), secrets)
+        text = redacted(str(error), secrets)
         cause = None if _contains(error, secrets) else error
         if isinstance(error, DecodeError):
             raise BadAnswer(f"the answer cannot be decompressed: {text}") from cause
@@ -269,7 +269,7 @@ def _translated(url: str, secrets: tuple[str, ...]) -> Iterator[None]:
 def _contains(error: BaseException | None, secrets: tuple[str, ...]) -> bool:
     """Whether an error or one of its causes contains one of the *secrets*."""
     while error is not None:
-        if is_in(str(error).encode(errors="replace"), secrets):
+        if has_secret(str(error).encode(errors="replace"), secrets):
             return True
         error = error.__cause__ or error.__context__
     return False

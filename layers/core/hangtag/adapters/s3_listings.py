@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1_000
 _CHUNK_BYTES = 1024 * 1024
-_ROW_CHARACTERS = (
-    64 * 1024
-)  # S3 writes a percent-encoded key of 3 KB, and some short cells
+_ROW_CHARACTERS = 64 * 1024  # a percent-encoded key has 3 KB, the other cells are short
 
 # Storage classes, and access tiers of INTELLIGENT_TIERING, whose objects S3 must restore first.
 # S3 reads objects of GLACIER_IR without that.
@@ -247,7 +245,7 @@ def _rows(lines: IO[str]) -> Iterator[list[str]]:
         ValueError: A row is too long.
         csv.Error: As `csv.reader`.
     """
-    left = _ROW_CHARACTERS
+    row, left = 1, _ROW_CHARACTERS
 
     def bounded() -> Iterator[str]:
         nonlocal left
@@ -255,14 +253,13 @@ def _rows(lines: IO[str]) -> Iterator[list[str]]:
             left -= len(line)
             if left < 0:
                 raise ValueError(
-                    f"row {row + 1} is longer than {_ROW_CHARACTERS:,} characters"
+                    f"row {row} is longer than {_ROW_CHARACTERS:,} characters"
                 )
             yield line
 
-    row = 0
-    for row, values in enumerate(csv.reader(bounded()), start=1):  # noqa: B007 - bounded
+    for values in csv.reader(bounded()):
         yield values
-        left = _ROW_CHARACTERS
+        row, left = row + 1, _ROW_CHARACTERS
 
 
 def _size(text: str) -> int:

@@ -18,7 +18,12 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from hangtag.errors import BadAnswer
-from hangtag.redaction import hidden, hidden_in, is_in, without_secrets
+from hangtag.redaction import (
+    has_secret,
+    redacted,
+    redacted_document,
+    without_secrets,
+)
 from hangtag.tagger_api.answer import NOTHING_DETECTED, Answer, AnswerData
 from hangtag.tagger_api.errors import ApiRedirected, HttpStatus, error_from_api
 from hangtag.text import printable, shortened
@@ -103,8 +108,8 @@ def _document(
         return None, f"it is not JSON ({error})"
     if not isinstance(document, dict):
         return None, "it is JSON, but not an object"
-    if is_in(body, secrets):
-        document = hidden_in(document, secrets)
+    if has_secret(body, secrets):
+        document = redacted_document(document, secrets)
     return document, ""
 
 
@@ -191,7 +196,7 @@ def _bad_answer(
 def _excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
     """The first 200 characters of *body*, on one line and without secrets."""
     # Cut last: half a secret would not be found
-    text = hidden(body.decode("utf-8", errors="replace"), secrets)
+    text = redacted(body.decode("utf-8", errors="replace"), secrets)
     return printable(without_secrets(text)).strip()[:200] or "(empty)"
 
 
