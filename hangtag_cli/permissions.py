@@ -26,17 +26,15 @@ REASONS_FOR_ALL: Final = {
 }
 """Why an action is allowed on all resources."""
 
+_ITEMS_OF_UPLOADS: Final = ("StringNotLike", "hangtag:*")
+_THE_BREAKER: Final = ("StringEquals", "hangtag:breaker")
 LEADING_KEYS: Final = {
-    "dynamodb:BatchGetItem": "s3://*",
-    "dynamodb:GetItem": "hangtag:breaker",
-    "dynamodb:PutItem": "s3://*",
-    "dynamodb:UpdateItem": "hangtag:breaker",
+    "dynamodb:BatchGetItem": _ITEMS_OF_UPLOADS,
+    "dynamodb:GetItem": _THE_BREAKER,
+    "dynamodb:PutItem": _ITEMS_OF_UPLOADS,
+    "dynamodb:UpdateItem": _THE_BREAKER,
 }
-"""
-The partition keys of the items that an action is allowed for, as a pattern.
-
-The records and results of uploads begin with `s3://`.
-"""
+"""The condition on the partition keys of the items that an action is allowed for."""
 
 STACK: Final = (
     "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}"
@@ -205,7 +203,7 @@ def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str,
                 "Effect": "Allow",
                 "Action": list(some),
                 "Resource": _filled(resource, values or {}),
-                **_condition(keys),
+                **_condition(*keys),
             }
             for resource, actions in permissions.items()
             for keys, some in groupby(
@@ -215,14 +213,15 @@ def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str,
     }
 
 
-def _leading_keys(action: str) -> str:
-    return LEADING_KEYS.get(action, "")
+def _leading_keys(action: str) -> tuple[str, str]:
+    return LEADING_KEYS.get(action, ("", ""))
 
 
-def _condition(keys: str) -> dict[str, Any]:
-    if not keys:
+def _condition(operator: str, keys: str) -> dict[str, Any]:
+    if not operator:
         return {}
-    return {"Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}}}
+    condition = {f"ForAllValues:{operator}": {"dynamodb:LeadingKeys": [keys]}}
+    return {"Condition": condition}
 
 
 _ARNS: Final = {

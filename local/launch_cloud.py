@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
@@ -331,6 +332,12 @@ def action_with_updates_of_mappings(method: str, path: str) -> str | None:
     return action
 
 
+def pattern_over_lines(pattern: str, ignore_case: bool) -> re.Pattern[str]:  # noqa: FBT001  # MiniStack's
+    """Return the expression for a pattern of IAM, whose `*` also stands for line breaks."""
+    one_line: re.Pattern[str] = pattern_of_iam(pattern, ignore_case)
+    return re.compile(one_line.pattern, one_line.flags | re.DOTALL)
+
+
 def context_with_partition_keys(body: bytes) -> dict[str, Any]:
     """
     Return the condition keys of a request to DynamoDB.
@@ -384,6 +391,7 @@ action_of_lambda = replace(
 context_of_dynamodb = replace(
     iam_actions, "dynamodb_service_context", context_with_partition_keys
 )
+pattern_of_iam = replace(iam_evaluator, "_fnmatch_compile", pattern_over_lines)
 replace(app, "_port_is_bindable", no_port_443)
 replace(lambda_runtime, "execution_credentials", session_credentials)
 replace(lambda_svc, "execution_credentials", session_credentials)

@@ -74,8 +74,9 @@ def test_digits_are_stored_as_the_api_sent_them(stack: WatchedStack) -> None:
         "a%20b+c.png",
         "what?is#this&that=1.png",
         "k" * 1014 + "한글.png",
+        "two\r\nlines \x1b[31m\u202e.png",
     ],
-    ids=["spaces", "korean", "already-encoded", "query", "1024-bytes"],
+    ids=["spaces", "korean", "already-encoded", "query", "1024-bytes", "controls"],
 )
 def test_hostile_keys_are_not_changed(stack: WatchedStack, key: str) -> None:
     """The function decodes a key exactly once, and only in events with encoded keys."""
