@@ -47,7 +47,7 @@ SIDE_BY_SIDE := --numprocesses=auto --dist=loadfile --no-loadscope-reorder \
 	tests/stack tests/template tests/contract tests/unit
 
 # Each round has other examples; the first failure ends it.
-fuzz: environments ## Fuzz the parsers (FUZZ_SECONDS=300, ARGS='-k words': some of them)
+fuzz: environments ## Fuzz the parsers (FUZZ_SECONDS=300 at least, ARGS='-k words': some of them)
 	@end=$$(($$(date +%s) + $(FUZZ_SECONDS))); \
 	while $(DEV)/bin/python -m pytest --quiet --numprocesses=auto -m fuzz \
 			--hypothesis-profile=fuzz tests/contract tests/unit $(ARGS) || exit 1; \

@@ -320,7 +320,7 @@ def _summary(
     left = report.to_send - report.enqueued
     cost = "" if price is None else f", {_amount(left * price)} at {price:g} a call"
     return (
-        f"{left:,} of {_objects(report.listed)} would be enqueued: {left:,} calls{cost}; "
+        f"{left:,} of {_objects(report.listed)} would be enqueued, a call each{cost}; "
         f"{_duration(left, speed)}. Nothing is changed: add --yes to do it.{_on_archived(report)}"
     )
 

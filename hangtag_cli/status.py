@@ -225,7 +225,7 @@ def _tagging(tagging: TaggingState) -> tuple[str, str]:
     if breaker.is_open:
         return "stopped by the breaker", "bold red"
     failures = (
-        f"{breaker.failures} consecutive calls have failed, the last with {breaker.code} "
+        f"{breaker.failures} consecutive failed calls, the last with {breaker.code} "
         f"({breaker.message})"
     )
     if tagging.is_half_open:

@@ -96,7 +96,7 @@ def _closed_breaker(before: BreakerState) -> str:
     done = (
         f"The breaker, open since {before.opened_at} for {cause}, is closed."
         if before.is_open
-        else f"The count of {before.failures} failures, the last with {cause}, is 0 again."
+        else f"The count of failures, {before.failures}, the last with {cause}, is 0 again."
     )
     command = replay_command(before.code)
     return f" {done} `{command}` replays the dead letters with this code."

@@ -18,6 +18,8 @@ from ipaddress import ip_address
 from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
 from werkzeug.wrappers import Request
 
+from hangtag.api_key import InvalidKey, read_key
+
 DEFAULT_KEY = "sandbox-key"
 TOKEN_VARIABLE = "HANGTAG_SANDBOX_TOKEN"  # noqa: S105  a variable's name
 KEY_VARIABLE = "HANGTAG_SANDBOX_KEY"
@@ -120,8 +122,17 @@ def access_for(
 
     Raises:
         UnsafeStart: *host* is beyond loopback, and *key* is the public default or *token* is
-            missing; or *token* is too short for a secret or cannot be sent in a header.
+            missing; or *key*, *token* or one of *hosts* cannot be sent in a header.
     """
+    for each in hosts:
+        if not _HOST.fullmatch(each.lower()):
+            raise UnsafeStart(
+                f"--allowed-host {each!r} must be a name or NAME:PORT, without http://"
+            )
+    try:
+        read_key(key or DEFAULT_KEY)
+    except InvalidKey as error:
+        raise UnsafeStart(f"this is no API key: {error}") from error
     if token and not _TOKEN.fullmatch(token):
         raise UnsafeStart(
             f"{TOKEN_VARIABLE} must have 16 to 200 letters, digits or any of ._~+/-"
@@ -131,7 +142,8 @@ def access_for(
         raise UnsafeStart(
             f"on {host!r}, others can reach the sandbox: set an API key of your own in "
             f"{KEY_VARIABLE} and a control token in {TOKEN_VARIABLE}, for example with "
-            f"`export {TOKEN_VARIABLE}=$(openssl rand -hex 16)`; or leave out --host"
+            f"`export {KEY_VARIABLE}=$(openssl rand -hex 16) "
+            f"{TOKEN_VARIABLE}=$(openssl rand -hex 16)`; or leave out --host"
         )
     names = {each.lower() for each in hosts} | ({host.lower()} if beyond else set())
     return Access(token or secrets.token_urlsafe(24), frozenset(names), beyond)

@@ -102,7 +102,8 @@ def refusal(
         return None
     found = next((each for each in NETWORKS if ip in each.network), None)
     if found is not None and not (found.is_private and reach == "private"):
-        return f"{found.reason}; --fetch {reach} does not allow it"
+        option = f"--fetch {reach} does" if found.is_private else "--fetch does"
+        return f"{found.reason}; {option} not allow it"
     return f"--fetch {reach} does not allow it" if reach == "none" else None
 
 

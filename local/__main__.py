@@ -231,6 +231,12 @@ def put(options: argparse.Namespace) -> int:
         raise LocalError("the stack is not up; `make up` starts it")
     for file in options.files:
         try:
+            file.name.encode()
+        except UnicodeEncodeError as error:
+            raise LocalError(
+                f"the name of {printable(str(file))} is not UTF-8"
+            ) from error
+        try:
             body = file.read_bytes()
         except OSError as error:
             raise LocalError(f"{file} cannot be read: {error.strerror}") from error

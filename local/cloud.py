@@ -168,6 +168,8 @@ class LocalCloud:
         private_directory(self._directory)
         for name in ("tmp", "home"):
             private_directory(self._folder / name)
+        if port:
+            require_free(port)
         port = port or free_port()
         root = Access(
             endpoint_url=f"https://127.0.0.1:{port}",
@@ -309,6 +311,24 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def require_free(port: int) -> None:
+    """
+    Check that no program listens on a port of 127.0.0.1.
+
+    Raises:
+        LocalError: One does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LocalError(
+                f"port {port} cannot be used ({error.strerror}): choose another, or 0 for a "
+                "free one"
+            ) from error
 
 
 def random_text(alphabet: str, length: int) -> str:

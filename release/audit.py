@@ -92,7 +92,8 @@ class Findings:
             lines.append(
                 f"Could not look: the index has no advisory data for {len(self.unseen)} of"
                 f" {len(self.unseen) + self.clean + len(self.vulnerable)} packages, such as"
-                f" {package} ({reason}). Their vulnerabilities are unknown."
+                f" {package} ({reason}). Their vulnerabilities are unknown. Ask another index:"
+                " make audit ARGS='--index URL', where URL ends in /simple."
             )
         elif not self.clean and not self.advisories:
             lines.append("Could not look: no lock file names a package.")

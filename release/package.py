@@ -116,7 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 1
     print((DIST / "SHA256SUMS").read_text("utf-8"), end="")
-    print(f"dist is built with Python {platform.python_version()}", file=sys.stderr)
+    print(
+        f"dist is built for {options.architecture}, with Python {platform.python_version()}",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 import subprocess
 import sys
 import zipfile
@@ -517,3 +518,12 @@ def test_the_files_of_a_cloud_are_for_their_owner_only(
     assert directory.stat().st_mode & 0o777 == 0o700
     assert (directory / "access.json").stat().st_mode & 0o777 == 0o600
     assert Path(access.certificate).with_name("server.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    """Before the cloud has started, so that nothing is left running."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        with pytest.raises(LocalError, match=f"port {port} cannot be used"):
+            LocalCloud(tmp_path).start(port=port)

@@ -645,7 +645,7 @@ def user_with_policies_of(stack: WatchedStack, resource: str) -> Access:
         (REPLAY, "put_item", "hangtag:replay", True),
         (REPLAY, "put_item", "hangtag:breaker", False),
         (REPLAY, "put_item", "hangtag:slots", False),
-        (REPLAY, "put_item", "anything", False),
+        (REPLAY, "put_item", "hangtag:anything", False),
         (TAG, "put_item", "s3://bucket/key", True),
         (TAG, "put_item", "hangtag:breaker", False),
         (TAG, "put_item", "hangtag:replay", False),

@@ -123,7 +123,7 @@ def test_without_yes_the_command_only_shows_the_estimate(file: Path) -> None:
         "skipped": 0,
         "dryRun": True,
     }
-    assert "1,200 of 1,200 objects would be enqueued: 1,200 calls" in shown.stderr
+    assert "1,200 of 1,200 objects would be enqueued, a call each" in shown.stderr
     assert "2.40 at 0.002 a call" in shown.stderr
     assert "at least 4 min (by --rate 5)" in shown.stderr
     assert "add --yes" in shown.stderr

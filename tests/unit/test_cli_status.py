@@ -130,7 +130,7 @@ def test_during_a_pause_no_uploads_are_let_through() -> None:
         (RUNNING, "tagging       running "),
         (
             TaggingState(BreakerState(2, "609", "Refused."), is_enabled=True),
-            "running, but 2 consecutive calls have failed, the last with 609 (Refused.); at 5",
+            "running, but 2 consecutive failed calls, the last with 609 (Refused.); at 5",
         ),
         (
             TaggingState(BreakerState(7, "609", "Refused."), is_enabled=True),

@@ -292,6 +292,19 @@ def test_beyond_loopback_a_key_and_a_token_of_ones_own_are_needed(
         access_for(host, key, token=token)
 
 
+@pytest.mark.parametrize("name", ["http://box/", "box:", "a b", ""])
+def test_an_allowed_host_that_no_client_can_send_is_refused(name: str) -> None:
+    """Silently, it would never match."""
+    with pytest.raises(UnsafeStart, match="--allowed-host"):
+        access_for("127.0.0.1", "a-key", hosts=[name])
+
+
+def test_a_key_that_no_client_can_send_is_refused() -> None:
+    """`hangtag tag` refuses it, too."""
+    with pytest.raises(UnsafeStart, match="no API key"):
+        access_for("127.0.0.1", "a key")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_on_loopback_the_token_is_random(host: str) -> None:
     """Each process has another one."""
