@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, encodebytes
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import islice, product
@@ -459,6 +459,10 @@ ECHOES = {
     "escaped": lambda text: "".join(f"\\u{ord(one):04x}" for one in text),
     "URL-encoded": lambda text: "".join(f"%{ord(one):02x}" for one in text),
     "base64": lambda text: b64encode(f"GET {text}".encode()).decode(),
+    "base64 in lines": lambda text: encodebytes(f"GET {text}".encode()).decode(),
+    "base64 in lines, escaped": lambda text: json.dumps(
+        encodebytes(f"GET {text}".encode()).decode()
+    ),
     "after two hundred characters": lambda text: "x " * 97 + text,
 }
 
@@ -516,6 +520,35 @@ def test_an_echoed_secret_is_hidden_before_an_error_is_cut(
             assert "key-0f9e" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        lambda image: b64encode(image).decode(),
+        lambda image: encodebytes(image).decode(),
+        lambda image: encodebytes(image).replace(b"\n", b"\r\n").decode(),
+        lambda image: image.hex(),
+    ],
+    ids=["base64", "base64 in lines", "base64 in lines of CR LF", "hexadecimal"],
+)
+def test_an_echoed_image_is_in_no_text(echo: Callable[[bytes], str]) -> None:
+    """Neither in a good answer nor in an error."""
+    image = PNG + bytes(range(256))
+    secrets = Base64Body(image, "image/png", Context.model_validate({})).secrets()
+    echoed = echo(image)
+
+    answer = read_answer(
+        to_body({"data": {"objects": []}, "echo": echoed}),
+        http_status=201,
+        secrets=secrets,
+    )
+    assert answer.unknown == {"echo": "..."}
+
+    for body in (to_body(failed_answer_document(609, echoed)), echoed.encode()):
+        with pytest.raises(HangtagError) as caught:
+            read_answer(body, http_status=500, secrets=secrets)
+        assert str(caught.value).endswith("...")
+
+
 def test_an_echoed_image_is_in_no_answer() -> None:
     """Not one byte of it is stored."""
     image = PNG + bytes(range(256))
@@ -535,7 +568,7 @@ def b64_decoded(text: str) -> str:
     """The texts that are base64 in it, decoded."""
     return " ".join(
         b64decode(found[: len(found) // 4 * 4]).decode(errors="replace")
-        for found in re.findall("[A-Za-z0-9+/]{8,}", text)
+        for found in re.findall("[A-Za-z0-9+/]{8,}", re.sub(r"\\+n", "", text))
     )
 
 
