@@ -73,6 +73,13 @@ def test_a_value_without_a_json_form_does_not_stop_the_log() -> None:
     assert to_log_line({"error": ValueError("a\x9b")}) == r'{"error":"a\u009b"}'
 
 
+def test_a_name_without_a_json_form_is_an_error() -> None:
+    """The functions' own lines have only texts as names."""
+    assert to_log_line({1: None, None: 2}) == '{"1":null,"null":2}'
+    with pytest.raises(TypeError):
+        to_log_line({("a", "b"): 1})
+
+
 @given(ANY_TEXT)
 def test_json_for_programs_is_printable_and_has_the_exact_text(text: str) -> None:
     """People read it on a terminal, too."""

@@ -65,6 +65,9 @@ def to_log_line(document: object) -> str:
     *document* as a line of the function's log: JSON in ASCII, without DEL.
 
     A value without a JSON form is its `str`.
+
+    Raises:
+        TypeError: A name in it is no text, number, truth value or None.
     """
     return _LOG_ENCODER.encode(document)
 
