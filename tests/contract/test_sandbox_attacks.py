@@ -203,6 +203,29 @@ def test_a_long_header_is_refused(url: str, line: bytes) -> None:
     assert b'"code": 623' in answer
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Length: 0\r\nContent-Length: 30",
+        b"Content-Length: 30\r\nContent-Length: 30",
+        b"Content-Length : 30",
+        b"Content-Length\t: 30",
+        b"no header",
+    ],
+)
+def test_a_body_of_doubtful_length_is_refused(url: str, header: bytes) -> None:
+    """A proxy may take the body for the next request."""
+    host = urlsplit(url).netloc.encode()
+    body = b"GET /healthz HTTP/1.1\r\n\r\n    "
+    with connected(url) as plain:
+        plain.sendall(b"POST %b HTTP/1.1\r\n" % TAGS.encode())
+        plain.sendall(b"Host: %b\r\n%b\r\n\r\n%b" % (host, header, body))
+        answer = everything(plain)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_an_endless_header_is_not_kept(url: str) -> None:
     """The sandbox stops reading soon after the limit."""
     sent = 0
