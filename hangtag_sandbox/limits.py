@@ -31,7 +31,11 @@ MOST_CONNECTIONS = 256
 """How many connections may be open at once."""
 
 MOST_RECEIVED_BYTES = 512 * 1024 * 1024
-"""Size limit of all requests together that are received or processed at once."""
+"""
+Size limit of all requests together that are received or processed at once.
+
+They use up to about twice as much memory, because a body is copied while it is put together.
+"""
 
 IDLE_SECONDS = 60.0
 """How long a connection may wait for the first byte of its next request, or send no byte of one."""

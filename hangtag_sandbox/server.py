@@ -225,7 +225,16 @@ class _Handler(WSGIRequestHandler):
     def parse_request(self) -> bool:
         is_valid = super().parse_request()
         self._input.end_header()
-        return is_valid
+        if not is_valid:
+            return False
+        # Python's parser takes what follows such a line for a body
+        if self.headers.get_payload():
+            self.send_error(HTTPStatus.BAD_REQUEST, "A header line is malformed")
+            return False
+        if len(self.headers.get_all("Content-Length", [])) > 1:
+            self.send_error(HTTPStatus.BAD_REQUEST, "Content-Length is there twice")
+            return False
+        return True
 
     def send_error(
         self,

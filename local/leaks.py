@@ -2,7 +2,7 @@
 Searches everything that a stack has produced for the API key, image bytes and presigned URLs.
 
 The key and the images of a run carry random marks. A mark is found as it is, which covers every
-escaping, because it has only letters and digits, and in base64.
+escaping, because it has only letters and digits, and in base64, each also broken into lines.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ from local.watch import WatchedStack
 MARK_LENGTH = 20
 CONTEXT = 100  # characters
 PRESIGNED = r"X-Amz-(?:Signature|Credential|Security-Token)(?:=|%(?:25)*3D|\\+u003d)"
+LINE_BREAK = re.compile(
+    r"[\0\r\n]|\\+(?:[nr]|(?:u00|x)0[AD])|%(?:25)*0[AD]|&#(?:0*1[03]|x0*[AD]);",
+    re.IGNORECASE,
+)
+"""Also escaped."""
 IN_BASE64 = ("X-Amz-Signature=", "X-Amz-Credential=")
 Places = Iterable[tuple[str, str]]
 """Texts, each with the place where it was found."""
@@ -109,7 +114,8 @@ def leaks_in(places: Places, marks: Marks) -> list[str]:
     return [
         f"{name} in {place}: "
         f"...{text[max(0, found.start() - CONTEXT) : found.end() + CONTEXT]}..."
-        for place, text in places
+        for place, lines in places
+        for text in [LINE_BREAK.sub("", lines)]
         for name, pattern in patterns.items()
         if (found := pattern.search(text))
     ]
@@ -128,8 +134,7 @@ def places_of(stack: WatchedStack, directory: Path) -> Iterator[tuple[str, str]]
     yield from in_deployment(stack)
     yield from in_errors(stack)
     for file in sorted((*directory.glob("*.log"), *directory.glob("*.out"))):
-        for number, line in enumerate(lines_of(file), start=1):
-            yield f"{file.name}, line {number}", line
+        yield file.name, file.read_text(errors="replace")
 
 
 def in_logs(stack: WatchedStack) -> Places:
@@ -205,11 +210,6 @@ def in_errors(stack: WatchedStack) -> Places:
             text = answer["Payload"].read().decode()
             text += b64decode(answer.get("LogResult", "")).decode(errors="replace")
             yield f"an answer of {name}", text
-
-
-def lines_of(file: Path) -> list[str]:
-    """Return the lines of a log."""
-    return file.read_text(errors="replace").splitlines()
 
 
 def as_text(document: Mapping[str, Any] | list[Any]) -> str:

@@ -11,6 +11,8 @@ CHARACTERS = (
     "\u061c\u200e\u200f\u202a\u202d\u202e\u2066\u2067\u2069",  # direction of writing
     "\u200b\u200c\u200d\u2060",  # zero width
     "\u2028\u2029",  # line separators
+    "\u034f\u180b\ufe00\ufe0f\U000e0100",  # invisible marks
+    "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",  # letters that are blank
     "\ufeff",  # byte order mark
     "\ufff9\ufffb",  # interlinear annotation
     "\ufdd0\uffff",  # no characters

@@ -14,11 +14,15 @@ def growth(job: Callable[[int], Callable[[], object]], size: int) -> float:
     """
     How many times as much CPU time the job takes with `FACTOR` times the *size*.
 
-    *job* prepares the job for a size. Each time is the best of five.
+    *job* prepares the job for a size.
     """
-    small, large = job(size), job(FACTOR * size)
-    times = [(_cpu_seconds(small), _cpu_seconds(large)) for _ in range(5)]
-    return min(two for _, two in times) / min(one for one, _ in times)
+    return ratio(job(size), job(FACTOR * size))
+
+
+def ratio(one: Callable[[], object], other: Callable[[], object]) -> float:
+    """How many times as much CPU time *other* takes as *one*; each time is the best of five."""
+    times = [(_cpu_seconds(one), _cpu_seconds(other)) for _ in range(5)]
+    return min(time for _, time in times) / min(time for time, _ in times)
 
 
 def _cpu_seconds(run: Callable[[], object]) -> float:

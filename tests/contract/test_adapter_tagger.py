@@ -575,6 +575,16 @@ def test_an_answer_that_takes_too_long_is_a_timeout(
     assert api.trickled < TRICKLE
 
 
+def test_a_byte_just_before_the_deadline_does_not_extend_it(
+    api: LoopbackServer, tagger: HttpTagger
+) -> None:
+    """A socket's own timeout would start again with it."""
+    api.replies(raw_bytes(b"H", b"T", seconds=2.7))
+
+    with pytest.raises(ApiTimeout), at_most_five_seconds():
+        ask(tagger, timeout_seconds=3)
+
+
 def test_an_api_that_does_not_read_the_request_is_unreachable() -> None:
     """It accepts the connection; no buffer is large enough for the image."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -203,6 +203,29 @@ def test_a_long_header_is_refused(url: str, line: bytes) -> None:
     assert b'"code": 623' in answer
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Length: 0\r\nContent-Length: 30",
+        b"Content-Length: 30\r\nContent-Length: 30",
+        b"Content-Length : 30",
+        b"Content-Length\t: 30",
+        b"no header",
+    ],
+)
+def test_a_body_of_doubtful_length_is_refused(url: str, header: bytes) -> None:
+    """A proxy may take the body for the next request."""
+    host = urlsplit(url).netloc.encode()
+    body = b"GET /healthz HTTP/1.1\r\n\r\n    "
+    with connected(url) as plain:
+        plain.sendall(b"POST %b HTTP/1.1\r\n" % TAGS.encode())
+        plain.sendall(b"Host: %b\r\n%b\r\n\r\n%b" % (host, header, body))
+        answer = everything(plain)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_an_endless_header_is_not_kept(url: str) -> None:
     """The sandbox stops reading soon after the limit."""
     sent = 0
@@ -221,29 +244,48 @@ def test_an_endless_header_is_not_kept(url: str) -> None:
     assert time.monotonic() < deadline
 
 
-FAST = Deadlines(idle=0.6, header=0.6, request=1.0)
+LATE = 300.0
+"""A deadline in seconds that no test waits for."""
+POSTING = b"POST / HTTP/1.1\r\nHost: %(host)s\r\nContent-Length: 1000\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "beginning",
+    ("beginning", "and_more", "deadlines"),
     [
-        b"",
-        b"G",
-        b"GET / HTTP/1.1\r\n",
-        b"POST / HTTP/1.1\r\nHost: %(host)s\r\nContent-Length: 1000\r\n\r\n",
+        (b"", False, Deadlines(idle=0.6, header=LATE, request=LATE)),
+        (b"G", False, Deadlines(idle=0.6, header=LATE, request=LATE)),
+        (POSTING, False, Deadlines(idle=0.6, header=LATE, request=LATE)),
+        (b"G", False, Deadlines(idle=LATE, header=0.6, request=LATE)),
+        (b"G", True, Deadlines(idle=LATE, header=0.6, request=LATE)),
+        (b"GET / HTTP/1.1\r\n", True, Deadlines(idle=LATE, header=0.6, request=LATE)),
+        (POSTING, False, Deadlines(idle=LATE, header=LATE, request=1.0)),
+        (POSTING, True, Deadlines(idle=LATE, header=LATE, request=1.0)),
     ],
-    ids=["silent", "the first byte", "a header", "a body"],
+    ids=[
+        "silent",
+        "silent after a byte",
+        "silent in the body",
+        "no more than a byte",
+        "the first line",
+        "a header",
+        "no body",
+        "a body",
+    ],
 )
-def test_a_slow_client_is_disconnected(beginning: bytes) -> None:
+def test_a_slow_client_is_disconnected(
+    beginning: bytes,
+    and_more: bool,  # noqa: FBT001  of the table above
+    deadlines: Deadlines,
+) -> None:
     """A byte now and then does not extend the deadline."""
-    with serve(port=0, key=KEY, deadlines=FAST) as url, connected(url) as plain:
+    with serve(port=0, key=KEY, deadlines=deadlines) as url, connected(url) as plain:
         plain.settimeout(0.05)
         plain.sendall(beginning % {b"host": urlsplit(url).netloc.encode()})
         deadline = time.monotonic() + SECONDS
         closed = False
         while not closed and time.monotonic() < deadline:
             try:
-                if beginning:
+                if and_more:
                     plain.send(b"a")
                 closed = not plain.recv(1_000)
             except TimeoutError:
@@ -254,7 +296,7 @@ def test_a_slow_client_is_disconnected(beginning: bytes) -> None:
     assert closed
 
 
-SLOW = Deadlines(idle=300, header=300, request=300)
+SLOW = Deadlines(idle=LATE, header=LATE, request=LATE)
 
 
 @pytest.mark.parametrize(

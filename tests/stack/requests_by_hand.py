@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -26,8 +27,13 @@ def ask(
     headers: Mapping[str, str] | None = None,
     *,
     host: str | None = None,
+    body: Iterable[bytes] = (),
 ) -> Answer:
-    """Send a request as it is, with any Host, to a cloud or its proxy."""
+    """
+    Send a request as it is, with any Host, to a cloud or its proxy.
+
+    The *body* is sent until the server ends the connection.
+    """
     netloc = urlsplit(access.endpoint_url).netloc
     connection = http.client.HTTPSConnection(
         netloc,
@@ -40,6 +46,9 @@ def ask(
         for name, value in (headers or {}).items():
             connection.putheader(name, value)
         connection.endheaders()
+        with suppress(ConnectionError):
+            for piece in body:
+                connection.send(piece)
         response = connection.getresponse()
         return Answer(response.status, response.read().decode())
     finally:

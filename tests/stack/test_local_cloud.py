@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -212,11 +213,13 @@ def test_the_keys_of_the_deployer_and_the_launcher_are_admitted(
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("key", ["test", "000000000000", "123456789012", "AKIANOBODY"])
-def test_a_well_known_key_is_refused(access: Access, key: str, service: str) -> None:
+def test_a_well_known_key_is_refused(
+    access: Access, root: Access, key: str, service: str
+) -> None:
     """MiniStack alone takes `test` and any twelve digits as root."""
-    known = replace(access, access_key_id=key, secret_access_key="test")
-
-    assert refusal(known, service) == "AccessDenied"
+    for secret in ("test", root.secret_access_key):
+        known = replace(access, access_key_id=key, secret_access_key=secret)
+        assert refusal(known, service) == "AccessDenied"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -244,6 +247,20 @@ def test_a_header_with_such_a_key_and_any_signature_is_refused(
         {"Authorization": f"AWS {key}:c2lnbmF0dXJl", "Date": stamp},
     ):
         assert ask(access, "GET", "/", headers).status == 403
+        announced = {**headers, "Content-Length": "1000"}
+        assert ask(access, "PUT", "/", announced).status == 403  # without the body
+
+
+def test_a_body_of_a_known_key_is_read_to_a_limit(access: Access) -> None:
+    """The signature, which may be wrong, can only be checked after it."""
+    request = signed(access, "/a-bucket/key", method="PUT")
+    size = 64 * 1024 * 1024 + 1
+    headers = {**dict(request.headers), "Content-Length": str(size)}
+    body = chain(repeat(bytes(1024 * 1024), 64), [b"x"])
+
+    answer = ask(access, "PUT", "/a-bucket/key", headers, body=body)
+
+    assert (answer.status, "too long" in answer.body) == (403, True)
 
 
 @pytest.mark.parametrize(("method", "path"), UNSIGNED)

@@ -32,6 +32,7 @@ from hangtag_cli.letters import (
     to_second,
 )
 from hangtag_cli.output import json_line
+from hangtag_cli.tables import table
 from tests.builders import (
     NOON,
     URI,
@@ -156,6 +157,16 @@ _json = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+def test_a_text_in_a_row_has_no_effect_on_the_terminal() -> None:
+    """Whoever adds a row need not think of it."""
+    rows = table("name")
+    rows.add_row(f"a{HOSTILE}b")
+
+    [_, _, line, _] = printed([rows]).split("\n")
+
+    assert line.strip() == "a [2J  31m[red]   b"
 
 
 @pytest.mark.parametrize(

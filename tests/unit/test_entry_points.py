@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from hangtag.entry_points import LambdaHandler, replay_failures, tag_uploads
+from hangtag.errors import HangtagError
 from hangtag.operators.replay_request import RequestError
 from tests import hostile
 
@@ -58,8 +59,37 @@ def test_an_error_that_lambda_logs_is_printable() -> None:
     """The runtime writes the message of an error as it is."""
     handle = replay_failures({})
 
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(Exception, match="Extra inputs are not permitted") as caught:
         handle({hostile.TEXT: 1}, cast("LambdaContext", Context()))
 
-    assert "Extra inputs are not permitted" in str(caught.value)
+    assert type(caught.value).__name__ == RequestError.__name__
     assert hostile.raw_in(str(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(hostile.TEXT),
+        KeyError(hostile.TEXT),
+        OSError(2, hostile.TEXT, hostile.TEXT),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, hostile.TEXT),
+        HangtagError(hostile.TEXT),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_any_class_is_printable(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some classes build the message from other attributes than their arguments."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hangtag.entry_points.read_request", fail)
+
+    with pytest.raises(Exception, match=r"status  TAGGED|No such file") as caught:
+        replay_failures({})({}, cast("LambdaContext", Context()))
+
+    assert type(caught.value).__name__ == type(error).__name__
+    assert hostile.raw_in(str(caught.value)) == []
+    assert "\n" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from itertools import combinations
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +18,7 @@ from hangtag.redaction import (
     redacted_document,
     without_secrets,
 )
-from tests.ratios import LINEAR, growth
+from tests.ratios import LINEAR, growth, ratio
 
 KEY = "sk+Omni/9f8E{5b}=4a3&Q"
 """It has characters that JSON, HTML, URLs and the two alphabets of base64 write differently."""
@@ -33,9 +34,22 @@ def url_encoded(text: str) -> str:
     return "".join(f"%{ord(character):02x}" for character in text)
 
 
+def bytes_in_hexadecimal(text: str) -> str:
+    """Each character as `41`."""
+    return text.encode().hex()
+
+
 def in_base64(before: str, after: str = "") -> Callable[[str], str]:
     """Base64 of a text in the middle of another."""
     return lambda text: b64encode(f"{before}{text}{after}".encode()).decode()
+
+
+def in_lines(text: str, columns: int, end: str) -> str:
+    """*text* with *end* after each line."""
+    lines = [
+        text[start : start + columns] + end for start in range(0, len(text), columns)
+    ]
+    return "".join(lines)
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -55,7 +69,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "HTML": lambda key: "".join(f"&#{ord(one)};" for one in key),
     "HTML in hexadecimal": lambda key: "".join(f"&#x{ord(one):X};" for one in key),
     "HTML by name": lambda key: key.replace("&", "&amp;"),
-    "hexadecimal": lambda key: key.encode().hex(),
+    "hexadecimal": bytes_in_hexadecimal,
     "hexadecimal in upper case": lambda key: key.encode().hex().upper(),
     "base64": in_base64(""),
     "base64 after one byte": in_base64("x", "yz"),
@@ -65,6 +79,15 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "base64 for URLs": lambda key: urlsafe_b64encode(f"a{key}".encode()).decode(),
     "base64, URL-encoded": lambda key: quote(in_base64("a")(key), safe=""),
     "base64, escaped": lambda key: escaped_for_json(in_base64("a")(key)),
+    "base64 in lines": lambda key: in_lines(in_base64("ab")(key), 9, "\n"),
+    "base64 in lines of CR LF": lambda key: in_lines(in_base64("a")(key), 10, "\r\n"),
+    "base64 in lines, escaped": lambda key: in_lines(in_base64("")(key), 11, r"\n"),
+    "base64 in lines, escaped CR LF": lambda key: json.dumps(
+        in_lines(in_base64("")(key), 9, "\r\n")
+    ),
+    "base64 in lines, URL-encoded": lambda key: quote(
+        in_lines(in_base64("")(key), 9, "\r\n"), safe=""
+    ),
     "UTF-16": lambda key: key.encode("utf-16-le").decode(),
 }
 
@@ -122,6 +145,26 @@ def test_the_rest_of_a_base64_text_is_hidden_with_the_secret() -> None:
     )
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", r"\n", r"\r\n", "%0A", "%0d%0a"])
+@pytest.mark.parametrize("columns", [60, 64, 76])
+def test_base64_in_lines_is_hidden_to_its_end(columns: int, end: str) -> None:
+    """The secret may be whole on one line, and the rest of the image on the next ones."""
+    image = b64encode(bytes(range(256)) * 4).decode()
+
+    shown = redacted(f"image: {in_lines(image, columns, end)}; sorry", [image[:48]])
+
+    assert shown == "image: ...; sorry"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", r"\n"])
+def test_an_unknown_image_is_hidden_in_base64_with_lines(end: str) -> None:
+    """It is recognised by its prefix, or by its first bytes."""
+    image = in_lines(b64encode(b"GIF89a" + bytes(range(256))).decode(), 20, end)
+
+    assert without_secrets(f"<base64,{image}>") == "<base64,...>"
+    assert without_secrets(f"<{image}>") == "<...>"
+
+
 @pytest.mark.parametrize("secret", ["", "red", "coat"])
 def test_a_very_short_secret_is_not_redacted(secret: str) -> None:
     """It would hide parts of ordinary words."""
@@ -170,3 +213,17 @@ def test_hiding_takes_linear_time(unit: str) -> None:
         return lambda: without_secrets(redacted(text, [KEY]))
 
     assert growth(hide, 4_000) < LINEAR
+
+
+def test_many_combinations_of_spellings_take_no_longer_than_one() -> None:
+    """An answer may echo each of several secrets in each spelling."""
+    secrets = [KEY, KEY[::-1], "ASIA/20260101/eu-west-1/s3"]
+    spellings = [str.lower, bytes_in_hexadecimal, *map(in_base64, ("", "a", "ab"))]
+    spelled = [spelling(secret) for secret in secrets for spelling in spellings]
+    texts = [" ".join(some) for some in combinations(spelled, 4)]
+    longest = max(texts, key=len)
+
+    def hide(texts: list[str]) -> Callable[[], object]:
+        return lambda: redacted_document(texts, secrets)
+
+    assert ratio(hide([longest] * len(texts)), hide(texts)) < 3

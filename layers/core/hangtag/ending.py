@@ -252,7 +252,9 @@ def _shows_that_calls_work(error: HangtagError) -> bool:
     """
     Whether the API itself refused the image: key, account and the stack's settings are fine.
 
-    A `ConfigError` of the upload's own metadata says nothing about the stack's settings.
+    A `ConfigError` of the upload's own metadata says nothing about the stack's settings. This
+    assumes that the API checks key and quota before the image, which its documentation does not
+    say: otherwise refused images keep the breaker closed while the quota is used up.
     """
     is_refusal = error.kind == "permanent" and error.source == "api"
     return is_refusal and error.code.isdigit() and not isinstance(error, ConfigError)

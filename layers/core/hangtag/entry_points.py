@@ -135,12 +135,13 @@ def _handler_with(logger: Logger) -> Callable[[LambdaHandler], LambdaHandler]:
             try:
                 answer: dict[str, Any] = in_context(event, context)
             except Exception as error:
-                # Lambda logs the message as it is
-                error.args = tuple(
-                    printable(part) if isinstance(part, str) else part
-                    for part in error.args
-                )
-                raise
+                # Lambda logs the name of the class, and the message as it is
+                message = printable(str(error))
+                if message == str(error):
+                    raise
+                # Not the same class: OSError and others build their message from attributes
+                shown: Exception = type(type(error).__name__, (Exception,), {})(message)
+                raise shown.with_traceback(error.__traceback__) from None
             return answer
 
         return handler

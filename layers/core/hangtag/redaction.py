@@ -27,19 +27,19 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     *text* with "..." for each of the *secrets*, in any letter case.
 
     A secret is also found in hexadecimal or base64 (both alphabets, at any position), escaped for
-    JSON or HTML, URL-encoded up to four times, and in a mixture of them. Where it is escaped or
-    encoded, the text around it is returned decoded. The letters and digits that touch it are
-    hidden, too. *secrets* are ASCII.
+    JSON or HTML, URL-encoded up to four times, broken into lines, and in a mixture of them. Where
+    it is escaped, encoded or broken, the text around it is returned decoded and on one line. The
+    letters and digits that touch it are hidden, too. *secrets* are ASCII.
     """
     data = text.encode("utf-8", errors="surrogatepass")
-    found = _redacted(data, _forms(secrets), _ENCODINGS)
+    found = _redacted(data, _forms(tuple(secrets)), _ENCODINGS)
     return text if found is data else found.decode("utf-8", errors="surrogatepass")
 
 
 def has_secret(body: bytes, secrets: Iterable[str]) -> bool:
     """Whether `redacted` would find one of the *secrets* in a *body*, or in the JSON that it is."""
     # JSON may have escaped each text once more
-    return _redacted(body, _forms(secrets), _ENCODINGS + 1) is not body
+    return _redacted(body, _forms(tuple(secrets)), _ENCODINGS + 1) is not body
 
 
 def redacted_document(document: Any, secrets: Iterable[str]) -> Any:  # noqa: ANN401 - JSON-like
@@ -61,12 +61,10 @@ def redacted_document(document: Any, secrets: Iterable[str]) -> Any:  # noqa: AN
 def _redacted(data: bytes, forms: tuple[bytes, ...], encodings: int) -> bytes:
     """*data* itself if it contains none of the *forms*."""
     lower = data.lower()
-    found = [form for form in forms if form in lower]
-    if found:
-        data = _pattern(tuple(found)).sub(b"...", data)
+    if any(form in lower for form in forms):
+        data = _pattern(forms).sub(b"...", data)
     if encodings and any(sign in data for sign in _ESCAPE_SIGNS):
-        # ASCII in UTF-16 has NULs
-        plain = _ESCAPE.sub(_unescaped, data.replace(b"\0", b""))
+        plain = _ESCAPE.sub(_unescaped, data.translate(None, _DROPPED))
         if plain != data:
             inner = _redacted(plain, forms, encodings - 1)
             if inner is not plain:
@@ -74,7 +72,8 @@ def _redacted(data: bytes, forms: tuple[bytes, ...], encodings: int) -> bytes:
     return data
 
 
-def _forms(secrets: Iterable[str]) -> tuple[bytes, ...]:
+@lru_cache(maxsize=4)
+def _forms(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
     """What to look for, in lower case."""
     return tuple(form for secret in secrets for form in _forms_of(secret))
 
@@ -103,17 +102,20 @@ def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
     either = b"|".join(map(re.escape, forms))
     # With the rest of a base64 text: its other parts may be of the secret, or of an image
     return re.compile(
-        rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]*(?:%b)(?:%b|[A-Za-z0-9+/_=\\%%-])*"
-        % (either, either),
+        rb"(?<![A-Za-z0-9+/_\\%%\r\n-])[A-Za-z0-9+/_\\%%\r\n-]*"
+        rb"(?:%b)(?:%b|[A-Za-z0-9+/_=\\%%\r\n-])*" % (either, either),
         re.IGNORECASE,
     )
 
 
-_ESCAPE_SIGNS = (b"\\", b"%", b"&", b"\0")
+_DROPPED = b"\0\r\n"
+"""ASCII in UTF-16 has NULs, and base64 is often broken into lines."""
+
+_ESCAPE_SIGNS = (b"\\", b"%", b"&", b"\0", b"\r", b"\n")
 _ESCAPE = re.compile(
     rb"""
       \\(?:u00|x)([0-7][0-9a-f])
-    | \\(["'/\\])
+    | \\(["'/\\nr])
     | %([0-7][0-9a-f])
     | &\#x0*([0-7]?[0-9a-f]);
     | &\#0*([0-9]{1,3});
@@ -128,9 +130,13 @@ _NAMED = {b"amp": b"&", b"apos": b"'", b"gt": b">", b"lt": b"<", b"quot": b'"'}
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
     json, plain, url, html, decimal, name = found.groups()
-    if plain or name:
-        return plain or _NAMED[name.lower()]
+    if plain:
+        return b"" if plain in b"nNrR" else plain
+    if name:
+        return _NAMED[name.lower()]
     code = int(decimal) if decimal else int(json or url or html, 16)
+    if code in _DROPPED:
+        return b""
     return bytes([code]) if code <= 0x7F else found[0]
 
 
@@ -143,9 +149,9 @@ def without_secrets(text: str) -> str:
 _SECRETS = re.compile(
     r"""
       (?i:X-Amz-[A-Z-]{1,20}(?:=|%(?:25)*3D|\\+u003D))[^\s"'<>]*
-    | (base64,)[A-Za-z0-9+/=\\%]+
+    | (base64,)[A-Za-z0-9+/=\\%\r\n]+
     | (?<![A-Za-z0-9+/])
-      (?:iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|Qk|\\?/9j\\?/)[A-Za-z0-9+/=\\%]{24,}
+      (?:iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK|Qk|\\?/9j\\?/)[A-Za-z0-9+/=\\%\r\n]{24,}
     """,
     re.VERBOSE,
 )

@@ -24,12 +24,23 @@ def printable(text: str) -> str:
     """
     *text* on one line for people: a terminal, a message, a mail.
 
-    A space replaces each character that `str.isprintable` refuses: controls, line separators,
-    marks that change the direction of writing, invisible and unassigned characters.
+    A space replaces controls, line separators, marks that change the direction of writing,
+    invisible and unassigned characters; also those that select a variant of an emoji.
     """
-    if text.isprintable():
+    if _is_printable(text):
         return text
-    return "".join(character if character.isprintable() else " " for character in text)
+    return "".join(character if _is_printable(character) else " " for character in text)
+
+
+def _is_printable(text: str) -> bool:
+    return text.isprintable() and (text.isascii() or not _INVISIBLE.search(text))
+
+
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+"""Unicode's ignorable characters and blank letters that `str.isprintable` accepts."""
 
 
 def to_attribute(text: str) -> str:
@@ -38,7 +49,7 @@ def to_attribute(text: str) -> str:
 
     A space replaces what SQS refuses (it accepts U+0020 to U+D7FF, U+E000 to U+FFFD and U+10000
     to U+10FFFF), the other control characters, line separators, and marks that change the
-    direction of writing.
+    direction of writing. Invisible characters stay: emoji are joined by them.
     """
     return _NOT_IN_ATTRIBUTES.sub(" ", text)
 
@@ -54,6 +65,9 @@ def to_log_line(document: object) -> str:
     *document* as a line of the function's log: JSON in ASCII, without DEL.
 
     A value without a JSON form is its `str`.
+
+    Raises:
+        TypeError: A name in it is no text, number, truth value or None.
     """
     return _LOG_ENCODER.encode(document)
 
@@ -75,10 +89,10 @@ def to_printable_json(document: object) -> str:
 
 def escape_json(text: str) -> str:
     """*text*, which is JSON on one line, with the characters escaped that `printable` replaces."""
-    if text.isprintable():
+    if _is_printable(text):
         return text
     return "".join(
-        character if character.isprintable() else json.dumps(character)[1:-1]
+        character if _is_printable(character) else json.dumps(character)[1:-1]
         for character in text
     )
 

@@ -125,9 +125,9 @@ class Base64Body:
         return len(self._head()) + encoded + len(_tail(self.context))
 
     def secrets(self) -> tuple[str, ...]:
-        """The beginning of the base64; with it, the rest is hidden, too."""
+        """The image's beginning in base64 and hexadecimal; the rest is hidden with it."""
         first_bytes = bytes(memoryview(self.image)[:_RECOGNISED_BYTES])
-        return (b64encode(first_bytes).rstrip(b"=").decode("ascii"),)
+        return b64encode(first_bytes).rstrip(b"=").decode("ascii"), first_bytes.hex()
 
     def _head(self) -> bytes:
         prefix = f"data:{self.media_type};base64," if self.with_prefix else ""
