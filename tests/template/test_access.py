@@ -136,8 +136,11 @@ def account_of(value: object) -> str:
 
 OPERATORS = {
     "Bool": lambda actual, expected: actual == expected,
+    "BoolIfExists": lambda actual, expected: actual in (None, expected),
+    "Null": lambda actual, expected: (actual is None) == (expected == "true"),
     "StringEquals": lambda actual, expected: actual == expected,
-    # True without the key, too
+    # Both are true without the key, too
+    "StringNotEquals": lambda actual, expected: actual != expected,
     "StringNotEqualsIfExists": lambda actual, expected: actual != expected,
 }
 
@@ -150,25 +153,58 @@ PROTECTED = {
 }
 
 
+SERVICE = {"aws:PrincipalIsAWSService": "true"}
+NO_SERVICE = {"aws:PrincipalIsAWSService": "false"}
+
+
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
-        ({"aws:PrincipalAccount": ACCOUNT}, False),
-        ({"aws:PrincipalAccount": FOREIGN}, True),
+        ({**NO_SERVICE, "aws:PrincipalAccount": ACCOUNT}, False),
+        ({**NO_SERVICE, "aws:PrincipalAccount": FOREIGN}, True),
+        ({}, True),
         ({"aws:PrincipalAccount": "anonymous"}, True),
-        # An AWS service that acts for a resource of this account, or of another one
-        ({"aws:SourceAccount": ACCOUNT}, False),
-        ({"aws:SourceAccount": FOREIGN}, True),
+        ({**SERVICE, "aws:SourceAccount": ACCOUNT}, False),
+        ({**SERVICE, "aws:SourceAccount": FOREIGN}, True),
+        (SERVICE, False),
         # A service may have an account of its own
-        ({"aws:PrincipalAccount": FOREIGN, "aws:SourceAccount": ACCOUNT}, False),
+        ({**SERVICE, "aws:PrincipalAccount": FOREIGN}, False),
+        (
+            {
+                **SERVICE,
+                "aws:PrincipalAccount": FOREIGN,
+                "aws:SourceAccount": ACCOUNT,
+            },
+            False,
+        ),
+        (
+            {
+                **SERVICE,
+                "aws:PrincipalAccount": ACCOUNT,
+                "aws:SourceAccount": FOREIGN,
+            },
+            True,
+        ),
+        # As the local cloud sets the keys for S3 and SNS
+        ({"aws:PrincipalAccount": "", "aws:SourceAccount": ACCOUNT}, False),
+        ({"aws:PrincipalAccount": "", "aws:SourceAccount": FOREIGN}, True),
     ],
-    ids=["own", "foreign", "anonymous", "for us", "for others", "own account"],
+    ids=[
+        *("role of this account", "other account", "no keys", "anonymous"),
+        *("service for this account", "service for another", "service for none"),
+        *("service with an account", "service with an account, for this one"),
+        *("service for another, with this account", "local", "local for another"),
+    ],
 )
 @pytest.mark.parametrize("resource", PROTECTED)
 def test_queues_and_topics_deny_other_accounts(
     resource: str, request_: Request, *, expected: bool
 ) -> None:
-    """Also if a statement that is added later allows more."""
+    """
+    Also if a statement that is added later allows more.
+
+    A service that names no account is not denied, but needs a statement that admits it.
+    """
     assert is_denied(resource, PROTECTED[resource], {**TLS, **request_}) == expected
 
 
@@ -185,7 +221,7 @@ def test_queues_topics_and_the_bucket_deny_requests_without_tls(resource: str) -
 def test_a_policy_denies_all_actions_of_its_resource() -> None:
     """SNS has no wildcard for them: its policies name the eight actions that they can have."""
     actions = {
-        name: set(listed(statement["Action"]))
+        (name, statement["Sid"]): set(listed(statement["Action"]))
         for name, statement in policy_statements(TEMPLATE)
         if statement["Effect"] == "Deny"
     }
@@ -200,12 +236,14 @@ def test_a_policy_denies_all_actions_of_its_resource() -> None:
         "Subscribe",
     }
 
+    topic = {f"sns:{action}" for action in sns}
     assert actions == {
-        "UploadsBucketPolicy": {"s3:*"},
-        "UploadQueuePolicy": {"sqs:*"},
-        "DeadLetterQueuePolicy": {"sqs:*"},
-        "ResultsTopicPolicy": {f"sns:{action}" for action in sns},
-        "AlarmsTopicPolicy": {f"sns:{action}" for action in sns},
+        ("UploadsBucketPolicy", "TlsOnly"): {"s3:*"},
+        **{
+            (policy, sid): topic if "Topic" in policy else {"sqs:*"}
+            for policy in PROTECTED
+            for sid in ("TlsOnly", "ThisAccountOnly", "ServicesForThisAccountOnly")
+        },
     }
 
 
