@@ -452,9 +452,13 @@ def test_old_versions_and_access_logs_are_the_owners_choice() -> None:
     ("parameter", "value", "expected"),
     [
         ("OldVersionsDays", "0", True),
-        ("OldVersionsDays", "14", False),
-        ("OldVersionsDays", "15", True),
+        ("OldVersionsDays", "2", False),
+        ("OldVersionsDays", "28", False),
+        ("OldVersionsDays", "29", True),
+        ("OldVersionsDays", "30", True),
         ("OldVersionsDays", "365", True),
+        ("OldVersionsDays", "9999", True),
+        ("OldVersionsDays", "10000", False),
         ("OldVersionsDays", "-1", False),
         ("KmsKeyArn", "", True),
         ("KmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:key/mrk-12ab", True),
@@ -469,7 +473,7 @@ def test_old_versions_and_access_logs_are_the_owners_choice() -> None:
 def test_a_wrong_value_is_rejected_before_the_deployment(
     parameter: str, value: str, *, expected: bool
 ) -> None:
-    """A version has to outlive the dead letter of its upload, which is kept for 14 days."""
+    """A version has to outlive 14 days on the queue and 14 more as a dead letter."""
     pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
 
     assert expected == bool(re.fullmatch(pattern, value))
