@@ -77,31 +77,31 @@ def test_a_role_may_access_the_table_by_the_keys_of_its_items() -> None:
     for name, statement in policy_statements(TEMPLATE):
         if statement.get("Resource") == {"Fn::GetAtt": ["ResultsTable", "Arn"]}:
             [(operator, condition)] = statement["Condition"].items()
-            sign = {
-                "StringEquals": "",
-                "StringNotEquals": "not ",
-                "StringNotLike": "not ",
-            }
+            [(key, values)] = condition.items()
+            assert key == "dynamodb:LeadingKeys"
             for action in listed(statement["Action"]):
                 found = keys.setdefault((name, action), set())
-                found.update(
-                    sign[operator.removeprefix("ForAllValues:")] + key
-                    for key in condition["dynamodb:LeadingKeys"]
-                )
+                found.update(f"{operator} {value}" for value in values)
 
-    not_of_state = {"not hangtag:*"}
-    readable = {"not hangtag:slots", "not hangtag:replay"}
+    not_of_state = {"ForAllValues:StringNotLike hangtag:*"}
+    readable = {
+        f"ForAllValues:StringNotEquals hangtag:{item}" for item in ("slots", "replay")
+    }
+    item = "ForAllValues:StringEquals hangtag:"
     assert keys == {
         ("TagUploadsRole", "dynamodb:BatchGetItem"): readable,
         ("TagUploadsRole", "dynamodb:GetItem"): readable,
         ("TagUploadsRole", "dynamodb:PutItem"): not_of_state,
         ("TagUploadsRole", "dynamodb:UpdateItem"): {
             *not_of_state,
-            "hangtag:breaker",
-            "hangtag:slots",
+            f"{item}breaker",
+            f"{item}slots",
         },
         ("ReplayFailuresRole", "dynamodb:BatchGetItem"): not_of_state,
-        ("ReplayFailuresRole", "dynamodb:PutItem"): {*not_of_state, "hangtag:replay"},
+        ("ReplayFailuresRole", "dynamodb:PutItem"): {
+            *not_of_state,
+            f"{item}replay",
+        },
     }
 
 
@@ -338,8 +338,34 @@ def test_the_key_replaces_the_other_encryption() -> None:
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
 
 
-ENCRYPTING_SERVICES = {"dynamodb", "logs", "s3", "secretsmanager", "sns", "sqs"}
+ENCRYPTING_SERVICES = {"dynamodb", "s3", "secretsmanager", "sns", "sqs"}
 """Services that use the key of their resource with the permissions of who calls them."""
+
+ACTIONS_THROUGH = {
+    "dynamodb": {
+        *("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"),
+        *("kms:ReEncryptFrom", "kms:ReEncryptTo"),
+    }
+}
+OTHER_ACTIONS = {"kms:Decrypt", "kms:GenerateDataKey"}
+
+
+def uses_of_the_key(
+    statements: list[dict[str, Any]], *, region: str
+) -> dict[str, set[str]]:
+    """The actions on the key by the service through which they are allowed."""
+    found: dict[str, set[str]] = {}
+    for statement in statements:
+        assert statement["Effect"] == "Allow"
+        [(operator, condition)] = statement["Condition"].items()
+        [(key, values)] = condition.items()
+        assert (operator, key) == ("StringLike", "kms:ViaService")
+        for value in values if isinstance(values, list) else [values]:
+            text = value["Fn::Sub"] if isinstance(value, dict) else value
+            service, _, rest = text.partition(".")
+            assert rest == f"{region}.*"
+            found.setdefault(service, set()).update(listed(statement["Action"]))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -355,17 +381,14 @@ def test_a_role_may_use_the_key_through_the_services_that_it_calls(
     """And not by itself."""
     called = {action.partition(":")[0] for name, action, _ in allowed() if name == role}
     own = WITH_KEY[policy]["Properties"]
-    through = {
-        value["Fn::Sub"].partition(".")[0]
-        for statement in own["PolicyDocument"]["Statement"]
-        for values in [statement["Condition"]["StringLike"]["kms:ViaService"]]
-        for value in (values if isinstance(values, list) else [values])
-    }
+    statements = own["PolicyDocument"]["Statement"]
 
     assert own["Roles"] == [{"Ref": role}]
-    assert through == called & ENCRYPTING_SERVICES
-    for statement in own["PolicyDocument"]["Statement"]:
-        assert statement["Resource"] == KEY
+    assert uses_of_the_key(statements, region="${AWS::Region}") == {
+        service: ACTIONS_THROUGH.get(service, OTHER_ACTIONS)
+        for service in called & ENCRYPTING_SERVICES
+    }
+    assert all(statement["Resource"] == KEY for statement in statements)
 
 
 # ---- the key's own policy
@@ -377,6 +400,29 @@ def key_policy() -> dict[str, Any]:
     """The key policy in docs/encryption.md, by Sid."""
     [block] = re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL)
     return {one["Sid"]: one for one in json.loads(block)["Statement"]}
+
+
+def test_the_documented_statements_of_operators_are_those_of_the_roles() -> None:
+    """For each encrypting service that a command calls."""
+    [block] = re.findall(r"```\n(\[\n.+?)```", PAGE, re.DOTALL)
+    commands = json.loads((ROOT / "docs/operator-policy.json").read_text("utf-8"))
+    called = set(re.findall(r'"([a-z0-9]+):[A-Z]', json.dumps(commands)))
+
+    assert uses_of_the_key(json.loads(block), region="REGION") == {
+        service: ACTIONS_THROUGH.get(service, OTHER_ACTIONS)
+        for service in called & ENCRYPTING_SERVICES
+    }
+
+
+def test_the_documented_policy_for_an_old_key_allows_to_read_images_and_messages() -> (
+    None
+):
+    """The policies of the roles name the new key only."""
+    [block] = re.findall(r"```\n( *\{\"Version\".+?)```", PAGE, re.DOTALL)
+
+    assert uses_of_the_key(json.loads(block)["Statement"], region="REGION") == {
+        service: {"kms:Decrypt"} for service in ("s3", "sqs")
+    }
 
 
 def services_that_need_the_key() -> set[str]:
