@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -134,7 +134,7 @@ def account_of(value: object) -> str:
     return ACCOUNT if value == {"Ref": "AWS::AccountId"} else str(value)
 
 
-OPERATORS = {
+OPERATORS: Mapping[str, Callable[[str | None, str], bool]] = {
     "Bool": lambda actual, expected: actual == expected,
     "BoolIfExists": lambda actual, expected: actual in (None, expected),
     "Null": lambda actual, expected: (actual is None) == (expected == "true"),
