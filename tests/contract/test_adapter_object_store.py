@@ -499,6 +499,28 @@ def test_the_error_of_an_unusable_kms_key_names_the_key(
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "leaf"),
+    [
+        (403, "AccessDenied", ObjectForbidden),
+        (400, "KMS.DisabledException", ObjectUnavailable),
+    ],
+)
+def test_the_current_version_of_an_object_is_found_without_errors_about_keys(
+    server: LoopbackServer,
+    objects: S3Objects,
+    status: int,
+    code: str,
+    leaf: type[Exception],
+) -> None:
+    """S3's answer to a HEAD request has no body, and so neither code nor message."""
+    message = f"not authorized to perform: kms:Decrypt on resource: {KEY_ARN}"
+    server.replies(answer(status, _error_document(code, message=message)))
+
+    with pytest.raises(leaf):
+        objects.find(an_upload())
+
+
+@pytest.mark.parametrize(
     "message",
     [
         (

@@ -440,7 +440,7 @@ NOT_CHECKED = (
                     "ResultsTopicPolicy": TOPIC_ACTIONS,
                     "AlarmsTopicPolicy": TOPIC_ACTIONS,
                 }.items()
-                for sid in ("TlsOnly", "ThisAccountOnly")
+                for sid in ("TlsOnly", "ThisAccountOnly", "ServicesForThisAccountOnly")
                 for action in actions
             ),
         ),

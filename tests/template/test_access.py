@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -77,31 +77,31 @@ def test_a_role_may_access_the_table_by_the_keys_of_its_items() -> None:
     for name, statement in policy_statements(TEMPLATE):
         if statement.get("Resource") == {"Fn::GetAtt": ["ResultsTable", "Arn"]}:
             [(operator, condition)] = statement["Condition"].items()
-            sign = {
-                "StringEquals": "",
-                "StringNotEquals": "not ",
-                "StringNotLike": "not ",
-            }
+            [(key, values)] = condition.items()
+            assert key == "dynamodb:LeadingKeys"
             for action in listed(statement["Action"]):
                 found = keys.setdefault((name, action), set())
-                found.update(
-                    sign[operator.removeprefix("ForAllValues:")] + key
-                    for key in condition["dynamodb:LeadingKeys"]
-                )
+                found.update(f"{operator} {value}" for value in values)
 
-    not_of_state = {"not hangtag:*"}
-    readable = {"not hangtag:slots", "not hangtag:replay"}
+    not_of_state = {"ForAllValues:StringNotLike hangtag:*"}
+    readable = {
+        f"ForAllValues:StringNotEquals hangtag:{item}" for item in ("slots", "replay")
+    }
+    item = "ForAllValues:StringEquals hangtag:"
     assert keys == {
         ("TagUploadsRole", "dynamodb:BatchGetItem"): readable,
         ("TagUploadsRole", "dynamodb:GetItem"): readable,
         ("TagUploadsRole", "dynamodb:PutItem"): not_of_state,
         ("TagUploadsRole", "dynamodb:UpdateItem"): {
             *not_of_state,
-            "hangtag:breaker",
-            "hangtag:slots",
+            f"{item}breaker",
+            f"{item}slots",
         },
         ("ReplayFailuresRole", "dynamodb:BatchGetItem"): not_of_state,
-        ("ReplayFailuresRole", "dynamodb:PutItem"): {*not_of_state, "hangtag:replay"},
+        ("ReplayFailuresRole", "dynamodb:PutItem"): {
+            *not_of_state,
+            f"{item}replay",
+        },
     }
 
 
@@ -134,10 +134,13 @@ def account_of(value: object) -> str:
     return ACCOUNT if value == {"Ref": "AWS::AccountId"} else str(value)
 
 
-OPERATORS = {
+OPERATORS: Mapping[str, Callable[[str | None, str], bool]] = {
     "Bool": lambda actual, expected: actual == expected,
+    "BoolIfExists": lambda actual, expected: actual in (None, expected),
+    "Null": lambda actual, expected: (actual is None) == (expected == "true"),
     "StringEquals": lambda actual, expected: actual == expected,
-    # True without the key, too
+    # Both are true without the key, too
+    "StringNotEquals": lambda actual, expected: actual != expected,
     "StringNotEqualsIfExists": lambda actual, expected: actual != expected,
 }
 
@@ -150,25 +153,58 @@ PROTECTED = {
 }
 
 
+SERVICE = {"aws:PrincipalIsAWSService": "true"}
+NO_SERVICE = {"aws:PrincipalIsAWSService": "false"}
+
+
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
-        ({"aws:PrincipalAccount": ACCOUNT}, False),
-        ({"aws:PrincipalAccount": FOREIGN}, True),
+        ({**NO_SERVICE, "aws:PrincipalAccount": ACCOUNT}, False),
+        ({**NO_SERVICE, "aws:PrincipalAccount": FOREIGN}, True),
+        ({}, True),
         ({"aws:PrincipalAccount": "anonymous"}, True),
-        # An AWS service that acts for a resource of this account, or of another one
-        ({"aws:SourceAccount": ACCOUNT}, False),
-        ({"aws:SourceAccount": FOREIGN}, True),
+        ({**SERVICE, "aws:SourceAccount": ACCOUNT}, False),
+        ({**SERVICE, "aws:SourceAccount": FOREIGN}, True),
+        (SERVICE, False),
         # A service may have an account of its own
-        ({"aws:PrincipalAccount": FOREIGN, "aws:SourceAccount": ACCOUNT}, False),
+        ({**SERVICE, "aws:PrincipalAccount": FOREIGN}, False),
+        (
+            {
+                **SERVICE,
+                "aws:PrincipalAccount": FOREIGN,
+                "aws:SourceAccount": ACCOUNT,
+            },
+            False,
+        ),
+        (
+            {
+                **SERVICE,
+                "aws:PrincipalAccount": ACCOUNT,
+                "aws:SourceAccount": FOREIGN,
+            },
+            True,
+        ),
+        # As the local cloud sets the keys for S3 and SNS
+        ({"aws:PrincipalAccount": "", "aws:SourceAccount": ACCOUNT}, False),
+        ({"aws:PrincipalAccount": "", "aws:SourceAccount": FOREIGN}, True),
     ],
-    ids=["own", "foreign", "anonymous", "for us", "for others", "own account"],
+    ids=[
+        *("role of this account", "other account", "no keys", "anonymous"),
+        *("service for this account", "service for another", "service for none"),
+        *("service with an account", "service with an account, for this one"),
+        *("service for another, with this account", "local", "local for another"),
+    ],
 )
 @pytest.mark.parametrize("resource", PROTECTED)
 def test_queues_and_topics_deny_other_accounts(
     resource: str, request_: Request, *, expected: bool
 ) -> None:
-    """Also if a statement that is added later allows more."""
+    """
+    Also if a statement that is added later allows more.
+
+    A service that names no account is not denied, but needs a statement that admits it.
+    """
     assert is_denied(resource, PROTECTED[resource], {**TLS, **request_}) == expected
 
 
@@ -185,7 +221,7 @@ def test_queues_topics_and_the_bucket_deny_requests_without_tls(resource: str) -
 def test_a_policy_denies_all_actions_of_its_resource() -> None:
     """SNS has no wildcard for them: its policies name the eight actions that they can have."""
     actions = {
-        name: set(listed(statement["Action"]))
+        (name, statement["Sid"]): set(listed(statement["Action"]))
         for name, statement in policy_statements(TEMPLATE)
         if statement["Effect"] == "Deny"
     }
@@ -200,12 +236,14 @@ def test_a_policy_denies_all_actions_of_its_resource() -> None:
         "Subscribe",
     }
 
+    topic = {f"sns:{action}" for action in sns}
     assert actions == {
-        "UploadsBucketPolicy": {"s3:*"},
-        "UploadQueuePolicy": {"sqs:*"},
-        "DeadLetterQueuePolicy": {"sqs:*"},
-        "ResultsTopicPolicy": {f"sns:{action}" for action in sns},
-        "AlarmsTopicPolicy": {f"sns:{action}" for action in sns},
+        ("UploadsBucketPolicy", "TlsOnly"): {"s3:*"},
+        **{
+            (policy, sid): topic if "Topic" in policy else {"sqs:*"}
+            for policy in PROTECTED
+            for sid in ("TlsOnly", "ThisAccountOnly", "ServicesForThisAccountOnly")
+        },
     }
 
 
@@ -300,8 +338,34 @@ def test_the_key_replaces_the_other_encryption() -> None:
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
 
 
-ENCRYPTING_SERVICES = {"dynamodb", "logs", "s3", "secretsmanager", "sns", "sqs"}
+ENCRYPTING_SERVICES = {"dynamodb", "s3", "secretsmanager", "sns", "sqs"}
 """Services that use the key of their resource with the permissions of who calls them."""
+
+ACTIONS_THROUGH = {
+    "dynamodb": {
+        *("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"),
+        *("kms:ReEncryptFrom", "kms:ReEncryptTo"),
+    }
+}
+OTHER_ACTIONS = {"kms:Decrypt", "kms:GenerateDataKey"}
+
+
+def uses_of_the_key(
+    statements: list[dict[str, Any]], *, region: str
+) -> dict[str, set[str]]:
+    """The actions on the key by the service through which they are allowed."""
+    found: dict[str, set[str]] = {}
+    for statement in statements:
+        assert statement["Effect"] == "Allow"
+        [(operator, condition)] = statement["Condition"].items()
+        [(key, values)] = condition.items()
+        assert (operator, key) == ("StringLike", "kms:ViaService")
+        for value in values if isinstance(values, list) else [values]:
+            text = value["Fn::Sub"] if isinstance(value, dict) else value
+            service, _, rest = text.partition(".")
+            assert rest == f"{region}.*"
+            found.setdefault(service, set()).update(listed(statement["Action"]))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -317,17 +381,14 @@ def test_a_role_may_use_the_key_through_the_services_that_it_calls(
     """And not by itself."""
     called = {action.partition(":")[0] for name, action, _ in allowed() if name == role}
     own = WITH_KEY[policy]["Properties"]
-    through = {
-        value["Fn::Sub"].partition(".")[0]
-        for statement in own["PolicyDocument"]["Statement"]
-        for values in [statement["Condition"]["StringLike"]["kms:ViaService"]]
-        for value in (values if isinstance(values, list) else [values])
-    }
+    statements = own["PolicyDocument"]["Statement"]
 
     assert own["Roles"] == [{"Ref": role}]
-    assert through == called & ENCRYPTING_SERVICES
-    for statement in own["PolicyDocument"]["Statement"]:
-        assert statement["Resource"] == KEY
+    assert uses_of_the_key(statements, region="${AWS::Region}") == {
+        service: ACTIONS_THROUGH.get(service, OTHER_ACTIONS)
+        for service in called & ENCRYPTING_SERVICES
+    }
+    assert all(statement["Resource"] == KEY for statement in statements)
 
 
 # ---- the key's own policy
@@ -339,6 +400,29 @@ def key_policy() -> dict[str, Any]:
     """The key policy in docs/encryption.md, by Sid."""
     [block] = re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL)
     return {one["Sid"]: one for one in json.loads(block)["Statement"]}
+
+
+def test_the_documented_statements_of_operators_are_those_of_the_roles() -> None:
+    """For each encrypting service that a command calls."""
+    [block] = re.findall(r"```\n(\[\n.+?)```", PAGE, re.DOTALL)
+    commands = json.loads((ROOT / "docs/operator-policy.json").read_text("utf-8"))
+    called = set(re.findall(r'"([a-z0-9]+):[A-Z]', json.dumps(commands)))
+
+    assert uses_of_the_key(json.loads(block), region="REGION") == {
+        service: ACTIONS_THROUGH.get(service, OTHER_ACTIONS)
+        for service in called & ENCRYPTING_SERVICES
+    }
+
+
+def test_the_documented_policy_for_an_old_key_allows_to_read_images_and_messages() -> (
+    None
+):
+    """The policies of the roles name the new key only."""
+    [block] = re.findall(r"```\n( *\{\"Version\".+?)```", PAGE, re.DOTALL)
+
+    assert uses_of_the_key(json.loads(block)["Statement"], region="REGION") == {
+        service: {"kms:Decrypt"} for service in ("s3", "sqs")
+    }
 
 
 def services_that_need_the_key() -> set[str]:
@@ -414,9 +498,13 @@ def test_old_versions_and_access_logs_are_the_owners_choice() -> None:
     ("parameter", "value", "expected"),
     [
         ("OldVersionsDays", "0", True),
-        ("OldVersionsDays", "14", False),
-        ("OldVersionsDays", "15", True),
+        ("OldVersionsDays", "2", False),
+        ("OldVersionsDays", "28", False),
+        ("OldVersionsDays", "29", True),
+        ("OldVersionsDays", "30", True),
         ("OldVersionsDays", "365", True),
+        ("OldVersionsDays", "9999", True),
+        ("OldVersionsDays", "10000", False),
         ("OldVersionsDays", "-1", False),
         ("KmsKeyArn", "", True),
         ("KmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:key/mrk-12ab", True),
@@ -431,7 +519,7 @@ def test_old_versions_and_access_logs_are_the_owners_choice() -> None:
 def test_a_wrong_value_is_rejected_before_the_deployment(
     parameter: str, value: str, *, expected: bool
 ) -> None:
-    """A version has to outlive the dead letter of its upload, which is kept for 14 days."""
+    """A version has to outlive 14 days on the queue and 14 more as a dead letter."""
     pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
 
     assert expected == bool(re.fullmatch(pattern, value))

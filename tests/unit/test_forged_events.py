@@ -119,6 +119,44 @@ def test_of_two_versions_that_are_not_current_the_higher_sequencer_wins(
     assert world.ended_as(upload_of(first)) == "SUPERSEDED"
 
 
+def test_while_the_current_version_has_failed_each_forged_switch_costs_one_call() -> (
+    None
+):
+    """It puts one old version in the place of the other, until the current one is tagged."""
+    world = World()
+    old = [world.upload(content=PNG + bytes([n])) for n in range(2)]
+    for delivery in (*old, world.upload(content=b"no image")):
+        assert world.tag(delivery) == ()
+    lies = [
+        forged(old[digits % 2], name=f"lie {digits}", sequencer="F" * digits)
+        for digits in range(50, 58)
+    ]
+
+    for lie in lies[:6]:
+        assert world.tag(lie, copy_of(lie, f"{lie.message_id}, copy")) == ()
+
+    assert len(world.tagger.calls) == 2 + 6
+    for delivery in old:
+        assert world.calls_about(upload_of(delivery))[CallReason.OVERTAKEN] == 3
+
+    for delivery in (world.upload(content=PNG + b"new"), *lies[6:]):
+        assert world.tag(delivery) == ()
+    assert len(world.tagger.calls) == 2 + 6 + 1
+
+
+def test_a_backfill_does_not_replace_a_result_that_has_a_sequencer() -> None:
+    """Also of the current version: a message about an old one can come before it."""
+    world = World()
+    old, current = (world.upload(content=PNG + bytes([n])) for n in range(2))
+
+    for delivery in (forged(old, sequencer="1"), forged(current, sequencer=None)):
+        assert world.tag(delivery) == ()
+
+    assert stored_version(world, old) == upload_of(old).version
+    assert world.ended_as(upload_of(current)) == "SUPERSEDED"
+    assert len(world.tagger.calls) == 1
+
+
 def test_s3_is_asked_only_where_another_version_has_a_result() -> None:
     """First uploads, their copies and their retries make no further request."""
     world = World()

@@ -7,7 +7,7 @@ docs/decisions/0033-which-version-is-newer.md.
 
 from __future__ import annotations
 
-from hangtag.errors import ObjectForbidden, ObjectKmsKeyUnusable
+from hangtag.errors import ObjectForbidden
 from hangtag.ports import ObjectStore, StoredResult
 from hangtag.uploads import Upload, version_of
 
@@ -27,7 +27,7 @@ def is_newer(upload: Upload, stored: StoredResult, objects: ObjectStore) -> bool
         return False
     try:
         current = objects.find(upload)
-    except (ObjectForbidden, ObjectKmsKeyUnusable):
+    except ObjectForbidden:
         current = None
     if current is not None:
         version = version_of(current.version_id, current.etag)
