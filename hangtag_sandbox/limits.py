@@ -72,6 +72,16 @@ MOST_URL_CHARACTERS = 8_192
 MOST_REDIRECTS = 3
 """How many redirects a fetch follows."""
 
+MOST_EXIF_SEGMENTS = 1_000
+"""
+How many Exif segments a JPEG may have; Pillow joins them, which takes quadratic time.
+
+A valid file of 10 MB has 160.
+"""
+
+MOST_RLE_PIXELS = 25_000_000
+"""How many pixels a run-length encoded BMP may have; Pillow decodes it in Python."""
+
 GIANT_PIXELS = 25_000_000
 """Larger images are decoded one at a time: each needs up to 1.6 GB of memory."""
 

@@ -37,6 +37,7 @@ from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from hmac import compare_digest
 from io import BytesIO
+from itertools import islice
 from typing import IO, Any
 
 from PIL.BmpImagePlugin import BmpImageFile
@@ -68,7 +69,9 @@ from hangtag_sandbox.limits import (
     LONGEST_SIDE,
     LONGEST_TILE,
     MOST_DIGITS,
+    MOST_EXIF_SEGMENTS,
     MOST_IMAGE_BYTES,
+    MOST_RLE_PIXELS,
     MOST_SCANS,
     MOST_VALUES,
     SHORTEST_SIDE,
@@ -195,6 +198,10 @@ def open_image(content: bytes) -> ImageFile:
     kind = media_type(content[:SIGNATURE_BYTES])
     if kind is None:
         raise Refused(805, "The image is not a BMP, GIF, JPEG, PNG, TIFF or WEBP.")
+    if kind == "image/jpeg" and _has_too_many_exif_segments(content):
+        raise Refused(
+            805, f"The JPEG image has more than {MOST_EXIF_SEGMENTS} Exif segments."
+        )
     try:
         image = _READERS[kind](BytesIO(content))
     except DecompressionBombError as error:
@@ -249,6 +256,22 @@ def _validate_effort(image: ImageFile, content: bytes) -> None:
         tile = (image.tag_v2.get(Exif.TileWidth), image.tag_v2.get(Exif.TileLength))
         if any(isinstance(side, int) and side > LONGEST_TILE for side in tile):
             raise Refused(805, f"The TIFF image has tiles of {tile} pixels.")
+
+    if isinstance(image, BmpImageFile) and image.tile[0][0] == "bmp_rle":
+        width, height = image.size
+        if width * height > MOST_RLE_PIXELS:
+            raise Refused(
+                805,
+                f"The run-length encoded BMP has more than {MOST_RLE_PIXELS:,} pixels.",
+            )
+
+
+def _has_too_many_exif_segments(content: bytes) -> bool:
+    found = islice(_EXIF_SEGMENT.finditer(content), MOST_EXIF_SEGMENTS, None)
+    return next(found, None) is not None
+
+
+_EXIF_SEGMENT = re.compile(rb"\xff\xe1..Exif\0\0", re.DOTALL)
 
 
 def _scans(content: bytes) -> int:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -157,6 +158,9 @@ def advisories_of(index: str, package: Package) -> list[Advisory]:
     base, simple, rest = index.rstrip("/").rpartition("/simple")
     if not simple or rest or not re.match("https?://", base):
         raise CouldNotLook("the index's URL is not http(s)://.../simple")
+    if "@" in base:
+        # pip shows its own index's password as asterisks
+        raise CouldNotLook("the index needs a user name: set --index to one without")
     try:
         with urlopen(  # noqa: S310 - the scheme is checked above
             f"{base}/pypi/{package.name}/{package.version}/json",
@@ -166,7 +170,7 @@ def advisories_of(index: str, package: Package) -> list[Advisory]:
     except HTTPError as error:
         error.close()
         raise CouldNotLook(f"HTTP {error.code}") from error
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise CouldNotLook(f"no connection: {type(error).__name__}") from error
     except (ValueError, RecursionError) as error:
         raise CouldNotLook("the answer is not JSON") from error

@@ -294,6 +294,12 @@ MONSTERS: dict[str, Callable[[], bytes]] = {
     "JPEG of 1000 scans": lambda: jpeg_of_scans(1_000),
     "JPEG of 20 more scans": lambda: jpeg_of_scans(20),
     "BMP bomb": lambda: bmp_of(10_000, 10_000, bits=8, compression=1, data=b"\0\1"),
+    "BMP of padded rows": lambda: bmp_of(
+        10_000, 10_000, bits=8, compression=1, data=b"\1\0\0\0" * 10_000
+    ),
+    "JPEG of tiny Exif segments": lambda: jpeg_with_segment(
+        0xE1, b"Exif\0\0x", times=900_000
+    ),
     "TIFF bomb": lambda: tiff_of(10_000, 10_000, strip_bytes=64),
     "TIFF of a giant tile": lambda: tiff_of(
         64,

@@ -118,3 +118,28 @@ def test_the_sandbox_needs_no_more_memory_than_documented(
 ) -> None:
     """The largest allowed picture takes 1.6 GB (`limits.GIANT_PIXELS`), and no file more."""
     assert max(one.peak_mb for one in runs["sandbox"].values()) < 1_700
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_image_takes_the_time_of_a_call(
+    runs: dict[str, Outcomes], mode: str
+) -> None:
+    """A call ends after 30 seconds; the slowest image takes a few seconds of CPU."""
+    slow = [one for one in runs[mode].values() if one.cpu_seconds > 30]
+
+    assert slow == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("JPEG of tiny Exif segments", "805"),
+        ("BMP of padded rows", "805"),
+        ("JPEG of 1000 scans", "805"),
+    ],
+)
+def test_a_file_that_would_take_too_long_is_refused_before_it_is_decoded(
+    runs: dict[str, Outcomes], name: str, code: str
+) -> None:
+    """By what its bytes say, not by a clock."""
+    assert runs["sandbox"][name].code == code
