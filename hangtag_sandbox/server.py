@@ -13,6 +13,10 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.errors import (
+    FirstHeaderLineIsContinuationDefect,
+    MissingHeaderBodySeparatorDefect,
+)
 from http import HTTPStatus
 from io import BufferedReader, RawIOBase
 from pathlib import Path
@@ -188,6 +192,7 @@ class _Server(ThreadedWSGIServer):
         super().shutdown_request(request)
 
 
+_DEFECTS = (FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect)
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -227,8 +232,9 @@ class _Handler(WSGIRequestHandler):
         self._input.end_header()
         if not is_valid:
             return False
-        # Python's parser takes what follows such a line for a body
-        if self.headers.get_payload():
+        # Python's parser passes over such a line, or takes what follows it for a body
+        is_folded = any({"\r", "\n"} & {*value} for value in self.headers.values())
+        if is_folded or any(isinstance(one, _DEFECTS) for one in self.headers.defects):
             self.send_error(HTTPStatus.BAD_REQUEST, "A header line is malformed")
             return False
         if len(self.headers.get_all("Content-Length", [])) > 1:

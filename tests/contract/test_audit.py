@@ -187,6 +187,7 @@ def test_an_index_that_cannot_be_asked_is_named_without_its_password(
 
     shown = capsys.readouterr()
     assert "Could not look" in shown.out
+    assert ("user name" in shown.out) == ("@" in url)
     assert "secret-word" not in shown.out + shown.err
 
 

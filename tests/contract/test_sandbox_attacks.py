@@ -210,6 +210,8 @@ def test_a_long_header_is_refused(url: str, line: bytes) -> None:
         b"Content-Length: 30\r\nContent-Length: 30",
         b"Content-Length : 30",
         b"Content-Length\t: 30",
+        b"Content-Type: multipart/form-data; boundary=x\r\n--x--\r\nContent-Length: 30",
+        b"X: a\r\n Content-Length: 30",
         b"no header",
     ],
 )

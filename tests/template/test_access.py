@@ -338,7 +338,7 @@ def test_the_key_replaces_the_other_encryption() -> None:
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
 
 
-ENCRYPTING_SERVICES = {"dynamodb", "s3", "secretsmanager", "sns", "sqs"}
+ENCRYPTING_SERVICES = {"dynamodb", "logs", "s3", "secretsmanager", "sns", "sqs"}
 """Services that use the key of their resource with the permissions of who calls them."""
 
 ACTIONS_THROUGH = {

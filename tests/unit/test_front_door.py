@@ -155,11 +155,16 @@ def test_a_workflow_may_read_the_repository_and_nothing_else(path: Path) -> None
         assert "${{" not in step.get("run", "")
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
-    # Each push to main is checked, of a pull request only the last
-    assert found["concurrency"]["cancel-in-progress"] in (
-        True,
-        "${{ github.event_name == 'pull_request' }}",
-    )
+    assert found["concurrency"]["cancel-in-progress"] is True
+
+
+def test_every_push_to_main_is_checked() -> None:
+    """A group keeps one waiting run; of a pull request only the last push counts."""
+    group = yaml.safe_load(text(REPOSITORY / ".github/workflows/check.yml"))[
+        "concurrency"
+    ]["group"]
+
+    assert "github.event_name == 'pull_request' && github.ref || github.sha" in group
 
 
 def test_the_workflow_runs_what_ci_runs() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from base64 import b64encode, encodebytes, urlsafe_b64encode
+import re
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -25,15 +26,17 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64, one byte later": lambda text: b64encode(b"-" + text.encode()).decode(),
     "base64, two bytes later": lambda text: b64encode(b"--" + text.encode()).decode(),
     "base64 for URLs": lambda text: urlsafe_b64encode(b"?>" + text.encode()).decode(),
-    "base64 in lines": lambda text: encodebytes(f"{'a' * 51}{text}".encode()).decode(),
-    "base64 in lines, JSON": lambda text: json.dumps(
-        encodebytes(f"{'a' * 51}{text}".encode()).decode()
-    ),
-    "base64 in lines, URL": lambda text: quote(
-        encodebytes(f"{'a' * 51}{text}".encode()).replace(b"\n", b"\r\n"), safe=""
-    ),
+    "base64 in lines": lambda text: in_lines(text, "\n"),
+    "base64 in lines, JSON": lambda text: json.dumps(in_lines(text, "\n")),
+    "base64 in lines, URL": lambda text: quote(in_lines(text, "\r\n"), safe=""),
     "base64 amid others": lambda text: b64encode(f"a{text}b".encode()).decode(),
 }
+
+
+def in_lines(text: str, end: str) -> str:
+    """Base64 in lines so short that each mark is broken."""
+    encoded = b64encode(text.encode()).decode()
+    return end.join(re.findall(".{1,10}", encoded))
 
 
 def found(text: str) -> list[str]:

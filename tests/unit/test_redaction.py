@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from itertools import combinations
@@ -227,3 +228,16 @@ def test_many_combinations_of_spellings_take_no_longer_than_one() -> None:
         return lambda: redacted_document(texts, secrets)
 
     assert ratio(hide([longest] * len(texts)), hide(texts)) < 3
+
+
+def test_a_secret_in_a_long_base64_text_takes_little_memory() -> None:
+    """The function has 512 MB, and ten answers at once."""
+    text = f"{KEY}\n" + ("x" * 64 + "\n") * 16_000
+    tracemalloc.start()
+    try:
+        assert redacted(text, [KEY]) == "..."
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 10 * len(text)

@@ -100,10 +100,10 @@ def _base64_forms(secret: bytes) -> Iterator[bytes]:
 @lru_cache(maxsize=4)
 def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
     either = b"|".join(map(re.escape, forms))
-    # With the rest of a base64 text: its other parts may be of the secret, or of an image
+    # With the rest of a base64 text, which may be of the secret, too; possessive, to need no memory
     return re.compile(
         rb"(?<![A-Za-z0-9+/_\\%%\r\n-])[A-Za-z0-9+/_\\%%\r\n-]*"
-        rb"(?:%b)(?:%b|[A-Za-z0-9+/_=\\%%\r\n-])*" % (either, either),
+        rb"(?:%b)(?:%b|[A-Za-z0-9+/_=\\%%\r\n-])*+" % (either, either),
         re.IGNORECASE,
     )
 
