@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hangtag.adapters.sns_announcer import SnsAnnouncer
+from hangtag.announcements import Announcement, announcement_of
 from hangtag.ports import Announcer
-from hangtag.results import Announcement, announcement_of
 from hangtag.tagger_api import Context, parse_json
 from tests.builders import BUCKET, a_result, an_answer, an_upload, jacket
 from tests.contract.aws_parts import session

@@ -30,6 +30,7 @@ from hangtag.adapters.sqs_queues import (
     SqsDeadLetterQueue,
     SqsUploadQueue,
 )
+from hangtag.announcements import announcement_of
 from hangtag.errors import (
     AnnouncementFailed,
     ApiKeyUnavailable,
@@ -42,7 +43,6 @@ from hangtag.errors import (
     ResultsUnavailable,
 )
 from hangtag.lifecycle import Record
-from hangtag.results import announcement_of
 from hangtag.tagger_api.errors import leaves
 from tests.builders import (
     NOON,

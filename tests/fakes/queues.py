@@ -3,9 +3,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
 from hangtag.operators.ports import Letter
-from hangtag.results import Announcement
 from tests.fakes.failing import CanFail
 
 

@@ -34,6 +34,8 @@ ROOMS = (
     "lifecycle",
     "tagger_api",
     "results",
+    "announcements",
+    "index",
     "dead_letters",
     "time_budget",
     "metrics",

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hangtag.announcements import Announcement, announcement_of
 from hangtag.failure import Failure
-from hangtag.results import Announcement, announcement_of, failed_result
+from hangtag.results import failed_result
 from hangtag.tagger_api import Context, parse_json
 from hangtag.text import to_json, to_timestamp
 from tests.builders import (

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hangtag.announcements import announcement_of, named_values
 from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
-from hangtag.results import announcement_of, named_values
 from hangtag.tagger_api import (
     MAX_ANSWER_BYTES,
     Answer,

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
 from hangtag.lifecycle import Record, UploadKey
-from hangtag.results import Announcement, Document
+from hangtag.results import Document
 from hangtag.tagger_api import Answer, Language, RequestBody
 from hangtag.uploads import Upload
 

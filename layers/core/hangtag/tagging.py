@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hangtag import lifecycle
+from hangtag.announcements import announcement_of
 from hangtag.answering import Answering
 from hangtag.attempt import (
     BREAKER,
@@ -45,7 +46,7 @@ from hangtag.newest import is_newer
 from hangtag.policy import Policy, Ports
 from hangtag.ports import StoredResult
 from hangtag.rate_limit import RateLimited
-from hangtag.results import Document, announcement_of
+from hangtag.results import Document
 from hangtag.telemetry import (
     NO_WORK,
     DeadLettered,

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
+from hangtag.announcements import Announcement
 from hangtag.errors import AnnouncementFailed, ResultTooLarge
-from hangtag.results import Announcement
 from hangtag.text import printable, to_attribute
 
 if TYPE_CHECKING:

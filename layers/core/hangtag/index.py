@@ -1,0 +1,169 @@
+"""
+The index of the results: which terms a result is found by.
+
+A term is a field and a value, such as ("color", "t0326"). Its value is the API's id, which is the
+same in all languages; a value without an id has its name instead. Names are looked up in the known
+values of a field (`known_values`). All entries of one result have the same position and the same
+shard, so results with several terms are an intersection of sorted lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, TypeGuard
+
+from hangtag.results import Document
+
+SHARDS: Final = 4
+"""
+Partitions of a term: a DynamoDB partition takes 1,000 writes a second, and a term such as the
+type CLOTHING is written for almost every image.
+"""
+
+ALL: Final = "all"
+"""The field of the term that every TAGGED result has; its value is empty."""
+
+PRODUCT: Final = "product"
+TYPE: Final = "type"
+GENDER: Final = "gender"
+_TAG_FIELDS: Final = {
+    "category": "category",
+    "item": "item",
+    "color": "colors",
+    "print": "prints",
+    "texture": "textures",
+    "look": "looks",
+}
+"""The API's name of the attribute of a tag, by field."""
+
+VALUE_FIELDS: Final = (TYPE, *_TAG_FIELDS, GENDER)
+"""The fields whose values are listed and looked up by name; a product id is not."""
+
+FIELDS: Final = (PRODUCT, *VALUE_FIELDS)
+"""The fields by which results are found."""
+
+_LONGEST_VALUE: Final = 256
+"""Bytes of a value in a key; a longer one is its hash. DynamoDB takes 2,048 in all."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Term:
+    """A field and a value by which results are found."""
+
+    field: str
+    value: str
+    """As `normalized`."""
+
+
+Entries = Mapping[Term, Decimal | None]
+"""The terms of a result, each with the highest confidence; None where the API gives none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KnownValue:
+    """A value that occurs in results, and a name that people know it by."""
+
+    term: Term
+    name: str
+    """As the API spells it, in one language."""
+
+
+def normalized(text: str) -> str:
+    """*text* as terms compare it: without case, and without differences in Unicode and blanks."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if len(plain.encode(errors="replace")) <= _LONGEST_VALUE:
+        return plain
+    return f"sha256:{hashlib.sha256(plain.encode(errors='replace')).hexdigest()}"
+
+
+def entries_of(
+    result: Document, *, min_confidence: Decimal = Decimal(0)
+) -> dict[Term, Decimal | None]:
+    """
+    The terms of a result; none unless it is TAGGED.
+
+    A value below *min_confidence* has no entry; one without a confidence has.
+    """
+    entries: dict[Term, Decimal | None] = {}
+    if result.get("status") != "TAGGED":
+        return entries
+    entries[Term(ALL, "")] = None
+    for term, _, confidence in _values_of(result):
+        if confidence is not None and confidence < min_confidence:
+            continue
+        known = entries.get(term)
+        if known is None or (confidence is not None and confidence > known):
+            entries[term] = confidence
+    return entries
+
+
+def known_values(result: Document) -> set[KnownValue]:
+    """The values of a result, with their names; without product ids."""
+    if result.get("status") != "TAGGED":
+        return set()
+    return {
+        KnownValue(term, name)
+        for term, name, _ in _values_of(result)
+        if term.field != PRODUCT
+    }
+
+
+def position_of(result: Document) -> str:
+    """
+    The place of a TAGGED result among all: by time, and for the same time by uri.
+
+    All entries of a result have it as their sort key. It is short: DynamoDB takes 1,024 bytes.
+    """
+    return f"{result['taggedAt']}#{_hash_of(result['image']['uri'])}"
+
+
+def shard_of(uri: str) -> int:
+    """The shard in which all entries of a result are."""
+    return zlib.crc32(uri.encode()) % SHARDS
+
+
+def _hash_of(uri: str) -> str:
+    return hashlib.sha256(uri.encode()).hexdigest()[:32]
+
+
+def _values_of(result: Document) -> Iterator[tuple[Term, str, Decimal | None]]:
+    """Each value with its name and its confidence."""
+    product = result["context"].get("id")
+    if _is_text(product):
+        yield Term(PRODUCT, normalized(product)), product, None
+    yield from _named(GENDER, result.get("genderInfo"))
+    for found in result.get("objects") or ():
+        kind = found.get("type")
+        if _is_text(kind):
+            yield Term(TYPE, normalized(kind)), kind, None
+        for tag in found.get("tags") or ():
+            for field, attribute in _TAG_FIELDS.items():
+                yield from _named(field, tag.get(attribute))
+
+
+def _named(field: str, found: Any) -> Iterator[tuple[Term, str, Decimal | None]]:  # noqa: ANN401 - an answer may have any value
+    """The values of an attribute, which is one value or a list."""
+    for named in found if isinstance(found, list) else (found,):
+        if not isinstance(named, Mapping):
+            continue
+        texts = [
+            text for text in (named.get("id"), named.get("name")) if _is_text(text)
+        ]
+        if texts:
+            term = Term(field, normalized(texts[0]))
+            yield term, texts[-1], _confidence(named.get("confidence"))
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and normalized(value) != ""
+
+
+def _confidence(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    return Decimal(value)
