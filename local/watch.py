@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from events.validation import require_valid
 from local.processes import wait_for
 from local.stack import Letter, Stack, text_attributes
 
@@ -57,7 +58,12 @@ class Subscriber:
         )
 
     def announcements(self) -> list[Announcement]:
-        """List all announcements received so far, in the sequence of their arrival."""
+        """
+        List all announcements received so far, in the sequence of their arrival.
+
+        Raises:
+            InvalidAnnouncement: One of them does not have the form of its schema.
+        """
         self._receive()
         return [
             Announcement(
@@ -72,6 +78,7 @@ class Subscriber:
             QueueUrl=self._url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in messages:
+                require_valid(message["Body"])
                 self._received.append(message)
                 self._sqs.delete_message(
                     QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"]

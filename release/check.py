@@ -34,6 +34,20 @@ PRINTED = {
     "docs/licences.md": ("docs/generate_licences.py",),
     "docs/operator-policy.json": ("docs/generate_operator_policy.py",),
     "docs/tagger-api.openapi.yaml": ("docs/generate_openapi.py",),
+    **{
+        f"events/schemas/hangtag.image.{what}.v1.json": (
+            *("-m", "events.generate_schemas"),
+            f"hangtag.image.{what}.v1",
+        )
+        for what in ("tagged", "removed", "failed")
+    },
+    **{
+        f"events/examples/{name}.json": ("-m", "events.generate_examples", name)
+        for name in (
+            *("tagged", "tagged-nothing-detected", "tagged-truncated"),
+            *("removed", "failed"),
+        )
+    },
 }
 """Generated pages, with the arguments of Python that print them."""
 REWRITTEN = (

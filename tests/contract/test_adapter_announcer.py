@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hangtag.adapters.sns_announcer import SnsAnnouncer
-from hangtag.announcements import Announcement, announcement_of
+from hangtag.announcements import MAX_BYTES, Announcement, announcement_of
 from hangtag.ports import Announcer
 from hangtag.tagger_api import Context, parse_json
 from tests.builders import BUCKET, a_result, an_answer, an_upload, jacket
 from tests.contract.aws_parts import session
 from tests.fakes import FakeAnnouncer
+from tests.fakes.queues import size_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -108,19 +109,7 @@ def fake_topic() -> Topic:
 
     def receive() -> list[Received]:
         return [
-            Received(
-                announcement.message(),
-                {
-                    **{
-                        name: ("String", value)
-                        for name, value in announcement.texts.items()
-                    },
-                    **{
-                        name: ("String.Array", json.dumps(values, ensure_ascii=False))
-                        for name, values in announcement.lists.items()
-                    },
-                },
-            )
+            Received(announcement.message, announcement.attributes())
             for announcement in fake.announced
         ]
 
@@ -227,6 +216,46 @@ def test_the_same_result_is_announced_with_the_same_id(topic: Topic) -> None:
 
     first, second = topic.receive()
     assert first.document == second.document
+
+
+def test_the_largest_announcement_is_taken(topic: Topic) -> None:
+    """One byte more, and it is truncated."""
+    note = "x" * (MAX_BYTES - size_of(an_announcement({"note": ""})))
+
+    topic.port.announce(an_announcement({"note": note}))
+
+    (receive,) = topic.receive()
+    assert receive.document["data"]["objects"][0]["tags"] == [{"note": note}]
+
+
+@pytest.mark.parametrize(
+    "character", ["x", "\x7f", "\u2028", "봄", "\\", '"'], ids=ascii
+)
+def test_a_larger_answer_is_announced_without_it(topic: Topic, character: str) -> None:
+    """Many values, and each of them large."""
+    long = character * 150
+    values = [{"name": f"{n}{long}", "id": f"T{n}{long}"} for n in range(500)]
+
+    topic.port.announce(an_announcement({"colors": values, "looks": values}))
+
+    (receive,) = topic.receive()
+    assert receive.document["data"]["truncated"]
+    assert receive.document["data"]["attributesTruncated"]
+    assert receive.listed("objectType") == ["CLOTHING"]
+    assert len(receive.listed("color")) > 10
+
+
+def test_hostile_names_and_product_ids_arrive(topic: Topic) -> None:
+    """SNS would refuse them as they are, or drop them for subscribers with a filter."""
+    hostile = "a\t\0\x1b\x7f\x85\ufffe\u2028b\"'\\{}[]%0A"
+
+    topic.port.announce(an_announcement(color(hostile), id=hostile))
+
+    (receive,) = topic.receive()
+    expected = "a       b\"'\\{}[]%0A"
+    assert receive.attributes["productId"] == ("String", expected)
+    assert receive.listed("color") == [expected, f"id of {expected}"]
+    assert receive.document["data"]["context"]["id"] == hostile
 
 
 # ---- SNS only

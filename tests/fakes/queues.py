@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from events.validation import require_valid
 from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
 from hangtag.operators.ports import Letter
@@ -18,7 +21,35 @@ class FakeAnnouncer(CanFail):
 
     def announce(self, announcement: Announcement) -> None:
         self._may_fail("announce")
+        require_valid(announcement.message)
+        _require_publishable(announcement)
         self.announced.append(announcement)
+
+
+def size_of(announcement: Announcement) -> int:
+    """The bytes of body and attributes, as SNS counts them."""
+    return len(announcement.message.encode()) + sum(
+        len(part.encode())
+        for name, (kind, value) in announcement.attributes().items()
+        for part in (name, kind, value)
+    )
+
+
+def _require_publishable(announcement: Announcement) -> None:
+    """Fail where SNS refuses an announcement, or drops it for some subscribers."""
+    attributes = announcement.attributes()
+    assert len(attributes) <= 10
+    assert size_of(announcement) <= 256 * 1024
+    for name, (kind, value) in attributes.items():
+        values = json.loads(value) if kind == "String.Array" else [value]
+        assert values, name
+        for one in values:
+            assert isinstance(one, str), name
+            assert one.strip(), name
+            assert not _CONTROLS.search(one), name
+
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 class FakeUploadQueue(CanFail):

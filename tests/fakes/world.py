@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
+from hangtag.announcements import EVERY_CONFIDENCE
 from hangtag.batch import Invocation, Pipeline
 from hangtag.breaker import Breaker
 from hangtag.events import Delivery, read_body
@@ -29,6 +31,7 @@ from tests.fakes.time import FakeAwsDeadline, FakeClock, FakeDeadline
 
 LEASE_SECONDS = 60.0
 WIDTH = 10
+TABLE = "hangtag-results"
 BUDGET = TimeBudget.of(LEASE_SECONDS)
 
 
@@ -46,6 +49,7 @@ class World:
         image_transport: ImageTransport = "base64",
         requests_per_second: float = 0.0,
         width: int = WIDTH,
+        min_confidence: Decimal = EVERY_CONFIDENCE,
         versioned: bool = True,
         slots: FakeSlots | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
@@ -80,6 +84,8 @@ class World:
             budget=BUDGET,
             width=width,
             partition="aws",
+            table=TABLE,
+            min_confidence=min_confidence,
             image_transport=image_transport,
         )
         self._requests_per_second = requests_per_second

@@ -40,6 +40,7 @@ PARAMETERS = {
     "Language": "en",
     "Detection": "",
     "ImageTransport": "base64",
+    "MinConfidence": 0,
     "BatchSize": 10,
     "BatchingWindow": 0,
     "MaxConcurrency": 5,

@@ -154,7 +154,7 @@ def test_without_versions_the_etag_tells_results_apart() -> None:
 
 def test_an_announcements_numbers_keep_their_digits() -> None:
     """0.5033992828 is not 0.50339928279999997."""
-    message = announce().message()
+    message = announce().message
 
     assert '"x": 0.5033992828' in message
     assert '"confidence": 0.10}' in message

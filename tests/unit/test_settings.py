@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from hangtag.settings import (
@@ -19,6 +21,7 @@ COMPLETE = {
     "HANGTAG_LANGUAGE": "ko",
     "HANGTAG_DETECTION": "TOP, SHOES",
     "HANGTAG_IMAGE_TRANSPORT": "url",
+    "HANGTAG_MIN_CONFIDENCE": "0.60",
     "HANGTAG_BATCH_SIZE": "10",
     "HANGTAG_MAX_ATTEMPTS": "5",
     "HANGTAG_RETRY_BASE_SECONDS": "10",
@@ -110,6 +113,7 @@ def test_the_settings_are_read_from_the_environment() -> None:
         "retry_base_seconds": 10.0,
         "max_image_bytes": 20_971_520,
         "max_requests_per_second": 0.0,
+        "min_confidence": Decimal("0.6"),
         "function_timeout": 60.0,
         "api_key_secret_arn": "arn:aws:secretsmanager:eu-central-1:1:secret:key",
         "results_table": "results",
@@ -117,6 +121,17 @@ def test_the_settings_are_read_from_the_environment() -> None:
         "upload_queue_url": "https://sqs.example/1/uploads",
         "dead_letter_queue_url": "https://sqs.example/1/dead-letters",
     }
+
+
+def test_without_a_least_confidence_all_values_are_kept() -> None:
+    """As before the setting existed."""
+    environment = {
+        name: value
+        for name, value in COMPLETE.items()
+        if name != "HANGTAG_MIN_CONFIDENCE"
+    }
+
+    assert read_tagging_settings(environment).min_confidence == 0
 
 
 def test_the_complete_environment_has_every_setting() -> None:
@@ -166,6 +181,10 @@ def test_a_missing_variable_is_named(variable: str) -> None:
         ("HANGTAG_RESULTS_TOPIC_ARN", ""),
         ("HANGTAG_MAX_REQUESTS_PER_SECOND", "-1"),
         ("HANGTAG_MAX_REQUESTS_PER_SECOND", "inf"),
+        ("HANGTAG_MIN_CONFIDENCE", "-0.1"),
+        ("HANGTAG_MIN_CONFIDENCE", "1.1"),
+        ("HANGTAG_MIN_CONFIDENCE", "nan"),
+        ("HANGTAG_MIN_CONFIDENCE", "high"),
         ("HANGTAG_UPLOAD_QUEUE_URL", ""),
         ("HANGTAG_DEAD_LETTER_QUEUE_URL", ""),
     ],

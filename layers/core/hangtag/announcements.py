@@ -1,19 +1,31 @@
 """
 The announcements of results, for subscribers: CloudEvents 1.0 documents.
 
-Each status of a result has an event type. docs/events.md describes the documents and attributes.
+Each status of a result has an event type, with a JSON Schema in `events/schemas`.
+
+SNS's rules, by the page of its developer guide or API reference that states them:
+
+- Body and attributes (name, type, value) have 262,144 bytes at most; a topic with a higher limit
+  takes no HTTP and no e-mail subscriptions (API: CreateTopic, Publish).
+- XML's characters only: of the control characters, tab and line breaks (FAQ: limits). Filter
+  policies need values that are valid in JSON strings, which excludes those, too. No value may be
+  empty (guide: message attributes).
+- A String.Array is a JSON array; its numbers, `true`, `false` and `null` are no texts. With raw
+  delivery, SNS discards a message to SQS with more than ten attributes (guide: message attributes).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
-from hangtag.results import Document
-from hangtag.text import to_printable_json
+from hangtag.results import Document, confidence_of
+from hangtag.text import to_attribute, to_printable_json
 
 TAGGED = "hangtag.image.tagged.v1"
 FAILED = "hangtag.image.failed.v1"
@@ -21,57 +33,78 @@ REMOVED = "hangtag.image.removed.v1"
 
 _TYPES = MappingProxyType({"TAGGED": TAGGED, "FAILED": FAILED, "REMOVED": REMOVED})
 
+MAX_BYTES = 256 * 1024
+"""The largest announcement, body and attributes: SNS's default."""
+
+MAX_LIST_BYTES = 64 * 1024
+"""The most bytes of all values in attributes of type String.Array; most have less than 1 KiB."""
+
+_LONGEST_VALUE = 2_048
+"""Characters of an attribute's value: a product id in S3's metadata is shorter."""
+
+EVERY_CONFIDENCE = Decimal(0)
+"""The `MinConfidence` that keeps every value."""
+
+_OWN_FIELDS = ("status", "image", "language", "context", "taggedAt")
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """A CloudEvents 1.0 document and the SNS message attributes to filter it by."""
 
     document: Document
+    message: str
+    """The document as JSON, its numbers digit for digit."""
     texts: Mapping[str, str]
     """Attributes of type String."""
     lists: Mapping[str, tuple[str, ...]]
     """Attributes of type String.Array."""
 
-    def message(self) -> str:
-        """The document as JSON, its numbers digit for digit."""
-        return to_printable_json(self.document)
+    def attributes(self) -> dict[str, tuple[str, str]]:
+        """The type and the value of each attribute, as SNS takes them."""
+        return _attributes(self.texts, self.lists)
 
 
-def announcement_of(result: Document, *, bucket_arn: str) -> Announcement:
+def announcement_of(
+    result: Document,
+    *,
+    bucket_arn: str,
+    table: str = "",
+    min_confidence: Decimal = EVERY_CONFIDENCE,
+) -> Announcement:
     """
-    The announcement of a TAGGED, FAILED or REMOVED result.
+    The announcement of a TAGGED, FAILED or REMOVED result; SNS always takes it.
 
     Its id is the same however often the same result is announced, and another one for every
     other result; one in another place of the sequence is another.
+
+    Only a TAGGED result has tags. Attributes leave out those below *min_confidence*. If it is too
+    large, the announcement leaves out the API's answer, and says where in the results *table* it
+    is.
     """
     image, kind = result["image"], _TYPES[result["status"]]
     time = _time_of(result)
-    texts = {"type": kind, "bucket": image["bucket"]}
-    lists: dict[str, tuple[str, ...]] = {}
-    if kind == TAGGED:
-        texts |= {
-            "language": result["language"],
-            "productId": result["context"].get("id") or "",
-            "gender": _name(result.get("genderInfo")),
-        }
-        lists = {"objectType": _object_types(result), **_tag_values(result)}
-    elif kind == FAILED:
-        failure = result["failure"]
-        texts |= {"code": failure["code"], "kind": failure["kind"]}
-    return Announcement(
-        document={
-            "specversion": "1.0",
-            "id": _announcement_id(result, time),
-            "type": kind,
-            "source": bucket_arn,
-            "subject": image["key"],
-            "time": time,
-            "datacontenttype": "application/json",
-            "data": result,
-        },
-        texts={name: value for name, value in texts.items() if value},
-        lists={name: values for name, values in lists.items() if values},
-    )
+    texts, values = _filters_of(result, min_confidence)
+    is_cut = _cut(values)
+    lists = {name: tuple(found) for name, found in values.items() if found}
+    document = {
+        "specversion": "1.0",
+        "id": _announcement_id(result, time),
+        "type": kind,
+        "source": bucket_arn,
+        "subject": image["key"],
+        "time": time,
+        "datacontenttype": "application/json",
+        "data": {**result, "attributesTruncated": True} if is_cut else result,
+    }
+    message = to_printable_json(document)
+    if _size_of(message, _attributes(texts, lists)) > MAX_BYTES:
+        document["data"] = _truncated(document["data"], table)
+        message = to_printable_json(document)
+    return Announcement(document, message, texts, lists)
+
+
+# ---- the document
 
 
 def _time_of(result: Document) -> str:
@@ -97,22 +130,32 @@ def _announcement_id(result: Document, time: str) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
-def _object_types(result: Document) -> tuple[str, ...]:
-    kinds = (found.get("type") for found in result["objects"])
-    return tuple(
-        dict.fromkeys(kind for kind in kinds if isinstance(kind, str) and kind)
+def _size_of(message: str, attributes: Mapping[str, tuple[str, str]]) -> int:
+    """Bytes, as SNS counts them."""
+    return len(message.encode()) + sum(
+        len(name) + len(kind) + len(value.encode())
+        for name, (kind, value) in attributes.items()
     )
 
 
-def _tag_values(result: Document) -> dict[str, tuple[str, ...]]:
-    """The attributes of type String.Array: names and ids over all tags, each once."""
-    values: dict[str, dict[str, None]] = {name: {} for name in _TAG_ATTRIBUTES}
-    for found in result["objects"]:
-        for tag in found.get("tags") or ():
-            for name, attribute in _TAG_ATTRIBUTES.items():
-                values[name] |= dict.fromkeys(named_values(tag.get(attribute)))
-    return {name: tuple(found) for name, found in values.items()}
+def _truncated(data: Document, table: str) -> Document:
+    """*data* without the API's answer; its own fields are bounded, so that they always fit."""
+    cut = {"attributesTruncated": True} if "attributesTruncated" in data else {}
+    return {
+        **{name: data[name] for name in _OWN_FIELDS},
+        **cut,
+        "truncated": True,
+        "fullResult": {
+            "table": table,
+            "key": {"uri": data["image"]["uri"], "version": "result"},
+        },
+    }
 
+
+# ---- the attributes
+
+_Values = dict[str, dict[str, Decimal | None]]
+"""Values by attribute, each with its highest confidence; None where the API gives none."""
 
 _TAG_ATTRIBUTES = {
     "category": "category",
@@ -123,17 +166,106 @@ _TAG_ATTRIBUTES = {
 """Names of attributes of a tag, by the message attribute that lists their values."""
 
 
-def named_values(attribute: object) -> list[str]:
-    """The name and the id of an attribute, or of each in a list, without missing and empty ones."""
-    return [
-        value
-        for named in (attribute if isinstance(attribute, list) else (attribute,))
-        if isinstance(named, Mapping)
-        for value in (named.get("name"), named.get("id"))
-        if isinstance(value, str) and value
+def _attributes(
+    texts: Mapping[str, str], lists: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, str]]:
+    return {
+        **{name: ("String", value) for name, value in texts.items()},
+        **{
+            name: ("String.Array", json.dumps(values, ensure_ascii=False))
+            for name, values in lists.items()
+        },
+    }
+
+
+def _filters_of(result: Document, least: Decimal) -> tuple[dict[str, str], _Values]:
+    """The attributes of type String, and of type String.Array."""
+    status = result["status"]
+    texts = {"type": _TYPES[status], "bucket": result["image"]["bucket"]}
+    values: _Values = {}
+    if status == "FAILED":
+        failure = result["failure"]
+        texts |= {"code": failure["code"], "kind": failure["kind"]}
+    elif status == "TAGGED":
+        genders = [
+            named.get("name") for named, _ in _named(result.get("genderInfo"), least)
+        ]
+        texts |= {
+            "language": result["language"],
+            "productId": result["context"].get("id"),
+            "gender": genders[0] if genders else None,
+        }
+        values = _values_of(result, least)
+    cleaned = {name: _clean(value) for name, value in texts.items()}
+    return {name: value for name, value in cleaned.items() if value}, values
+
+
+def _values_of(result: Document, least: Decimal) -> _Values:
+    """The types of the objects, and names and ids over all tags, each once."""
+    values: _Values = {name: {} for name in ("objectType", *_TAG_ATTRIBUTES)}
+    for found in result["objects"]:
+        _add(values["objectType"], found.get("type"), None)
+        for tag in found.get("tags") or ():
+            for name, attribute in _TAG_ATTRIBUTES.items():
+                for named, confidence in _named(tag.get(attribute), least):
+                    _add(values[name], named.get("name"), confidence)
+                    _add(values[name], named.get("id"), confidence)
+    return values
+
+
+def _add(
+    values: dict[str, Decimal | None], value: object, confidence: Decimal | None
+) -> None:
+    text = _clean(value)
+    if not text:
+        return
+    known = values.setdefault(text, confidence)
+    if known is not None and (confidence is None or confidence > known):
+        values[text] = confidence
+
+
+def _named(
+    found: object, least: Decimal
+) -> Iterator[tuple[Mapping[str, Any], Decimal | None]]:
+    """The values of an attribute, which is one or a list, with their confidence if any."""
+    for named in found if isinstance(found, list) else (found,):
+        if isinstance(named, Mapping):
+            confidence = confidence_of(named)
+            if confidence is None or confidence >= least:
+                yield named, confidence
+
+
+def _clean(value: object) -> str:
+    """*value* as SNS takes it; empty if it is no text, blank, or too long."""
+    if not isinstance(value, str) or len(value) > _LONGEST_VALUE:
+        return ""
+    text = to_attribute(value)
+    return text if text.strip() else ""
+
+
+def _cut(values: _Values) -> bool:
+    """
+    Remove what exceeds `MAX_LIST_BYTES`; whether there was any.
+
+    Values without a confidence are kept first, then the most confident ones.
+    """
+    left = MAX_LIST_BYTES
+    if sum(_bytes_of(value) for found in values.values() for value in found) <= left:
+        return False
+    ranked = [
+        (confidence is not None, -(confidence or Decimal(0)), found, value)
+        for found in values.values()
+        for value, confidence in found.items()
     ]
+    for _, _, found, value in sorted(ranked, key=lambda one: one[:2]):
+        size = _bytes_of(value)
+        if size <= left:
+            left -= size
+        else:
+            del found[value]
+    return True
 
 
-def _name(named: object) -> str:
-    name = named.get("name") if isinstance(named, Mapping) else None
-    return name if isinstance(name, str) else ""
+def _bytes_of(value: str) -> int:
+    """Of a value in a JSON array; `to_attribute` has removed what JSON escapes at length."""
+    return len(value.encode()) + value.count('"') + value.count("\\") + len('"", ')

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-from hangtag.results import Document
+from hangtag.results import Document, confidence_of
 
 SHARDS: Final = 4
 """
@@ -156,14 +156,8 @@ def _named(field: str, found: Any) -> Iterator[tuple[Term, str, Decimal | None]]
         ]
         if texts:
             term = Term(field, normalized(texts[0]))
-            yield term, texts[-1], _confidence(named.get("confidence"))
+            yield term, texts[-1], confidence_of(named)
 
 
 def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and normalized(value) != ""
-
-
-def _confidence(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    return Decimal(value)

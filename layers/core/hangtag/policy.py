@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
+from hangtag.announcements import EVERY_CONFIDENCE
 from hangtag.breaker import Breaker
 from hangtag.ports import (
     Announcer,
@@ -63,4 +65,8 @@ class Policy:
     """How many uploads one invocation works on at the same time."""
     partition: str
     """The AWS partition that the function runs in."""
+    table: str
+    """The name of the results table, for announcements that point to it."""
     image_transport: ImageTransport = "base64"
+    min_confidence: Decimal = EVERY_CONFIDENCE
+    """Announcements have no attributes for values below it."""

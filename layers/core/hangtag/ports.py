@@ -305,7 +305,6 @@ class Announcer(Protocol):
 
         Raises:
             AnnouncementFailed: SNS refused or failed.
-            ResultTooLarge: SNS does not take so much.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from hangtag.failure import Failure
@@ -48,3 +50,11 @@ def removed_result(upload: Upload, *, removed_at: str) -> Document:
         "image": upload.image(),
         "removedAt": removed_at,
     }
+
+
+def confidence_of(named: Mapping[str, Any]) -> Decimal | None:
+    """The confidence of a value in an answer; None if it has none, or one that is no number."""
+    value = named.get("confidence")
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    return Decimal(value)

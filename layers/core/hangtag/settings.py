@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, TypeVar
 
 from pydantic import (
@@ -57,6 +58,7 @@ class TaggingSettings(BaseModel):
     max_image_bytes: int = Field(ge=1)
     function_timeout: float = Field(ge=1)
     max_requests_per_second: float = Field(ge=0)
+    min_confidence: Decimal = Field(Decimal(0), ge=0, le=1)
     api_key_secret_arn: str = Field(min_length=1)
     results_table: str = Field(min_length=1)
     results_topic_arn: str = Field(min_length=1)

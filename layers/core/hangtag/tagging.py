@@ -228,6 +228,8 @@ class Tagging:
                 bucket_arn=arn_of_bucket(
                     attempt.upload.bucket, partition=self._policy.partition
                 ),
+                table=self._policy.table,
+                min_confidence=self._policy.min_confidence,
             )
         )
         attempt.stopwatch.end("announce")

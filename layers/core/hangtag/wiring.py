@@ -129,7 +129,9 @@ def tagging_pipeline(
             budget=budget,
             width=settings.batch_size,
             partition=sns.meta.partition,
+            table=table,
             image_transport=settings.image_transport,
+            min_confidence=settings.min_confidence,
         ),
     )
 

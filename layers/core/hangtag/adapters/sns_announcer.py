@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.announcements import Announcement
-from hangtag.errors import AnnouncementFailed, ResultTooLarge
-from hangtag.text import printable, to_attribute
+from hangtag.errors import AnnouncementFailed
+from hangtag.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
-
-
-_MAX_BYTES = 256 * 1024  # SNS's limit for a message with its attributes
 
 
 class SnsAnnouncer:
@@ -27,37 +22,12 @@ class SnsAnnouncer:
 
     def announce(self, announcement: Announcement) -> None:
         subject = printable(announcement.document["subject"])
-        message = announcement.message()
-        attributes = _attributes(announcement)
-        size = len(message.encode()) + sum(
-            len(name.encode()) + len(str(value).encode())
-            for name, value in attributes.items()
-        )
-        if size > _MAX_BYTES:
-            raise ResultTooLarge(
-                f"the announcement of {subject} has {size:,} bytes; SNS takes {_MAX_BYTES:,}"
-            )
         with translated(AnnouncementFailed, f"announcing {subject}"):
             self._client.publish(
                 TopicArn=self._topic_arn,
-                Message=message,
-                MessageAttributes=attributes,
+                Message=announcement.message,
+                MessageAttributes={
+                    name: {"DataType": kind, "StringValue": value}
+                    for name, (kind, value) in announcement.attributes().items()
+                },
             )
-
-
-def _attributes(
-    announcement: Announcement,
-) -> dict[str, MessageAttributeValueTypeDef]:
-    attributes: dict[str, MessageAttributeValueTypeDef] = {
-        name: {"DataType": "String", "StringValue": to_attribute(value)}
-        for name, value in announcement.texts.items()
-        if to_attribute(value).strip()
-    }
-    for name, values in announcement.lists.items():
-        attributes[name] = {
-            "DataType": "String.Array",
-            "StringValue": json.dumps(
-                [to_attribute(value) for value in values], ensure_ascii=False
-            ),
-        }
-    return attributes
