@@ -272,6 +272,22 @@ def test_a_long_value_does_not_displace_shorter_ones() -> None:
     assert len(announcement.lists["color"]) < 41
 
 
+def test_the_own_fields_fit_whatever_they_contain() -> None:
+    """Of a hand-made event with the longest texts, and of metadata that need escapes."""
+    upload = an_upload("\x7f" * 1_024, version_id="\x7f" * 1_024, etag="\x7f" * 1_024)
+    colors = [{"name": f"{n}{'x' * 2_000}"} for n in range(300)]
+    result = a_result(
+        upload,
+        answer=an_answer({"colors": colors}),
+        context=Context.model_validate({"id": "x" * 2_000, "brand": "\x7f" * 2_000}),
+    )
+
+    announcement = announce(result)
+
+    assert announcement.document["data"]["truncated"]
+    assert size_of(announcement) <= MAX_BYTES
+
+
 def test_the_function_names_its_table_in_a_truncated_announcement() -> None:
     """Subscribers read the full result there."""
     world = World()

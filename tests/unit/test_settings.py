@@ -203,7 +203,7 @@ def test_all_invalid_variables_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         read_tagging_settings({})
 
-    assert [] == [name for name in COMPLETE if name not in str(caught.value)]
+    assert [] == [name for name in REQUIRED if name not in str(caught.value)]
 
 
 def test_unknown_variables_are_ignored() -> None:

@@ -237,7 +237,7 @@ class ObjectArchived(PermanentError):
 
 
 class ResultTooLarge(PermanentError):
-    """The result does not fit into an item of the table (400 KB) or an announcement (256 KB)."""
+    """The result does not fit into an item of the table (400 KB)."""
 
     code = "RESULT_TOO_LARGE"
     source = "aws"

@@ -29,7 +29,7 @@ from hangtag.tagger_api.errors import ApiRedirected, HttpStatus, error_from_api
 from hangtag.text import printable, shortened
 
 MAX_ANSWER_BYTES = 1024 * 1024
-"""A longer body is not read. A result has room for 400 KB, an announcement for 256 KB."""
+"""A longer body is not read. An item of the table has room for 400 KB."""
 
 MAX_VALUES = 20_000
 """Values in an answer's JSON, estimated from its commas and brackets; a garment has about 100."""
