@@ -25,6 +25,7 @@ from tests.builders import (
     answer_document,
     failed_answer_document,
     in_sns,
+    jacket,
     notification,
     record,
     sample_event,
@@ -229,6 +230,37 @@ def test_the_source_of_an_announcement_is_an_arn_of_the_functions_partition(
 
         (announced,) = stack.messages(stack.subscriber)
     assert json.loads(announced["body"])["source"] == f"arn:{partition}:s3:::{BUCKET}"
+
+
+def test_attributes_follow_the_stacks_min_confidence(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result has all colours."""
+    monkeypatch.setenv("HANGTAG_MIN_CONFIDENCE", "0.5")
+    start_the_function()
+
+    invoke(sqs_event(stack.upload()))
+
+    (announced,) = stack.messages(stack.subscriber)
+    [tag] = json.loads(announced["body"])["data"]["objects"][0]["tags"]
+    assert json.loads(announced["color"]) == ["beige", "T0326"]
+    assert [color["name"] for color in tag["colors"]] == ["beige", "khaki"]
+
+
+def test_a_truncated_announcement_names_the_item_with_the_full_result(
+    stack: Stack,
+) -> None:
+    """A subscriber reads it with one request."""
+    document = answer_document({**jacket(), "note": "x" * 300_000})
+    stack.api.replies(answer(201, to_body(document)))
+
+    invoke(sqs_event(stack.upload()))
+
+    (announced,) = stack.messages(stack.subscriber)
+    full = json.loads(announced["body"])["data"]["fullResult"]
+    item = stack.dynamodb.Table(full["table"]).get_item(Key=full["key"])["Item"]
+    [tag] = cast("Any", item["result"])["objects"][0]["tags"]
+    assert tag["note"] == "x" * 300_000
 
 
 def test_a_repeated_message_makes_no_call(stack: Stack) -> None:
