@@ -260,6 +260,29 @@ def test_too_many_values_are_cut_to_the_most_confident_ones() -> None:
     assert len(announcement.attributes()["color"][1]) <= MAX_LIST_BYTES
 
 
+def test_a_value_counts_with_its_highest_confidence() -> None:
+    """It stays if one garment is sure of it."""
+    many = [value(f"{n:04}" + "x" * 96, "0.5") for n in range(1_000)]
+    colors = [[value("red", "0.1"), *many], [value("red", "0.9")]]
+
+    announcement = announce(
+        a_result(answer=an_answer(*[{"colors": some} for some in colors]))
+    )
+
+    assert announcement.lists["color"][0] == "red"
+    assert len(announcement.lists["color"]) < 1_000
+
+
+def test_a_truncated_announcement_says_that_its_attributes_are_cut_too() -> None:
+    """They are all that it has of the answer."""
+    colors = [value(f"{n:04}" + "x" * 900) for n in range(400)]
+
+    announcement = announce(a_result(answer=an_answer({"colors": colors})))
+
+    assert announcement.document["data"]["truncated"]
+    assert announcement.document["data"]["attributesTruncated"]
+
+
 def test_a_long_value_does_not_displace_shorter_ones() -> None:
     """What no longer fits is left out, and the next one may fit."""
     most = [value(f"{n:02}" + "y" * 2_000, "0.9") for n in range(40)]
