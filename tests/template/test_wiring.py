@@ -123,6 +123,7 @@ def test_outputs_do_not_change() -> None:
         ("MaxAttempts", 1, 100),
         ("RetryBaseSeconds", 0, 900),
         ("FunctionTimeout", 5, 900),
+        ("MinConfidence", 0, 1),
     ],
 )
 def test_parameters_allow_small_values(parameter: str, low: int, high: int) -> None:
