@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import boto3
 from botocore.config import Config
 
+from hangtag.adapters.s3_large_results import S3LargeResults
 from tests.environment import REGION
 from tests.template.cloudformation import Deployment, read_template
 
@@ -19,7 +20,11 @@ ONCE = Config(
 """Clients make no retries, so that each error is visible."""
 
 # Properties that moto's table does not support
-_NOT_OF_A_NEW_TABLE = ("PointInTimeRecoverySpecification", "SSESpecification")
+_NOT_OF_A_NEW_TABLE = (
+    "PointInTimeRecoverySpecification",
+    "SSESpecification",
+    "TimeToLiveSpecification",
+)
 
 
 @cache
@@ -47,6 +52,21 @@ def create_table(resource: str = "ResultsTable") -> str:
         TableName=resource, **cast("Any", properties)
     )
     return resource
+
+
+def create_large_results() -> S3LargeResults:
+    """Creates the bucket of large results."""
+    client = session().client("s3")
+    client.create_bucket(
+        Bucket="large-results",
+        CreateBucketConfiguration=cast("Any", {"LocationConstraint": REGION}),
+    )
+    return S3LargeResults(client, "large-results")
+
+
+def no_large_result(key: str) -> NoReturn:
+    """Fails: the test has no large results."""
+    raise AssertionError(key)
 
 
 def create_queue(resource: str) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.announcements import Announcement
-from hangtag.errors import AnnouncementFailed, ResultTooLarge
-from hangtag.text import printable, to_attribute
+from hangtag.errors import AnnouncementFailed
+from hangtag.results import own_part
+from hangtag.text import printable, to_attribute, to_printable_json
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -34,8 +35,14 @@ class SnsAnnouncer:
             for name, value in attributes.items()
         )
         if size > _MAX_BYTES:
-            raise ResultTooLarge(
-                f"the announcement of {subject} has {size:,} bytes; SNS takes {_MAX_BYTES:,}"
+            message = to_printable_json(
+                {
+                    **announcement.document,
+                    "data": {
+                        **own_part(announcement.document["data"]),
+                        "truncated": True,
+                    },
+                }
             )
         with translated(AnnouncementFailed, f"announcing {subject}"):
             self._client.publish(
