@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hangtag.adapters import dynamodb_results
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_table import to_attribute
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.errors import ResultsUnavailable
 from hangtag.results import Document, own_part
 from tests.builders import NOON_SECONDS, URI, a_result, an_answer, an_upload
-from tests.contract.aws_parts import create_large_results, create_table, session
+from tests.contract.aws_parts import (
+    create_large_results,
+    create_table,
+    refuse_deep_items,
+    session,
+)
 from tests.fakes import FakeClock
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 LATER = "2026-11-22T13:00:00.000Z"
 
@@ -55,7 +59,7 @@ class Stores:
     """The table and the bucket."""
 
     def __init__(self, *, ttl_days: int = 0) -> None:
-        self.dynamodb: DynamoDBClient = session().client("dynamodb")
+        self.dynamodb = refuse_deep_items(session().client("dynamodb"))
         self.large = Failing(session().client("s3"), "large-results")
         self.clock = FakeClock()
         self.results = DynamoDBResults(
@@ -102,6 +106,40 @@ def test_the_item_of_a_large_result_has_our_part_and_the_key(stores: Stores) -> 
     assert set(item["result"]["M"]) == set(own_part(document))
     assert stores.large.read(key) == document
     assert "expiresAt" not in item
+
+
+@pytest.mark.parametrize("depth", [40, 90])
+def test_a_result_that_is_nested_too_deeply_for_an_item_is_large(
+    stores: Stores, depth: int
+) -> None:
+    """DynamoDB takes 32 levels, an answer may have 100."""
+    deep: object = 1
+    for _ in range(depth):
+        deep = [deep]
+    document = a_result(answer=an_answer({"note": deep}))
+
+    assert stores.store(document)
+
+    assert len(stores.keys()) == 1
+    assert stores.reader.newest(URI) == document
+
+
+def test_a_result_that_python_cannot_convert_is_large(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack of calls may be deep already."""
+
+    def convert(value: Document) -> object:
+        if "objects" in value:
+            raise RecursionError
+        return to_attribute(value)
+
+    monkeypatch.setattr(dynamodb_results, "to_attribute", convert)
+
+    assert stores.store(a_result())
+
+    assert len(stores.keys()) == 1
+    assert stores.reader.newest(URI) == a_result()
 
 
 def test_a_small_result_is_in_no_bucket(stores: Stores) -> None:

@@ -38,6 +38,7 @@ from tests.contract.aws_parts import (
     create_large_results,
     create_table,
     no_large_result,
+    refuse_deep_items,
     session,
 )
 from tests.fakes import (
@@ -131,7 +132,8 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         yield Table(records, results, breaker, reader, clock)
         return
     with mock_aws():
-        name, client = create_table(), session().client("dynamodb")
+        name = create_table()
+        client = refuse_deep_items(session().client("dynamodb"))
         large = create_large_results()
         yield Table(
             DynamoDBRecords(client, name, clock),

@@ -17,6 +17,8 @@ import pytest
 from moto import mock_aws
 
 from functions.tag_uploads import handler
+from hangtag.adapters.s3_large_results import S3LargeResults
+from hangtag.errors import ResultsUnavailable
 from hangtag.settings import SettingsError
 from tests.builders import (
     API_KEY,
@@ -238,6 +240,27 @@ def test_an_answer_that_no_item_takes_is_tagged_and_announced(stack: Stack) -> N
     assert "objects" not in item["result"]
     tagged_at = datetime.fromisoformat(whole["taggedAt"]).timestamp()
     assert item["expiresAt"] == int(tagged_at) + 7 * 86_400
+    assert len(stack.messages(stack.subscriber)) == 1
+    assert len(stack.api.received) == 1
+
+
+def test_a_large_result_that_s3_refuses_at_first_is_stored_without_another_call(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is paid for: the same invocation stores it again."""
+    stack.api.replies(answer(201, to_body(answer_document({"note": "x" * 500_000}))))
+    write, refusals = S3LargeResults.write, [ResultsUnavailable("slow down")]
+
+    def write_later(self: S3LargeResults, *arguments: Any) -> str:  # noqa: ANN401 - its own
+        if refusals:
+            raise refusals.pop()
+        return write(self, *arguments)
+
+    monkeypatch.setattr(S3LargeResults, "write", write_later)
+
+    assert invoke(sqs_event(stack.upload())) == {"batchItemFailures": []}
+
+    assert refusals == []
     assert len(stack.messages(stack.subscriber)) == 1
     assert len(stack.api.received) == 1
 
