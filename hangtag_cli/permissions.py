@@ -46,6 +46,7 @@ UPLOAD_QUEUE: Final = "${UploadQueue.Arn}"
 DEAD_LETTER_QUEUE: Final = "${DeadLetterQueue.Arn}"
 KEY: Final = "${ApiKeySecret.Id}"
 OTHER_QUEUE: Final = "${OtherQueue.Arn}"
+LARGE_RESULTS: Final = "${LargeResultsBucket.Arn}/*"
 INVENTORY: Final = "${InventoryBucket.Arn}/*"
 
 _DESCRIBE: Final[Permissions] = {STACK: ("cloudformation:DescribeStacks",)}
@@ -96,7 +97,9 @@ _BACKFILL: Final = _together(
 )
 
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
-    "results show": _together(_DESCRIBE, {TABLE: ("dynamodb:Query",)}),
+    "results show": _together(
+        _DESCRIBE, {TABLE: ("dynamodb:Query",), LARGE_RESULTS: ("s3:GetObject",)}
+    ),
     "failures list": _READ_FAILURES,
     "failures show": _together(
         _READ_FAILURES,
@@ -248,8 +251,9 @@ def values_of(stack_id: str, resources: Mapping[str, str]) -> dict[str, str]:
         "AWS::AccountId": account,
         "AWS::StackName": name.split("/")[1],
         "ApiKeySecret.Id": resources["ApiKeySecret"],
-        "UploadsBucket.Arn": f"arn:{partition}:s3:::{resources['UploadsBucket']}",
     }
+    for bucket in ("UploadsBucket", "LargeResultsBucket"):
+        values[f"{bucket}.Arn"] = f"arn:{partition}:s3:::{resources[bucket]}"
     for placeholder, (service, form) in _ARNS.items():
         physical = resources[placeholder.partition(".")[0]]
         if service == "sqs":

@@ -17,6 +17,7 @@ from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
 from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
 from hangtag.adapters.sqs_queues import SqsDeadLetterBox, SqsDeadLetterQueue
@@ -102,8 +103,15 @@ class Stack:
     def results(self) -> DynamoDBReader:
         """The results table."""
         return DynamoDBReader(
-            self._aws.dynamodb, self._output("ResultsTableName"), SystemClock()
+            self._aws.dynamodb,
+            self._output("ResultsTableName"),
+            SystemClock(),
+            lambda key: self.large_results().read(key),
         )
+
+    def large_results(self) -> S3LargeResults:
+        """The results that no item of the table takes."""
+        return S3LargeResults(self._aws.s3, self._output("LargeResultsBucketName"))
 
     def failure_book(self) -> FailureBook:
         """The records of its failures."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal
 
-ApiAnswer = Literal["tags", "refusal", "retry later", "failure"]
+ApiAnswer = Literal["tags", "large tags", "refusal", "retry later", "failure"]
 """The API's answer that makes the function reach a step."""
 
 Mode = Literal["once", "for ever"]
@@ -49,6 +50,8 @@ class UploadStep:
     """A JMESPath that selects the call; `KEY` is replaced by the upload's key."""
     by_path: bool = False
     """Whether the request path contains the key."""
+    by_digest: bool = False
+    """Whether the request path contains a digest of the uri."""
     throttled: str = "ThrottlingException"
     internal: str = "InternalError"
     denied: str = "AccessDenied"
@@ -77,11 +80,14 @@ class UploadStep:
         """Whether it is the call of the Tagger API; the sandbox injects its faults."""
         return not self.service
 
-    def match(self, key: str, delay: int) -> dict[str, Any]:
-        """Return the part of a rule that selects the calls."""
+    def match(self, bucket: str, key: str, delay: int) -> dict[str, Any]:
+        """Return the part of a rule that selects the calls about an upload."""
         rule = {"service": self.service, "operation": self.operation}
         if self.by_path:
             rule["resource"] = f"/{key}"
+        if self.by_digest:
+            uri = f"s3://{bucket}/{key}"
+            rule["resource"] = f"/{sha256(uri.encode()).hexdigest()[:32]}/"
         if self.body:
             rule["body"] = self.body.replace("KEY", key).replace("DELAY", str(delay))
         return rule
@@ -167,6 +173,15 @@ STEPS = (
         statement="ReadApiKey",
     ),
     UploadStep("Tagger API"),
+    UploadStep(
+        "S3 PutObject (large result)",
+        "s3",
+        "PutObject",
+        by_digest=True,
+        throttled="SlowDown",
+        api_answer="large tags",
+        statement="KeepLargeResults",
+    ),
     put("store", "Item.version.S == 'result'"),
     UploadStep(
         "SNS Publish",
@@ -233,5 +248,8 @@ def all_cells(max_attempts: int = 3) -> list[Cell]:
         and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
         and (max_attempts > 1 or step.api_answer not in ("retry later", "failure"))
         # A response without a body cannot be cut or slowed down.
-        and not (step.operation == "HeadObject" and fault in (HALF, KILLED_AFTER))
+        and not (
+            step.operation in ("HeadObject", "PutObject")
+            and fault in (HALF, KILLED_AFTER)
+        )
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -34,6 +35,7 @@ CLIENT_ATTEMPTS = 2
 """The attempts of a boto3 client (`hangtag.wiring`), so that a call of the core fails once."""
 TRICKLE_KBPS = 0.00001  # so slow that the worker is killed before a byte arrives
 REFUSAL = "806"
+LARGE_BYTES = 500_000
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Run:
     """The state of a cell during its run."""
 
     cell: Cell
+    bucket: str
     key: str
     body: bytes
     delay: int
@@ -69,7 +72,7 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
             return []
         # A rule without effect, which identifies the worker that is about to call the API.
         [step] = [one for one in STEPS if one.name == last_step]
-        return [{**step.match(run.key, 0), **times(cell, 1), "latency": 1}]
+        return [{**step.match(run.bucket, run.key, 0), **times(cell, 1), "latency": 1}]
     effects: dict[str, tuple[dict[str, Any], int]] = {
         THROTTLED: (
             {"error": {"code": step.throttled, "status": throttle_status(step)}},
@@ -91,7 +94,8 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
         KILLED_AFTER: ({"response": {"bandwidth_kbps": TRICKLE_KBPS}}, 1),
     }
     effect, once = effects[cell.fault]
-    return [{**step.match(run.key, run.delay), **times(cell, once), **effect}]
+    match = step.match(run.bucket, run.key, run.delay)
+    return [{**match, **times(cell, once), **effect}]
 
 
 def throttle_status(step: UploadStep) -> int:
@@ -106,6 +110,7 @@ def sandbox_faults(run: Run, *, api_key: str) -> list[dict[str, Any]]:
         return []
     answers: dict[ApiAnswer, list[dict[str, Any]]] = {
         "tags": [],
+        "large tags": [{"status": 201, "body": large_answer()}],
         "refusal": [{"code": int(REFUSAL), "message": echoes_of(api_key)}],
         "retry later": [
             {"status": 429, "body": "", "retryAfter": run.delay, "times": 1}
@@ -125,6 +130,13 @@ def sandbox_faults(run: Run, *, api_key: str) -> list[dict[str, Any]]:
         KILLED_BEFORE: {"delaySeconds": KILL_DELAY_SECONDS},
     }
     return [{**effects[cell.fault], **times(cell, 1)}]
+
+
+def large_answer() -> str:
+    """Return an answer with tags that no item of the table takes."""
+    tags = [{"category": {"name": "dress"}, "note": "x" * LARGE_BYTES}]
+    data = {"objects": [{"type": "CLOTHING", "tags": tags}]}
+    return json.dumps({"status": "ok", "data": data, "error": None})
 
 
 def times(cell: Cell, once: int) -> dict[str, int]:

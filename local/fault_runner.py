@@ -163,12 +163,13 @@ class CellRunner:
         if not any(cell.alone for cell in cells):
             in_round += [Cell(STEPS[0], NO_FAULT)] * NEIGHBOURS
         delays = iter(DELAYS)
+        bucket = self.stack.outputs["UploadsBucketName"]
         runs = []
         for number, cell in enumerate(in_round):
             key = f"round-{self._rounds:02}-{number:03}.png"
             delay = next(delays) if cell.step.retried else 0
             picture = small_picture(key, self.marks.image)
-            runs.append(Run(cell, key, picture, delay))
+            runs.append(Run(cell, bucket, key, picture, delay))
         try:
             by_rule = self._inject_faults(runs)
             for run in runs:

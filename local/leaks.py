@@ -130,6 +130,7 @@ def places_of(stack: WatchedStack, directory: Path) -> Iterator[tuple[str, str]]
     yield from in_logs(stack)
     yield from in_metrics(stack)
     yield from in_tables(stack)
+    yield from in_large_results(stack)
     yield from in_queues(stack)
     yield from in_deployment(stack)
     yield from in_errors(stack)
@@ -169,6 +170,15 @@ def in_tables(stack: WatchedStack) -> Places:
         for page in dynamodb.get_paginator("scan").paginate(TableName=name):
             for item in page["Items"]:
                 yield f"the table {name}", as_text(item)
+
+
+def in_large_results(stack: WatchedStack) -> Places:
+    """Yield the results that no item takes."""
+    s3, bucket = stack.client("s3"), stack.outputs["LargeResultsBucketName"]
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for one in page.get("Contents", ()):
+            found = s3.get_object(Bucket=bucket, Key=one["Key"])
+            yield f"the large result {one['Key']}", found["Body"].read().decode()
 
 
 def in_queues(stack: WatchedStack) -> Places:

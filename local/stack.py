@@ -251,6 +251,7 @@ def bring_up(
                 {"TaggerApiUrl": sandbox.tagger_api_url, **parameters},
             )
         stack = Stack(cloud.access, sandbox, read_outputs(cloud.access))
+        expire_results(stack)
         with step("Setting the API key (hangtag key set)"):
             stack.set_key(key)
     except BaseException:  # Ctrl-C, too, must leave no process running
@@ -281,6 +282,14 @@ def take_down(directory: Path) -> bool:
     finally:
         signal.signal(signal.SIGINT, before)
     return any(stopped)
+
+
+def expire_results(stack: Stack) -> None:
+    """Let the table delete expired items: the local cloud ignores it in a template."""
+    stack.client("dynamodb").update_time_to_live(
+        TableName=stack.outputs["ResultsTableName"],
+        TimeToLiveSpecification={"AttributeName": "expiresAt", "Enabled": True},
+    )
 
 
 def read_outputs(access: Access) -> dict[str, str]:

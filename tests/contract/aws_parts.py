@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import boto3
 from botocore.config import Config
 
+from hangtag.adapters.s3_large_results import S3LargeResults
 from tests.environment import REGION
 from tests.template.cloudformation import Deployment, read_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 ONCE = Config(
     connect_timeout=1,
@@ -19,7 +25,11 @@ ONCE = Config(
 """Clients make no retries, so that each error is visible."""
 
 # Properties that moto's table does not support
-_NOT_OF_A_NEW_TABLE = ("PointInTimeRecoverySpecification", "SSESpecification")
+_NOT_OF_A_NEW_TABLE = (
+    "PointInTimeRecoverySpecification",
+    "SSESpecification",
+    "TimeToLiveSpecification",
+)
 
 
 @cache
@@ -47,6 +57,48 @@ def create_table(resource: str = "ResultsTable") -> str:
         TableName=resource, **cast("Any", properties)
     )
     return resource
+
+
+def refuse_deep_items(client: DynamoDBClient) -> DynamoDBClient:
+    """Let a client refuse items with more than 32 levels, as DynamoDB does and moto does not."""
+
+    def refuse(params: dict[str, Any], **_: object) -> object:
+        if _levels(json.loads(params["body"])["Item"]) <= 32:
+            return None
+        message = "Nesting Levels have exceeded supported limits"
+        error = {"Code": "ValidationException", "Message": message}
+        return SimpleNamespace(status_code=400), {"Error": error}
+
+    handler: Any = refuse  # botocore takes what it returns for the response
+    client.meta.events.register("before-call.dynamodb.PutItem", handler)
+    return client
+
+
+def _levels(value: Any) -> int:  # noqa: ANN401 - DynamoDB's notation
+    match value:
+        case {"M": dict(parts)}:
+            return 1 + max(map(_levels, parts.values()), default=0)
+        case {"L": list(several)}:
+            return 1 + max(map(_levels, several), default=0)
+        case dict() if not {"S", "N", "BOOL", "NULL"} & value.keys():
+            return max(map(_levels, value.values()), default=0)
+        case _:
+            return 0
+
+
+def create_large_results() -> S3LargeResults:
+    """Creates the bucket of large results."""
+    client = session().client("s3")
+    client.create_bucket(
+        Bucket="large-results",
+        CreateBucketConfiguration=cast("Any", {"LocationConstraint": REGION}),
+    )
+    return S3LargeResults(client, "large-results")
+
+
+def no_large_result(key: str) -> NoReturn:
+    """Fails: the test has no large results."""
+    raise AssertionError(key)
 
 
 def create_queue(resource: str) -> str:

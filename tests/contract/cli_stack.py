@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 from click.testing import CliRunner, Result
@@ -17,6 +16,7 @@ from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.breaker import FAILURES_TO_OPEN
@@ -35,13 +35,11 @@ from tests.builders import (
     key_of,
 )
 
-_Adapter = TypeVar("_Adapter")
-
-
 TEMPLATE: dict[str, dict[str, Any]] = {
     "Resources": {
         "UploadQueue": {"Type": "AWS::SQS::Queue"},
         "DeadLetterQueue": {"Type": "AWS::SQS::Queue"},
+        "LargeResultsBucket": {"Type": "AWS::S3::Bucket"},
         "ResultsTable": {
             "Type": "AWS::DynamoDB::Table",
             "Properties": {
@@ -71,6 +69,7 @@ TEMPLATE: dict[str, dict[str, Any]] = {
         "UploadQueueUrl": {"Value": {"Ref": "UploadQueue"}},
         "DeadLetterQueueUrl": {"Value": {"Ref": "DeadLetterQueue"}},
         "ResultsTableName": {"Value": {"Ref": "ResultsTable"}},
+        "LargeResultsBucketName": {"Value": {"Ref": "LargeResultsBucket"}},
         "TagUploadsFunctionName": {"Value": "TagUploads"},
     },
 }
@@ -85,13 +84,25 @@ class InMemory:
 
     def results(self) -> DynamoDBReader:
         """The reader of its results."""
-        return self._of_the_table(DynamoDBReader)
+        return DynamoDBReader(
+            boto3.client("dynamodb"),
+            self.outputs["ResultsTableName"],
+            SystemClock(),
+            self._large_results().read,
+        )
+
+    def _large_results(self) -> S3LargeResults:
+        return S3LargeResults(
+            boto3.client("s3"), self.outputs["LargeResultsBucketName"]
+        )
 
     def store(self, document: Document, **upload: Any) -> None:  # noqa: ANN401 - builder's
         """Stores the result of an upload as the function does."""
         arrived, ended_at = an_upload(**upload), document["taggedAt"]
         results = DynamoDBResults(
-            boto3.client("dynamodb"), self.outputs["ResultsTableName"]
+            boto3.client("dynamodb"),
+            self.outputs["ResultsTableName"],
+            self._large_results(),
         )
         assert results.store(arrived, document, retag=None, fence=1.0) is None
         self._put(arrived, Record(Status.TAGGED, "rev-1", ended_at=ended_at))
@@ -107,12 +118,10 @@ class InMemory:
         )
 
     def _put(self, upload: Upload, record: Record) -> None:
-        records = self._of_the_table(DynamoDBRecords)
+        records = DynamoDBRecords(
+            boto3.client("dynamodb"), self.outputs["ResultsTableName"], SystemClock()
+        )
         assert records.swap((upload.uri, upload.version), None, record) is None
-
-    def _of_the_table(self, adapter: Callable[..., _Adapter]) -> _Adapter:
-        name = self.outputs["ResultsTableName"]
-        return adapter(boto3.client("dynamodb"), name, SystemClock())
 
     def breaker(self) -> DynamoDBBreaker:
         """The store of its breaker."""

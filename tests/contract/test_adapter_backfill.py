@@ -39,7 +39,13 @@ from hangtag.operators.backfill_ports import (
 from hangtag.ports import RecordStore
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, PNG, an_upload
-from tests.contract.aws_parts import ONCE, create_queue, create_table, session
+from tests.contract.aws_parts import (
+    ONCE,
+    create_queue,
+    create_table,
+    no_large_result,
+    session,
+)
 from tests.contract.loopback import answer, loopback_server
 from tests.environment import REGION
 from tests.fakes import (
@@ -630,7 +636,8 @@ def results(request: pytest.FixtureRequest) -> Results:
     request.getfixturevalue("aws")
     name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
     return Results(
-        DynamoDBReader(client, name, clock), DynamoDBRecords(client, name, clock)
+        DynamoDBReader(client, name, clock, no_large_result),
+        DynamoDBRecords(client, name, clock),
     )
 
 
@@ -658,7 +665,7 @@ def test_tagged_versions_are_known(results: Results) -> None:
 def test_keys_that_dynamodb_left_out_are_requested_again() -> None:
     """Its capacity may not suffice for one response."""
     name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
-    reader = DynamoDBReader(client, name, clock)
+    reader = DynamoDBReader(client, name, clock, no_large_result)
     results = Results(reader, DynamoDBRecords(client, name, clock))
     uploads = [an_upload(f"{number}.jpg") for number in range(100)]
     for upload in uploads:
@@ -694,7 +701,9 @@ def test_an_error_of_dynamodb_is_an_error_of_the_tree() -> None:
         client = session().client("dynamodb", config=ONCE, endpoint_url=server.url)
 
         with pytest.raises(ResultsUnavailable):
-            DynamoDBReader(client, "ResultsTable", FakeClock()).tagged([an_upload()])
+            DynamoDBReader(client, "ResultsTable", FakeClock(), no_large_result).tagged(
+                [an_upload()]
+            )
 
 
 # ---- checkpoint

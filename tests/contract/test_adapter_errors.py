@@ -22,6 +22,7 @@ from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.adapters.dynamodb_slots import DynamoDBSlots
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
 from hangtag.adapters.sns_announcer import SnsAnnouncer
@@ -54,7 +55,7 @@ from tests.builders import (
     a_result,
     an_upload,
 )
-from tests.contract.aws_parts import ONCE, session
+from tests.contract.aws_parts import ONCE, no_large_result, session
 from tests.contract.loopback import (
     LoopbackServer,
     answer,
@@ -85,6 +86,13 @@ class Call:
 
     def __str__(self) -> str:
         return f"{self.service} {self.operation}"
+
+
+def client_of(service: str, endpoint_url: str | None = None) -> Any:  # noqa: ANN401
+    """A client that makes no retries."""
+    return session().client(
+        cast("Any", service), endpoint_url=endpoint_url, config=ONCE
+    )
 
 
 def objects(client: Any) -> S3Objects:  # noqa: ANN401 - any service's client
@@ -132,12 +140,24 @@ def records(operation: str, do: Callable[[DynamoDBRecords], object]) -> Call:
 
 def results(operation: str, do: Callable[[DynamoDBResults], object]) -> Call:
     """A call of the store of results."""
-    return dynamodb(operation, DynamoDBResults, do)
+    return dynamodb(operation, DynamoDBResults, do, large_results(client_of("s3")))
+
+
+def large_results(client: Any) -> S3LargeResults:  # noqa: ANN401 - any service's client
+    """The adapter of S3 for large results."""
+    return S3LargeResults(client, "large-results")
+
+
+def large(operation: str, do: Callable[[S3LargeResults], object]) -> Call:
+    """A call of the adapter of S3 for large results."""
+    return Call(
+        "s3", operation, ResultsUnavailable, lambda client: do(large_results(client))
+    )
 
 
 def reader(operation: str, do: Callable[[DynamoDBReader], object]) -> Call:
     """A call of the reader of both."""
-    return dynamodb(operation, DynamoDBReader, do, FakeClock())
+    return dynamodb(operation, DynamoDBReader, do, FakeClock(), no_large_result)
 
 
 def breaker(operation: str, make: Callable[[DynamoDBBreaker], object]) -> Call:
@@ -166,6 +186,9 @@ def failures(operation: str, do: Callable[[DynamoDBFailures], object]) -> Call:
 
 
 CALLS = [
+    large("put_object", lambda store: store.write(URI, "version:1", NOON, a_result())),
+    large("get_object", lambda store: store.read("key")),
+    large("delete_object", lambda store: store.delete("key")),
     Call(
         "s3",
         "head_object",
@@ -262,13 +285,6 @@ REFUSALS = [
 ]
 
 FORBIDDEN = [("AccessDenied", 403), ("AccessDeniedException", 403), ("403", 403)]
-
-
-def client_of(service: str, endpoint_url: str | None = None) -> Any:  # noqa: ANN401
-    """A client that makes no retries."""
-    return session().client(
-        cast("Any", service), endpoint_url=endpoint_url, config=ONCE
-    )
 
 
 def error_of(call: Call, client: Any) -> HangtagError:  # noqa: ANN401
@@ -428,13 +444,18 @@ def test_putting_letters_back_raises_no_error() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_a_result_that_dynamodb_rejects_is_permanent() -> None:
-    """It is too large or too deep, so a retry would not help, but be paid for."""
-    tagged = results(
-        "put_item",
-        lambda store: store.store(an_upload(), a_result(), retag=None, fence=1.0),
-    )
+def test_a_result_that_dynamodb_rejects_twice_is_retried() -> None:
+    """Its item has only our own part then, so something else is wrong."""
+    dynamodb, s3 = client_of("dynamodb"), client_of("s3")
+    with Stubber(dynamodb) as table, Stubber(s3) as bucket:
+        table.add_client_error("put_item", "ValidationException", "no", 400)
+        bucket.add_response("put_object", {})
+        table.add_client_error("put_item", "ValidationException", "no", 400)
 
-    error = stubbed_error(tagged, "ValidationException", 400)
+        with pytest.raises(ResultsUnavailable, match="no"):
+            DynamoDBResults(dynamodb, "ResultsTable", large_results(s3)).store(
+                an_upload(), a_result(), retag=None, fence=1.0
+            )
 
-    assert (error.code, error.kind) == ("RESULT_TOO_LARGE", "permanent")
+        table.assert_no_pending_responses()
+        bucket.assert_no_pending_responses()

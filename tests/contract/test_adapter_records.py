@@ -15,7 +15,6 @@ from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.breaker import BreakerStore
-from hangtag.errors import ResultTooLarge
 from hangtag.lifecycle import CallReason, FailedUpload, Record, Status, UploadKey
 from hangtag.ports import (
     BreakerState,
@@ -35,7 +34,13 @@ from tests.builders import (
     an_answer,
     an_upload,
 )
-from tests.contract.aws_parts import create_table, session
+from tests.contract.aws_parts import (
+    create_large_results,
+    create_table,
+    no_large_result,
+    refuse_deep_items,
+    session,
+)
 from tests.fakes import (
     FakeBreakerStore,
     FakeClock,
@@ -46,6 +51,7 @@ from tests.fakes import (
 from tests.fakes.results import shown
 
 KEY = (URI, "version:version-1")
+TTL_DAYS = 30
 
 
 class Reader(SnapshotReader, Protocol):
@@ -59,9 +65,19 @@ class Reader(SnapshotReader, Protocol):
 class FakeReader(FakeSnapshots):
     """`DynamoDBReader` on the fakes."""
 
+    def __init__(
+        self,
+        breaker: BreakerStore,
+        records: FakeRecords,
+        results: FakeResults,
+        clock: FakeClock,
+    ) -> None:
+        super().__init__(breaker, records, results)
+        self._clock = clock
+
     def newest(self, uri: str) -> Document | None:
         """The result that is shown for a key."""
-        return shown(self._records, self._results, uri)
+        return shown(self._records, self._results, uri, now=self._clock.now())
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,7 @@ class Table:
     results: ResultStore
     breaker: BreakerStore
     reader: Reader
+    clock: FakeClock
 
     def record(self, key: UploadKey = KEY) -> Record | None:
         """A record as a batch reads it."""
@@ -107,18 +124,23 @@ class Table:
 @pytest.fixture(params=["fake", "dynamodb"])
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     """The fakes, then the adapters on moto."""
+    clock = FakeClock()
     if request.param == "fake":
-        records, results = FakeRecords(), FakeResults()
-        breaker = FakeBreakerStore()
-        yield Table(records, results, breaker, FakeReader(breaker, records, results))
+        records, breaker = FakeRecords(), FakeBreakerStore()
+        results = FakeResults(ttl_days=TTL_DAYS)
+        reader = FakeReader(breaker, records, results, clock)
+        yield Table(records, results, breaker, reader, clock)
         return
     with mock_aws():
-        name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
+        name = create_table()
+        client = refuse_deep_items(session().client("dynamodb"))
+        large = create_large_results()
         yield Table(
             DynamoDBRecords(client, name, clock),
-            DynamoDBResults(client, name),
+            DynamoDBResults(client, name, large, ttl_days=TTL_DAYS),
             DynamoDBBreaker(client, name),
-            DynamoDBReader(client, name, clock),
+            DynamoDBReader(client, name, clock, large.read),
+            clock,
         )
 
 
@@ -382,21 +404,81 @@ def test_each_key_has_its_own_result(table: Table) -> None:
     assert table.store(an_upload("b.png", sequencer="0A"))
 
 
-def test_a_result_that_is_too_large_is_refused(table: Table) -> None:
-    """An item has 400 KB; nothing is written."""
-    document = a_result(answer=an_answer({"note": "x" * 450_000}))
-
-    with pytest.raises(ResultTooLarge):
-        table.results.store(an_upload(), document, retag=None, fence=1.0)
-
-    assert table.results.read(URI) is None
+def nested(depth: int) -> object:
+    """A value that is nested so deeply."""
+    value: object = Decimal("0.10")
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
-def test_a_large_result_fits(table: Table) -> None:
-    """It is far larger than a usual answer."""
-    document = a_result(answer=an_answer({"note": "x" * 350_000}))
+LARGE = pytest.mark.parametrize(
+    "more",
+    [{"note": "x" * 350_000}, {"note": "x" * 450_000}, {"note": nested(80)}],
+    ids=["fits", "too large for an item", "too deep for an item"],
+)
 
-    assert table.results.store(an_upload(), document, retag=None, fence=1.0) is None
+
+@LARGE
+def test_a_result_of_any_size_is_stored_and_shown(
+    table: Table, more: dict[str, object]
+) -> None:
+    """An item of DynamoDB has 400 KB and 32 levels; an answer may have more."""
+    upload, document = an_upload(), a_result(answer=an_answer(more))
+
+    assert table.results.store(upload, document, retag="token", fence=1.0) is None
+    assert table.results.store(upload, document, retag="token", fence=1.0) is None
+
+    stored = table.stored()
+    assert stored.document == document
+    assert (stored.version, stored.order) == (upload.version, upload.order)
+    assert stored.retag == "token"
+    assert table.reader.newest(URI) == document
+
+
+@LARGE
+def test_a_result_of_any_size_takes_a_place_and_gives_it_up(
+    table: Table, more: dict[str, object]
+) -> None:
+    """The rules are the same; a refused one leaves the result that is there unchanged."""
+    first, other = an_upload(sequencer="0A"), an_upload(version_id="2", sequencer="0B")
+    table.store(first)
+    document = a_result(other, answer=an_answer(more))
+
+    refusal = table.results.store(other, document, retag=None, fence=1.0)
+    after_refusal = table.stored()
+    table.results.store(other, document, retag=None, fence=1.0, replacing=refusal)
+
+    assert refusal == after_refusal
+    assert after_refusal.document == a_result(first)
+    assert table.stored().document == document
+    assert table.store(first, replacing=table.stored())
+    assert table.stored().document == a_result(first)
+
+
+@LARGE
+def test_a_result_of_any_size_moves_up(table: Table, more: dict[str, object]) -> None:
+    """Its sequencer is the higher one everywhere."""
+    lower, higher = an_upload(sequencer="0A"), an_upload(sequencer="0B")
+    document = a_result(lower, answer=an_answer(more))
+    table.results.store(lower, document, retag=None, fence=1.0)
+
+    moved = table.results.move_up(higher)
+
+    assert moved is not None
+    assert moved.document == {**document, "image": higher.image()}
+    assert table.stored() == moved
+    assert table.reader.newest(URI) == moved.document
+
+
+def test_a_result_is_shown_until_it_expires(table: Table) -> None:
+    """DynamoDB deletes it up to days later."""
+    table.store(an_upload())
+
+    table.clock.advance(TTL_DAYS * 86_400 - 1)
+    assert table.reader.newest(URI) == a_result()
+    table.clock.advance(1)
+    assert table.reader.newest(URI) is None
 
 
 def test_a_result_gets_the_sequencer_of_its_version(table: Table) -> None:
@@ -526,7 +608,8 @@ def reader() -> Iterator[tuple[DynamoDBReader, DynamoDBRecords]]:
     """The operators' reader on moto."""
     with mock_aws():
         name, client, clock = create_table(), session().client("dynamodb"), FakeClock()
-        yield DynamoDBReader(client, name, clock), DynamoDBRecords(client, name, clock)
+        reader = DynamoDBReader(client, name, clock, no_large_result)
+        yield reader, DynamoDBRecords(client, name, clock)
 
 
 def test_ended_uploads_are_counted_by_status_and_time(

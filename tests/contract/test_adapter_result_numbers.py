@@ -22,7 +22,7 @@ from tests.builders import (
     jacket,
     to_body,
 )
-from tests.contract.aws_parts import create_table, session
+from tests.contract.aws_parts import create_large_results, create_table, session
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -218,7 +218,7 @@ def client(aws: None) -> DynamoDBClient:  # noqa: ARG001 - the client is of it
 
 def test_an_answer_with_odd_numbers_is_stored(client: DynamoDBClient) -> None:
     """The answer was paid for, so no number in it may be an error."""
-    store = DynamoDBResults(client, "ResultsTable")
+    store = DynamoDBResults(client, "ResultsTable", create_large_results())
     odd = {"huge": Decimal("1E+9999999"), "tiny": Decimal("1E-9999999"), "zero": 0}
     fine = Decimal("0." + "1" * 40)
     answer = an_answer({**jacket(), "odd": odd, "fine": fine})

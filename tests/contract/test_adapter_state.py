@@ -18,7 +18,7 @@ from hangtag.operators.ports import RunLease
 from hangtag.ports import BreakerState
 from hangtag.rate_limit import Slot, SlotStore
 from tests.builders import NOON, NOON_SECONDS
-from tests.contract.aws_parts import create_table, session
+from tests.contract.aws_parts import create_table, no_large_result, session
 from tests.fakes import FakeBreakerStore, FakeClock, FakeRunLease, FakeSlots
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def test_the_state_is_in_no_index(client: DynamoDBClient) -> None:
     reserve(DynamoDBSlots(client, "ResultsTable"))
     take(DynamoDBRunLease(client, "ResultsTable"), "run-1")
     failures = DynamoDBFailures(client, "ResultsTable", FakeClock())
-    results = DynamoDBReader(client, "ResultsTable", FakeClock())
+    results = DynamoDBReader(client, "ResultsTable", FakeClock(), no_large_result)
 
     assert results.newest("hangtag:breaker") is None
     assert results.newest("hangtag:slots") is None

@@ -14,7 +14,7 @@ import pytest
 
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.ports import BreakerState
-from hangtag.text import to_timestamp
+from hangtag.text import to_json, to_timestamp
 from hangtag.uploads import SkipReason
 from tests.builders import (
     NOON,
@@ -22,7 +22,9 @@ from tests.builders import (
     a_dead_letter,
     a_failed_record,
     a_result,
+    an_answer,
     an_upload,
+    jacket,
 )
 from tests.contract.cli_stack import InMemory, fail, hangtag
 from tests.environment import REGION
@@ -47,6 +49,17 @@ def test_a_result_is_printed_on_one_line_with_all_digits(
     assert '"confidence": 0.7787289023' in shown.stdout
     result = json.loads(shown.stdout)
     assert (result["status"], result["image"]["uri"]) == ("TAGGED", URI)
+
+
+def test_a_result_that_no_item_takes_is_printed_as_any_other(stack: InMemory) -> None:
+    """It is in S3."""
+    result = a_result(answer=an_answer({**jacket(), "note": "x" * 450_000}))
+    stack.store(result)
+
+    shown = hangtag("--json", "results", "show", URI)
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout == f"{to_json(result)}\n"
 
 
 @pytest.mark.parametrize(

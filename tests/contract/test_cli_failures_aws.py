@@ -381,6 +381,22 @@ def test_the_complete_lines_of_a_truncated_backup_are_restored(
     assert "cut off" in shown.stderr
 
 
+def test_a_failure_with_a_code_of_an_older_version_is_listed_and_replayed(
+    stack: InMemory,
+) -> None:
+    """RESULT_TOO_LARGE was one: nothing raises it any more."""
+    fail(stack, code="RESULT_TOO_LARGE")
+
+    listed = hangtag("failures", "list", "--json")
+    replayed = hangtag(
+        "failures", "replay", "--code", "RESULT_TOO_LARGE", "--yes", "--json"
+    )
+
+    assert json.loads(listed.stdout)["code"] == "RESULT_TOO_LARGE"
+    assert json.loads(replayed.stdout)["done"] == 1
+    assert len(stack.messages("UploadQueueUrl")) == 1
+
+
 @pytest.mark.parametrize(
     "naming", ["{url}", "other", "arn:aws:sqs:{region}:123456789012:other"]
 )

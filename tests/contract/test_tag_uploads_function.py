@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ import pytest
 from moto import mock_aws
 
 from functions.tag_uploads import handler
+from hangtag.adapters.s3_large_results import S3LargeResults
+from hangtag.errors import ResultsUnavailable
 from hangtag.settings import SettingsError
 from tests.builders import (
     API_KEY,
@@ -77,6 +80,10 @@ class Stack:
                 "VersioningConfiguration"
             ],
         )
+        self.s3.create_bucket(
+            Bucket="large-results",
+            CreateBucketConfiguration=cast("Any", {"LocationConstraint": region}),
+        )
         table = RESOURCES["ResultsTable"]["Properties"]
         self.table = self.dynamodb.create_table(
             TableName="results",
@@ -126,6 +133,8 @@ class Stack:
             "AWS_LAMBDA_FUNCTION_NAME": "TagUploads",
             "HANGTAG_UPLOAD_QUEUE_URL": self.uploads,
             "HANGTAG_DEAD_LETTER_QUEUE_URL": self.dead_letters,
+            "HANGTAG_LARGE_RESULTS_BUCKET": "large-results",
+            "HANGTAG_RESULTS_TTL_DAYS": "7",
         }
 
     def upload(self, key: str = KEY, content: bytes = PNG) -> str:
@@ -212,6 +221,48 @@ def test_an_upload_is_tagged_and_announced(stack: Stack) -> None:
     assert json.loads(announced["body"])["data"]["status"] == "TAGGED"
     assert json.loads(announced["color"]) == ["beige", "T0326", "khaki", "EXAMPLE-1"]
     assert [API_KEY] == [request.headers["x-api-key"] for request in stack.api.received]
+
+
+def test_an_answer_that_no_item_takes_is_tagged_and_announced(stack: Stack) -> None:
+    """It is in S3; the item has our part of the result, and when it expires."""
+    stack.api.replies(
+        answer(201, to_body(answer_document({**jacket(), "note": "x" * 500_000})))
+    )
+
+    assert invoke(sqs_event(stack.upload())) == {"batchItemFailures": []}
+
+    item: dict[str, Any] = stack.table.get_item(
+        Key={"uri": f"s3://{BUCKET}/{KEY}", "version": "result"}
+    )["Item"]
+    found = stack.s3.get_object(Bucket="large-results", Key=item["largeResult"])
+    whole = json.loads(found["Body"].read())
+    assert whole["objects"][0]["tags"][0]["note"] == "x" * 500_000
+    assert "objects" not in item["result"]
+    tagged_at = datetime.fromisoformat(whole["taggedAt"]).timestamp()
+    assert item["expiresAt"] == int(tagged_at) + 7 * 86_400
+    assert len(stack.messages(stack.subscriber)) == 1
+    assert len(stack.api.received) == 1
+
+
+def test_a_large_result_that_s3_refuses_at_first_is_stored_without_another_call(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is paid for: the same invocation stores it again."""
+    stack.api.replies(answer(201, to_body(answer_document({"note": "x" * 500_000}))))
+    write, refusals = S3LargeResults.write, [ResultsUnavailable("slow down")]
+
+    def write_later(self: S3LargeResults, *arguments: Any) -> str:  # noqa: ANN401 - its own
+        if refusals:
+            raise refusals.pop()
+        return write(self, *arguments)
+
+    monkeypatch.setattr(S3LargeResults, "write", write_later)
+
+    assert invoke(sqs_event(stack.upload())) == {"batchItemFailures": []}
+
+    assert refusals == []
+    assert len(stack.messages(stack.subscriber)) == 1
+    assert len(stack.api.received) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from threading import Lock
 
 from hangtag.breaker import BreakerStore
-from hangtag.errors import ResultTooLarge
 from hangtag.lifecycle import Status, UploadKey
 from hangtag.operators.show import newest
 from hangtag.ports import Snapshot, StoredResult
 from hangtag.results import Document
-from hangtag.text import to_json
 from hangtag.uploads import Upload
 from tests.fakes.failing import CanFail
 from tests.fakes.records import FakeRecords
-
-_ITEM_BYTES = 400 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +25,9 @@ class _Item:
 class FakeResults(CanFail):
     """`ResultStore` in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ttl_days: int = 0) -> None:
         super().__init__()
+        self._ttl = timedelta(days=ttl_days)
         self._items: dict[str, _Item] = {}
         self._lock = Lock()
 
@@ -42,6 +40,14 @@ class FakeResults(CanFail):
         item = self._items.get(uri)
         return None if item is None else deepcopy(item.stored)
 
+    def unexpired(self, uri: str, *, now: float) -> StoredResult | None:
+        """The result, if its time is not over."""
+        found = self.stored(uri)
+        if not self._ttl or found is None or found.document is None:
+            return found
+        expires = datetime.fromisoformat(found.document["taggedAt"]) + self._ttl
+        return found if expires.timestamp() > now else None
+
     def store(
         self,
         upload: Upload,
@@ -52,8 +58,6 @@ class FakeResults(CanFail):
         replacing: StoredResult | None = None,
     ) -> StoredResult | None:
         self._may_fail("store")
-        if len(to_json(document).encode()) > _ITEM_BYTES:
-            raise ResultTooLarge(f"the result of {upload.uri} does not fit")
         with self._lock:
             found = self._items.get(upload.uri)
             if found is not None and not _gives_way(found, upload, fence, replacing):
@@ -126,7 +130,9 @@ class FakeSnapshots(CanFail):
         }
 
 
-def shown(records: FakeRecords, results: FakeResults, uri: str) -> Document | None:
+def shown(
+    records: FakeRecords, results: FakeResults, uri: str, *, now: float
+) -> Document | None:
     """The result that is shown for a key."""
     of_the_key = [record for key, record in records.records.items() if key[0] == uri]
-    return newest(results.stored(uri), of_the_key)
+    return newest(results.unexpired(uri, now=now), of_the_key)

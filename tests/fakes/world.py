@@ -215,7 +215,7 @@ class World:
 
     def newest(self, uri: str) -> Document | None:
         """The result that is shown for a key."""
-        return shown(self.records, self.results, uri)
+        return shown(self.records, self.results, uri, now=self.clock.now())
 
     @property
     def skips(self) -> list[SkipReason]:

@@ -66,6 +66,9 @@ FEW = [
     cell("Tagger API", ECHOED),
     cell("Tagger API", ECHOED, "for ever"),
     cell("Tagger API", KILLED_BEFORE),
+    cell("S3 PutObject (large result)", THROTTLED),
+    cell("S3 PutObject (large result)", DENIED),
+    cell("S3 PutObject (large result)", KILLED_BEFORE),
     cell("DynamoDB PutItem (store)", RESET),
     cell("DynamoDB PutItem (store)", KILLED_AFTER),
     cell("SNS Publish", THROTTLED),
@@ -155,6 +158,11 @@ def test_a_secret_is_found_wherever_the_stack_could_put_it(
             "result": {"M": {"unknown": {"S": quote(key, safe="")}}},
         },
     )
+    stack.client("s3").put_object(
+        Bucket=stack.outputs["LargeResultsBucketName"],
+        Key="leak",
+        Body=json.dumps({"note": url}),
+    )
     stack.client("sqs").send_message(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"],
         MessageBody=json.dumps({"echo": b64encode(b"key: " + key.encode()).decode()}),
@@ -180,6 +188,7 @@ def test_a_secret_is_found_wherever_the_stack_could_put_it(
         f"the API key in the table {table}",
         f"the API key in the queue {queue_name_of(stack.outputs['DeadLetterQueueUrl'])}",
         "a presigned URL in an announcement",
+        "a presigned URL in the large result leak",
         "the API key in a metric",
     }
 

@@ -19,6 +19,8 @@ import pytest
 from click.testing import CliRunner
 
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.dead_letters import DeadLetter
@@ -40,7 +42,15 @@ from hangtag_cli.permissions import (
 )
 from local.cloud import PROGRAMS, ROOT, Access
 from local.watch import WatchedStack
-from tests.builders import NOON, a_dead_letter, a_failed_record, an_upload, key_of
+from tests.builders import (
+    NOON,
+    a_dead_letter,
+    a_failed_record,
+    a_result,
+    an_answer,
+    an_upload,
+    key_of,
+)
 from tests.stack.helpers import picture, without_notifications
 
 SAM = "sam remote invoke ReplayFailures"
@@ -306,8 +316,14 @@ Run = Callable[[Scene], Ran]
 
 
 def show_a_result(scene: Scene) -> Ran:
-    """A failed upload has one, too."""
-    return scene.hangtag("results", "show", image_of(scene.fail()))
+    """One that no item of the table takes, so that it is in S3."""
+    outputs, client = scene.stack.outputs, scene.stack.client
+    upload = an_upload(f"policy/{uuid4()}.png", bucket=outputs["UploadsBucketName"])
+    large = S3LargeResults(client("s3"), outputs["LargeResultsBucketName"])
+    results = DynamoDBResults(client("dynamodb"), outputs["ResultsTableName"], large)
+    result = a_result(upload, answer=an_answer({"note": "x" * 450_000}))
+    assert results.store(upload, result, retag=None, fence=1.0) is None
+    return scene.hangtag("results", "show", upload.uri)
 
 
 def list_failures(scene: Scene) -> Ran:

@@ -208,8 +208,11 @@ def test_queues_and_topics_deny_other_accounts(
     assert is_denied(resource, PROTECTED[resource], {**TLS, **request_}) == expected
 
 
-@pytest.mark.parametrize("resource", [*PROTECTED, "UploadsBucketPolicy"])
-def test_queues_topics_and_the_bucket_deny_requests_without_tls(resource: str) -> None:
+BUCKET_POLICIES = ("UploadsBucketPolicy", "LargeResultsBucketPolicy")
+
+
+@pytest.mark.parametrize("resource", [*PROTECTED, *BUCKET_POLICIES])
+def test_queues_topics_and_buckets_deny_requests_without_tls(resource: str) -> None:
     """Announcements, keys and images would be readable on the way."""
     action = PROTECTED.get(resource, "s3:PutObject")
     own = {"aws:PrincipalAccount": ACCOUNT}
@@ -238,7 +241,7 @@ def test_a_policy_denies_all_actions_of_its_resource() -> None:
 
     topic = {f"sns:{action}" for action in sns}
     assert actions == {
-        ("UploadsBucketPolicy", "TlsOnly"): {"s3:*"},
+        **{(policy, "TlsOnly"): {"s3:*"} for policy in BUCKET_POLICIES},
         **{
             (policy, sid): topic if "Topic" in policy else {"sqs:*"}
             for policy in PROTECTED
@@ -247,7 +250,7 @@ def test_a_policy_denies_all_actions_of_its_resource() -> None:
     }
 
 
-def test_each_queue_and_topic_and_the_bucket_has_a_policy() -> None:
+def test_each_queue_topic_and_bucket_has_a_policy() -> None:
     """A new one needs one, too."""
     kinds = {"AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"}
     protected = {
@@ -265,6 +268,7 @@ def test_each_queue_and_topic_and_the_bucket_has_a_policy() -> None:
 
 # ---- encryption
 
+BUCKETS = ("UploadsBucket", "LargeResultsBucket")
 ENCRYPTED_BY = {
     "AWS::S3::Bucket": lambda own: own["BucketEncryption"][
         "ServerSideEncryptionConfiguration"
@@ -307,12 +311,12 @@ def test_without_a_key_of_the_owner_aws_encrypts_with_its_own() -> None:
         if resource["Type"] in ENCRYPTED_BY:
             key = ENCRYPTED_BY[resource["Type"]](resource.get("Properties", {}))
             assert key is None
-    bucket = DEFAULTS["UploadsBucket"]["Properties"]["BucketEncryption"]
-    assert bucket == {
-        "ServerSideEncryptionConfiguration": [
-            {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-        ]
-    }
+    for bucket in BUCKETS:
+        assert DEFAULTS[bucket]["Properties"]["BucketEncryption"] == {
+            "ServerSideEncryptionConfiguration": [
+                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+            ]
+        }
     for queue in ("UploadQueue", "DeadLetterQueue"):
         assert DEFAULTS[queue]["Properties"]["SqsManagedSseEnabled"] is True
     assert DEFAULTS["ResultsTable"]["Properties"]["SSESpecification"] == {
@@ -326,13 +330,14 @@ def test_without_a_key_of_the_owner_aws_encrypts_with_its_own() -> None:
 
 def test_the_key_replaces_the_other_encryption() -> None:
     """SQS takes one of both; S3 asks for fewer data keys with a bucket key."""
-    [rule] = WITH_KEY["UploadsBucket"]["Properties"]["BucketEncryption"][
-        "ServerSideEncryptionConfiguration"
-    ]
     table = WITH_KEY["ResultsTable"]["Properties"]["SSESpecification"]
 
-    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    assert rule["BucketKeyEnabled"] is True
+    for bucket in BUCKETS:
+        [rule] = WITH_KEY[bucket]["Properties"]["BucketEncryption"][
+            "ServerSideEncryptionConfiguration"
+        ]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+        assert rule["BucketKeyEnabled"] is True
     assert (table["SSEEnabled"], table["SSEType"]) == (True, "KMS")
     for queue in ("UploadQueue", "DeadLetterQueue"):
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False

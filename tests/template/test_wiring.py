@@ -56,6 +56,8 @@ PARAMETERS = {
     "OldVersionsDays": "0",
     "MultipartDays": 7,
     "AccessLogBucketName": "",
+    "ResultsTtlDays": 0,
+    "DeletionProtection": "false",
     "KmsKeyArn": "",
     "MemorySize": 512,
     "LogRetentionDays": 30,
@@ -69,6 +71,7 @@ OUTPUTS = {
     "UploadQueueUrl",
     "DeadLetterQueueUrl",
     "ResultsTableName",
+    "LargeResultsBucketName",
     "ResultsTopicArn",
     "ApiKeySecretArn",
     "TagUploadsFunctionName",
@@ -269,6 +272,38 @@ def test_the_bucket_is_private_and_versioned_and_requires_tls() -> None:
     assert "BucketName" not in bucket
 
 
+def test_the_bucket_of_large_results_is_private_and_notifies_nobody() -> None:
+    """A result must not be taken for an upload; deleted ones stay as long as the backups."""
+    bucket = properties("LargeResultsBucket")
+    [deleted, _] = bucket["LifecycleConfiguration"]["Rules"]
+    statements = properties("UploadQueuePolicy")["PolicyDocument"]["Statement"]
+    [arn] = statements[0]["Condition"]["ArnLike"].values()
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "NotificationConfiguration" not in bucket
+    assert not fnmatchcase(
+        "arn:aws:s3:::stack-largeresultsbucket-1a2b3c4d5e6f7",
+        arn["Fn::Sub"].replace("${AWS::Partition}", "aws"),
+    )
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert deleted["NoncurrentVersionExpiration"] == {"NoncurrentDays": 35}
+    assert "BucketName" not in bucket
+
+
+def test_the_table_deletes_expired_items_and_can_be_protected() -> None:
+    """Time to live is always on: without ResultsTtlDays, results have no time."""
+    protecting = Deployment(TEMPLATE, parameters={"DeletionProtection": "true"})
+    table = properties("ResultsTable")
+
+    assert table["TimeToLiveSpecification"] == {
+        "AttributeName": "expiresAt",
+        "Enabled": True,
+    }
+    for deployment, expected in ((Deployment(TEMPLATE), False), (protecting, True)):
+        own = deployment.resources()["ResultsTable"]["Properties"]
+        assert own["DeletionProtectionEnabled"] is expected
+
+
 def test_only_s3_for_this_accounts_bucket_may_send_to_the_upload_queue() -> None:
     """Messages from other senders would cause paid calls."""
     [statement] = [
@@ -329,8 +364,10 @@ def test_build_and_deploy_of_an_environment_get_the_same_runtime(
     overrides = config["global"]["parameters"]["parameter_overrides"]
 
     assert re.fullmatch(
-        r"PythonRuntime=python3\.\d\d Architecture=(arm64|x86_64)", overrides
+        r"PythonRuntime=python3\.\d\d Architecture=(arm64|x86_64)",
+        overrides.removesuffix(" DeletionProtection=true"),
     )
+    assert ("DeletionProtection" in overrides) == (environment == "prod")
     assert "parameter_overrides" not in config["build"]["parameters"]
     assert "parameter_overrides" not in config["deploy"]["parameters"]
 
@@ -448,7 +485,7 @@ def test_what_protects_a_kept_resource_is_kept_with_it() -> None:
                         assert resource.get(policy) == RESOURCES[target][policy], name
                         protected.add(target)
 
-    assert protected == {"UploadsBucket", "DeadLetterQueue"}
+    assert protected == {"UploadsBucket", "DeadLetterQueue", "LargeResultsBucket"}
 
 
 def with_defaults(value: Any) -> Any:  # noqa: ANN401 - as in the template

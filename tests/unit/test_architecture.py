@@ -167,6 +167,7 @@ def test_an_adapter_imports_the_core_and_one_client_library(file: Path) -> None:
         "adapters.dynamodb_table",
         "adapters.idle_connections",
         "adapters.s3_errors",
+        "adapters.s3_large_results",
     }
 
     foreign = core_and_packages_imported_by(file) - set(WITHOUT_ADAPTERS) - helpers

@@ -32,7 +32,6 @@ from hangtag.errors import (
     OutOfTime,
     QueueUnavailable,
     ResultsUnavailable,
-    ResultTooLarge,
     UnreadableEvent,
     UnsupportedFormat,
 )
@@ -66,7 +65,6 @@ from tests.builders import (
     PNG,
     URI,
     a_delivery,
-    an_answer,
     message_of,
 )
 from tests.fakes import LEASE_SECONDS, Call, Killed, World
@@ -129,19 +127,12 @@ def slow_object(world: World) -> Delivery:
     return world.upload()
 
 
-def huge_answer(world: World) -> Delivery:
-    """Arranges an answer that is too large for a table item."""
-    world.tagger.answer = an_answer({"note": "x" * 500_000})
-    return world.upload()
-
-
 CASES: dict[type[HangtagError], Case] = {
     UnreadableEvent: lambda _: a_delivery("no event"),
     UnsupportedFormat: lambda world: world.upload(content=b"name,price\n"),
     EmptyImage: lambda world: world.upload(content=b""),
     ImageTooLarge: lambda world: world.upload(content=PNG + bytes(2_000)),
     InvalidContext: lambda world: world.upload(metadata={"tagger-gendr": "female"}),
-    ResultTooLarge: huge_answer,
     Abandoned: crashes,
     ApiTimeout: api_raises(ApiTimeout),
     ApiUnreachable: api_raises(ApiUnreachable),

@@ -17,7 +17,7 @@ from hangtag.errors import (
 from hangtag.lifecycle import CallReason
 from hangtag.tagger_api.errors import SidesTooSmall, UrlNotFetched
 from hangtag.time_budget import TimeBudget
-from tests.builders import PNG, an_answer, copy_of
+from tests.builders import PNG, copy_of
 from tests.fakes import (
     BUDGET,
     LEASE_SECONDS,
@@ -470,15 +470,15 @@ def test_without_versions_the_api_gets_the_image_not_its_url() -> None:
     assert call.request.image.type == "base64"
 
 
-def test_a_replay_after_a_result_that_was_too_large_has_its_reason() -> None:
+def test_a_replay_after_a_result_that_was_never_stored_has_its_reason() -> None:
     """Both calls were paid, and the second one is no retry."""
-    world = World()
-    world.tagger.answer = an_answer({"note": "x" * 500_000})
+    world = World(max_attempts=1)
+    world.results.fails_with(ResultsUnavailable("away"), at="store")
     delivery = world.upload()
     world.tag(delivery)
-    world.tagger.answer = an_answer()
+    world.results.recovers()
 
-    assert world.codes == ["RESULT_TOO_LARGE"]
+    assert world.codes == ["RESULTS_UNAVAILABLE"]
     assert world.tag(replace(delivery, replays=1)) == ()
     assert world.calls_about(upload_of(delivery)) == {
         CallReason.FIRST: 1,

@@ -16,6 +16,7 @@ PRODUCT = ("layers/core", "hangtag_cli", "hangtag_sandbox")
 PARSERS = {
     "hangtag.adapters.file_checkpoint.FileCheckpoint",
     "hangtag.adapters.http_tagger.HttpTagger.ask",
+    "hangtag.adapters.s3_large_results.S3LargeResults.read",
     "hangtag.adapters.s3_listings.S3Inventory",
     "hangtag.api_key.decode_key",
     "hangtag.api_key.read_key",
@@ -68,6 +69,7 @@ PRIMITIVES = {
 
 READ_BY = {
     "hangtag.adapters.dynamodb_records": "its own records, which only the stack writes",
+    "hangtag.adapters.dynamodb_results": "its own results, which only the stack writes",
     "hangtag.tagger_api.raw_photos": "hangtag.tagger_api.require_media_type",
     "hangtag.tagger_api.reading": "hangtag.tagger_api.read_answer",
     "hangtag.tagger_api.request": "hangtag.tagger_api.read_metadata",

@@ -30,6 +30,7 @@ RESOURCES = {
     "TagUploadsUploads": "c2fcad6f",
     "UploadQueue": "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/uploads",
     "UploadsBucket": "shop-uploadsbucket-1",
+    "LargeResultsBucket": "shop-largeresultsbucket-1",
 }
 WITHOUT_AWS = {"tag", "sandbox"}
 

@@ -33,6 +33,8 @@ COMPLETE = {
     "HANGTAG_RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:1:results",
     "HANGTAG_UPLOAD_QUEUE_URL": "https://sqs.example/1/uploads",
     "HANGTAG_DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead-letters",
+    "HANGTAG_LARGE_RESULTS_BUCKET": "large-results",
+    "HANGTAG_RESULTS_TTL_DAYS": "30",
 }
 
 REQUIRED = (
@@ -120,6 +122,8 @@ def test_the_settings_are_read_from_the_environment() -> None:
         "results_topic_arn": "arn:aws:sns:eu-central-1:1:results",
         "upload_queue_url": "https://sqs.example/1/uploads",
         "dead_letter_queue_url": "https://sqs.example/1/dead-letters",
+        "large_results_bucket": "large-results",
+        "results_ttl_days": 30,
     }
 
 
@@ -187,6 +191,8 @@ def test_a_missing_variable_is_named(variable: str) -> None:
         ("HANGTAG_MIN_CONFIDENCE", "high"),
         ("HANGTAG_UPLOAD_QUEUE_URL", ""),
         ("HANGTAG_DEAD_LETTER_QUEUE_URL", ""),
+        ("HANGTAG_RESULTS_TTL_DAYS", "-1"),
+        ("HANGTAG_RESULTS_TTL_DAYS", "1.5"),
     ],
 )
 def test_an_invalid_variable_is_named(variable: str, value: str) -> None:

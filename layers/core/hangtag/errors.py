@@ -12,7 +12,6 @@ docs/error-codes.md is generated from this module.
     │   ├── ImageTooLarge         IMAGE_TOO_LARGE
     │   ├── InvalidContext        INVALID_CONTEXT
     │   ├── ObjectArchived        OBJECT_ARCHIVED
-    │   ├── ResultTooLarge        RESULT_TOO_LARGE
     │   ├── Abandoned             ABANDONED
     │   ├── PrefixRefused         801
     │   ├── Base64Refused         802
@@ -236,16 +235,6 @@ class ObjectArchived(PermanentError):
     advice = "Restore the object, wait until S3 has restored it, then replay."
 
 
-class ResultTooLarge(PermanentError):
-    """The result does not fit into an item of the table (400 KB)."""
-
-    code = "RESULT_TOO_LARGE"
-    source = "aws"
-    cause = "Tagger API"
-    who = "operator"
-    advice = "Report it with the image: most answers have a few kilobytes."
-
-
 class Abandoned(PermanentError):
     """The last attempt was cut off, by a crash or a timeout of the function."""
 
@@ -330,11 +319,14 @@ class ApiKeyUnavailable(TransientError):
 
 
 class ResultsUnavailable(TransientError):
-    """DynamoDB failed, was too slow or refused."""
+    """DynamoDB, or S3 for a large result, failed, was too slow or refused."""
 
     code = "RESULTS_UNAVAILABLE"
     source = "aws"
-    advice = "If it persists: check the table and the role's access to it, then replay."
+    advice = (
+        "If it persists: check the table, the bucket of large results and the role's access to "
+        "them, then replay."
+    )
 
 
 class AnnouncementFailed(TransientError):

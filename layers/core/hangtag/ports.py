@@ -230,10 +230,8 @@ class ResultStore(Protocol):
         Of another version, it replaces only the result *replacing*, if its order is unchanged. Of
         its own version, it replaces a result that is not newer: newer is a higher `Upload.order`,
         and for the same order a later *fence*, the end of the lease (`Record.lease_until`) under
-        which the API was called. May be repeated.
-
-        Raises:
-            ResultTooLarge: It does not fit into an item.
+        which the API was called. May be repeated. A document that is returned may have no more
+        than its `own_part`.
         """
         ...
 

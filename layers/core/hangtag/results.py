@@ -14,6 +14,14 @@ Document = dict[str, Any]
 """JSON-like: dicts, lists, text, bool, None, and numbers as `int` and `Decimal`."""
 
 
+_OWN_FIELDS = ("status", "image", "language", "context", "taggedAt")
+
+
+def own_part(result: Document) -> Document:
+    """The fields of a TAGGED result that are ours, without the API's answer."""
+    return {name: result[name] for name in _OWN_FIELDS}
+
+
 def tagged_result(
     upload: Upload,
     answer: Answer,

@@ -64,6 +64,10 @@ class TaggingSettings(BaseModel):
     results_topic_arn: str = Field(min_length=1)
     upload_queue_url: str = Field(min_length=1)
     dead_letter_queue_url: str = Field(min_length=1)
+    large_results_bucket: str = ""
+    """Without it, storing a large result fails as `ResultsUnavailable`, and is retried."""
+    results_ttl_days: int = Field(0, ge=0)
+    """0 keeps results."""
 
     @field_validator("tagger_api_url")
     @classmethod

@@ -279,7 +279,6 @@ class Tagging:
 
         Raises:
             ResultsUnavailable, ObjectUnavailable: The table or S3 failed all the time.
-            ResultTooLarge: It does not fit into an item.
         """
         record = attempt.claim.record
 

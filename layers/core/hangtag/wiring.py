@@ -22,6 +22,7 @@ from hangtag.adapters.http_tagger import HttpTagger
 from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
 from hangtag.adapters.log_telemetry import LogTelemetry
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.s3_objects import S3Objects
 from hangtag.adapters.secrets_manager_key import SecretsManagerKey
 from hangtag.adapters.sns_announcer import SnsAnnouncer
@@ -84,6 +85,7 @@ def tagging_pipeline(
     dynamodb = prepared(session.client("dynamodb", config=config))
     secrets = prepared(session.client("secretsmanager", config=config))
     s3 = prepared(session.client("s3", config=s3_config(config)))
+    large_results = S3LargeResults(s3, settings.large_results_bucket)
     mapping = LambdaEventSourceMapping(
         lambda: prepared(session.client("lambda", config=config)),
         function_name=function_name,
@@ -102,9 +104,11 @@ def tagging_pipeline(
                 connections=settings.batch_size,
                 max_idle_seconds=max_idle_seconds,
             ),
-            snapshots=DynamoDBReader(dynamodb, table, clock),
+            snapshots=DynamoDBReader(dynamodb, table, clock, large_results.read),
             records=DynamoDBRecords(dynamodb, table, clock),
-            results=DynamoDBResults(dynamodb, table),
+            results=DynamoDBResults(
+                dynamodb, table, large_results, ttl_days=settings.results_ttl_days
+            ),
             announcer=SnsAnnouncer(sns, settings.results_topic_arn),
             dead_letters=SqsDeadLetterQueue(sqs, settings.dead_letter_queue_url),
             upload_queue=SqsUploadQueue(sqs, settings.upload_queue_url),

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 from hangtag.adapters.aws_errors import translated
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY, state_of
 from hangtag.adapters.dynamodb_records import SHARDS, ended_since, record_of
-from hangtag.adapters.dynamodb_results import RESULT, stored_result_of
-from hangtag.adapters.dynamodb_table import Table
+from hangtag.adapters.dynamodb_results import (
+    RESULT,
+    ReadLarge,
+    has_expired,
+    stored_result_of,
+)
+from hangtag.adapters.dynamodb_table import Item, Table
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey
 from hangtag.operators.show import newest
@@ -37,9 +42,12 @@ _NAMES = {"#uri": "uri", "#version": "version"} | {
 class DynamoDBReader:
     """`SnapshotReader`, `TaggedVersions` and the operators' reads, on DynamoDB."""
 
-    def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
+    def __init__(
+        self, client: DynamoDBClient, table: str, clock: Clock, read_large: ReadLarge
+    ) -> None:
         self._table = Table(client, table)
         self._clock = clock
+        self._read_large = read_large
 
     def snapshot(self, keys: Iterable[UploadKey]) -> Snapshot:
         keys = list(keys)
@@ -64,7 +72,7 @@ class DynamoDBReader:
 
     def newest(self, uri: str) -> Document | None:
         """The result of the newest version of a key that has ended, or None."""
-        stored: StoredResult | None = None
+        result: Item | None = None
         records: list[Record] = []
         with translated(ResultsUnavailable, f"reading {uri}"):
             pages = self._table.client.get_paginator("query").paginate(
@@ -74,10 +82,11 @@ class DynamoDBReader:
                 ConsistentRead=True,
             )
             for item in (item for page in pages for item in page["Items"]):
-                if item["version"]["S"] == RESULT:
-                    stored = stored_result_of(item)
-                else:
+                if item["version"]["S"] != RESULT:
                     records.append(record_of(item))
+                elif not has_expired(item, now=self._clock.now()):
+                    result = item
+        stored = stored_result_of(result, self._read_large) if result else None
         return newest(stored, records)
 
     def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:

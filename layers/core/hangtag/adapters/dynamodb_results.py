@@ -3,11 +3,13 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
 
     uri             s3://bucket/key
     version         "result"
-    result          the TAGGED result, as a map
+    result          the TAGGED result, as a map; of a large result only `results.own_part`
+    largeResult     the key of a large result in S3 (`hangtag.adapters.s3_large_results`)
     objectVersion   `Upload.version` of the object version that it is about
     order           `Upload.order` of that version
     fence           epoch milliseconds: the end of the lease under which the API was called
     retag           the token of the request to tag again that it answers
+    expiresAt       epoch seconds: when DynamoDB may delete the item; not without ResultsTtlDays
 
 A result is stored by compare-and-swap: under the condition that no other version's result is
 there, or still the one that S3 has said is older (`hangtag.newest`).
@@ -15,6 +17,9 @@ there, or still the one that S3 has said is older (`hangtag.newest`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from hangtag.adapters.dynamodb_table import (
@@ -26,9 +31,10 @@ from hangtag.adapters.dynamodb_table import (
     key_of,
     to_attribute,
 )
-from hangtag.errors import ResultTooLarge
+from hangtag.adapters.s3_large_results import S3LargeResults
+from hangtag.errors import ResultsUnavailable
 from hangtag.ports import StoredResult
-from hangtag.results import Document
+from hangtag.results import Document, own_part
 from hangtag.uploads import Upload
 
 if TYPE_CHECKING:
@@ -46,14 +52,24 @@ _THE_REPLACED = " OR (objectVersion = :replaced AND #order = :replacedOrder)"
 
 
 class DynamoDBResults:
-    """`ResultStore` on DynamoDB."""
+    """`ResultStore` on DynamoDB, and on S3 for large results."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        large: S3LargeResults,
+        *,
+        ttl_days: int = 0,
+    ) -> None:
+        """Results expire after *ttl_days*; 0 keeps them."""
         self._table = Table(client, table)
+        self._large = large
+        self._ttl_days = ttl_days
 
     def read(self, uri: str) -> StoredResult | None:
         item = self._table.get((uri, RESULT))
-        return None if item is None else stored_result_of(item)
+        return None if item is None else stored_result_of(item, self._large.read)
 
     def store(
         self,
@@ -64,28 +80,61 @@ class DynamoDBResults:
         fence: float,
         replacing: StoredResult | None = None,
     ) -> StoredResult | None:
-        order, until = {"S": upload.order}, {"N": str(round(fence * 1000))}
+        item: Item = {
+            **key_of((upload.uri, RESULT)),
+            "objectVersion": {"S": upload.version},
+            "order": {"S": upload.order},
+            "fence": {"N": str(round(fence * 1000))},
+        }
+        if retag:
+            item["retag"] = {"S": retag}
+        if self._ttl_days:
+            expires_at = _epoch_seconds(document["taggedAt"]) + 86_400 * self._ttl_days
+            item["expiresAt"] = {"N": str(expires_at)}
         try:
-            item: Item = {
-                **key_of((upload.uri, RESULT)),
-                "objectVersion": {"S": upload.version},
-                "order": order,
-                "fence": until,
-                "result": to_attribute(document),
-            }
-            if retag:
-                item["retag"] = {"S": retag}
-            values: Item = {":version": {"S": upload.version}}
-            values |= {":order": order, ":fence": until}
-            condition = _NOT_NEWER
-            if replacing is not None and replacing.version != upload.version:
-                condition += _THE_REPLACED
-                values[":replaced"] = {"S": replacing.version}
-                values[":replacedOrder"] = {"S": replacing.order}
-            found = self._table.put(item, condition, values, names={"#order": "order"})
-        except (ItemTooLarge, RecursionError) as error:
-            raise ResultTooLarge(f"the result of {upload.uri}: {error}") from error
+            found = self._put({**item, "result": to_attribute(document)}, replacing)
+        except (ItemTooLarge, RecursionError):
+            found = self._store_large(upload, document, item, replacing)
         return None if found is None else stored_result_of(found)
+
+    def _store_large(
+        self,
+        upload: Upload,
+        document: Document,
+        item: Item,
+        replacing: StoredResult | None,
+    ) -> Item | None:
+        """Write the object, then the item that points to it."""
+        key = self._large.write(
+            upload.uri, upload.version, document["taggedAt"], document
+        )
+        pointer = {"S": key}
+        own = to_attribute(own_part(document))
+        try:
+            found = self._put(
+                {**item, "largeResult": pointer, "result": own}, replacing
+            )
+        except ItemTooLarge as error:
+            raise ResultsUnavailable(f"writing {upload.uri}: {error}") from error
+        # The item that is there may be our own, if the response to its write was lost
+        if found is not None and found.get("largeResult") != pointer:
+            with suppress(ResultsUnavailable):
+                self._large.delete(key)
+        return found
+
+    def _put(self, item: Item, replacing: StoredResult | None) -> Item | None:
+        """Write an item; returns the one that is there instead, if that stays."""
+        values: Item = {
+            ":version": item["objectVersion"],
+            ":order": item["order"],
+            ":fence": item["fence"],
+        }
+        condition = _NOT_NEWER
+        if replacing is not None and replacing.version != item["objectVersion"]["S"]:
+            condition += _THE_REPLACED
+            values[":replaced"] = {"S": replacing.version}
+            values[":replacedOrder"] = {"S": replacing.order}
+        return self._table.put(item, condition, values, names={"#order": "order"})
 
     def move_up(self, upload: Upload) -> StoredResult | None:
         sequencer: Any = {"S": upload.sequencer} if upload.sequencer else {"NULL": True}
@@ -102,15 +151,48 @@ class DynamoDBResults:
             )
         except Refused as refusal:
             item = refusal.item
-        return stored_result_of(item) if item else None
+        return stored_result_of(item, self._large.read) if item else None
 
 
-def stored_result_of(item: Item) -> StoredResult:
-    """A result from its item, or from the part of it that was read."""
-    result = item.get("result")
+ReadLarge = Callable[[str], Document | None]
+"""Reads a large result by its key; see `S3LargeResults.read`."""
+
+
+def stored_result_of(item: Item, read_large: ReadLarge | None = None) -> StoredResult:
+    """
+    A result from its item, or from the part of it that was read.
+
+    Without *read_large*, the document of a large result is its `own_part`.
+
+    Raises:
+        ResultsUnavailable: The large result cannot be read, or is gone.
+    """
+    document = from_attribute(item["result"]) if "result" in item else None
+    if document is not None and read_large is not None and "largeResult" in item:
+        document = _whole(document, item["largeResult"]["S"], read_large)
     return StoredResult(
         version=item["objectVersion"]["S"],
         order=item["order"]["S"],
         retag=item["retag"]["S"] if "retag" in item else None,
-        document=None if result is None else from_attribute(result),
+        document=document,
     )
+
+
+def has_expired(item: Item, *, now: float) -> bool:
+    """Whether an item's time is over: DynamoDB deletes it within days."""
+    return "expiresAt" in item and int(item["expiresAt"]["N"]) <= now
+
+
+def _whole(own: Document, key: str, read_large: ReadLarge) -> Document:
+    """A large result; its own part is that of the item, whose sequencer may be higher."""
+    found = read_large(key)
+    if found is None:
+        raise ResultsUnavailable(
+            f"the large result of {own['image']['uri']} is gone, or another one has just taken "
+            f"its place: {key}"
+        )
+    return found | own
+
+
+def _epoch_seconds(timestamp: str) -> int:
+    return int(datetime.fromisoformat(timestamp).timestamp())
