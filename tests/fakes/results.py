@@ -80,6 +80,35 @@ class FakeResults(CanFail):
             return deepcopy(stored)
 
 
+    def remove(
+        self,
+        removal: Upload,
+        *,
+        removed_at: str,
+        expires_at: float,  # noqa: ARG002 - nothing expires in the fake
+        replacing: StoredResult | None,
+    ) -> StoredResult | None:
+        self._may_fail("remove")
+        with self._lock:
+            found = self._items.get(removal.uri)
+            if _place_of(found and found.stored) != _place_of(replacing):
+                return found and deepcopy(found.stored)
+            tombstone = StoredResult(
+                removal.version, removal.order, None, removed_at=removed_at
+            )
+            self._items[removal.uri] = _Item(tombstone, 0.0)
+        self._may_fail("the response to remove")
+        return None
+
+    def expire(self, uri: str) -> None:
+        """DynamoDB deletes a tombstone whose time is over."""
+        del self._items[uri]
+
+
+def _place_of(stored: StoredResult | None) -> tuple[str, str] | None:
+    return None if stored is None else (stored.version, stored.order)
+
+
 def _gives_way(
     found: _Item, upload: Upload, fence: float, replacing: StoredResult | None
 ) -> bool:

@@ -85,7 +85,8 @@ def test_an_event_changes_a_status_as_the_table_says(
         return
 
     if isinstance(outcome, Done):
-        assert (event, status) == ("claim", Status.TAGGED)
+        assert event == "claim"
+        assert status in (Status.TAGGED, Status.REMOVED)
         return
     assert isinstance(outcome, Record)
     assert expected is outcome.status

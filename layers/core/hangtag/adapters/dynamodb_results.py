@@ -9,6 +9,12 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
     fence           epoch milliseconds: the end of the lease under which the API was called
     retag           the token of the request to tag again that it answers
 
+If the object is gone, the item is a tombstone. It has no `result`, `fence` and `retag`; `objectVersion`
+and `order` are those of the removal, and:
+
+    removedAt       ISO 8601
+    expiresAt       epoch seconds; DynamoDB deletes the item some time after it
+
 A result is stored by compare-and-swap: under the condition that no other version's result is
 there, or still the one that S3 has said is older (`hangtag.newest`).
 """
@@ -35,7 +41,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RESULT: Final = "result"
-"""The sort key of the item; that of a record begins with `version:`, `etag:` or `event:`."""
+"""
+The sort key of the item; that of a record begins with `version:`, `etag:`, `event:` or `removed:`.
+"""
 
 
 _NOT_NEWER = (
@@ -87,6 +95,33 @@ class DynamoDBResults:
             raise ResultTooLarge(f"the result of {upload.uri}: {error}") from error
         return None if found is None else stored_result_of(found)
 
+    def remove(
+        self,
+        removal: Upload,
+        *,
+        removed_at: str,
+        expires_at: float,
+        replacing: StoredResult | None,
+    ) -> StoredResult | None:
+        item: Item = {
+            **key_of((removal.uri, RESULT)),
+            "objectVersion": {"S": removal.version},
+            "order": {"S": removal.order},
+            "removedAt": {"S": removed_at},
+            "expiresAt": {"N": str(round(expires_at))},
+        }
+        if replacing is None:
+            condition, values, names = "attribute_not_exists(objectVersion)", {}, None
+        else:
+            condition = "objectVersion = :replaced AND #order = :replacedOrder"
+            values = {
+                ":replaced": {"S": replacing.version},
+                ":replacedOrder": {"S": replacing.order},
+            }
+            names = {"#order": "order"}
+        found = self._table.put(item, condition, values, names=names)
+        return None if found is None else stored_result_of(found)
+
     def move_up(self, upload: Upload) -> StoredResult | None:
         sequencer: Any = {"S": upload.sequencer} if upload.sequencer else {"NULL": True}
         try:
@@ -113,4 +148,5 @@ def stored_result_of(item: Item) -> StoredResult:
         order=item["order"]["S"],
         retag=item["retag"]["S"] if "retag" in item else None,
         document=None if result is None else from_attribute(result),
+        removed_at=item["removedAt"]["S"] if "removedAt" in item else None,
     )

@@ -30,6 +30,7 @@ from hangtag.telemetry import (
     Event,
     HandedBack,
     OldestFailure,
+    Removed,
     Skipped,
     SystemicFailure,
     Tagged,
@@ -89,6 +90,8 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
     match event:
         case Tagged():
             yield from _measurements_of_tagged(event.seconds_since_upload)
+        case Removed():
+            yield Metric.IMAGES_REMOVED, 1, ()
         case Skipped():
             yield _measurement_of_skip(event)
         case DeadLettered():
