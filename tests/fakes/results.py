@@ -79,7 +79,6 @@ class FakeResults(CanFail):
                 self._items[upload.uri] = replace(found, stored=stored)
             return deepcopy(stored)
 
-
     def remove(
         self,
         removal: Upload,

@@ -291,7 +291,7 @@ def test_an_undelete_brings_the_result_back() -> None:
 def test_an_undelete_brings_the_result_back_when_the_tombstone_has_expired() -> None:
     """The record says that the version was tagged once."""
     world = World()
-    delivery = tagged_and_deleted(world)
+    tagged_and_deleted(world)
     world.results.expire(URI)
 
     work_off(world, world.undelete())
@@ -428,7 +428,9 @@ def test_a_forged_deletion_of_an_object_that_is_there_changes_nothing() -> None:
     assert [kind for kind, _ in announced(world)] == ["tagged"]
 
 
-def test_a_forged_deletion_of_an_object_that_is_gone_does_not_stop_an_undelete() -> None:
+def test_a_forged_deletion_of_an_object_that_is_gone_does_not_stop_an_undelete() -> (
+    None
+):
     """Its sequencer is higher than all that follow."""
     world = World()
     tagged_and_deleted(world)
@@ -513,7 +515,7 @@ def test_an_undelete_brings_the_result_back_after_a_kill_at_any_request(
 ) -> None:
     """By one further call."""
     world = World()
-    delivery = tagged_and_deleted(world)
+    tagged_and_deleted(world)
     undelete = world.undelete()
     world.kills(step, call=call, after=after)
     with pytest.raises(Killed):

@@ -22,7 +22,7 @@ A removal has a record like an upload; it ends as REMOVED where an upload ends a
 The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it
 replaces the record in the table only if that is still the one that was read. So every write may
 be repeated, and a late duplicate is refused.
-"""
+"""  # noqa: E501 - the table
 
 from __future__ import annotations
 

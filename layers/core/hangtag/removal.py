@@ -67,7 +67,9 @@ class Removing:
             f"{removal.uri}: other workers stored first {_MOST_RIVALS} times"
         )
 
-    def _store(self, removal: Upload, *, replacing: StoredResult | None) -> StoredResult:
+    def _store(
+        self, removal: Upload, *, replacing: StoredResult | None
+    ) -> StoredResult:
         """What is stored now: the removal's tombstone, or what another worker has stored."""
         now = self._endings.now()
         found = self._ports.results.remove(

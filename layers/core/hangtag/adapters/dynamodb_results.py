@@ -9,8 +9,8 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
     fence           epoch milliseconds: the end of the lease under which the API was called
     retag           the token of the request to tag again that it answers
 
-If the object is gone, the item is a tombstone. It has no `result`, `fence` and `retag`; `objectVersion`
-and `order` are those of the removal, and:
+If the object is gone, the item is a tombstone. It has no `result`, `fence` and `retag`, its
+`objectVersion` and `order` are those of the removal, and it has:
 
     removedAt       ISO 8601
     expiresAt       epoch seconds; DynamoDB deletes the item some time after it

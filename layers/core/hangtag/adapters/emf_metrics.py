@@ -86,12 +86,17 @@ class EmfMetrics:
                 print(to_log_line(document))  # noqa: T201 - EMF's way
 
 
+_COUNTED = {
+    Removed: Metric.IMAGES_REMOVED,
+    SystemicFailure: Metric.SYSTEMIC_FAILURES,
+}
+"""The metrics of events that are only counted."""
+
+
 def _measurements(event: Event) -> Iterator[_Measurement]:
     match event:
         case Tagged():
             yield from _measurements_of_tagged(event.seconds_since_upload)
-        case Removed():
-            yield Metric.IMAGES_REMOVED, 1, ()
         case Skipped():
             yield _measurement_of_skip(event)
         case DeadLettered():
@@ -101,8 +106,8 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
         case Called():
             yield Metric.API_CALLS, 1, (event.reason,)
             yield Metric.API_LATENCY, 1000 * event.seconds, ()
-        case SystemicFailure():
-            yield Metric.SYSTEMIC_FAILURES, 1, ()
+        case Removed() | SystemicFailure():
+            yield _COUNTED[type(event)], 1, ()
         case BreakerSeen():
             yield Metric.BREAKER_OPEN, int(event.is_open), ()
         case OldestFailure():
