@@ -80,6 +80,16 @@ class FakeObjectStore(CanFail):
         """Restores an object that was deleted with `forget`."""
         self._versions[uri] = self._forgotten.pop(uri)
 
+    def current(self, uri: str) -> ObjectFacts | None:
+        """The current version of an object, even while `find` fails; None if it is gone."""
+        current = self._current(uri)
+        return current.facts if current else None
+
+    def has_delete_marker(self, uri: str) -> bool:
+        """Whether an object is behind a delete marker."""
+        history = self._versions.get(uri, [])
+        return bool(history) and history[-1] is None
+
     def find(self, upload: Upload) -> ObjectFacts | None:
         self._may_fail("find")
         current = self._current(upload.uri)
