@@ -90,8 +90,9 @@ class FakeResults(CanFail):
         self._may_fail("remove")
         with self._lock:
             found = self._items.get(removal.uri)
-            if _place_of(found and found.stored) != _place_of(replacing):
-                return found and deepcopy(found.stored)
+            there = None if found is None else found.stored
+            if _place_of(there) != _place_of(replacing):
+                return deepcopy(there)
             tombstone = StoredResult(
                 removal.version, removal.order, None, removed_at=removed_at
             )
