@@ -189,7 +189,8 @@ class Ledger:
     def shown(self, key: str) -> str | None:
         """Return the version that `hangtag results show` shows for a key."""
         result = self.results.get(key, {})
-        shown = (str(result.get("order", "")), str(result.get("objectVersion", "")))
+        version_shown = "" if "removedAt" in result else result.get("objectVersion", "")
+        shown = (str(result.get("order", "")), str(version_shown))
         for (other, version), item in self.items.items():
             if other == key and item.get("status") == "FAILED":
                 order = order_of(item.get("sequencer"))
