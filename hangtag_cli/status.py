@@ -39,7 +39,7 @@ class Counts:
 
     queue: QueueCounts
     ended: Mapping[str, int]
-    """Uploads that ended after `since`, by TAGGED, REMOVED, FAILED, REPLAYED or reason of a skip."""
+    """Uploads that ended after `since`, by TAGGED, REMOVED, FAILED, REPLAYED or reason to skip."""
     since: str
     """ISO 8601."""
     letters: Sequence[Letter]
@@ -104,9 +104,10 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
     Show the state of the stack.
 
     It counts the uploads that wait, were tagged, failed, or were skipped and why, and the results
-    that were removed because their objects are gone; replayed uploads wait again. It says whether tagging is paused, or stopped by a systemic failure. The numbers of
-    the queue are SQS's estimates. Ages and the last hour come from CloudWatch and are some minutes
-    old. Every dead letter stays visible.
+    that were removed because their objects are gone; replayed uploads wait again. It says whether
+    tagging is paused, or stopped by a systemic failure. The numbers of the queue are SQS's
+    estimates. Ages and the last hour come from CloudWatch and are some minutes old. Every dead
+    letter stays visible.
     """
     if not watch:
         _show(app, since, None)
