@@ -417,9 +417,15 @@ class Interleavings(RuleBasedStateMachine):
         """
         An older version's answer does not take the place of a newer one's, but for a lie.
 
-        After a removal the key begins anew.
+        After a removal the key begins anew. If its newest version was deleted for good, a repeated
+        event of the version below has a lower sequencer.
         """
-        for uri in {upload.uri for upload in self.uploads} - self.forged:
+        surfaced = {
+            removal.uri
+            for removal in self.removals
+            if removal.record["eventName"] == "ObjectRemoved:Delete"
+        }
+        for uri in {upload.uri for upload in self.uploads} - self.forged - surfaced:
             stored = self.world.results.stored(uri)
             if stored is not None:
                 before = self.stored.get(uri)
@@ -437,7 +443,10 @@ class Interleavings(RuleBasedStateMachine):
             paid = self._paid(upload)
             if paid > 1:
                 calls = self.world.calls_about(upload)
-                reasons = (CallReason.UNSTORED, CallReason.OVERTAKEN)
+                reasons = [CallReason.UNSTORED, CallReason.OVERTAKEN]
+                if self._has_removals(upload.uri):
+                    # The record lacks a call for OVERTAKEN that was cut off, and has the next one
+                    reasons.append(CallReason.UNFINISHED)
                 explained = sum(calls.get(reason, 0) for reason in reasons)
                 record = self.world.record_of(upload)
                 # No worker is at work between two rules: a lease is that of a killed one
