@@ -94,14 +94,13 @@ class Removing:
 
     def _tag_again(self, removal: Upload, current: ObjectFacts) -> None:
         """
-        Put the object's current version on the upload queue, unless it has what it is to have.
+        Put the object's current version on the upload queue, if it lacks its result.
 
-        The version is a newer upload, or one that came to light: a delete marker was removed, or
-        the version above was deleted for good. Its record decides whether a call is needed.
+        That is a newer upload, or an older version that is current again: a delete marker was
+        removed, or a newer version was deleted for good. Its record says whether a call is needed.
         """
         key = (removal.uri, version_of_object(current))
-        # Read after S3 was asked: a tombstone that is stored later is stored by a worker that asks
-        # S3 again
+        # Read after S3 was asked: the worker of a later tombstone asks S3 again, and sees the object
         now = self._ports.snapshots.snapshot([key])
         if not _lacks_its_result(
             key, now.results.get(removal.uri), now.records.get(key)
@@ -142,5 +141,6 @@ def _lacks_its_result(
 
 
 def _is_later_removal(stored: StoredResult | None, removal: Upload) -> bool:
-    is_tombstone = stored is not None and stored.removed_at is not None
-    return is_tombstone and stored is not None and stored.order > removal.order
+    if stored is None or stored.removed_at is None:
+        return False
+    return stored.order > removal.order
