@@ -39,7 +39,7 @@ class Counts:
 
     queue: QueueCounts
     ended: Mapping[str, int]
-    """Uploads that ended after `since`, by TAGGED, FAILED, REPLAYED or the reason of a skip."""
+    """Uploads that ended after `since`, by TAGGED, REMOVED, FAILED, REPLAYED or reason to skip."""
     since: str
     """ISO 8601."""
     letters: Sequence[Letter]
@@ -55,8 +55,12 @@ class Counts:
         return {
             reason: count
             for reason, count in self.ended.items()
-            if count and reason not in (*_RESULTS, _REPLAYED)
+            if count and reason not in (*_RESULTS, _REPLAYED, _REMOVED)
         }
+
+    def removed(self) -> int:
+        """Removals: objects that are gone, and whose results were removed."""
+        return self.ended[_REMOVED]
 
     def replayed(self) -> int:
         """Failed uploads that were replayed and have not ended since."""
@@ -68,6 +72,7 @@ _Found = tuple[Sequence["Letter"], int]
 
 _RESULTS = ("TAGGED", "FAILED")
 _REPLAYED = "REPLAYED"
+_REMOVED = "REMOVED"
 _WATCH_SECONDS = 5
 _READ_EVERY = 6
 """`--watch` reads the letters every sixth time: reading hides them from others for a moment."""
@@ -98,10 +103,11 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
     """
     Show the state of the stack.
 
-    It counts the uploads that wait, were tagged, failed, or were skipped and why; replayed uploads
-    wait again. It says whether tagging is paused, or stopped by a systemic failure. The numbers of
-    the queue are SQS's estimates. Ages and the last hour come from CloudWatch and are some minutes
-    old. Every dead letter stays visible.
+    It counts the uploads that wait, were tagged, failed, or were skipped and why, and the results
+    that were removed because their objects are gone; replayed uploads wait again. It says whether
+    tagging is paused, or stopped by a systemic failure. The numbers of the queue are SQS's
+    estimates. Ages and the last hour come from CloudWatch and are some minutes old. Every dead
+    letter stays visible.
     """
     if not watch:
         _show(app, since, None)
@@ -165,6 +171,7 @@ def status_document(tagging: TaggingState, counts: Counts, vitals: Vitals) -> Do
         "deadLetters": dict(sorted(codes.items())),
         "results": counts.results(),
         "skipped": counts.skipped(),
+        "removed": counts.removed(),
         "replayed": counts.replayed(),
         "paused": tagging.is_paused,
         "breaker": breaker_document(tagging.breaker),
@@ -196,6 +203,8 @@ def status_page(
     if skipped:
         reasons = ", ".join(f"{count:,} {why}" for why, count in skipped.items())
         shown.append(("skipped", reasons))
+    if removed := counts.removed():
+        shown.append(("removed", f"{removed:,}, because their objects are gone"))
     if replayed := counts.replayed():
         shown.append(("replayed", f"{replayed:,}, which have not ended since"))
     number = f"{len(counts.letters):,}"
@@ -284,7 +293,7 @@ def _count_ended(stack: Stack, *, since: str) -> dict[str, int]:
     from hangtag.uploads import ENDING_REASONS
 
     results = stack.results()
-    statuses = [*_RESULTS, _REPLAYED, *ENDING_REASONS]
+    statuses = [*_RESULTS, _REPLAYED, _REMOVED, *ENDING_REASONS]
     # Each status is a query for every partition of the index; in sequence that takes seconds
     with ThreadPoolExecutor(len(statuses)) as pool:
         numbers = pool.map(

@@ -1,4 +1,4 @@
-"""The cells of the fault matrix: every step of an upload with every fault that can hit it."""
+"""The cells of the fault matrix: each step of an upload or a removal, with each fault of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NO_FAULT = "no fault"
 
 @dataclass(frozen=True, slots=True)
 class UploadStep:
-    """A step in the processing of an upload: one call of the function."""
+    """A step in the processing of an upload, or of its removal: one call of the function."""
 
     name: str
     service: str = ""
@@ -64,6 +64,8 @@ class UploadStep:
     """Whether its cells run one after another, because the call does not identify the upload."""
     statement: str = ""
     """The sid of the role's statement that allows the call; "" if other steps need it, too."""
+    is_removal: bool = False
+    """Whether the function makes the call only when the tagged upload is deleted."""
 
     @property
     def refused(self) -> bool:
@@ -111,6 +113,7 @@ def put(
     api_answer: ApiAnswer = "tags",
     statement: str = "",
     is_claim: bool = False,
+    is_removal: bool = False,
 ) -> UploadStep:
     """Return a step that writes the record or result; the JMESPath `condition` selects it."""
     return UploadStep(
@@ -120,6 +123,7 @@ def put(
         api_answer=api_answer,
         statement=statement,
         is_claim=is_claim,
+        is_removal=is_removal,
         **DYNAMODB,  # type: ignore[arg-type]  # all values are str
     )
 
@@ -214,6 +218,25 @@ STEPS = (
         body="contains(Entries[].VisibilityTimeout, `DELAY`)",
         api_answer="retry later",
     ),
+    UploadStep(
+        "S3 HeadObject (removal)",
+        "s3",
+        "HeadObject",
+        by_path=True,
+        throttled="SlowDown",
+        is_removal=True,
+    ),
+    put("tombstone", "Item.removedAt", is_removal=True),
+    UploadStep(
+        "SNS Publish (removal)",
+        "sns",
+        "Publish",
+        body="contains(Message, '/KEY') && contains(Message, 'image.removed')",
+        throttled="Throttling",
+        denied="AuthorizationError",
+        is_removal=True,
+    ),
+    put("finish removal", "Item.status.S == 'REMOVED'", is_removal=True),
 )
 
 

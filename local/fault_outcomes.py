@@ -35,7 +35,7 @@ def check(runs: Sequence[Run], ledger: Ledger, *, max_attempts: int) -> list[Out
     for run in runs:
         if run.sent is None:
             raise LocalError(f"{run.key} was not uploaded")
-        ending = ledger.ending_of(run.sent)
+        ending = ledger.ending_of(run.sent, run.marker)
         injected = run.injected
         if run.cell.step.is_api and run.cell.fault not in KILLING:
             injected = ending.calls

@@ -49,6 +49,8 @@ class Run:
     delay: int
     """The seconds of the API's Retry-After header; they identify the upload's delayed message."""
     sent: Sent | None = None
+    marker: str | None = None
+    """The version of the delete marker, of a cell about a removal."""
     injected: int = 0
 
     @property

@@ -176,6 +176,9 @@ class CellRunner:
                 run.sent = send(self.stack, run.key, run.body)
                 if run.cell.step.only_without_version:
                     self._send_event_without_version(run.sent)
+            for run in runs:
+                if run.cell.step.is_removal:
+                    run.marker = self._delete(run.key)
             self._wait_for_injection(runs, by_rule)
         finally:
             self._heal(runs)
@@ -191,6 +194,14 @@ class CellRunner:
             return outcomes
         again = self._round([one.cell for one in missed], last=True)
         return [one for one in outcomes if one not in missed] + again
+
+    def _delete(self, key: str) -> str:
+        """Delete an object once it has its result; return the version of the delete marker."""
+        self.stack.wait_for_result(self.stack.uri(key))
+        answer = self.stack.client("s3").delete_object(
+            Bucket=self.stack.outputs["UploadsBucketName"], Key=key
+        )
+        return str(answer["VersionId"])
 
     def _send_event_without_version(self, sent: Sent) -> None:
         """Send one more event of an upload, without a version id, as other senders may."""
@@ -269,7 +280,7 @@ class CellRunner:
         for run in runs:
             if run.sent is None:
                 return False
-            ended = ledger.ending_of(run.sent).status != "OPEN"
+            ended = ledger.ending_of(run.sent, run.marker).status != "OPEN"
             least = 3 * CLIENT_ATTEMPTS
             if run.cell.fault in DELAYING:
                 least = 2 if run.cell.alone else 3
@@ -368,13 +379,15 @@ class CellRunner:
         )
 
 
-def _group_of(cell: Cell) -> tuple[bool, bool, bool, bool]:
+def _group_of(cell: Cell) -> tuple[bool, bool, bool, bool, bool]:
     """
     Return the group of a cell; the cells of a group run in parallel.
 
-    Long cells have a group of their own. So have faults of GetObject, which with transport url
-    change how the function sends all later images.
+    Long cells have a group of their own. So have removals, which first wait until their uploads are
+    tagged. So have faults of GetObject, which with transport url change how the function sends all
+    later images.
     """
     retried = cell.step.retried
     reads = cell.step.operation == "GetObject"
-    return cell.alone, retried or cell.fault in DELAYING, retried, reads
+    delays = retried or cell.fault in DELAYING
+    return cell.alone, delays, retried, reads, cell.step.is_removal

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -52,7 +52,7 @@ class Ending:
 
     sent: Sent
     status: str
-    """TAGGED, FAILED, SKIPPED, or OPEN if the upload is not finished."""
+    """TAGGED, REMOVED, FAILED, SKIPPED, or OPEN if the upload is not finished."""
     detail: str
     """The error code, the reason of a skip, or the status in the record if not finished."""
     calls: int
@@ -95,8 +95,53 @@ class Ledger:
     unreadable: list[str] = field(default_factory=list)
     """The bodies of dead letters without an upload."""
 
-    def ending_of(self, sent: Sent) -> Ending:
-        """Return the outcome of an upload with its broken promises."""
+    def ending_of(self, sent: Sent, marker: str | None = None) -> Ending:
+        """
+        Return the outcome of an upload with its broken promises.
+
+        With *marker*, the version of the delete marker, of the upload's removal: `paid`, `calls`
+        and `counted` are still those of the upload.
+        """
+        upload = self._ending_of_upload(sent)
+        if marker is None:
+            return upload
+        removals = [
+            item
+            for (key, version), item in self.items.items()
+            if key == sent.key and version.startswith("removed:")
+        ]
+        status, detail = status_of(removals[0] if removals else {})
+        letters = self.letters.get((sent.key, marker), [])
+        announced = self.announced.get((sent.key, marker), [])
+        return replace(
+            upload,
+            status=status,
+            detail=detail,
+            announcements=len(announced),
+            letters=letters,
+            troubles=[
+                *upload.troubles,
+                *troubles_of_end(status, detail, letters),
+                *self._troubles_of_removal(sent, status, announced),
+            ],
+        )
+
+    def _troubles_of_removal(
+        self, sent: Sent, status: str, announced: Sequence[Mapping[str, Any]]
+    ) -> list[str]:
+        """Check that a removed key has no result, and is announced, always as the same."""
+        if status == "SKIPPED":
+            return ["the removal is skipped, although the object is gone"]
+        troubles = []
+        if status == "REMOVED" and "removedAt" not in self.results.get(sent.key, {}):
+            troubles.append("REMOVED without a tombstone")
+        if status == "REMOVED" and not announced:
+            troubles.append("the removal is not announced")
+        if len({json.dumps(one, sort_keys=True) for one in announced}) > 1:
+            troubles.append("the removal is announced in several forms")
+        return troubles
+
+    def _ending_of_upload(self, sent: Sent) -> Ending:
         version = (sent.key, sent.version)
         item = self.items.get(version, {})
         letters = self.letters.get(version, [])
@@ -137,14 +182,15 @@ class Ledger:
         )
 
     def is_overtaken(self, sent: Sent) -> bool:
-        """Whether the result of the key is the result of a newer version."""
+        """Whether the result of the key is that of a newer version, or gone by a later removal."""
         result = self.results.get(sent.key, {})
         return str(result.get("order", "")) > self._order(sent)
 
     def shown(self, key: str) -> str | None:
         """Return the version that `hangtag results show` shows for a key."""
         result = self.results.get(key, {})
-        shown = (str(result.get("order", "")), str(result.get("objectVersion", "")))
+        version_shown = "" if "removedAt" in result else result.get("objectVersion", "")
+        shown = (str(result.get("order", "")), str(version_shown))
         for (other, version), item in self.items.items():
             if other == key and item.get("status") == "FAILED":
                 order = order_of(item.get("sequencer"))
@@ -161,7 +207,7 @@ class Ledger:
         result = self.results.get(sent.key)
         if status != "TAGGED" or self.is_overtaken(sent):
             return []
-        if result is None:
+        if result is None or "result" not in result:
             return ["TAGGED without a result"]
         image = result["result"]["image"]
         if (image["versionId"], image["etag"]) != (sent.version, sent.etag):
@@ -205,8 +251,8 @@ def read_ledger(stack: WatchedStack) -> Ledger:
 def status_of(item: Mapping[str, Any]) -> tuple[str, str]:
     """Return the `status` and `detail` of an `Ending` from the upload's record."""
     status = item.get("status")
-    if status == "TAGGED":
-        return "TAGGED", ""
+    if status in ("TAGGED", "REMOVED"):
+        return str(status), ""
     if status == "FAILED" and "failure" in item:
         return "FAILED", str(item["failure"]["code"])
     if status == "SKIPPED":

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.table import Table
 
-from local.ledger import PAID_AGAIN_REASONS, Ending, Ledger, ObjectVersion, Sent
+from local.ledger import (
+    PAID_AGAIN_REASONS,
+    Ending,
+    Ledger,
+    ObjectVersion,
+    Sent,
+    status_of,
+)
 
 UNSUPPORTED = "UNSUPPORTED_FORMAT"
 
@@ -46,6 +54,11 @@ class Report:
             for one in self._endings
             if one.detail == UNSUPPORTED and one.sent.sha256 not in traffic.texts
         ]
+        self.troubles += [
+            f"{key}: the {version} is lost"
+            for (key, version), item in removals_in(ledger).items()
+            if status_of(item)[0] == "OPEN"
+        ]
         missing = Counter(traffic.unreadable) - Counter(ledger.unreadable)
         self.troubles += [f"no dead letter for message {body!r}" for body in missing]
         self.troubles += wrong_newest(ledger, self._endings)
@@ -80,6 +93,8 @@ class Report:
         row("tagged", sum(one.status == "TAGGED" for one in endings))
         row("failed", failed.total(), failed)
         row("skipped", skipped.total(), skipped)
+        removals = removals_in(self._ledger).values()
+        row("removals", len(removals), Counter(status_of(one)[0] for one in removals))
         row("calls", sum(one.calls for one in endings))
         row("calls refused before their image was read", without_image)
         row("calls beyond one", sum(one.extra_calls for one in endings), reasons)
@@ -105,6 +120,15 @@ class Report:
         row("letters of unreadable messages", len(self._ledger.unreadable))
         row("lost", sum(one.status == "OPEN" for one in endings))
         return table
+
+
+def removals_in(ledger: Ledger) -> dict[ObjectVersion, dict[str, Any]]:
+    """Return the records of removals."""
+    return {
+        place: item
+        for place, item in ledger.items.items()
+        if place[1].startswith("removed:")
+    }
 
 
 def wrong_newest(ledger: Ledger, endings: Sequence[Ending]) -> list[str]:

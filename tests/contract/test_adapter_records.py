@@ -27,6 +27,7 @@ from hangtag.results import Document
 from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason, Upload
 from tests.builders import (
+    NOON,
     NOON_SECONDS,
     URI,
     a_failure,
@@ -52,6 +53,7 @@ from tests.fakes.results import shown
 
 KEY = (URI, "version:version-1")
 TTL_DAYS = 30
+LATER = NOON_SECONDS + 60 * 24 * 3_600 + 0.4
 
 
 class Reader(SnapshotReader, Protocol):
@@ -515,6 +517,163 @@ def test_the_sequencer_of_a_result_never_decreases(table: Table) -> None:
 
 
 # ---- reads of a batch and of operators
+
+
+# ---- tombstones
+
+
+def a_removal(sequencer: str = "0B") -> Upload:
+    """The removal of a key."""
+    return an_upload(
+        version_id=f"marker {sequencer}",
+        sequencer=sequencer,
+        event_name="ObjectRemoved:DeleteMarkerCreated",
+    )
+
+
+def remove(
+    table: Table,
+    removal: Upload,
+    replacing: StoredResult | None,
+    *,
+    removed_at: str = NOON,
+) -> StoredResult | None:
+    """Stores a tombstone."""
+    return table.results.remove(
+        removal, removed_at=removed_at, expires_at=LATER, replacing=replacing
+    )
+
+
+def test_a_tombstone_replaces_the_result(table: Table) -> None:
+    """Every reader sees that the key has no result, and since when."""
+    table.store(an_upload(sequencer="0A"))
+    removal = a_removal()
+
+    assert remove(table, removal, table.stored()) is None
+
+    tombstone = StoredResult(removal.version, removal.order, None, removed_at=NOON)
+    assert table.stored() == tombstone
+    snapshot = table.reader.snapshot([(URI, removal.version)])
+    assert snapshot.results == {URI: tombstone}
+    assert table.reader.newest(URI) is None
+
+
+def test_a_tombstone_is_stored_where_nothing_was(table: Table) -> None:
+    """An upload that arrives late finds it."""
+    removal = a_removal()
+
+    assert remove(table, removal, None) is None
+
+    assert table.stored().version == removal.version
+
+
+@pytest.mark.parametrize("sees_nothing", [True, False])
+def test_a_tombstone_replaces_only_what_was_seen(
+    table: Table,
+    sees_nothing: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Another worker has stored a result in between."""
+    seen = None
+    if not sees_nothing:
+        table.store(an_upload(sequencer="0A"))
+        seen = table.stored()
+    other = an_upload(version_id="other", sequencer="0A")
+    assert table.store(other, replacing=seen)
+
+    assert remove(table, a_removal(), seen) == table.stored()
+
+    assert table.stored().document == a_result(other)
+
+
+def test_a_result_that_has_moved_up_is_not_removed(table: Table) -> None:
+    """The same version was uploaded again since it was seen."""
+    table.store(an_upload(sequencer="0A"))
+    seen = table.stored()
+    table.results.move_up(an_upload(sequencer="0C"))
+
+    assert remove(table, a_removal(), seen) == table.stored()
+
+    assert table.stored().removed_at is None
+
+
+def test_a_tombstone_that_is_stored_again_shows_itself(table: Table) -> None:
+    """Its first response was lost. It keeps its time, which is the announcement's."""
+    removal = a_removal()
+    remove(table, removal, None)
+
+    found = remove(table, removal, None, removed_at="2026-11-22T13:00:00.000Z")
+
+    assert found is not None
+    assert (found.version, found.removed_at) == (removal.version, NOON)
+
+
+def test_a_later_tombstone_replaces_an_earlier_one(table: Table) -> None:
+    """The object was uploaded and deleted again."""
+    remove(table, a_removal("0A"), None)
+    later = a_removal("0B")
+
+    assert remove(table, later, table.stored()) is None
+
+    assert table.stored().order == later.order
+
+
+def test_a_result_replaces_a_tombstone_only_by_request(table: Table) -> None:
+    """The caller asks S3 whether the object is there."""
+    remove(table, a_removal(), None)
+    upload = an_upload(sequencer="0C")
+
+    assert not table.store(upload)
+    assert table.store(upload, replacing=table.stored())
+
+    assert table.stored() == StoredResult(
+        upload.version, upload.order, None, a_result(upload)
+    )
+
+
+def test_a_tombstone_does_not_move_up(table: Table) -> None:
+    """It is of no object version."""
+    remove(table, a_removal(), None)
+
+    assert table.results.move_up(an_upload(sequencer="0C")) == table.stored()
+
+    assert table.stored().order == a_removal().order
+
+
+@pytest.mark.parametrize(("sequencer", "status"), [("0A", None), ("0C", "FAILED")])
+def test_a_failure_behind_a_tombstone_is_not_shown(
+    table: Table, sequencer: str, status: str | None
+) -> None:
+    """But a failure of an upload after the removal is."""
+    upload = an_upload(sequencer=sequencer)
+    table.put(a_failed_record(upload), (URI, upload.version))
+    remove(table, a_removal("0B"), None)
+
+    shown = table.reader.newest(URI)
+
+    assert (shown and shown["status"]) == status
+
+
+def test_dynamodb_deletes_a_tombstone_in_the_end() -> None:
+    """By its TTL attribute, in epoch seconds; nothing is left of the result."""
+    with mock_aws():
+        name, client = create_table(), session().client("dynamodb")
+        results = DynamoDBResults(client, name, create_large_results())
+        upload, removal = an_upload(sequencer="0A"), a_removal()
+        results.store(upload, a_result(upload), retag="token", fence=1.0)
+        results.remove(
+            removal, removed_at=NOON, expires_at=LATER, replacing=results.read(URI)
+        )
+
+        [item] = client.scan(TableName=name)["Items"]
+
+    assert item == {
+        "uri": {"S": URI},
+        "version": {"S": "result"},
+        "objectVersion": {"S": removal.version},
+        "order": {"S": removal.order},
+        "removedAt": {"S": NOON},
+        "expiresAt": {"N": str(round(LATER))},
+    }
 
 
 def test_an_empty_snapshot_is_empty(table: Table) -> None:

@@ -132,6 +132,7 @@ def test_status_shows_counts_codes_and_the_latest_endings(stack: InMemory) -> No
         "deadLetters": {"803": 2},
         "results": {"TAGGED": 1, "FAILED": 1},
         "skipped": {"OBJECT_GONE": 1, "SUPERSEDED": 1},
+        "removed": 0,
         "replayed": 0,
         "paused": True,
         "breaker": {"open": False, "code": None},

@@ -265,6 +265,43 @@ def test_a_large_result_that_s3_refuses_at_first_is_stored_without_another_call(
     assert len(stack.api.received) == 1
 
 
+def test_a_deleted_image_loses_its_result_and_an_undeleted_one_gets_it_again(
+    stack: Stack,
+) -> None:
+    """Through all adapters: S3 says what is there, and the queue gets the undeleted version."""
+    invoke(sqs_event(stack.upload()))
+    stack.messages(stack.subscriber)
+
+    marker = stack.s3.delete_object(Bucket=BUCKET, Key=KEY)["VersionId"]
+    removal = record(
+        version_id=marker,
+        sequencer="0065A3F1C2D4E5B608",
+        event_name="ObjectRemoved:DeleteMarkerCreated",
+    )
+    assert invoke(sqs_event(notification(removal))) == {"batchItemFailures": []}
+    tombstone = stack.table.get_item(
+        Key={"uri": f"s3://{BUCKET}/{KEY}", "version": "result"}
+    )["Item"]
+    (removed,) = stack.messages(stack.subscriber)
+
+    stack.s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=marker)
+    undelete = record(
+        version_id=marker,
+        sequencer="0065A3F1C2D4E5B609",
+        event_name="ObjectRemoved:Delete",
+    )
+    invoke(sqs_event(notification(undelete)))
+    (again,) = stack.messages(stack.uploads)
+    invoke(sqs_event(again["body"]))
+    (tagged,) = stack.messages(stack.subscriber)
+
+    assert "result" not in tombstone
+    assert tombstone["removedAt"] == json.loads(removed["body"])["time"]
+    assert removed["type"] == "hangtag.image.removed.v1"
+    assert tagged["type"] == "hangtag.image.tagged.v1"
+    assert len(stack.api.received) == 2
+
+
 @pytest.mark.parametrize(
     ("region", "partition"),
     [(REGION, "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],

@@ -32,6 +32,8 @@ class FakeObjectStore(CanFail):
         self._forgotten: dict[str, list[_Version | None]] = {}
         self.before_reading: Callable[[], object] = lambda: None
         """Called before an object is read."""
+        self.after_finding: Callable[[], object] = lambda: None
+        """Called once, after an object was looked for and before the response arrives."""
         self._count = 0
 
     def put(
@@ -58,6 +60,18 @@ class FakeObjectStore(CanFail):
         else:
             del self._versions[uri]
 
+    def undelete(self, uri: str) -> None:
+        """Removes the delete marker: the version below it is current again."""
+        assert self._versions[uri].pop() is None
+
+    def purge(self, uri: str, version_id: str | None) -> None:
+        """Deletes a version for good; if it was the newest, the one below it is current."""
+        self._versions[uri] = [
+            version
+            for version in self._versions[uri]
+            if version is None or version.facts.version_id != version_id
+        ]
+
     def forget(self, uri: str) -> None:
         """Deletes an object with all its versions."""
         self._forgotten[uri] = self._versions.pop(uri, [])
@@ -66,9 +80,21 @@ class FakeObjectStore(CanFail):
         """Restores an object that was deleted with `forget`."""
         self._versions[uri] = self._forgotten.pop(uri)
 
+    def current(self, uri: str) -> ObjectFacts | None:
+        """The current version of an object, even while `find` fails; None if it is gone."""
+        current = self._current(uri)
+        return current.facts if current else None
+
+    def has_delete_marker(self, uri: str) -> bool:
+        """Whether an object is behind a delete marker."""
+        history = self._versions.get(uri, [])
+        return bool(history) and history[-1] is None
+
     def find(self, upload: Upload) -> ObjectFacts | None:
         self._may_fail("find")
         current = self._current(upload.uri)
+        after, self.after_finding = self.after_finding, lambda: None
+        after()
         return current.facts if current else None
 
     def read(self, upload: Upload) -> StoredImage | None:

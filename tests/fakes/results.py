@@ -83,6 +83,35 @@ class FakeResults(CanFail):
                 self._items[upload.uri] = replace(found, stored=stored)
             return deepcopy(stored)
 
+    def remove(
+        self,
+        removal: Upload,
+        *,
+        removed_at: str,
+        expires_at: float,  # noqa: ARG002 - nothing expires in the fake
+        replacing: StoredResult | None,
+    ) -> StoredResult | None:
+        self._may_fail("remove")
+        with self._lock:
+            found = self._items.get(removal.uri)
+            there = None if found is None else found.stored
+            if _place_of(there) != _place_of(replacing):
+                return deepcopy(there)
+            tombstone = StoredResult(
+                removal.version, removal.order, None, removed_at=removed_at
+            )
+            self._items[removal.uri] = _Item(tombstone, 0.0)
+        self._may_fail("the response to remove")
+        return None
+
+    def expire(self, uri: str) -> None:
+        """DynamoDB deletes a tombstone whose time is over."""
+        del self._items[uri]
+
+
+def _place_of(stored: StoredResult | None) -> tuple[str, str] | None:
+    return None if stored is None else (stored.version, stored.order)
+
 
 def _gives_way(
     found: _Item, upload: Upload, fence: float, replacing: StoredResult | None

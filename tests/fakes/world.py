@@ -157,6 +157,44 @@ class World:
             notification(of_the_object), message_id=f"message-{self._arrivals}"
         )
 
+    def removal(
+        self,
+        key: str = KEY,
+        *,
+        version_id: str | None = None,
+        event_name: str = "ObjectRemoved:DeleteMarkerCreated",
+    ) -> Delivery:
+        """The delivery of the event of a removal; the bucket stays as it is."""
+        self._arrivals += 1
+        of_the_object = record(
+            key,
+            version_id=version_id or f"marker-{self._arrivals}",
+            etag=None,
+            size=None,
+            sequencer=f"{self._arrivals:018X}",
+            event_name=event_name,
+        )
+        return a_delivery(
+            notification(of_the_object), message_id=f"message-{self._arrivals}"
+        )
+
+    def delete(self, key: str = KEY) -> Delivery:
+        """Deletes an object; returns the delivery of its event."""
+        self.objects.delete(f"s3://{BUCKET}/{key}")
+        return self.removal(key)
+
+    def undelete(self, key: str = KEY) -> Delivery:
+        """Removes the delete marker of an object; returns the delivery of its event."""
+        self.objects.undelete(f"s3://{BUCKET}/{key}")
+        return self.removal(key, event_name="ObjectRemoved:Delete")
+
+    def purge(self, upload: Upload) -> Delivery:
+        """Deletes an object version for good; returns the delivery of its event."""
+        self.objects.purge(upload.uri, upload.version_id)
+        return self.removal(
+            upload.key, version_id=upload.version_id, event_name="ObjectRemoved:Delete"
+        )
+
     def kills(self, step: str, *, call: int = 0, after: bool) -> None:
         """
         Kills the function before or *after* a call of a port's method, *call* calls from now.
@@ -191,10 +229,11 @@ class World:
         return self.records.records.get((upload.uri, upload.version))
 
     def ended_as(self, upload: Upload) -> str | None:
-        """TAGGED, FAILED, or the reason of a skip; None for an open upload."""
+        """TAGGED, REMOVED, FAILED, or the reason of a skip; None for an open upload."""
         found = self.record_of(upload)
         if found is None or found.status not in (
             Status.TAGGED,
+            Status.REMOVED,
             Status.FAILED,
             Status.SKIPPED,
         ):

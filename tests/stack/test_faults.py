@@ -80,6 +80,12 @@ FEW = [
     cell("SQS SendMessage (dead letter)", FORBIDDEN, "for ever"),
     cell("DynamoDB PutItem (store failure)", THROTTLED),
     cell("SQS ChangeMessageVisibilityBatch", RESET),
+    cell("S3 HeadObject (removal)", ERROR_500),
+    cell("DynamoDB PutItem (tombstone)", HALF),
+    cell("DynamoDB PutItem (tombstone)", KILLED_AFTER),
+    cell("SNS Publish (removal)", THROTTLED),
+    cell("SNS Publish (removal)", KILLED_AFTER),
+    cell("DynamoDB PutItem (finish removal)", RESET),
 ]
 
 

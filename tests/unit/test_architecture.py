@@ -52,6 +52,7 @@ ROOMS = (
     "attempt",
     "answering",
     "ending",
+    "removal",
     "tagging",
     "batch",
     "operators",

@@ -251,7 +251,6 @@ def test_a_deleted_object_of_an_event_without_version_is_skipped() -> None:
     [
         ("sqs-s3-test-event", SkipReason.TEST_EVENT),
         ("sqs-folder-marker", SkipReason.FOLDER_MARKER),
-        ("sqs-deletion", SkipReason.NOT_AN_UPLOAD),
     ],
 )
 def test_a_record_that_is_no_upload_is_skipped_for_a_named_reason(
@@ -615,7 +614,7 @@ def test_a_folder_marker_of_a_bare_event_is_put_on_the_queue() -> None:
 def test_a_bare_event_that_is_no_upload_is_skipped() -> None:
     """It has no upload to count."""
     world = World()
-    event = json.loads(notification(record(event_name="ObjectRemoved:Delete")))
+    event = json.loads(notification(record(event_name="ObjectRestore:Completed")))
 
     queued = world.pipeline.enqueue(json.dumps(event), world.invocation())
 

@@ -27,7 +27,7 @@ def counts(
     ended: Mapping[str, int] | None = None, *, waiting: int = 0, letters: int = 0
 ) -> Counts:
     """Counts, which are 0 by default."""
-    statuses = ["TAGGED", "FAILED", "REPLAYED", *map(str, ENDING_REASONS)]
+    statuses = ["TAGGED", "FAILED", "REPLAYED", "REMOVED", *map(str, ENDING_REASONS)]
     nothing = dict.fromkeys(statuses, 0)
     return Counts(
         queue=QueueCounts(waiting=waiting, in_flight=0),
@@ -80,6 +80,18 @@ def test_replayed_uploads_are_counted_until_they_end() -> None:
     assert "4, which have not ended since" in shown(RUNNING, uploads)
     assert status_document(RUNNING, uploads, Vitals())["replayed"] == 4
     assert "replayed" not in shown(RUNNING)
+
+
+def test_removed_results_are_counted() -> None:
+    """They are neither results nor skipped uploads."""
+    uploads = counts({"TAGGED": 9, "REMOVED": 4})
+    document = status_document(RUNNING, uploads, Vitals())
+
+    assert "4, because their objects are gone" in shown(RUNNING, uploads)
+    assert "objects are gone" not in shown(RUNNING)
+    assert document["removed"] == 4
+    assert document["results"] == {"TAGGED": 9, "FAILED": 0}
+    assert document["skipped"] == {}
 
 
 def test_without_skipped_uploads_there_is_no_line_about_them() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import md5
 from typing import Any
 
@@ -23,13 +24,14 @@ from hangtag.events import (
     retag_token,
     to_bare,
 )
-from hangtag.uploads import Skip, SkipReason, Upload
+from hangtag.uploads import Skip, SkipReason, Upload, order_of
 from tests.builders import (
     BUCKET,
     EVENTS,
     KEY,
     TOPIC,
     URI,
+    an_upload,
     eventbridge_event,
     in_sns,
     notification,
@@ -119,7 +121,10 @@ SAMPLE_EVENTS = {
     "sqs-sns-confirmation": ["UNREADABLE"],
     "sqs-s3-test-event": ["TEST_EVENT"],
     "sqs-folder-marker": ["FOLDER_MARKER"],
-    "sqs-deletion": ["NOT_AN_UPLOAD"],
+    "sqs-deletion": ["lookbook/spring jacket.jpg"],
+    "sqs-version-deletion": ["lookbook/spring jacket.jpg"],
+    "sqs-expiry": ["lookbook/spring jacket.jpg"],
+    "eventbridge-object-deleted": ["lookbook/봄 자켓 100%+cotton.webp"],
     "sqs-half-an-event": ["lookbook/spring jacket.jpg", "UNREADABLE"],
     "sqs-unreadable": ["UNREADABLE"],
 }
@@ -558,10 +563,13 @@ def test_every_event_that_creates_an_object_is_an_upload(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "ObjectRemoved:Delete",
-        "s3:ObjectRemoved:DeleteMarkerCreated",
         "ObjectRestore:Completed",
+        "ObjectRestore:Delete",
         "ObjectTagging:Put",
+        "ObjectAcl:Put",
+        "LifecycleTransition",
+        "Replication:OperationFailedReplication",
+        "ObjectRemovedLater:Delete",
         "ReducedRedundancyLostObject",
     ],
 )
@@ -573,8 +581,8 @@ def test_every_other_event_is_skipped(name: str) -> None:
 
 
 def test_another_event_of_eventbridge_is_skipped() -> None:
-    """A rule may match more than uploads."""
-    event = eventbridge_event() | {"detail-type": "Object Deleted"}
+    """A rule may match more than uploads and removals."""
+    event = eventbridge_event() | {"detail-type": "Object Tags Added"}
 
     assert only(json.dumps(event)) == Skip(SkipReason.NOT_AN_UPLOAD, URI)
 
@@ -584,6 +592,110 @@ def test_a_failed_invocation_of_the_schedule_is_skipped() -> None:
     failed = {"requestContext": {}, "requestPayload": RECONCILE}
 
     assert only(json.dumps(failed)) == Skip(SkipReason.NOT_AN_UPLOAD, None)
+
+
+# ---- removals
+
+
+def removal(name: str = "ObjectRemoved:Delete", **changes: Any) -> Upload:  # noqa: ANN401 - see `record`
+    """The removal of a record with these fields."""
+    found = only(notification(record(event_name=name, **changes)))
+    assert isinstance(found, Upload)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ObjectRemoved:Delete",
+        "ObjectRemoved:DeleteMarkerCreated",
+        "s3:ObjectRemoved:DeleteMarkerCreated",
+        "LifecycleExpiration:Delete",
+        "LifecycleExpiration:DeleteMarkerCreated",
+    ],
+)
+def test_a_deletion_and_an_expiry_are_removals(name: str) -> None:
+    """With the key, the version and the sequencer of the event."""
+    found = removal(name)
+
+    assert found.is_removal
+    assert found == replace(an_upload(), is_removal=True, record=found.record)
+    assert found.image() == an_upload().image()
+
+
+def test_an_upload_is_no_removal() -> None:
+    """Nor does its object become one when it is found."""
+    found = an_upload()
+
+    assert not found.is_removal
+    assert not found.identified_as(version_id="2", etag="e", size=1).is_removal
+
+
+@pytest.mark.parametrize(
+    ("reason", "deletion_type", "name"),
+    [
+        ("DeleteObject", "Permanently Deleted", "ObjectRemoved:Delete"),
+        (
+            "DeleteObject",
+            "Delete Marker Created",
+            "ObjectRemoved:DeleteMarkerCreated",
+        ),
+        (
+            "Lifecycle Expiration",
+            "Permanently Deleted",
+            "LifecycleExpiration:Delete",
+        ),
+        (
+            "Lifecycle Expiration",
+            "Delete Marker Created",
+            "LifecycleExpiration:DeleteMarkerCreated",
+        ),
+        (None, None, "ObjectRemoved:Delete"),
+        ([], {}, "ObjectRemoved:Delete"),
+    ],
+)
+def test_eventbridge_reports_removals_too(
+    reason: object, deletion_type: object, name: str
+) -> None:
+    """Its dead letter and its replay are the S3 notification of the same removal."""
+    event = eventbridge_event(reason=reason) | {"detail-type": "Object Deleted"}
+    event["detail"]["deletion-type"] = deletion_type
+
+    found = only(json.dumps(event))
+
+    assert isinstance(found, Upload)
+    assert found.is_removal
+    assert found.record["eventName"] == name
+    assert found.version == removal(name).version
+    assert only(found.notification()) == found
+
+
+def test_a_removal_has_a_version_of_its_own() -> None:
+    """It is never that of an object version, which may come back."""
+    found = removal(sequencer="0A")
+
+    assert found.version == f"removed:{order_of('a')}"
+    assert found.version == removal(version_id="other", sequencer="A").version
+    assert found.version != removal(sequencer="0B").version
+    assert found.is_identified
+
+
+def test_copies_of_a_removal_without_a_sequencer_share_their_version() -> None:
+    """Two removals do not: a delete marker is created and later deleted under one version id."""
+    versions = [
+        removal(name, version_id=version_id, etag=None, sequencer=None).version
+        for name in ("ObjectRemoved:DeleteMarkerCreated", "ObjectRemoved:Delete")
+        for version_id in ("marker", "other", None, "x" * 1_000)
+    ]
+    repeated = removal(
+        "ObjectRemoved:Delete", version_id=None, etag=None, sequencer=None
+    )
+
+    assert len(set(versions)) == len(versions)
+    assert versions.count(repeated.version) == 1
+    assert all(len(version.encode()) <= 1_000 for version in versions)
+    assert all(version.startswith("removed:") for version in versions)
+    assert removal(sequencer=None, version_id=None).is_identified
 
 
 # ---- unreadable records

@@ -132,3 +132,82 @@ def test_kept_promises_cause_no_trouble(fine: Ending) -> None:
 def test_a_promise_that_was_broken_is_a_trouble(broken: Ending, trouble: str) -> None:
     """The soak must then fail."""
     assert any(trouble in one for one in broken.troubles)
+
+
+# ---- removals
+
+MARKER = "marker-1"
+REMOVED = {"status": "REMOVED", "sequencer": "02"}
+TOMBSTONE = {
+    "objectVersion": f"removed:{order_of('02')}",
+    "order": order_of("02"),
+    "removedAt": "2026-11-22T12:00:00.000Z",
+}
+
+
+def ending_of_removal(
+    item: dict[str, Any] | None,
+    *,
+    letters: tuple[str, ...] = (),
+    announced: tuple[dict[str, Any], ...] = (),
+    result: dict[str, Any] | None = TOMBSTONE,
+) -> Ending:
+    """The ending that the ledger concludes for the removal of a tagged upload."""
+    ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
+    ledger.items[KEY, VERSION] = TAGGED
+    if item is not None:
+        ledger.items[KEY, f"removed:{order_of('02')}"] = item
+    if result is not None:
+        ledger.results[KEY] = result
+    ledger.announced[KEY, VERSION] += [announcement()]
+    ledger.letters[KEY, MARKER] += letters
+    ledger.announced[KEY, MARKER] += announced
+    ledger.calls[SHA] += [PAID]
+    return ledger.ending_of(SENT, MARKER)
+
+
+def test_a_removal_that_is_announced_in_one_form_has_no_troubles() -> None:
+    """However often it is announced."""
+    removed = ending_of_removal(REMOVED, announced=(announcement(), announcement()))
+
+    assert removed.status == "REMOVED"
+    assert removed.troubles == []
+    assert (removed.calls, removed.announcements) == (1, 2)
+
+
+def test_a_removal_that_failed_with_its_letter_has_no_troubles() -> None:
+    """The result stays until it is replayed."""
+    failed = {**FAILED, "sequencer": "02"}
+
+    assert ending_of_removal(failed, letters=("806",), result=RESULT).troubles == []
+
+
+@pytest.mark.parametrize(
+    ("item", "changes", "trouble"),
+    [
+        (None, {}, "lost: no item"),
+        ({"status": "OPEN"}, {}, "lost: OPEN"),
+        (FAILED, {}, "FAILED as 806 without its letter ()"),
+        (REMOVED, {}, "the removal is not announced"),
+        (
+            REMOVED,
+            {"announced": (announcement(), announcement(id_="2"))},
+            "the removal is announced in several forms",
+        ),
+        (
+            REMOVED,
+            {"announced": (announcement(),), "result": RESULT},
+            "REMOVED without a tombstone",
+        ),
+        (
+            skipped_record("SUPERSEDED"),
+            {},
+            "the removal is skipped, although the object is gone",
+        ),
+    ],
+)
+def test_a_broken_promise_about_a_removal_is_reported(
+    item: dict[str, Any] | None, changes: dict[str, Any], trouble: str
+) -> None:
+    """In words."""
+    assert trouble in ending_of_removal(item, **changes).troubles

@@ -38,6 +38,7 @@ EVENTS: dict[str, Callable[[Record | None], Record | Done | Busy]] = {
     "claim": lambda old: lifecycle.claim(old, ClaimRequest(100.0, LEASE, replays=9)),
     "release": lambda old: lifecycle.release(have(old), calls={}, is_attempt=True),
     "finish": lambda old: lifecycle.finish(have(old), calls={}, at=NOON),
+    "remove": lambda old: lifecycle.remove(have(old), at=NOON),
     "fail": lambda old: lifecycle.fail(have(old), FAILED, calls={}, at=NOON),
     "skip": lambda old: lifecycle.skip(old, SkipReason.OBJECT_GONE, at=NOON),
     "reserve": lambda old: lifecycle.reserve(have(old), until=130.0),
@@ -85,10 +86,23 @@ def test_an_event_changes_a_status_as_the_table_says(
         return
 
     if isinstance(outcome, Done):
-        assert (event, status) == ("claim", Status.TAGGED)
+        assert event == "claim"
+        assert status in (Status.TAGGED, Status.REMOVED)
         return
     assert isinstance(outcome, Record)
     assert expected is outcome.status
+
+
+@pytest.mark.parametrize(
+    "changes", [{"replays": 1}, {"retag": "token"}, {"sequencer": "F"}]
+)
+def test_a_removal_ends_once(changes: dict[str, Any]) -> None:
+    """No replay, no request to tag again and no sequencer opens it again."""
+    removed = Record(Status.REMOVED, rev="1", sequencer="0A", ended_at=NOON)
+
+    outcome = lifecycle.claim(removed, ClaimRequest(100.0, LEASE, **changes))
+
+    assert outcome == Done(SkipReason.ALREADY_REMOVED, removed)
 
 
 def test_an_attempt_counts_when_it_ends() -> None:

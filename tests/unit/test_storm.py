@@ -26,7 +26,7 @@ from hangtag.errors import (
 from hangtag.events import Delivery, read_body
 from hangtag.lifecycle import CallReason
 from hangtag.uploads import Upload
-from tests.builders import PNG
+from tests.builders import BUCKET, PNG
 from tests.fakes import LEASE_SECONDS, World
 
 ERRORS: dict[str, type[Exception]] = {
@@ -79,12 +79,15 @@ class _Lossy:
 class Storm:
     """Uploads, copies of their messages, and instances whose ports fail."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, changes: int = 0) -> None:
+        """While the instances run, objects are deleted, undeleted or uploaded *changes* times."""
+        self._changes = changes
+        self.removals: list[Upload] = []
         self.chance = random.Random(seed)  # noqa: S311 - a storm, no secret
         self._lock = Lock()
         self._rate = self.chance.choice([0.0, 0.05, 0.15, 0.3])
         self.is_calm = self._rate == 0.0
-        self.is_versioned = self.chance.random() < 0.8
+        self.is_versioned = self.chance.random() < 0.8 or changes > 0
         self.world = World(
             max_attempts=self.chance.choice([1, 2, 3]),
             versioned=self.is_versioned,
@@ -110,7 +113,7 @@ class Storm:
         Delivers, hands back and replays until no message is left; faults end after some rounds.
         """
         for number in range(ROUNDS):
-            if not self.queue:
+            if not self.queue and not self._changes:
                 return
             if number == CALM:
                 self._rate = 0.0
@@ -137,6 +140,26 @@ class Storm:
             del document["Records"][0]["s3"]["object"]["sequencer"]
             self._send(json.dumps(document))
 
+    def _change(self) -> None:
+        """While the instances work: an object is deleted, undeleted or uploaded."""
+        if not self._changes or self.chance.random() < 0.3:
+            return
+        self._changes -= 1
+        key = self.chance.choice(self.uploads).key
+        uri = f"s3://{BUCKET}/{key}"
+        time.sleep(self.chance.random() * 0.005)
+        if self.world.objects.has_delete_marker(uri):
+            removal = self.world.undelete(key)
+        elif self.chance.random() < 0.7:
+            removal = self.world.delete(key)
+        else:
+            self._upload(1_000 + self._changes)
+            return
+        [entry] = read_body(removal.body)
+        assert isinstance(entry, Upload)
+        self.removals.append(entry)
+        self._send(removal.body)
+
     def _send(self, body: str, *, replays: int = 0) -> None:
         self._sent += 1
         name = f"message {self._sent}"
@@ -155,8 +178,13 @@ class Storm:
         def invoke(instance: Pipeline, batch: list[Delivery]) -> set[str]:
             return set(instance.tag(batch, invocation))
 
-        with ThreadPoolExecutor(INSTANCES) as pool:
+        with ThreadPoolExecutor(INSTANCES + 1) as pool:
+            change = pool.submit(self._change)
             handed_back = set().union(*pool.map(invoke, self.instances, batches))
+            change.result()
+        sent, self.world.upload_queue.bodies = self.world.upload_queue.bodies, []
+        for body in sent:
+            self._send(body)
         for delivery in (one for batch in batches for one in batch):
             name = delivery.message_id
             self.queue[name] = replace(delivery, receives=delivery.receives + 1)
@@ -183,6 +211,36 @@ def test_a_storm_of_faults_breaks_no_promise(seed: int) -> None:
         newest_wins(storm, uri)
     if storm.is_versioned:
         no_version_is_paid_twice_without_a_reason(storm, last)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_storm_of_removals_leaves_each_key_as_its_object_is(seed: int) -> None:
+    """A removal whose letter waits for a replay aside."""
+    storm = Storm(seed, changes=15)
+    world = storm.world
+
+    storm.run()
+
+    assert storm.queue == {}
+    assert world.bugs == []
+    ends = {world.ended_as(removal) for removal in storm.removals}
+    assert ends <= {"REMOVED", "SUPERSEDED", "FAILED"}
+    failed = {one.uri for one in storm.removals if world.ended_as(one) == "FAILED"}
+    for uri in {upload.uri for upload in storm.uploads} - failed:
+        current, stored = world.objects.current(uri), world.results.stored(uri)
+        if current is None:
+            assert stored is None or stored.removed_at is not None
+            continue
+        [version] = {
+            (upload.uri, upload.version): upload
+            for upload in storm.uploads
+            if upload.uri == uri and upload.version_id == current.version_id
+        }.values()
+        end = world.ended_as(version)
+        assert end in ("TAGGED", "FAILED")
+        if end == "TAGGED":
+            assert stored is not None
+            assert stored.version == version.version
 
 
 def newest_wins(storm: Storm, uri: str) -> None:

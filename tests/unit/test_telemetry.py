@@ -26,6 +26,7 @@ from hangtag.telemetry import (
     Fanout,
     HandedBack,
     OldestFailure,
+    Removed,
     Skipped,
     SystemicFailure,
     Tagged,
@@ -55,6 +56,7 @@ ABOUT_WORK = {
 ABOUT_NO_WORK = {"attempt": 0, "calls": {}, "milliseconds": {}}
 
 TAGGED = Tagged(UPLOAD, WORK, objects=3, seconds_since_upload=2.5)
+REMOVED = Removed(UPLOAD, WORK)
 SKIPPED = Skipped(SkipReason.OBJECT_GONE, UPLOAD.uri, UPLOAD, WORK)
 DEAD_LETTERED = DeadLettered(a_dead_letter(UPLOAD, replays=4), UPLOAD, WORK)
 FORMAT_REFUSED, UNKNOWN_REFUSED = (
@@ -79,6 +81,7 @@ SAMPLES: dict[type[Event], Event] = {
     type(event): event
     for event in (
         TAGGED,
+        REMOVED,
         SKIPPED,
         DEAD_LETTERED,
         HANDED_BACK,
@@ -212,6 +215,10 @@ def test_a_fanout_flushes_each_target_once() -> None:
             },
         ),
         (
+            REMOVED,
+            {"level": "INFO", "message": "removed", **ABOUT_UPLOAD, **ABOUT_WORK},
+        ),
+        (
             Skipped(SkipReason.TEST_EVENT, ""),
             {
                 "level": "INFO",
@@ -341,6 +348,7 @@ HOSTILE_LETTER = a_dead_letter(
 HOSTILE_SAMPLES: dict[type[Event], Event] = {
     **SAMPLES,
     Tagged: replace(TAGGED, upload=HOSTILE_UPLOAD),
+    Removed: replace(REMOVED, upload=HOSTILE_UPLOAD),
     Skipped: replace(SKIPPED, upload=HOSTILE_UPLOAD, uri=HOSTILE_UPLOAD.uri),
     DeadLettered: DeadLettered(HOSTILE_LETTER, HOSTILE_UPLOAD, WORK),
     HandedBack: HandedBack(HOSTILE_UPLOAD, hostile.TEXT, hostile.TEXT, 1.0, WORK),
@@ -389,6 +397,7 @@ def test_a_line_of_the_function_is_printable_ascii(
             [Tagged(UPLOAD, WORK, 3, -0.2)],  # S3's clock is not Lambda's
             {"ImagesTagged": [1], "ImagesFailed": [0], "UploadToTaggedLatency": [0]},
         ),
+        ([REMOVED, REMOVED], {"ImagesRemoved": [2]}),
         ([SKIPPED], {"ImagesSkipped": [1], "ImagesSkipped OBJECT_GONE": [1]}),
         (
             [

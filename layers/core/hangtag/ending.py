@@ -1,4 +1,4 @@
-"""How an attempt ends: tagged, skipped, dead-lettered, or released and handed back."""
+"""How an attempt ends: tagged, removed, skipped, dead-lettered, or released and handed back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from hangtag.failure import Failure
 from hangtag.lifecycle import Calls, FailedUpload, Record
 from hangtag.policy import Policy, Ports
 from hangtag.results import Document
-from hangtag.telemetry import DeadLettered, Skipped, SystemicFailure, Tagged
+from hangtag.telemetry import (
+    DeadLettered,
+    Removed,
+    Skipped,
+    SystemicFailure,
+    Tagged,
+)
 from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason
 
@@ -86,6 +92,21 @@ class Endings:
         self._ports.telemetry.emit(
             Tagged(upload, attempt.work(), len(result["objects"]), since)
         )
+        return ENDED
+
+    def remove(self, attempt: Attempt) -> Ended | Retry:
+        """
+        Subscribers know that the object is gone.
+
+        Raises:
+            ClaimLost: Another worker has taken it over.
+        """
+        at = self.now()
+        try:
+            self._write(attempt, lambda record, _: lifecycle.remove(record, at=at))
+        except ResultsUnavailable as error:
+            return self.hand_back(attempt, error)
+        self._ports.telemetry.emit(Removed(attempt.upload, attempt.work()))
         return ENDED
 
     def skip(self, attempt: Attempt, reason: SkipReason) -> Ended:

@@ -398,7 +398,10 @@ def _read_record(record: object) -> Upload | Skip:
     if len(key.encode()) > _KEY_BYTES:
         raise _InvalidRecord(f"key is longer than {_KEY_BYTES:,} bytes")
     # Bucket notifications have "ObjectCreated:Put", configurations "s3:ObjectCreated:Put".
-    if not event_name.removeprefix("s3:").startswith("ObjectCreated:"):
+    kind = event_name.removeprefix("s3:").partition(":")[0]
+    if kind in _REMOVALS:
+        return replace(_upload(bucket, key, found, record), is_removal=True)
+    if kind != "ObjectCreated":
         return Skip(SkipReason.NOT_AN_UPLOAD, f"s3://{bucket}/{key}")
     upload = _upload(bucket, key, found, record)
     if key.endswith("/") and upload.size == 0:
@@ -425,6 +428,9 @@ def _upload(
     )
 
 
+_REMOVED, _EXPIRED = _REMOVALS = ("ObjectRemoved", "LifecycleExpiration")
+"""The kinds of events that say that an object version is gone."""
+
 _PUT = "ObjectCreated:Put"
 _EVENT_NAMES = {
     "POST Object": "ObjectCreated:Post",
@@ -435,12 +441,19 @@ _EVENT_NAMES = {
 
 
 def _record_of_eventbridge(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The record that S3 would send to a queue for the same upload."""
+    """The record that S3 would send to a queue for the same upload or removal."""
     detail = _object(event, "detail")
     found = _object(detail, "object")
     name = event.get("detail-type")
     if name == "Object Created":
         name = _EVENT_NAMES.get(str(detail.get("reason")), _PUT)
+    elif name == "Object Deleted":
+        is_expired = detail.get("reason") == "Lifecycle Expiration"
+        has_marker = detail.get("deletion-type") == "Delete Marker Created"
+        name = (
+            f"{_EXPIRED if is_expired else _REMOVED}:"
+            f"{'DeleteMarkerCreated' if has_marker else 'Delete'}"
+        )
     resources = event.get("resources")
     return _notification_record(
         bucket=_text(_object(detail, "bucket"), "name"),
@@ -469,11 +482,12 @@ def record_of_object(
     size: int | None,
     at: str,
     partition: str,
+    sequencer: str | None = None,
 ) -> ParsedRecord:
     """
     An object of a bucket in the AWS *partition*, as if S3 had reported it.
 
-    *at* is ISO 8601, in UTC. There is no sequencer, so the object never counts as newer than a
+    *at* is ISO 8601, in UTC. Without a *sequencer*, the object never counts as newer than a
     version that has one.
     """
     record = _notification_record(
@@ -481,7 +495,12 @@ def record_of_object(
         arn=arn_of_bucket(bucket, partition=partition),
         key=key,
         event={"eventTime": at, "eventName": _PUT},
-        found={"size": size, "eTag": etag, "versionId": version_id},
+        found={
+            "size": size,
+            "eTag": etag,
+            "versionId": version_id,
+            "sequencer": sequencer,
+        },
     )
     try:
         return _read_record(record)

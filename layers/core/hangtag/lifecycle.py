@@ -1,13 +1,14 @@
 """
 The life of an upload: one record per object version, its statuses, and the events that change them.
 
-    status     claim        release  finish  fail    skip     reserve  replay    discard    restore
-    (none)     OPEN                                SKIPPED
-    OPEN       OPEN (1)     OPEN     TAGGED  FAILED  SKIPPED
+    status     claim     release  finish  remove   fail    skip     reserve  replay    discard    restore
+    (none)     OPEN                                        SKIPPED
+    OPEN       OPEN (1)  OPEN     TAGGED  REMOVED  FAILED  SKIPPED
     TAGGED     Done (2)
-    FAILED     OPEN (3)                                       FAILED   REPLAYED  DISCARDED
+    REMOVED    Done
+    FAILED     OPEN (3)                                             FAILED   REPLAYED  DISCARDED
     REPLAYED   OPEN
-    DISCARDED  OPEN (3)                                                                     FAILED
+    DISCARDED  OPEN (3)                                                                           FAILED
     SKIPPED    OPEN (3)
 
     (1) Busy while another worker's lease lasts. If the lease has expired, the attempt was cut off
@@ -16,10 +17,12 @@ The life of an upload: one record per object version, its statuses, and the even
     (3) Done for a copy: a message that was sent before the end, with no newer sequencer, no next
         count of replays and no later re-tag token.
 
+A removal has a record like an upload; it ends as REMOVED where an upload ends as TAGGED.
+
 The functions are pure. The caller writes the record they return by compare-and-swap on `rev`: it
 replaces the record in the table only if that is still the one that was read. So every write may
 be repeated, and a late duplicate is refused.
-"""
+"""  # noqa: E501 - the table
 
 from __future__ import annotations
 
@@ -41,6 +44,8 @@ class Status(StrEnum):
     OPEN = "OPEN"
     """It is being worked on, or waits for its next attempt."""
     TAGGED = "TAGGED"
+    REMOVED = "REMOVED"
+    """It is a removal, and the result of its key is gone."""
     FAILED = "FAILED"
     """Its dead letter is in the dead-letter queue, or was until it expired."""
     REPLAYED = "REPLAYED"
@@ -51,9 +56,13 @@ class Status(StrEnum):
 
 
 TRANSITIONS: Mapping[str, Mapping[Status | None, Status]] = {
-    "claim": dict.fromkeys([None, *Status], Status.OPEN),
+    "claim": dict.fromkeys(
+        [None, *(status for status in Status if status is not Status.REMOVED)],
+        Status.OPEN,
+    ),
     "release": {Status.OPEN: Status.OPEN},
     "finish": {Status.OPEN: Status.TAGGED},
+    "remove": {Status.OPEN: Status.REMOVED},
     "fail": {Status.OPEN: Status.FAILED},
     "skip": {None: Status.SKIPPED, Status.OPEN: Status.SKIPPED},
     "reserve": {Status.FAILED: Status.FAILED},
@@ -220,6 +229,8 @@ def claim(old: Record | None, request: ClaimRequest) -> Record | Done | Busy:
 
 def _reason_to_end(old: Record, request: ClaimRequest) -> SkipReason | None:
     """Why nothing is left to do for a delivery; None if there is something to do."""
+    if old.status is Status.REMOVED:
+        return SkipReason.ALREADY_REMOVED
     if _wants_retag(old, request):
         return None
     if old.status is Status.TAGGED:
@@ -288,6 +299,12 @@ def finish(mine: Record, *, calls: Calls, at: str) -> Record:
     released = release(mine, calls=calls, is_attempt=True)
     status = _after("finish", mine)
     return replace(released, status=status, ended_at=at, next_call=None)
+
+
+def remove(mine: Record, *, at: str) -> Record:
+    """The result of the key is gone, and that is announced, *at* (ISO 8601, UTC)."""
+    released = release(mine, calls=NO_CALLS, is_attempt=True)
+    return replace(released, status=_after("remove", mine), ended_at=at)
 
 
 def skip(

@@ -20,6 +20,8 @@ class Metric(StrEnum):
 
     IMAGES_TAGGED = "ImagesTagged"
     """Uploads that were tagged and announced; see `PUBLISHED_TOGETHER`."""
+    IMAGES_REMOVED = "ImagesRemoved"
+    """Removals: objects that are gone, and whose results were removed."""
     IMAGES_FAILED = "ImagesFailed"
     """Dead letters that were sent; see `PUBLISHED_TOGETHER`."""
     FORMATS_REFUSED = "FormatsRefused"

@@ -8,7 +8,7 @@ docs/decisions/0033-which-version-is-newer.md.
 from __future__ import annotations
 
 from hangtag.errors import ObjectForbidden
-from hangtag.ports import ObjectStore, StoredResult
+from hangtag.ports import ObjectFacts, ObjectStore, StoredResult
 from hangtag.uploads import Upload, version_of
 
 
@@ -20,17 +20,29 @@ def is_newer(upload: Upload, stored: StoredResult, objects: ObjectStore) -> bool
     say which it is, the higher sequencer counts. An upload without a sequencer is never newer than
     a result that has one.
 
+    A tombstone gives way to the current version, also if that has no sequencer; as long as the
+    object is gone, it gives way to no upload.
+
     Raises:
         ObjectUnavailable: S3 failed.
     """
-    if upload.sequencer is None and stored.order != upload.order:
+    is_tombstone = stored.removed_at is not None
+    has_no_place = upload.sequencer is None and stored.order != upload.order
+    if has_no_place and not is_tombstone:
         return False
     try:
         current = objects.find(upload)
     except ObjectForbidden:
-        current = None
+        return upload.order >= stored.order
+    if current is None and is_tombstone:
+        return False
     if current is not None:
-        version = version_of(current.version_id, current.etag)
+        version = version_of_object(current)
         if version in (upload.version, stored.version):
             return version == upload.version
     return upload.order >= stored.order
+
+
+def version_of_object(found: ObjectFacts) -> str:
+    """The `Upload.version` of an object version."""
+    return version_of(found.version_id, found.etag) or ""

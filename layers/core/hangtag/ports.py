@@ -192,21 +192,26 @@ class RecordStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """The stored result of a key."""
+    """The stored result of a key, or its tombstone: the object is gone."""
 
     version: str
-    """`Upload.version` of the object version that it is about."""
+    """`Upload.version` of the object version that it is about; a tombstone's: of the removal."""
     order: str
     """`Upload.order` of that version."""
     retag: str | None
     """`Record.retag` when it was stored: a newer request to tag again wants another answer."""
     document: Document | None = None
-    """The result; None if only the attributes above were read."""
+    """The result; None of a tombstone, and if only the other attributes were read."""
+    removed_at: str | None = None
+    """ISO 8601, UTC; when the tombstone was stored. None if it is a result."""
 
 
 class ResultStore(Protocol):
     """
     The newest TAGGED result of each key; `hangtag.newest` decides which version is the newest.
+
+    A tombstone takes the place of the result of an object that is gone. An upload that arrives late
+    finds it, and cannot bring the result back.
 
     All methods raise `ResultsUnavailable`.
     """
@@ -240,6 +245,22 @@ class ResultStore(Protocol):
         Raise the order of the upload's own result to the upload's, if that is higher.
 
         Returns the stored result after that; None without one.
+        """
+        ...
+
+    def remove(
+        self,
+        removal: Upload,
+        *,
+        removed_at: str,
+        expires_at: float,
+        replacing: StoredResult | None,
+    ) -> StoredResult | None:
+        """
+        Store a tombstone; None if it is stored, else what is there instead.
+
+        It replaces only *replacing* (None: nothing), if its order is unchanged. *removed_at* is ISO
+        8601, UTC; at *expires_at* (seconds since 1970) or later DynamoDB deletes it.
         """
         ...
 

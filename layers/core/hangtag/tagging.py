@@ -1,6 +1,8 @@
 """
 One attempt to tag an upload: claim, read the object, call the API, store, announce, finish.
 
+A removal is claimed and fails like an upload; `hangtag.removal` has what comes between.
+
 An attempt returns `ENDED`, or a `Retry`: the delivery goes back to the queue. See
 `hangtag.lifecycle` for what it writes on the way.
 """
@@ -46,6 +48,7 @@ from hangtag.newest import is_newer
 from hangtag.policy import Policy, Ports
 from hangtag.ports import StoredResult
 from hangtag.rate_limit import RateLimited
+from hangtag.removal import Removing
 from hangtag.results import Document
 from hangtag.telemetry import (
     NO_WORK,
@@ -82,6 +85,7 @@ class Tagging:
         self._endings = Endings(
             ports, policy, self._claims, random_fraction=random_fraction
         )
+        self._removing = Removing(ports, policy, self._endings)
 
     def tag(self, arrived: Arrived, batch: BatchContext) -> Ended | Retry:
         """Bring an upload to its end, or say when it is to be delivered again."""
@@ -107,7 +111,8 @@ class Tagging:
             return Retry(DEADLINE, message, self._endings.delay(delivery))
         try:
             latest = self._ports.clock.now() + seconds_left
-            self._ports.rate_limiter.check(latest, upload.prefix)
+            if not upload.is_removal:
+                self._ports.rate_limiter.check(latest, upload.prefix)
             claim = self._claim(arrived, batch)
         except RateLimited as limit:
             return self._rate_limited(limit, delivery)
@@ -148,7 +153,9 @@ class Tagging:
             sequencer=upload.sequencer,
             replays=delivery.replays,
             sent_at="" if delivery.sent_at is None else to_timestamp(delivery.sent_at),
-            retag=believable_retag(delivery.retag, now=now),
+            retag=None
+            if upload.is_removal
+            else believable_retag(delivery.retag, now=now),
         )
         key = arrived.key
         seen = batch.snapshot.records.get(key)
@@ -210,6 +217,8 @@ class Tagging:
                 f"{attempts} attempts are used up, and the last one was cut off "
                 "(or MaxAttempts was lowered)"
             )
+        if attempt.upload.is_removal:
+            return self._removing.remove(attempt)
         stored = self._stored(attempt)
         if stored is not None and self._is_own(attempt, stored):
             result = stored.document or {}

@@ -39,6 +39,15 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """An object is gone: its result was removed, and that was announced."""
+
+    upload: Upload
+    """The removal."""
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A record ended without being tagged."""
 
@@ -133,6 +142,7 @@ class Unforeseen:
 
 Event = (
     Tagged
+    | Removed
     | Skipped
     | DeadLettered
     | HandedBack

@@ -1,6 +1,8 @@
 """
 An upload, the object version that Hangtag works on, and the reasons to skip one.
 
+An event that says that an object version is gone, a removal, is an upload, too.
+
 `hangtag.events` reads them from S3's events.
 """
 
@@ -22,17 +24,23 @@ class SkipReason(StrEnum):
     TEST_EVENT = "TEST_EVENT"
     """S3 tests a notification when it is set up."""
     NOT_AN_UPLOAD = "NOT_AN_UPLOAD"
-    """The event reports something else: a deletion, a restore, an expiry."""
+    """The event reports something else: a restore, new object tags, a replication."""
     FOLDER_MARKER = "FOLDER_MARKER"
-    """An empty object whose key ends in a slash. Consoles create these as folders."""
+    """
+    An empty object whose key ends in a slash, or its removal. Consoles create these as folders.
+    """
     OBJECT_GONE = "OBJECT_GONE"
     """The object version was deleted or overwritten before the function read it."""
     ALREADY_TAGGED = "ALREADY_TAGGED"
     """The result of this version is stored and published."""
     ALREADY_FAILED = "ALREADY_FAILED"
     """A copy of an upload that has failed."""
+    ALREADY_REMOVED = "ALREADY_REMOVED"
+    """A copy of a removal that is stored and published."""
     SUPERSEDED = "SUPERSEDED"
-    """A newer version of the same key has ended already."""
+    """
+    A newer version of the same key has ended already; or a removal whose key has an object again.
+    """
     DISCARDED = "DISCARDED"
     """The upload failed, and an operator has discarded its dead letter."""
 
@@ -62,6 +70,8 @@ class Upload:
     """S3's hexadecimal number that orders the events of one key."""
     record: Mapping[str, Any]
     """The record of the S3 notification; sending it again replays the upload."""
+    is_removal: bool = False
+    """Whether the event says that the object version is gone: deleted, or expired."""
 
     @cached_property
     def uri(self) -> str:
@@ -80,19 +90,31 @@ class Upload:
         Whether the event names its object version.
 
         Events of buckets without versions have no version id, and hand-made events may lack it.
+        A removal needs none: its event itself is its identity.
         """
-        return self.version_id is not None
+        return self.version_id is not None or self.is_removal
 
     @cached_property
     def version(self) -> str:
         """
         Distinguishes this version from the others of its key.
 
-        The version id, else the etag, else the event's place in the sequence. At most 1,000
-        bytes of UTF-8, so that it fits into a DynamoDB sort key.
+        The version id, else the etag, else the event's place in the sequence. A removal has a
+        version of its own, which all copies of its event share. At most 1,000 bytes of UTF-8, so
+        that it fits into a DynamoDB sort key.
         """
+        if self.is_removal:
+            return self._version_of_removal()
         found = version_of(self.version_id, self.etag)
         return f"event:{self.order}" if found is None else found
+
+    def _version_of_removal(self) -> str:
+        if self.sequencer is not None:
+            return f"removed:{self.order}"
+        # A delete marker that is created and deleted again has one version id, but two events
+        facts = [self.version_id, self.etag]
+        facts += [self.record.get(name) for name in ("eventName", "eventTime")]
+        return _bounded("removed:", json.dumps(facts))
 
     @cached_property
     def order(self) -> str:

@@ -30,7 +30,7 @@ _ATTRIBUTES = (
     *("status", "rev", "sequencer", "leaseUntil", "attempts", "cutOff", "calls"),
     *("nextCall", "replays", "retag", "endedAt", "reason"),
     # Of a result, without the result itself
-    *("objectVersion", "order"),
+    *("objectVersion", "order", "removedAt"),
     # Of the breaker
     *("failures", "code", "message", "openedAt", "pausedAt"),
 )

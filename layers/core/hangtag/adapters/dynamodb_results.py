@@ -11,6 +11,12 @@ The newest result of each key, in DynamoDB: one item per key, in the table of th
     retag           the token of the request to tag again that it answers
     expiresAt       epoch seconds: when DynamoDB may delete the item; not without ResultsTtlDays
 
+If the object is gone, the item is a tombstone. It has no `result`, `fence` and `retag`, its
+`objectVersion` and `order` are those of the removal, and it has:
+
+    removedAt       ISO 8601
+    expiresAt       epoch seconds; DynamoDB deletes the item some time after it
+
 A result is stored by compare-and-swap: under the condition that no other version's result is
 there, or still the one that S3 has said is older (`hangtag.newest`).
 """
@@ -41,7 +47,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RESULT: Final = "result"
-"""The sort key of the item; that of a record begins with `version:`, `etag:` or `event:`."""
+"""
+The sort key of the item; that of a record begins with `version:`, `etag:`, `event:` or `removed:`.
+"""
 
 
 _NOT_NEWER = (
@@ -136,6 +144,33 @@ class DynamoDBResults:
             values[":replacedOrder"] = {"S": replacing.order}
         return self._table.put(item, condition, values, names={"#order": "order"})
 
+    def remove(
+        self,
+        removal: Upload,
+        *,
+        removed_at: str,
+        expires_at: float,
+        replacing: StoredResult | None,
+    ) -> StoredResult | None:
+        item: Item = {
+            **key_of((removal.uri, RESULT)),
+            "objectVersion": {"S": removal.version},
+            "order": {"S": removal.order},
+            "removedAt": {"S": removed_at},
+            "expiresAt": {"N": str(round(expires_at))},
+        }
+        if replacing is None:
+            condition, values, names = "attribute_not_exists(objectVersion)", {}, None
+        else:
+            condition = "objectVersion = :replaced AND #order = :replacedOrder"
+            values = {
+                ":replaced": {"S": replacing.version},
+                ":replacedOrder": {"S": replacing.order},
+            }
+            names = {"#order": "order"}
+        found = self._table.put(item, condition, values, names=names)
+        return None if found is None else stored_result_of(found)
+
     def move_up(self, upload: Upload) -> StoredResult | None:
         sequencer: Any = {"S": upload.sequencer} if upload.sequencer else {"NULL": True}
         try:
@@ -175,6 +210,7 @@ def stored_result_of(item: Item, read_large: ReadLarge | None = None) -> StoredR
         order=item["order"]["S"],
         retag=item["retag"]["S"] if "retag" in item else None,
         document=document,
+        removed_at=item["removedAt"]["S"] if "removedAt" in item else None,
     )
 
 

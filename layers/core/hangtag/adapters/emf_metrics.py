@@ -30,6 +30,7 @@ from hangtag.telemetry import (
     Event,
     HandedBack,
     OldestFailure,
+    Removed,
     Skipped,
     SystemicFailure,
     Tagged,
@@ -85,6 +86,13 @@ class EmfMetrics:
                 print(to_log_line(document))  # noqa: T201 - EMF's way
 
 
+_COUNTED = {
+    Removed: Metric.IMAGES_REMOVED,
+    SystemicFailure: Metric.SYSTEMIC_FAILURES,
+}
+"""The metrics of events that are only counted."""
+
+
 def _measurements(event: Event) -> Iterator[_Measurement]:
     match event:
         case Tagged():
@@ -98,8 +106,8 @@ def _measurements(event: Event) -> Iterator[_Measurement]:
         case Called():
             yield Metric.API_CALLS, 1, (event.reason,)
             yield Metric.API_LATENCY, 1000 * event.seconds, ()
-        case SystemicFailure():
-            yield Metric.SYSTEMIC_FAILURES, 1, ()
+        case Removed() | SystemicFailure():
+            yield _COUNTED[type(event)], 1, ()
         case BreakerSeen():
             yield Metric.BREAKER_OPEN, int(event.is_open), ()
         case OldestFailure():

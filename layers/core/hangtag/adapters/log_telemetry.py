@@ -11,6 +11,7 @@ from hangtag.telemetry import (
     Event,
     HandedBack,
     OldestFailure,
+    Removed,
     Skipped,
     SystemicFailure,
     Tagged,
@@ -40,6 +41,8 @@ class LogTelemetry:
         match event:
             case Tagged():
                 self._logger.info("tagged", extra=_tagged(event))
+            case Removed():
+                self._logger.info("removed", extra=_removed(event))
             case Skipped():
                 self._logger.info("skipped", extra=_skipped(event))
             case DeadLettered():
@@ -68,6 +71,10 @@ def _tagged(event: Tagged) -> dict[str, Any]:
         "objects": event.objects,
         **_work(event.work),
     }
+
+
+def _removed(event: Removed) -> dict[str, Any]:
+    return {**_identity(event.upload, event.upload.uri), **_work(event.work)}
 
 
 def _skipped(event: Skipped) -> dict[str, Any]:
