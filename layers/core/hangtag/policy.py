@@ -20,6 +20,7 @@ from hangtag.ports import (
     UploadQueue,
 )
 from hangtag.rate_limit import RateLimiter
+from hangtag.selection import ALL_KEYS, Selection
 from hangtag.tagger_api import Detection, Language
 from hangtag.telemetry import Telemetry
 from hangtag.time_budget import TimeBudget
@@ -64,3 +65,4 @@ class Policy:
     partition: str
     """The AWS partition that the function runs in."""
     image_transport: ImageTransport = "base64"
+    selection: Selection = ALL_KEYS

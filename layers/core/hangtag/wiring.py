@@ -130,6 +130,7 @@ def tagging_pipeline(
             width=settings.batch_size,
             partition=sns.meta.partition,
             image_transport=settings.image_transport,
+            selection=settings.selection,
         ),
     )
 
