@@ -373,7 +373,7 @@ def conditions_with_splits(
     """
     Return the values of a template's conditions.
 
-    MiniStack knows no `Fn::Split` in them.
+    MiniStack knows neither `Fn::Split` nor `Fn::Join` in them.
     """
     split = with_splits(template.get("Conditions", {}), parameters)
     conditions: dict[str, bool] = conditions_of_template(
@@ -383,10 +383,16 @@ def conditions_with_splits(
 
 
 def with_splits(value: object, parameters: dict[str, Any]) -> Any:  # noqa: ANN401  # as in the template
-    """Return the value with a list in place of each `Fn::Split` of a parameter."""
+    """Return the value with a list in place of each `Fn::Split` of joined parameters."""
     match value:
-        case {"Fn::Split": [str(delimiter), {"Ref": str(name)}]}:
-            return str(parameters[name]["Value"]).split(delimiter)
+        case {"Fn::Split": [str(delimiter), {"Fn::Join": [str(between), list(parts)]}]}:
+            texts = [
+                str(parameters[part["Ref"]]["Value"])
+                if isinstance(part, dict)
+                else part
+                for part in parts
+            ]
+            return between.join(texts).split(delimiter)
         case dict():
             return {name: with_splits(part, parameters) for name, part in value.items()}
         case list():
