@@ -367,36 +367,35 @@ def context_with_partition_keys(body: bytes) -> dict[str, Any]:
     return {**context, "dynamodb:LeadingKeys": keys} if keys else context
 
 
-def conditions_with_splits(
+def conditions_with_joins(
     template: dict[str, Any], parameters: dict[str, Any]
 ) -> dict[str, bool]:
     """
     Return the values of a template's conditions.
 
-    MiniStack knows neither `Fn::Split` nor `Fn::Join` in them.
+    MiniStack knows neither `Fn::Join` nor `Fn::Split` in them, and takes both for unequal to all.
     """
-    split = with_splits(template.get("Conditions", {}), parameters)
+    joined_parts = with_joins(template.get("Conditions", {}), parameters)
     conditions: dict[str, bool] = conditions_of_template(
-        {**template, "Conditions": split}, parameters
+        {**template, "Conditions": joined_parts}, parameters
     )
     return conditions
 
 
-def with_splits(value: object, parameters: dict[str, Any]) -> Any:  # noqa: ANN401  # as in the template
-    """Return the value with a list in place of each `Fn::Split` of joined parameters."""
+def with_joins(value: object, parameters: dict[str, Any]) -> Any:  # noqa: ANN401  # as in the template
+    """Return the value with a text in place of each parameter that is split and joined again."""
     match value:
-        case {"Fn::Split": [str(delimiter), {"Fn::Join": [str(between), list(parts)]}]}:
-            texts = [
-                str(parameters[part["Ref"]]["Value"])
-                if isinstance(part, dict)
-                else part
-                for part in parts
+        case {
+            "Fn::Join": [
+                str(between),
+                {"Fn::Split": [str(delimiter), {"Ref": str(name)}]},
             ]
-            return between.join(texts).split(delimiter)
+        }:
+            return between.join(str(parameters[name]["Value"]).split(delimiter))
         case dict():
-            return {name: with_splits(part, parameters) for name, part in value.items()}
+            return {name: with_joins(part, parameters) for name, part in value.items()}
         case list():
-            return [with_splits(part, parameters) for part in value]
+            return [with_joins(part, parameters) for part in value]
         case _:
             return value
 
@@ -440,7 +439,7 @@ context_of_dynamodb = replace(
 )
 conditions_of_template = engine._evaluate_conditions  # noqa: SLF001
 for module in (changesets, engine, handlers, stacks):
-    replace(module, "_evaluate_conditions", conditions_with_splits)
+    replace(module, "_evaluate_conditions", conditions_with_joins)
 pattern_of_iam = replace(iam_evaluator, "_fnmatch_compile", pattern_over_lines)
 replace(app, "_port_is_bindable", no_port_443)
 replace(lambda_runtime, "execution_credentials", session_credentials)

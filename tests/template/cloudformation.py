@@ -102,10 +102,8 @@ class Deployment:
             case {"Ref": str(name)}:
                 default = self.template["Parameters"][name]["Default"]
                 return self.parameters.get(name, str(default))
-            case {"Fn::Join": [str(between), list(several)]}:
-                return between.join(map(self._known, several))
-            case {"Fn::Select": [int(index), {"Fn::Split": [str(delimiter), whole]}]}:
-                return self._known(whole).split(delimiter)[index]
+            case {"Fn::Join": [str(between), {"Fn::Split": [str(delimiter), whole]}]}:
+                return between.join(self._known(whole).split(delimiter))
             case _:
                 return str(value)
 
