@@ -256,6 +256,22 @@ def test_a_failed_image_in_an_existing_bucket_has_a_dead_letter_that_replays_it(
     assert attributes["ErrorCode"] == "UNSUPPORTED_FORMAT"
 
 
+def test_the_policy_of_an_operator_names_the_existing_bucket(second: Second) -> None:
+    """It is no resource of the stack."""
+    generator = str(ROOT / "docs/generate_operator_policy.py")
+    printed = subprocess.run(
+        [sys.executable, generator, "backfill", "--stack", NAME],
+        env=second.first.access.environment(),
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        timeout=60,
+    ).stdout
+
+    resources = {one["Resource"] for one in json.loads(printed)["Statement"]}
+    assert f"arn:aws:s3:::{BUCKET}" in resources
+
+
 def test_a_stack_that_goes_back_to_a_bucket_of_its_own_filters_there_too(
     second: Second,
 ) -> None:
