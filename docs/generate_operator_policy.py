@@ -38,13 +38,16 @@ def main(stack: str | None, region: str | None, commands: Sequence[str]) -> None
     without_options = [command for command in PERMISSIONS if " --" not in command]
     client = Aws(region=region, endpoint_url=None).cloudformation
     with explained():
-        stack_id = client.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
+        described = client.describe_stacks(StackName=stack)["Stacks"][0]
         found = client.describe_stack_resources(StackName=stack)["StackResources"]
     resources = {
         one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in found
     }
+    for output in described.get("Outputs", []):
+        if output["OutputKey"] == "UploadsBucketName":  # it may be no resource
+            resources["UploadsBucket"] = output["OutputValue"]
     try:
-        values = values_of(stack_id, resources)
+        values = values_of(described["StackId"], resources)
     except KeyError as missing:
         raise click.ClickException(
             f"The stack {stack!r} has no resource {missing}: name a Hangtag stack"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from hangtag.operators.backfill_estimate import TaggingSpeed
     from hangtag.operators.backfill_start import BackfillRequest, BackfillStart
+    from hangtag.selection import Selection
 
     from .stack import Stack
 
@@ -107,7 +108,8 @@ def backfill(
     URI is s3://bucket/prefix, not percent-encoded, or s3://bucket. The bucket must be the stack's.
     With --from-inventory, URI is optional. Without --yes, nothing is sent. The command sends the
     newest version of each key, unless it is tagged already, empty, larger than MaxImageBytes,
-    archived, or a folder marker. It sends failed images too, which are tried again.
+    archived, a folder marker, or not selected by UploadPrefix and UploadSuffixes. It sends failed
+    images too, which are tried again.
 
     After Ctrl-C or a crash, the same command continues. It may send a few images twice, which are
     paid once. Exits with 1 if it found nothing, or if something is left.
@@ -132,7 +134,9 @@ def backfill(
     run = _Run(
         request,
         stack.backfill_sources(request, checkpoint=path),
-        BackfillLimits(rate, max_queued, int(largest) if largest else None),
+        BackfillLimits(
+            rate, max_queued, int(largest) if largest else None, _selection(stack)
+        ),
         path,
     )
     report = run.to_the_end(ctx, dry_run=not yes)
@@ -315,23 +319,30 @@ def _summary(
     if not report.dry_run:
         return (
             f"{report.enqueued:,} of {_objects(report.listed)} enqueued, {report.skipped:,} "
-            f"skipped. Follow them with `hangtag status`.{_on_archived(report)}"
+            f"skipped. Follow them with `hangtag status`.{_on_skipped(report)}"
         )
     left = report.to_send - report.enqueued
     cost = "" if price is None else f", {_amount(left * price)} at {price:g} a call"
     return (
         f"{left:,} of {_objects(report.listed)} would be enqueued, a call each{cost}; "
-        f"{_duration(left, speed)}. Nothing is changed: add --yes to do it.{_on_archived(report)}"
+        f"{_duration(left, speed)}. Nothing is changed: add --yes to do it.{_on_skipped(report)}"
     )
 
 
-def _on_archived(report: BackfillReport) -> str:
-    if not report.archived:
-        return ""
-    return (
-        f" Archived, so not sent: {_objects(report.archived)}. Restore them in S3, then run this "
-        "command again."
-    )
+def _on_skipped(report: BackfillReport) -> str:
+    """What to do about the skipped objects, if there is something to do."""
+    text = ""
+    if report.not_selected:
+        text += (
+            " Not selected by the stack's UploadPrefix and UploadSuffixes, so not sent: "
+            f"{_objects(report.not_selected)}."
+        )
+    if report.archived:
+        text += (
+            f" Archived, so not sent: {_objects(report.archived)}. Restore them in S3, then run "
+            "this command again."
+        )
+    return text
 
 
 def _how_to_continue(report: BackfillReport, path: Path) -> str:
@@ -362,6 +373,16 @@ def _number(stack: Stack, parameter: str) -> float:
         return float(stack.parameter(parameter) or 0)
     except ValueError:
         return 0.0
+
+
+def _selection(stack: Stack) -> Selection:
+    """The keys that the stack tags; all keys if it has no such parameters."""
+    from hangtag.selection import Selection, read_values
+
+    return Selection(
+        prefixes=read_values(stack.parameter("UploadPrefix") or ""),
+        suffixes=read_values(stack.parameter("UploadSuffixes") or ""),
+    )
 
 
 def _duration(count: int, speed: TaggingSpeed | None) -> str:

@@ -242,7 +242,8 @@ def values_of(stack_id: str, resources: Mapping[str, str]) -> dict[str, str]:
     """
     The values of the placeholders for a deployed stack.
 
-    *stack_id* is its ARN, *resources* are physical ids by logical id, as CloudFormation lists them.
+    *stack_id* is its ARN, *resources* are physical ids by logical id, as CloudFormation lists them;
+    with an existing bucket, its name is that of `UploadsBucket`.
     """
     _, partition, _, region, account, name = stack_id.split(":")
     values = {

@@ -31,6 +31,12 @@ from ministack.services import (  # type: ignore[import-not-found]
     lambda_svc,
     sts,
 )
+from ministack.services.cloudformation import (  # type: ignore[import-not-found]
+    changesets,
+    engine,
+    handlers,
+    stacks,
+)
 
 VERSION = "1.5.33"
 """The version of MiniStack whose functions these patches were written for."""
@@ -361,6 +367,39 @@ def context_with_partition_keys(body: bytes) -> dict[str, Any]:
     return {**context, "dynamodb:LeadingKeys": keys} if keys else context
 
 
+def conditions_with_joins(
+    template: dict[str, Any], parameters: dict[str, Any]
+) -> dict[str, bool]:
+    """
+    Return the values of a template's conditions.
+
+    MiniStack knows neither `Fn::Join` nor `Fn::Split` in them, and takes both for unequal to all.
+    """
+    joined_parts = with_joins(template.get("Conditions", {}), parameters)
+    conditions: dict[str, bool] = conditions_of_template(
+        {**template, "Conditions": joined_parts}, parameters
+    )
+    return conditions
+
+
+def with_joins(value: object, parameters: dict[str, Any]) -> Any:  # noqa: ANN401  # as in the template
+    """Return the value with a text in place of each parameter that is split and joined again."""
+    match value:
+        case {
+            "Fn::Join": [
+                str(between),
+                {"Fn::Split": [str(delimiter), {"Ref": str(name)}]},
+            ]
+        }:
+            return between.join(str(parameters[name]["Value"]).split(delimiter))
+        case dict():
+            return {name: with_joins(part, parameters) for name, part in value.items()}
+        case list():
+            return [with_joins(part, parameters) for part in value]
+        case _:
+            return value
+
+
 def replace(module: Any, name: str, new: object) -> Any:  # noqa: ANN401  # MiniStack's functions
     """
     Replace an attribute of a module of MiniStack, and return the old one.
@@ -398,6 +437,9 @@ action_of_lambda = replace(
 context_of_dynamodb = replace(
     iam_actions, "dynamodb_service_context", context_with_partition_keys
 )
+conditions_of_template = engine._evaluate_conditions  # noqa: SLF001
+for module in (changesets, engine, handlers, stacks):
+    replace(module, "_evaluate_conditions", conditions_with_joins)
 pattern_of_iam = replace(iam_evaluator, "_fnmatch_compile", pattern_over_lines)
 replace(app, "_port_is_bindable", no_port_443)
 replace(lambda_runtime, "execution_credentials", session_credentials)

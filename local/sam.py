@@ -47,9 +47,15 @@ def build(directory: Path) -> Path:
     return target / "template.yaml"
 
 
-def deploy(template: Path, access: Access, parameters: Mapping[str, str]) -> None:
+def deploy(
+    template: Path,
+    access: Access,
+    parameters: Mapping[str, str],
+    *,
+    stack_name: str = "hangtag",
+) -> None:
     """
-    Deploy a built template as the stack `hangtag`.
+    Deploy a built template as the stack of this name.
 
     Raises:
         LocalError: The command sam failed; the message has its output.
@@ -58,6 +64,8 @@ def deploy(template: Path, access: Access, parameters: Mapping[str, str]) -> Non
         "deploy",
         "--template-file",
         str(template),
+        "--stack-name",
+        stack_name,
         "--parameter-overrides",
         overrides({**runtime(), **parameters}),
         directory=template.parent.parent,

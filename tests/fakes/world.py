@@ -13,6 +13,7 @@ from hangtag.policy import ImageTransport, Policy, Ports
 from hangtag.ports import ObjectFacts
 from hangtag.rate_limit import RateLimiter
 from hangtag.results import Document
+from hangtag.selection import ALL_KEYS, Selection
 from hangtag.tagger_api import Detection, Language
 from hangtag.telemetry import DeadLettered, HandedBack, Skipped, Tagged, Unforeseen
 from hangtag.time_budget import TimeBudget
@@ -51,6 +52,7 @@ class World:
         width: int = WIDTH,
         min_confidence: Decimal = EVERY_CONFIDENCE,
         versioned: bool = True,
+        selection: Selection = ALL_KEYS,
         slots: FakeSlots | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
     ) -> None:
@@ -87,6 +89,7 @@ class World:
             table=TABLE,
             min_confidence=min_confidence,
             image_transport=image_transport,
+            selection=selection,
         )
         self._requests_per_second = requests_per_second
         self._random_fraction = random_fraction

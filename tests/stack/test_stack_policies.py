@@ -448,6 +448,18 @@ NOT_CHECKED = (
         (("AlarmsTopicPolicy", "AlarmsOfThisAccount", "sns:Publish"),),
     ),
     NotChecked(
+        "the local cloud's EventBridge sends to a queue without asking its policy",
+        "EventBridge User Guide, resource-based policies, Amazon SQS",
+        (
+            ("UploadQueuePolicy", "EventsOfTheExistingBucket", "sqs:SendMessage"),
+            (
+                "DeadLetterQueuePolicy",
+                "UndeliveredEventsOfTheExistingBucket",
+                "sqs:SendMessage",
+            ),
+        ),
+    ),
+    NotChecked(
         "the stack here has no KMS key, and the local cloud checks no KMS permissions",
         "docs/encryption.md; " + DENIALS,
         tuple(

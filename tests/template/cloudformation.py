@@ -88,6 +88,8 @@ class Deployment:
                 return any(map(self._holds, several))
             case {"Fn::And": list(several)}:
                 return all(map(self._holds, several))
+            case {"Condition": str(name)}:
+                return self.has(name)
             case _:
                 raise TypeError(f"{condition!r} is no condition")
 
@@ -100,6 +102,8 @@ class Deployment:
             case {"Ref": str(name)}:
                 default = self.template["Parameters"][name]["Default"]
                 return self.parameters.get(name, str(default))
+            case {"Fn::Join": [str(between), {"Fn::Split": [str(delimiter), whole]}]}:
+                return between.join(self._known(whole).split(delimiter))
             case _:
                 return str(value)
 
@@ -115,7 +119,15 @@ def policy_statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str,
         ]
         for document in filter(None, documents):
             for statement in document["Statement"]:
-                yield name, statement
+                for one in _branches(statement):
+                    yield name, one
+
+
+def _branches(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Both statements of an `Fn::If`, or the statement itself."""
+    for one in statement.get("Fn::If", [None, statement])[1:]:
+        if one != NO_VALUE:
+            yield one
 
 
 def listed(value: str | list[str]) -> list[str]:
@@ -132,6 +144,9 @@ def references(value: object) -> Iterator[str]:
             yield name
         case {"Fn::Sub": str(text)}:
             yield from _names_in(text)
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            yield from (name for name in _names_in(text) if name not in own)
+            yield from references(own)
         case Mapping():
             for part in value.values():
                 yield from references(part)

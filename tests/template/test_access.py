@@ -25,6 +25,13 @@ DEFAULTS = Deployment(TEMPLATE).resources()
 WITH_KEY = Deployment(
     TEMPLATE, parameters={"KmsKeyArn": PROTECTIONS["KmsKeyArn"]}
 ).resources()
+EXISTING_WITH_KEY = Deployment(
+    TEMPLATE,
+    parameters={
+        "ExistingBucketName": "shop-images",
+        "KmsKeyArn": PROTECTIONS["KmsKeyArn"],
+    },
+).resources()
 KEY = {"Ref": "KmsKeyArn"}
 
 ACCOUNT, FOREIGN = "123456789012", "999999999999"
@@ -285,6 +292,7 @@ ENCRYPTED_BY = {
 WITHOUT_A_KEY = {
     "AWS::CloudWatch::Alarm": "has the figures of the template",
     "AWS::CloudWatch::Dashboard": "has the text of the template",
+    "AWS::Events::Rule": "has the text of the template, and keeps no event",
     "AWS::IAM::Policy": "has the text of the template",
     "AWS::IAM::Role": "has the text of the template",
     "AWS::S3::BucketPolicy": "has the text of the template",
@@ -433,11 +441,15 @@ def test_the_documented_policy_for_an_old_key_allows_to_read_images_and_messages
 def services_that_need_the_key() -> set[str]:
     """Services that write into encrypted resources without a role of the stack."""
     found = set()
-    for resource in WITH_KEY.values():
+    for resource in [*WITH_KEY.values(), *EXISTING_WITH_KEY.values()]:
         own = resource.get("Properties", {})
         targets = set(references(own.get("NotificationConfiguration")))
         if encrypted(targets):
             found.add("s3.amazonaws.com")
+        if resource["Type"] == "AWS::Events::Rule" and encrypted(
+            references(own["Targets"])
+        ):
+            found.add("events.amazonaws.com")
         if encrypted(references([own.get("AlarmActions"), own.get("OKActions")])):
             found.add("cloudwatch.amazonaws.com")
         if resource["Type"] == "AWS::Logs::LogGroup" and own.get("KmsKeyId"):
@@ -536,7 +548,10 @@ def test_a_wrong_value_is_rejected_before_the_deployment(
 def test_checkov_sees_every_resource_with_its_protections() -> None:
     """It reads a template without conditions, because it does not evaluate them."""
     protected = protected_template()
-    unknown = {"AlarmsByMail"}  # an address, without which it does not exist
+    unknown = {
+        "AlarmsByMail",  # an address, without which it does not exist
+        "ExistingBucketEvents",  # in place of the own bucket, which has more to check
+    }
 
     assert set(protected["Resources"]) == set(TEMPLATE["Resources"]) - unknown
     assert "Fn::If" not in json.dumps(protected["Resources"])

@@ -30,6 +30,7 @@ ROOMS = (
     "errors",
     "failure",
     "uploads",
+    "selection",
     "events",
     "lifecycle",
     "tagger_api",

@@ -28,6 +28,7 @@ from hangtag.operators.backfill import (
 from hangtag.operators.backfill_estimate import expected_speed
 from hangtag.operators.backfill_ports import ListedObject, Listing, UnusableCheckpoint
 from hangtag.operators.backfill_start import BackfillRequest, start_of
+from hangtag.selection import ALL_KEYS, Selection
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, NOON, NOON_SECONDS, PNG, a_delivery
 from tests.fakes import (
@@ -77,6 +78,7 @@ class Backfilling:
         rate: float | None = None,
         max_queued: int = 10_000_000,
         max_image_bytes: int | None = None,
+        selection: Selection = ALL_KEYS,
         dry_run: bool = False,
     ) -> BackfillReport:
         """One run, from where the previous run stopped."""
@@ -91,7 +93,7 @@ class Backfilling:
                 self.clock,
                 self.partition,
             ),
-            BackfillLimits(rate, max_queued, max_image_bytes),
+            BackfillLimits(rate, max_queued, max_image_bytes, selection),
             start,
             dry_run=dry_run,
         )
@@ -180,6 +182,17 @@ def test_a_dry_run_counts_the_same_and_changes_nothing() -> None:
         "dryRun": True,
     }
     assert (report.to_send, report.bytes) == (24, 24 * len(PNG))
+
+
+def test_objects_that_the_stack_does_not_select_are_not_sent() -> None:
+    """The function would skip them."""
+    work = Backfilling(FakeListing("summer/a.jpg", "summer/b.gif", "winter/a.jpg"))
+
+    report = work.run(selection=Selection(("summer/",), (".jpg",)))
+
+    assert work.keys() == ["summer/a.jpg"]
+    assert report.not_selected == report.not_sent[NotSent.NOT_SELECTED] == 2
+    assert report.document()["skipped"] == 2
 
 
 def test_tagged_objects_and_non_images_are_not_sent() -> None:

@@ -17,6 +17,7 @@ from hangtag.errors import (
     UnreadableEvent,
 )
 from hangtag.events import read_body
+from hangtag.selection import Selection
 from hangtag.tagger_api.errors import (
     KeyRefused,
 )
@@ -264,6 +265,35 @@ def test_a_record_that_is_no_upload_is_skipped_for_a_named_reason(
 
     assert handed_back == ()
     assert [reason] == world.skips
+
+
+ONLY_SUMMER = Selection(("summer/",), (".png", ".PNG"))
+
+
+@pytest.mark.parametrize("key", ["winter/a.png", "summer/a.gif", "summer/notes/"])
+def test_an_upload_that_is_not_selected_is_skipped_without_a_trace(key: str) -> None:
+    """It is counted, but has no record, and S3 is not asked for its version."""
+    world = World(selection=ONLY_SUMMER)
+    delivery = a_delivery(notification(record(key, size=0, version_id=None)))
+
+    handed_back = world.tag(delivery)
+
+    assert handed_back == ()
+    assert world.skips == [SkipReason.NOT_SELECTED]
+    assert world.records.records == {}
+    assert (world.tagger.calls, world.dead_letters.letters) == ([], [])
+
+
+def test_a_selected_upload_beside_one_that_is_not_selected_is_tagged() -> None:
+    """Of one message, as of several."""
+    world = World(selection=ONLY_SUMMER)
+    good = upload_of(world.upload("summer/a.png")).record
+    other = upload_of(world.upload("winter/a.png")).record
+
+    assert world.tag(a_delivery(notification(other, good))) == ()
+
+    assert len(world.tags) == 1
+    assert world.skips == [SkipReason.NOT_SELECTED]
 
 
 def test_a_message_with_one_unreadable_record_is_tagged_and_dead_lettered() -> None:
@@ -609,6 +639,18 @@ def test_a_folder_marker_of_a_bare_event_is_put_on_the_queue() -> None:
     (body,) = world.upload_queue.bodies
     assert world.tag(a_delivery(body)) == ()
     assert world.skips == [SkipReason.FOLDER_MARKER]
+
+
+def test_a_bare_event_that_is_not_selected_is_not_queued() -> None:
+    """It would only be skipped later."""
+    world = World(selection=ONLY_SUMMER)
+    event = notification(record("winter/a.png"), record("summer/b.png"))
+
+    queued = world.pipeline.enqueue(event, world.invocation())
+
+    (body,) = world.upload_queue.bodies
+    assert (queued, "summer/b.png" in body) == (1, True)
+    assert world.skips == [SkipReason.NOT_SELECTED]
 
 
 def test_a_bare_event_that_is_no_upload_is_skipped() -> None:

@@ -147,6 +147,21 @@ def test_people_see_the_estimate_as_a_table(file: Path) -> None:
     )
 
 
+def test_objects_that_the_stack_does_not_select_are_named(file: Path) -> None:
+    """A prefix outside of UploadPrefix would otherwise send nothing, and not say why."""
+    parameters = {**DEFAULTS, "UploadPrefix": "summer/,winter/"}
+    stack = a_stack(3, parameters=parameters)
+
+    shown = run(stack, file, "--yes", URI)
+
+    assert json.loads(shown.stdout)["skipped"] == 3
+    assert stack.feed.sent == []
+    assert (
+        "Not selected by the stack's UploadPrefix and UploadSuffixes, so not sent: 3 objects."
+        in shown.stderr
+    )
+
+
 @pytest.mark.parametrize("yes", [[], ["--yes"]])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_archived_objects_are_counted_and_their_restore_is_advised(

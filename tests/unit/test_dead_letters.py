@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from hangtag.errors import MESSAGE_LIMIT, InternalError
 from hangtag.events import Unreadable, read_body
 from hangtag.failure import Failure
 from hangtag.text import to_attribute
+from hangtag.uploads import Upload
 from tests.builders import (
     BUCKET,
     NOON,
@@ -25,6 +27,7 @@ from tests.builders import (
     an_upload,
     notification,
     record,
+    sample_event,
 )
 
 
@@ -161,6 +164,22 @@ def test_a_letter_without_a_code_is_uncoded() -> None:
     assert (letter.image, letter.failure.failed_at) == (URI, NOON)
     assert (letter.failure.attempts, letter.replays) == (0, 0)
     assert letter.failure.message
+
+
+def test_an_event_that_eventbridge_could_not_deliver_is_uncoded() -> None:
+    """Its letter is the event itself, which can be replayed."""
+    event = sample_event("eventbridge-object-created")
+    attributes = {
+        "ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"},
+        "RULE_ARN": {"DataType": "String", "StringValue": "arn:aws:events:x:1:rule/r"},
+    }
+
+    letter = read_letter(json.dumps(event), attributes, sent_at=NOON)
+
+    detail = event["detail"]
+    uri = f"s3://{detail['bucket']['name']}/{detail['object']['key']}"
+    assert (letter.failure.code, letter.image) == ("UNCODED", uri)
+    assert isinstance(read_body(letter.body)[0], Upload)
 
 
 @pytest.mark.parametrize("body", ["", "no event", "{}", '{"Records": [{}]}'])

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from hangtag.selection import ALL_KEYS, Selection
 from hangtag.settings import (
     DEFAULT_TAGGER_API_URL,
     AskSettings,
@@ -22,6 +23,8 @@ COMPLETE = {
     "HANGTAG_DETECTION": "TOP, SHOES",
     "HANGTAG_IMAGE_TRANSPORT": "url",
     "HANGTAG_MIN_CONFIDENCE": "0.60",
+    "HANGTAG_UPLOAD_PREFIX": "summer/",
+    "HANGTAG_UPLOAD_SUFFIXES": ".jpg,.png",
     "HANGTAG_BATCH_SIZE": "10",
     "HANGTAG_MAX_ATTEMPTS": "5",
     "HANGTAG_RETRY_BASE_SECONDS": "10",
@@ -110,6 +113,8 @@ def test_the_settings_are_read_from_the_environment() -> None:
         "language": "ko",
         "detection": ("TOP", "SHOES"),
         "image_transport": "url",
+        "upload_prefix": ("summer/",),
+        "upload_suffixes": (".jpg", ".png"),
         "batch_size": 10,
         "max_attempts": 5,
         "retry_base_seconds": 10.0,
@@ -210,6 +215,20 @@ def test_all_invalid_variables_are_named_at_once() -> None:
         read_tagging_settings({})
 
     assert [] == [name for name in REQUIRED if name not in str(caught.value)]
+
+
+def test_without_prefixes_and_suffixes_all_keys_are_selected() -> None:
+    """As in an environment of a version that had no such settings."""
+    optional = {"HANGTAG_UPLOAD_PREFIX", "HANGTAG_UPLOAD_SUFFIXES"}
+    without = {name: COMPLETE[name] for name in COMPLETE if name not in optional}
+
+    assert read_tagging_settings(without).selection == ALL_KEYS
+    assert read_tagging_settings(COMPLETE | dict.fromkeys(optional, "")).selection == (
+        ALL_KEYS
+    )
+    assert read_tagging_settings(COMPLETE).selection == Selection(
+        ("summer/",), (".jpg", ".png")
+    )
 
 
 def test_unknown_variables_are_ignored() -> None:

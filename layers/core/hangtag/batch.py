@@ -34,7 +34,7 @@ from hangtag.policy import Policy, Ports
 from hangtag.ports import Deadline, Snapshot
 from hangtag.tagging import Tagging
 from hangtag.telemetry import OldestFailure, Skipped, Trouble, Unforeseen
-from hangtag.uploads import Skip, Upload
+from hangtag.uploads import Skip, SkipReason, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Pipeline:
     ) -> None:
         self._ports = ports
         self._width = policy.width
+        self._selection = policy.selection
         self._tagging = Tagging(ports, policy, random_fraction=random_fraction)
 
     def tag(
@@ -125,7 +126,7 @@ class Pipeline:
         Put the uploads of an event that did not come through the queue on the queue.
 
         *body* is the event as JSON, which is read as a message's body is later. Returns how many
-        uploads there were, folder markers included.
+        selected uploads there were, folder markers included.
 
         Raises:
             UnreadableEvent: It is no upload event (its readable uploads are queued all the same).
@@ -134,7 +135,7 @@ class Pipeline:
         self._ports.aws_deadline.begin(invocation.deadline)
         queued = 0
         error: UnreadableEvent | None = None
-        for record in read_body(body):
+        for record in map(self._selected, read_body(body)):
             match record:
                 case (Upload() as upload) | Skip(upload=Upload() as upload):
                     self._ports.upload_queue.send(upload.notification())
@@ -201,12 +202,19 @@ class Pipeline:
 
     def _read(self, delivery: Delivery) -> tuple[ParsedRecord, ...]:
         try:
-            return read_body(delivery.body)
+            return tuple(map(self._selected, read_body(delivery.body)))
         # A bug in reading must not fail the other deliveries: it is dead-lettered alone
         except Exception as error:  # noqa: BLE001
             self._ports.telemetry.emit(Unforeseen(delivery.message_id, error))
             message = f"reading failed: {type(error).__name__}: {error}"
             return (Unreadable(UnreadableEvent(message), delivery.body),)
+
+    def _selected(self, record: ParsedRecord) -> ParsedRecord:
+        """The record, or a skip in its place if the key of its upload is not selected."""
+        upload = record.upload if isinstance(record, Skip) else record
+        if isinstance(upload, Upload) and not self._selection.has(upload.key):
+            return Skip(SkipReason.NOT_SELECTED, upload.uri)
+        return record
 
     def _identify(self, parsed: _Parsed) -> Arrived | None:
         """The upload of a record, with its object's version; None if the record is no upload."""

@@ -22,6 +22,7 @@ from hangtag.ports import (
     UploadQueue,
 )
 from hangtag.rate_limit import RateLimiter
+from hangtag.selection import ALL_KEYS, Selection
 from hangtag.tagger_api import Detection, Language
 from hangtag.telemetry import Telemetry
 from hangtag.time_budget import TimeBudget
@@ -70,3 +71,4 @@ class Policy:
     image_transport: ImageTransport = "base64"
     min_confidence: Decimal = EVERY_CONFIDENCE
     """Announcements have no attributes for values below it."""
+    selection: Selection = ALL_KEYS

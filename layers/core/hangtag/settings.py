@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
 )
 
+from hangtag.selection import Selection, read_values
 from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     Detection,
@@ -52,6 +53,8 @@ class TaggingSettings(BaseModel):
     language: Language
     detection: tuple[Detection, ...]
     image_transport: Literal["base64", "url"]
+    upload_prefix: tuple[str, ...] = ()
+    upload_suffixes: tuple[str, ...] = ()
     batch_size: int = Field(ge=1)
     max_attempts: int = Field(ge=1)
     retry_base_seconds: float = Field(ge=0)
@@ -83,6 +86,16 @@ class TaggingSettings(BaseModel):
     @classmethod
     def _read_detection(cls, value: str) -> tuple[Detection, ...]:
         return read_detection(value)
+
+    @field_validator("upload_prefix", "upload_suffixes", mode="before")
+    @classmethod
+    def _read_values(cls, value: str) -> tuple[str, ...]:
+        return read_values(value)
+
+    @property
+    def selection(self) -> Selection:
+        """The keys that are tagged."""
+        return Selection(self.upload_prefix, self.upload_suffixes)
 
 
 class ReplaySettings(BaseModel):

@@ -25,6 +25,8 @@ class SkipReason(StrEnum):
     """S3 tests a notification when it is set up."""
     NOT_AN_UPLOAD = "NOT_AN_UPLOAD"
     """The event reports something else: a restore, new object tags, a replication."""
+    NOT_SELECTED = "NOT_SELECTED"
+    """UploadPrefix and UploadSuffixes do not select the key."""
     FOLDER_MARKER = "FOLDER_MARKER"
     """
     An empty object whose key ends in a slash, or its removal. Consoles create these as folders.

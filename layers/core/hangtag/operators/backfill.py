@@ -27,6 +27,7 @@ from hangtag.operators.backfill_ports import (
 )
 from hangtag.operators.backfill_start import BackfillRequest, BackfillStart
 from hangtag.ports import Clock
+from hangtag.selection import ALL_KEYS, Selection
 from hangtag.text import to_timestamp
 from hangtag.uploads import Skip, Upload
 
@@ -49,6 +50,8 @@ class NotSent(StrEnum):
 
     ALREADY_TAGGED = "ALREADY_TAGGED"
     """This version has a result."""
+    NOT_SELECTED = "NOT_SELECTED"
+    """The stack's UploadPrefix and UploadSuffixes do not select the key."""
     FOLDER_MARKER = "FOLDER_MARKER"
     """An empty object whose key ends in a slash, which consoles create for folders."""
     EMPTY = "EMPTY"
@@ -65,7 +68,7 @@ _Entry = Upload | Unreadable | NotSent
 
 @dataclass(frozen=True, slots=True)
 class BackfillLimits:
-    """How fast to send, how deep the queue may get, how large an object may be."""
+    """How fast to send, how deep the queue may get, and which objects."""
 
     rate: float | None
     """Messages per second; None for no limit."""
@@ -73,6 +76,8 @@ class BackfillLimits:
     """Nothing is sent while the queue would hold more."""
     max_image_bytes: int | None
     """The stack's; None if it is unknown, then the function decides."""
+    selection: Selection = ALL_KEYS
+    """The stack's."""
 
 
 @dataclass(slots=True)
@@ -98,6 +103,11 @@ class BackfillReport:
     def archived(self) -> int:
         """Skipped objects that have to be restored first."""
         return self.not_sent[NotSent.ARCHIVED]
+
+    @property
+    def not_selected(self) -> int:
+        """Skipped objects that the stack does not tag, because of their keys."""
+        return self.not_sent[NotSent.NOT_SELECTED]
 
     @property
     def to_send(self) -> int:
@@ -224,6 +234,8 @@ class _Run:
 
     def _reason_not_to_send(self, found: ListedObject) -> NotSent | None:
         """The reason, as far as the listing alone shows it."""
+        if not self._limits.selection.has(found.key):
+            return NotSent.NOT_SELECTED
         if found.size is None:
             return None
         if found.size == 0:
