@@ -295,13 +295,15 @@ def object_version_of(body: str) -> ObjectVersion | None:
         return None
 
 
-def scan(stack: WatchedStack) -> Iterable[dict[str, Any]]:
-    """Yield all items of the results table."""
+def scan(
+    stack: WatchedStack, table: str = "ResultsTableName"
+) -> Iterable[dict[str, Any]]:
+    """Yield all items of the results table, or of the table in another output."""
     deserialize = TypeDeserializer().deserialize
     pages = (
         stack.client("dynamodb")
         .get_paginator("scan")
-        .paginate(TableName=stack.outputs["ResultsTableName"], ConsistentRead=True)
+        .paginate(TableName=stack.outputs[table], ConsistentRead=True)
     )
     for page in pages:
         for item in page["Items"]:

@@ -37,6 +37,7 @@ Request = Mapping[str, str]
 ON_ALL_RESOURCES = {
     # IAM has no narrower resource for this action
     ("TagUploadsRole", "lambda:ListEventSourceMappings"),
+    ("IndexResultsRole", "dynamodb:ListStreams"),
 }
 WILDCARD_ACTIONS = {
     # Adds only ...Batch, which the local cloud checks separately
@@ -148,6 +149,7 @@ TLS = {"aws:SecureTransport": "true"}
 PROTECTED = {
     "UploadQueuePolicy": "sqs:SendMessage",
     "DeadLetterQueuePolicy": "sqs:ReceiveMessage",
+    "IndexFailuresQueuePolicy": "sqs:ReceiveMessage",
     "ResultsTopicPolicy": "sns:Subscribe",
     "AlarmsTopicPolicy": "sns:Publish",
 }
@@ -313,14 +315,16 @@ def test_without_a_key_of_the_owner_aws_encrypts_with_its_own() -> None:
             {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
         ]
     }
-    for queue in ("UploadQueue", "DeadLetterQueue"):
+    for queue in ("UploadQueue", "DeadLetterQueue", "IndexFailuresQueue"):
         assert DEFAULTS[queue]["Properties"]["SqsManagedSseEnabled"] is True
-    assert DEFAULTS["ResultsTable"]["Properties"]["SSESpecification"] == {
-        "SSEEnabled": False
-    }
+    for table in ("ResultsTable", "IndexTable"):
+        assert DEFAULTS[table]["Properties"]["SSESpecification"] == {
+            "SSEEnabled": False
+        }
     assert set(WITH_KEY) - set(DEFAULTS) == {
         "TagUploadsKeyPolicy",
         "ReplayFailuresKeyPolicy",
+        "IndexResultsKeyPolicy",
     }
 
 
@@ -329,12 +333,16 @@ def test_the_key_replaces_the_other_encryption() -> None:
     [rule] = WITH_KEY["UploadsBucket"]["Properties"]["BucketEncryption"][
         "ServerSideEncryptionConfiguration"
     ]
-    table = WITH_KEY["ResultsTable"]["Properties"]["SSESpecification"]
+    tables = [
+        WITH_KEY[name]["Properties"]["SSESpecification"]
+        for name in ("ResultsTable", "IndexTable")
+    ]
 
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
     assert rule["BucketKeyEnabled"] is True
-    assert (table["SSEEnabled"], table["SSEType"]) == (True, "KMS")
-    for queue in ("UploadQueue", "DeadLetterQueue"):
+    for table in tables:
+        assert (table["SSEEnabled"], table["SSEType"]) == (True, "KMS")
+    for queue in ("UploadQueue", "DeadLetterQueue", "IndexFailuresQueue"):
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
 
 
@@ -373,6 +381,7 @@ def uses_of_the_key(
     [
         ("TagUploadsKeyPolicy", "TagUploadsRole"),
         ("ReplayFailuresKeyPolicy", "ReplayFailuresRole"),
+        ("IndexResultsKeyPolicy", "IndexResultsRole"),
     ],
 )
 def test_a_role_may_use_the_key_through_the_services_that_it_calls(

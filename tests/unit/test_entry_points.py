@@ -1,4 +1,4 @@
-"""What the two functions write besides their own lines."""
+"""What the functions write besides their own lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from hangtag.entry_points import LambdaHandler, replay_failures, tag_uploads
+from hangtag.entry_points import (
+    LambdaHandler,
+    index_results,
+    replay_failures,
+    tag_uploads,
+)
 from hangtag.errors import HangtagError
 from hangtag.operators.replay_request import RequestError
 from tests import hostile
@@ -37,7 +42,7 @@ def _own_logger(
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", request.node.nodeid)
 
 
-@pytest.mark.parametrize("entry_point", [tag_uploads, replay_failures])
+@pytest.mark.parametrize("entry_point", [tag_uploads, replay_failures, index_results])
 def test_a_library_warns_in_the_functions_own_format(
     entry_point: Callable[[dict[str, str]], LambdaHandler],
     capsys: pytest.CaptureFixture[str],

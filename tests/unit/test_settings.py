@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from hangtag.settings import (
@@ -9,6 +11,7 @@ from hangtag.settings import (
     SettingsError,
     TaggingSettings,
     read_ask_settings,
+    read_index_settings,
     read_tagger_api_url,
     read_tagging_settings,
     variable_of,
@@ -30,6 +33,12 @@ COMPLETE = {
     "HANGTAG_RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:1:results",
     "HANGTAG_UPLOAD_QUEUE_URL": "https://sqs.example/1/uploads",
     "HANGTAG_DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead-letters",
+}
+
+COMPLETE_INDEX = {
+    "HANGTAG_INDEX_TABLE": "index",
+    "HANGTAG_MIN_CONFIDENCE": "0.5",
+    "HANGTAG_RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:1:results",
 }
 
 REQUIRED = (
@@ -239,3 +248,28 @@ def test_tagging_local_files_with_an_invalid_setting_is_an_error(
     """The message shows the value."""
     with pytest.raises(SettingsError, match=value):
         read_ask_settings({variable: value})
+
+
+@pytest.mark.parametrize("value", ["0", "0.35", "1"])
+def test_the_least_confidence_is_read_digit_for_digit(value: str) -> None:
+    """It is compared with the API's own numbers."""
+    settings = read_index_settings({**COMPLETE_INDEX, "HANGTAG_MIN_CONFIDENCE": value})
+
+    assert settings.min_confidence == Decimal(value)
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.1", "NaN", "Infinity", "", "half"])
+def test_a_least_confidence_outside_of_0_to_1_is_refused(value: str) -> None:
+    """The message names the variable."""
+    with pytest.raises(SettingsError, match="HANGTAG_MIN_CONFIDENCE"):
+        read_index_settings({**COMPLETE_INDEX, "HANGTAG_MIN_CONFIDENCE": value})
+
+
+@pytest.mark.parametrize("variable", COMPLETE_INDEX)
+def test_the_index_function_names_a_missing_variable(variable: str) -> None:
+    """It needs all of them."""
+    environment = dict(COMPLETE_INDEX)
+    del environment[variable]
+
+    with pytest.raises(SettingsError, match=variable):
+        read_index_settings(environment)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hangtag.events import read_body
 from hangtag.failure import Failure
+from hangtag.lifecycle import Record
 from hangtag.tagger_api import Answer, Context, Language
 from hangtag.uploads import Upload
 
@@ -39,6 +41,21 @@ def failed_result(upload: Upload, failure: Failure) -> Document:
         "image": upload.image(),
         "failure": failure.document(),
     }
+
+
+def failed_document(record: Record) -> Document | None:
+    """The FAILED result that a record stands for; None if it is not FAILED."""
+    failed = record.failed
+    if failed is None:
+        return None
+    for upload in read_body(failed.notification):
+        if isinstance(upload, Upload):
+            placed = upload.ordered_as(record.sequencer)
+            document = failed_result(placed, failed.failure)
+            if failed.discarded_at:
+                document["failure"]["discardedAt"] = failed.discarded_at
+            return document
+    return None
 
 
 def removed_result(upload: Upload, *, removed_at: str) -> Document:

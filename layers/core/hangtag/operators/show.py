@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hangtag.events import read_body
 from hangtag.lifecycle import Record
 from hangtag.ports import StoredResult
-from hangtag.results import Document, failed_result
-from hangtag.uploads import Upload
+from hangtag.results import Document, failed_document
 
 
 def newest(stored: StoredResult | None, records: Iterable[Record]) -> Document | None:
@@ -29,18 +27,3 @@ def newest(stored: StoredResult | None, records: Iterable[Record]) -> Document |
     if failed and (failed.order, failed.ended_at) >= (stored.order, tagged_at):
         return failed_document(failed)
     return stored.document
-
-
-def failed_document(record: Record) -> Document | None:
-    """The FAILED result that a record stands for; None if it is not FAILED."""
-    failed = record.failed
-    if failed is None:
-        return None
-    for upload in read_body(failed.notification):
-        if isinstance(upload, Upload):
-            placed = upload.ordered_as(record.sequencer)
-            document = failed_result(placed, failed.failure)
-            if failed.discarded_at:
-                document["failure"]["discardedAt"] = failed.discarded_at
-            return document
-    return None
