@@ -1,14 +1,22 @@
-"""The index of a stack, compared with its results."""
+"""
+Compares what IndexResults has made of a stack's results with the results.
+
+It follows them by a moment: `wait_for_stream` waits until it has caught up.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from hangtag.announcements import FAILED
 from hangtag.index import Term, entries_of, position_of
 from local.ledger import RESULT, scan
 from local.watch import WatchedStack
+
+STREAM_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,38 @@ def index_troubles(
     return sorted(missing) + sorted(
         f"left over in the index: {_shown(one)}" for one in found - expected
     )
+
+
+def unannounced_failures(stack: WatchedStack) -> list[str]:
+    """List the uploads that are FAILED without an announcement of that very failure."""
+    data = [one.document["data"] for one in stack.announcements(type_=FAILED)]
+    announced = {
+        (one["image"]["uri"], one["image"]["versionId"], one["failure"]["failedAt"])
+        for one in data
+    }
+    failures = (item for item in scan(stack) if item.get("status") == "FAILED")
+    return sorted(
+        f"{item['uri']} {item['version']}: its failure is not announced"
+        for item in failures
+        if (
+            item["uri"],
+            item["version"].removeprefix("version:"),
+            item["failure"]["failedAt"],
+        )
+        not in announced
+    )
+
+
+def wait_for_stream(
+    stack: WatchedStack, *, seconds: float = STREAM_SECONDS
+) -> list[str]:
+    """Wait until nothing is missing or left over; returns what still is after that time."""
+    until = time.monotonic() + seconds
+    while troubles := [*index_troubles(stack), *unannounced_failures(stack)]:
+        if time.monotonic() > until:
+            return troubles
+        time.sleep(0.5)
+    return []
 
 
 def _shown(entry: Indexed) -> str:

@@ -77,6 +77,8 @@ FEW = [
     cell("SQS SendMessage (dead letter)", FORBIDDEN, "for ever"),
     cell("DynamoDB PutItem (store failure)", THROTTLED),
     cell("SQS ChangeMessageVisibilityBatch", RESET),
+    cell("DynamoDB BatchWriteItem (index)", KILLED_BEFORE),
+    cell("SNS Publish (failure)", THROTTLED),
 ]
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from hangtag.adapters.dynamodb_index import tag_of, values_tag
 from hangtag.adapters.dynamodb_results import RESULT
+from hangtag.announcements import FAILED
 from hangtag.index import Term, entries_of, known_values, position_of, shard_of
 from local.indexed import index_troubles, indexed
 from local.watch import WatchedStack
@@ -49,11 +50,7 @@ def wait_until_not_indexed(stack: WatchedStack, key: str) -> None:
 
 def failures_announced(stack: WatchedStack, key: str) -> list[dict[str, Any]]:
     """The announcements of failures of a key."""
-    return [
-        one.document
-        for one in stack.announcements(key)
-        if one.document["type"] == "hangtag.image.failed.v1"
-    ]
+    return [one.document for one in stack.announcements(key, type_=FAILED)]
 
 
 @contextmanager

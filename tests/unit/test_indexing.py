@@ -345,7 +345,7 @@ def test_a_large_result_that_is_gone_has_no_entries() -> None:
 
 def failed(record: Record, before: Record | None = None) -> RecordFailed:
     """A record was written as FAILED."""
-    return RecordFailed(record, before and before.failed)
+    return RecordFailed(record, None if before is None else before.failed)
 
 
 def test_a_failure_is_announced() -> None:

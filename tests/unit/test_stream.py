@@ -52,10 +52,13 @@ def changed(**images: Any) -> dict[str, Any]:  # noqa: ANN401 - an item
 def recorded(new: Record, old: Record | None = None) -> dict[str, Any]:
     """The event of a change of a record."""
     upload = an_upload()
-    images = {"new": item_of(key_of(upload), new)}
-    if old is not None:
-        images["old"] = item_of(key_of(upload), old)
-    return stream_event(stream_record(version=upload.version, **images))
+    return stream_event(
+        stream_record(
+            version=upload.version,
+            old=None if old is None else item_of(key_of(upload), old),
+            new=item_of(key_of(upload), new),
+        )
+    )
 
 
 def test_a_stored_result_is_a_change_from_none() -> None:
