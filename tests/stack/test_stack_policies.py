@@ -20,12 +20,24 @@ from botocore.exceptions import ClientError
 
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_records import item_of
 from hangtag.adapters.dynamodb_table import key_of as item_key
+from hangtag.adapters.dynamodb_table import to_attribute
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from local.cloud import Access
+from local.indexed import indexed
 from local.watch import WatchedStack
-from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
+from tests.builders import (
+    a_dead_letter,
+    a_failed_record,
+    a_result,
+    an_answer,
+    an_upload,
+    key_of,
+    stream_event,
+    stream_record,
+)
 from tests.stack.helpers import (
     configured,
     notification,
@@ -52,7 +64,7 @@ TOPIC_ACTIONS = (
 )
 
 RUN_LEASE_KEY = ("hangtag:replay", "state")
-TAG, REPLAY = "TagUploadsRole", "ReplayFailuresRole"
+TAG, REPLAY, INDEX = "TagUploadsRole", "ReplayFailuresRole", "IndexResultsRole"
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,15 @@ class Scene:
 
     def invoke(self, event: Mapping[str, Any]) -> str:
         """Invoke TagUploads, and return its response."""
+        return self._invoke("TagUploadsFunctionName", event)
+
+    def invoke_index(self, event: Mapping[str, Any]) -> str:
+        """Invoke IndexResults, and return its response."""
+        return self._invoke("IndexResultsFunctionName", event)
+
+    def _invoke(self, output: str, event: Mapping[str, Any]) -> str:
         answer = self.stack.client("lambda").invoke(
-            FunctionName=self.stack.outputs["TagUploadsFunctionName"],
+            FunctionName=self.stack.outputs[output],
             Payload=json.dumps(event).encode(),
         )
         response: str = answer["Payload"].read().decode()
@@ -278,6 +297,28 @@ def replay(scene: Scene) -> tuple[bool, str]:
     return worked, json.dumps(report)
 
 
+def index_a_result(scene: Scene) -> tuple[bool, str]:
+    """Index a result with a value that nothing is known of."""
+    upload, value = an_upload(f"policies/{uuid4()}.png"), str(uuid4())
+    answer = an_answer({"category": {"name": value}})
+    new = {"result": to_attribute(a_result(upload, answer=answer))}
+    response = scene.invoke_index(
+        stream_event(stream_record(upload.uri, version="result", new=new))
+    )
+    entries = {one.term.value for one in indexed(scene.stack) if one.uri == upload.uri}
+    return value in entries, response
+
+
+def announce_a_failure(scene: Scene) -> tuple[bool, str]:
+    """Announce an upload that failed."""
+    upload = an_upload(f"policies/{uuid4()}.png")
+    new = item_of(key_of(upload), a_failed_record(upload))
+    response = scene.invoke_index(
+        stream_event(stream_record(upload.uri, version=upload.version, new=new))
+    )
+    return bool(scene.stack.announcements(upload.key)), response
+
+
 def uploaded(scene: Scene, content: bytes | None = None) -> tuple[str, str]:
     """Upload a file, an image unless its content is given; returns key and version."""
     key = f"policies/{uuid4()}.png"
@@ -331,6 +372,9 @@ CASES: Mapping[Need, Scenario] = {
     (REPLAY, "MarkReplayedFailures", "dynamodb:BatchGetItem"): replay,
     (REPLAY, "MarkReplayedFailures", "dynamodb:PutItem"): replay,
     (REPLAY, "TakeTheLease", "dynamodb:PutItem"): replay,
+    (INDEX, "WriteTheIndex", "dynamodb:BatchWriteItem"): index_a_result,
+    (INDEX, "WriteTheIndex", "dynamodb:UpdateItem"): index_a_result,
+    (INDEX, "AnnounceFailures", "sns:Publish"): announce_a_failure,
 }
 """The scenario that needs an action."""
 
@@ -383,6 +427,19 @@ NOT_CHECKED = (
             (TAG, "WriteTheLog", "logs:PutLogEvents"),
             (REPLAY, "WriteTheLog", "logs:CreateLogStream"),
             (REPLAY, "WriteTheLog", "logs:PutLogEvents"),
+            (INDEX, "WriteTheLog", "logs:CreateLogStream"),
+            (INDEX, "WriteTheLog", "logs:PutLogEvents"),
+        ),
+    ),
+    NotChecked(
+        "the local cloud's poller reads the stream and reports failed batches itself",
+        "Lambda Developer Guide, DynamoDB event sources, execution role and destinations",
+        (
+            (INDEX, "ReadTheStream", "dynamodb:DescribeStream"),
+            (INDEX, "ReadTheStream", "dynamodb:GetRecords"),
+            (INDEX, "ReadTheStream", "dynamodb:GetShardIterator"),
+            (INDEX, "FindTheStream", "dynamodb:ListStreams"),
+            (INDEX, "ReportFailedBatches", "sqs:SendMessage"),
         ),
     ),
     NotChecked(
@@ -403,7 +460,7 @@ NOT_CHECKED = (
         "IAM User Guide, role trust policies",
         tuple(
             (role, "", "sts:AssumeRole")
-            for role in (TAG, REPLAY, "ReconcileRole", "AutoReplayRole")
+            for role in (TAG, REPLAY, INDEX, "ReconcileRole", "AutoReplayRole")
         ),
     ),
     NotChecked(
@@ -416,10 +473,14 @@ NOT_CHECKED = (
         "docs/encryption.md; " + DENIALS,
         tuple(
             (policy, sid, f"kms:{action}")
-            for policy in ("TagUploadsKeyPolicy", "ReplayFailuresKeyPolicy")
+            for policy, table in {
+                "TagUploadsKeyPolicy": "UseTheKeyOfTheTable",
+                "ReplayFailuresKeyPolicy": "UseTheKeyOfTheTable",
+                "IndexResultsKeyPolicy": "UseTheKeyOfTheTables",
+            }.items()
             for sid, actions in {
                 "UseTheKey": ("Decrypt", "GenerateDataKey"),
-                "UseTheKeyOfTheTable": (
+                table: (
                     *("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey"),
                     *("ReEncryptFrom", "ReEncryptTo"),
                 ),
@@ -437,6 +498,7 @@ NOT_CHECKED = (
                 for policy, actions in {
                     "UploadQueuePolicy": ("sqs:*",),
                     "DeadLetterQueuePolicy": ("sqs:*",),
+                    "IndexFailuresQueuePolicy": ("sqs:*",),
                     "ResultsTopicPolicy": TOPIC_ACTIONS,
                     "AlarmsTopicPolicy": TOPIC_ACTIONS,
                 }.items()
@@ -533,7 +595,7 @@ def physical_id(stack: WatchedStack, resource: str) -> str:
 
 
 def run(scene: Scene, scenario: Scenario) -> Ran:
-    """Run a scenario, and read the lines that both functions log meanwhile."""
+    """Run a scenario, and read the lines that the functions log meanwhile."""
     before = {log: len(lines) for log, lines in logs(scene.stack).items()}
     worked, response = scenario(scene)
     lines = [
@@ -554,7 +616,7 @@ def logs(stack: WatchedStack) -> dict[str, list[str]]:
             .paginate(logGroupName=physical_id(stack, log))
             for event in page["events"]
         ]
-        for log in ("TagUploadsLog", "ReplayFailuresLog")
+        for log in ("TagUploadsLog", "ReplayFailuresLog", "IndexResultsLog")
     }
 
 
