@@ -178,7 +178,9 @@ the images of a batch run at the same time |
 with a rate limit {slots:.2f} more |
 |  | `2 + 1/b` read units: record and result of each upload, and the breaker; \
 `s/4` where a result is there already |
-| the index | `e` write units, one for each distinct value of the result; {model.count(model.INDEX_INVOCATIONS):.2f} to {model.count(model.INDEX_INVOCATIONS, SINGLE):.2f} short invocations |
+| the index | `e` write units, one for each distinct value of the result; \
+{model.count(model.INDEX_INVOCATIONS):.2f} to \
+{model.count(model.INDEX_INVOCATIONS, SINGLE):.2f} short invocations |
 | SNS | 1 publish (deliveries to queues and functions are free, others are not) |
 | S3 | 1 GET; with `ImageTransport=url` 2, one of them by the API |
 | Secrets Manager | `1/k` reads of the key: an instance tags `k` images in five minutes |
