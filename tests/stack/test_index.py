@@ -194,7 +194,7 @@ def test_changes_that_fail_for_good_are_reported_to_the_queue(
     arn = mapping["DestinationConfig"]["OnFailure"]["Destination"]
     url = sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
     stack.upload("index/lost.png", picture("index/first"))
-    wait_until_indexed(stack, "index/lost.png")
+    first = wait_until_indexed(stack, "index/lost.png")
 
     functions.update_event_source_mapping(
         UUID=mapping["UUID"], MaximumRecordAgeInSeconds=1
@@ -220,10 +220,16 @@ def test_changes_that_fail_for_good_are_reported_to_the_queue(
     assert report["DDBStreamBatchInfo"]["streamArn"].endswith(
         mapping["EventSourceArn"].rpartition("/")[2]
     )
-    # The next change of the key has the lost one as its item before
+    # Only the entries before the lost change stay, until the index is rebuilt
+    uri = stack.uri("index/lost.png")
     version = stack.upload("index/lost.png", picture("index/next"))
-    stack.wait_for_result(stack.uri("index/lost.png"), version=version)
-    wait_until_indexed(stack, "index/lost.png")
+    last = stack.wait_for_result(uri, version=version)
+
+    def positions() -> set[str]:
+        return {one.position for one in indexed(stack) if one.uri == uri}
+
+    stack.wait_for(lambda: position_of(last) in positions() or None, "the next change")
+    assert positions() == {position_of(first), position_of(last)}
 
 
 def test_a_batch_is_logged_with_its_entries_and_its_lag(stack: WatchedStack) -> None:
