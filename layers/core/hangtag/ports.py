@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
-from hangtag.index import KnownValue, Term
 from hangtag.lifecycle import Record, UploadKey
 from hangtag.results import Document
 from hangtag.tagger_api import Answer, Language, RequestBody
 from hangtag.uploads import Upload
+
+if TYPE_CHECKING:  # TagUploads does not load it
+    from hangtag.index import KnownValue, Term
 
 
 class Clock(Protocol):
