@@ -56,6 +56,7 @@ from local.watch import WatchedStack, watch
 
 IMAGES = 100
 PICTURE_BYTES = 100_000
+WAIT_SECONDS = 180.0
 RUNS: dict[Run, dict[str, str]] = {
     "ten": {"BatchSize": "10"},
     "one": {"BatchSize": "1"},
@@ -119,7 +120,9 @@ def tag(stack: WatchedStack, faults: Faults, proxy: CountingProxy) -> dict[str, 
     sent_before = proxy.bytes_sent
     stack.hangtag("resume")
     stack.wait_for(
-        lambda: len(stack.announcements()) >= IMAGES or None, "the announcements"
+        lambda: len(stack.announcements()) >= IMAGES or None,
+        "the announcements",
+        seconds=WAIT_SECONDS,
     )
     sent = (proxy.bytes_sent - sent_before) / IMAGES
     if troubles := wait_for_stream(stack):
