@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hangtag.announcements import TAGGED
 from hangtag_cli.tables import text
 from local.garments import draw_garments
 from local.processes import LocalError
@@ -191,7 +192,7 @@ class Show:
         """Return the announcements by key, because SNS may repeat an announcement."""
         return {
             announcement.document["subject"]: announcement
-            for announcement in self._stack.announcements()
+            for announcement in self._stack.announcements(type_=TAGGED)
         }
 
     def _failures(self) -> dict[str, str]:

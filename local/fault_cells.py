@@ -41,7 +41,7 @@ NO_FAULT = "no fault"
 
 @dataclass(frozen=True, slots=True)
 class UploadStep:
-    """A step in the processing of an upload, or of its removal: one call of the function."""
+    """A step in the processing of an upload, or of its removal: one call of a function."""
 
     name: str
     service: str = ""
@@ -62,6 +62,8 @@ class UploadStep:
     """Whether the attempt begins only after the call."""
     alone: bool = False
     """Whether its cells run one after another, because the call does not identify the upload."""
+    by_index: bool = False
+    """Whether IndexResults makes the call, after the upload has ended."""
     statement: str = ""
     """The sid of the role's statement that allows the call; "" if other steps need it, too."""
     is_removal: bool = False
@@ -237,6 +239,25 @@ STEPS = (
         is_removal=True,
     ),
     put("finish removal", "Item.status.S == 'REMOVED'", is_removal=True),
+    UploadStep(
+        "DynamoDB BatchWriteItem (index)",
+        operation="BatchWriteItem",
+        body="values(RequestItems)[].PutRequest.Item.uri.S | [?ends_with(@, '/KEY')] | [0]",
+        by_index=True,
+        alone=True,  # a batch of changes fails as a whole
+        **DYNAMODB,  # type: ignore[arg-type]  # all values are str
+    ),
+    UploadStep(
+        "SNS Publish (failure)",
+        "sns",
+        "Publish",
+        body="contains(Message, '/KEY') && contains(Message, 'hangtag.image.failed')",
+        throttled="Throttling",
+        denied="AuthorizationError",
+        api_answer="refusal",
+        by_index=True,
+        alone=True,
+    ),
 )
 
 
@@ -270,6 +291,8 @@ def all_cells(max_attempts: int = 3) -> list[Cell]:
         and (step.is_api or fault != ECHOED)
         and (fault != FORBIDDEN or (step.statement and mode == "for ever"))
         and (max_attempts > 1 or step.api_answer not in ("retry later", "failure"))
+        # IndexResults repeats a batch after any error.
+        and (not step.by_index or mode == "once" or fault in (DENIED, KILLED_BEFORE))
         # A response without a body cannot be cut or slowed down.
         and not (
             step.operation in ("HeadObject", "PutObject")

@@ -29,8 +29,18 @@ class Outcome:
         return not self.troubles
 
 
-def check(runs: Sequence[Run], ledger: Ledger, *, max_attempts: int) -> list[Outcome]:
-    """Return the outcomes of the cells; every cell gets the problems of the neighbours."""
+def check(
+    runs: Sequence[Run],
+    ledger: Ledger,
+    *,
+    max_attempts: int,
+    stream_troubles: Sequence[str] = (),
+) -> list[Outcome]:
+    """
+    Return the outcomes of the cells; every cell gets the problems of the neighbours.
+
+    `stream_troubles` are those of the index and of the announced failures, of all cells together.
+    """
     outcomes = []
     for run in runs:
         if run.sent is None:
@@ -50,6 +60,7 @@ def check(runs: Sequence[Run], ledger: Ledger, *, max_attempts: int) -> list[Out
         if one.cell.fault == NO_FAULT
         for trouble in one.troubles
     }
+    neighbours.update(stream_troubles)
     return [
         replace(one, troubles=(*one.troubles, *sorted(neighbours)))
         for one in outcomes
@@ -76,7 +87,7 @@ def unexpected(
             allowed.append(f"FAILED {ABANDONED}")
         return [] if end in allowed else [f"{end} instead of {REFUSAL}"]
     passes = cell.fault == NO_FAULT or not (
-        begins and may_use_all_attempts(cell, max_attempts)
+        begins and not cell.step.by_index and may_use_all_attempts(cell, max_attempts)
     )
     if passes and ending.status in ("FAILED", "SKIPPED"):
         return [f"{end}, although the fault is over"]

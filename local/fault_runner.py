@@ -34,6 +34,7 @@ from local.fault_rules import (
     sandbox_faults,
 )
 from local.faults import Faults, Rule
+from local.indexed import wait_for_stream
 from local.leaks import Marks, leaks_in, places_of
 from local.ledger import Sent, read_ledger, send
 from local.pictures import small_picture
@@ -183,8 +184,13 @@ class CellRunner:
         finally:
             self._heal(runs)
         self._wait_until_idle()
-        ledger = read_ledger(self.stack)
-        outcomes = check(runs, ledger, max_attempts=self._max_attempts)
+        stream_troubles = wait_for_stream(self.stack)
+        outcomes = check(
+            runs,
+            read_ledger(self.stack),
+            max_attempts=self._max_attempts,
+            stream_troubles=stream_troubles,
+        )
         missed = [
             one
             for one in outcomes
@@ -281,6 +287,8 @@ class CellRunner:
             if run.sent is None:
                 return False
             ended = ledger.ending_of(run.sent, run.marker).status != "OPEN"
+            if run.cell.step.by_index:
+                ended = run.cell.mode == "once" and run.injected > 0
             least = 3 * CLIENT_ATTEMPTS
             if run.cell.fault in DELAYING:
                 least = 2 if run.cell.alone else 3

@@ -207,6 +207,7 @@ def in_deployment(stack: WatchedStack) -> Places:
 UNREADABLE_EVENTS = {
     "TagUploadsFunctionName": ("{}", "[]", '{"Records": [{"body": "no event"}]}'),
     "ReplayFailuresFunctionName": ('{"codes": 1}', "[]"),
+    "IndexResultsFunctionName": ("{}", "[]", '{"Records": [{"dynamodb": {}}]}'),
 }
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from hangtag.announcements import TAGGED
 from hangtag.uploads import order_of
 from local.watch import WatchedStack
 
@@ -86,6 +87,7 @@ class Ledger:
     letters: dict[ObjectVersion, list[str]]
     """The codes of the dead letters."""
     announced: dict[ObjectVersion, list[dict[str, Any]]]
+    """The announcements of tagged uploads; `local.indexed` checks those of failures."""
     calls: dict[str, list[dict[str, Any]]]
     """By the SHA-256 of the image."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -239,7 +241,7 @@ def read_ledger(stack: WatchedStack) -> Ledger:
             ledger.unreadable.append(letter.body)
         else:
             ledger.letters[object_version].append(letter.code or "UNCODED")
-    for announcement in stack.announcements():
+    for announcement in stack.announcements(type_=TAGGED):
         data = announcement.document["data"]
         image = data["image"]
         ledger.announced[image["key"], image["versionId"]].append(announcement.document)
@@ -341,13 +343,15 @@ def object_version_of(body: str) -> ObjectVersion | None:
         return None
 
 
-def scan(stack: WatchedStack) -> Iterable[dict[str, Any]]:
-    """Yield all items of the results table."""
+def scan(
+    stack: WatchedStack, table: str = "ResultsTableName"
+) -> Iterable[dict[str, Any]]:
+    """Yield all items of the results table, or of the table in another output."""
     deserialize = TypeDeserializer().deserialize
     pages = (
         stack.client("dynamodb")
         .get_paginator("scan")
-        .paginate(TableName=stack.outputs["ResultsTableName"], ConsistentRead=True)
+        .paginate(TableName=stack.outputs[table], ConsistentRead=True)
     )
     for page in pages:
         for item in page["Items"]:

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from local.cloud import LocalCloud, free_port
 from local.faults import Faults, Rule
+from local.indexed import wait_for_stream
 from local.ledger import Sent, object_version_of, read_ledger, send
 from local.processes import LocalError
 from local.progress import counting, steps_on
@@ -82,6 +83,7 @@ def soak(
         run = Soak(watched, faults, cloud=cloud, number=number, rate=rate, skip=skip)
         in_time = run.go(console)
         with step("Reading the outcomes"):
+            run.traffic.events += [f"! {one}" for one in wait_for_stream(watched)]
             ledger = read_ledger(watched)
         report = Report(run.traffic, ledger)
         if report.troubles:

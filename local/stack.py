@@ -180,15 +180,15 @@ class Stack:
         """Return a boto3 client of the stack's cloud."""
         return self.access.client(service)
 
-    def log_events(self) -> Iterator[str]:
-        """Yield the events of the function's log, oldest first."""
-        function = self.client("lambda").get_function_configuration(
-            FunctionName=self.outputs["TagUploadsFunctionName"]
+    def log_events(self, function: str = "TagUploadsFunctionName") -> Iterator[str]:
+        """Yield the events of the log of the function in an output, oldest first."""
+        found = self.client("lambda").get_function_configuration(
+            FunctionName=self.outputs[function]
         )
         pages = (
             self.client("logs")
             .get_paginator("filter_log_events")
-            .paginate(logGroupName=function["LoggingConfig"]["LogGroup"])
+            .paginate(logGroupName=found["LoggingConfig"]["LogGroup"])
         )
         for page in pages:
             yield from (event["message"] for event in page["events"])

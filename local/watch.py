@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from events.validation import require_valid
+from hangtag.announcements import TAGGED
 from local.processes import wait_for
 from local.stack import Letter, Stack, text_attributes
 
@@ -95,10 +96,16 @@ class WatchedStack(Stack):
 
     subscriber: Subscriber
 
-    def announcements(self, key: str | None = None) -> list[Announcement]:
-        """List all announcements received so far, or the announcements of one key."""
-        received = self.subscriber.announcements()
-        return [one for one in received if key in (None, one.document["subject"])]
+    def announcements(
+        self, key: str | None = None, *, type_: str | None = None
+    ) -> list[Announcement]:
+        """List all announcements received so far, or those of one key or one event type."""
+        return [
+            one
+            for one in self.subscriber.announcements()
+            if key in (None, one.document["subject"])
+            and type_ in (None, one.document["type"])
+        ]
 
     def wait_for(
         self,
@@ -137,10 +144,10 @@ class WatchedStack(Stack):
 
         return self.wait_for(check, f"a result of {uri}")
 
-    def wait_for_announcement(self, key: str) -> Announcement:
-        """Wait for the first announcement of a key."""
+    def wait_for_announcement(self, key: str, *, type_: str = TAGGED) -> Announcement:
+        """Wait for the first announcement of a key that has this event type."""
         return self.wait_for(
-            lambda: next(iter(self.announcements(key)), None),
+            lambda: next(iter(self.announcements(key, type_=type_)), None),
             f"an announcement of {key}",
         )
 

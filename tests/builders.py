@@ -340,3 +340,43 @@ def a_failed_record(
 def key_of(upload: Upload) -> UploadKey:
     """The key of the upload's record."""
     return (upload.uri, upload.version)
+
+
+# ---- the stream of the table
+
+
+def stream_record(
+    uri: str = URI,
+    *,
+    version: str,
+    old: dict[str, Any] | None = None,
+    new: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A record of the table's stream; items in DynamoDB's notation, without their keys."""
+    keys = {"uri": {"S": uri}, "version": {"S": version}}
+    images = {"OldImage": old, "NewImage": new}
+    names = {(False, True): "INSERT", (True, False): "REMOVE"}
+    return {
+        "eventID": "1",
+        "eventName": names.get((old is not None, new is not None), "MODIFY"),
+        "eventSource": "aws:dynamodb",
+        "eventVersion": "1.1",
+        "awsRegion": "eu-central-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": NOON_SECONDS,
+            "Keys": keys,
+            "SequenceNumber": "111",
+            "SizeBytes": 26,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+            **{
+                name: {**keys, **image}
+                for name, image in images.items()
+                if image is not None
+            },
+        },
+    }
+
+
+def stream_event(*records: dict[str, Any]) -> dict[str, Any]:
+    """The event with which Lambda invokes a function for these changes."""
+    return {"Records": list(records)}

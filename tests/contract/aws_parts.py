@@ -53,6 +53,8 @@ def create_table(resource: str = "ResultsTable") -> str:
         for name, value in _properties(resource).items()
         if name not in _NOT_OF_A_NEW_TABLE
     }
+    if "StreamSpecification" in properties:  # in CloudFormation always enabled
+        properties["StreamSpecification"] |= {"StreamEnabled": True}
     session().client("dynamodb").create_table(
         TableName=resource, **cast("Any", properties)
     )

@@ -17,6 +17,7 @@ from botocore.stub import Stubber
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_index import DynamoDBIndex
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
@@ -43,7 +44,9 @@ from hangtag.errors import (
     QueueUnavailable,
     ResultsUnavailable,
 )
+from hangtag.index import KnownValue, Term
 from hangtag.lifecycle import Record
+from hangtag.ports import IndexEntry
 from hangtag.tagger_api.errors import leaves
 from tests.builders import (
     NOON,
@@ -177,7 +180,14 @@ def sqs(operation: str, make: Callable[[Any], object]) -> Call:
     return Call("sqs", operation, QueueUnavailable, make)
 
 
+def index(operation: str, do: Callable[[DynamoDBIndex], object]) -> Call:
+    """A call of the index."""
+    return dynamodb(operation, DynamoDBIndex, do, FakeClock())
+
+
 UPLOAD = (URI, an_upload().version)
+RED = Term("color", "red")
+ENTRY = IndexEntry(RED, NOON, URI, None)
 
 
 def failures(operation: str, do: Callable[[DynamoDBFailures], object]) -> Call:
@@ -248,6 +258,9 @@ CALLS = [
             step=1, earliest=NOON_SECONDS, latest=NOON_SECONDS + 1
         ),
     ),
+    index("batch_write_item", lambda entries: entries.put([ENTRY])),
+    index("batch_write_item", lambda entries: entries.remove([ENTRY])),
+    index("update_item", lambda entries: entries.learn([KnownValue(RED, "red")])),
     Call("sns", "publish", AnnouncementFailed, announce),
     Call(
         "lambda",

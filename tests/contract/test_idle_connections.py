@@ -24,7 +24,12 @@ from hangtag.adapters.idle_connections import (
     with_idle_limit,
 )
 from hangtag.batch import Invocation
-from hangtag.settings import read_replay_settings, read_tagging_settings
+from hangtag.index_wiring import stream_indexer
+from hangtag.settings import (
+    read_index_settings,
+    read_replay_settings,
+    read_tagging_settings,
+)
 from hangtag.tagger_api import Base64Body, Context
 from hangtag.wiring import failure_replayer, tagging_pipeline
 from tests.builders import API_KEY, PNG, answer_document, to_body
@@ -38,7 +43,7 @@ from tests.contract.loopback import (
 )
 from tests.environment import REGION
 from tests.fakes import FakeClock, FakeDeadline
-from tests.unit.test_settings import COMPLETE
+from tests.unit.test_settings import COMPLETE, COMPLETE_INDEX
 
 GOOD = to_body(answer_document())
 MAX_IDLE = 0.2
@@ -286,11 +291,21 @@ def clients_of_replay_failures(session: RecordingSession) -> None:
     )
 
 
+def clients_of_index_results(session: RecordingSession) -> None:
+    """Makes all clients of IndexResults."""
+    stream_indexer(
+        read_index_settings(COMPLETE_INDEX),
+        session=session,
+        max_idle_seconds=MAX_IDLE,
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "services"),
     [
         (clients_of_tag_uploads, set(PROBES)),
         (clients_of_replay_failures, {"dynamodb", "sqs"}),
+        (clients_of_index_results, {"dynamodb", "sns"}),
     ],
 )
 def test_every_client_of_the_functions_has_the_limit(

@@ -8,6 +8,7 @@ from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
 from tests.fakes.failed_uploads import ALL, FailedUploads, upload_in
 from tests.fakes.failing import CanFail, Killed, Killer
 from tests.fakes.failures import FakeFailureBook
+from tests.fakes.index import FakeIndex, FakeLargeResults
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import (
@@ -45,6 +46,8 @@ __all__ = [
     "FakeDeadLetterQueue",
     "FakeDeadline",
     "FakeFailureBook",
+    "FakeIndex",
+    "FakeLargeResults",
     "FakeListing",
     "FakeMapping",
     "FakeObjectStore",

@@ -20,13 +20,27 @@ from botocore.exceptions import ClientError
 
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_records import item_of
 from hangtag.adapters.dynamodb_table import key_of as item_key
+from hangtag.adapters.dynamodb_table import to_attribute
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
+from hangtag.results import own_part
 from local.cloud import Access
 from local.fault_rules import large_answer
+from local.indexed import indexed
 from local.watch import WatchedStack
-from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
+from tests.builders import (
+    a_dead_letter,
+    a_failed_record,
+    a_result,
+    an_answer,
+    an_upload,
+    key_of,
+    stream_event,
+    stream_record,
+)
 from tests.stack.helpers import (
     configured,
     notification,
@@ -53,7 +67,7 @@ TOPIC_ACTIONS = (
 )
 
 RUN_LEASE_KEY = ("hangtag:replay", "state")
-TAG, REPLAY = "TagUploadsRole", "ReplayFailuresRole"
+TAG, REPLAY, INDEX = "TagUploadsRole", "ReplayFailuresRole", "IndexResultsRole"
 
 
 @dataclass(frozen=True)
@@ -75,8 +89,15 @@ class Scene:
 
     def invoke(self, event: Mapping[str, Any]) -> str:
         """Invoke TagUploads, and return its response."""
+        return self._invoke("TagUploadsFunctionName", event)
+
+    def invoke_index(self, event: Mapping[str, Any]) -> str:
+        """Invoke IndexResults, and return its response."""
+        return self._invoke("IndexResultsFunctionName", event)
+
+    def _invoke(self, output: str, event: Mapping[str, Any]) -> str:
         answer = self.stack.client("lambda").invoke(
-            FunctionName=self.stack.outputs["TagUploadsFunctionName"],
+            FunctionName=self.stack.outputs[output],
             Payload=json.dumps(event).encode(),
         )
         response: str = answer["Payload"].read().decode()
@@ -298,6 +319,50 @@ def replay(scene: Scene) -> tuple[bool, str]:
     return worked, json.dumps(report)
 
 
+def index_a_result(scene: Scene) -> tuple[bool, str]:
+    """Index a result with a value that nothing is known of."""
+    upload, value = an_upload(f"policies/{uuid4()}.png"), str(uuid4())
+    answer = an_answer({"category": {"name": value}})
+    new = {"result": to_attribute(a_result(upload, answer=answer))}
+    response = scene.invoke_index(
+        stream_event(stream_record(upload.uri, version="result", new=new))
+    )
+    entries = {one.term.value for one in indexed(scene.stack) if one.uri == upload.uri}
+    return value in entries, response
+
+
+def index_a_large_result(scene: Scene) -> tuple[bool, str]:
+    """Replace a large result by another one: one is read, the other is deleted."""
+    upload, value = an_upload(f"policies/{uuid4()}.png"), str(uuid4())
+    client = scene.stack.client("s3")
+    bucket = scene.stack.outputs["LargeResultsBucketName"]
+    large = S3LargeResults(client, bucket)
+    document = a_result(upload, answer=an_answer({"category": {"name": value}}))
+    own = {"result": to_attribute(own_part(document))}
+    old, new = (
+        {**own, "largeResult": {"S": large.write(upload.uri, name, "", document)}}
+        for name in ("old", "new")
+    )
+    response = scene.invoke_index(
+        stream_event(stream_record(upload.uri, version="result", old=old, new=new))
+    )
+    left = client.list_objects_v2(Bucket=bucket)["Contents"]
+    kept = {one["Key"] for one in left} & {
+        one["largeResult"]["S"] for one in (old, new)
+    }
+    return kept == {new["largeResult"]["S"]}, response
+
+
+def announce_a_failure(scene: Scene) -> tuple[bool, str]:
+    """Announce an upload that failed."""
+    upload = an_upload(f"policies/{uuid4()}.png")
+    new = item_of(key_of(upload), a_failed_record(upload))
+    response = scene.invoke_index(
+        stream_event(stream_record(upload.uri, version=upload.version, new=new))
+    )
+    return bool(scene.stack.announcements(upload.key)), response
+
+
 def uploaded(scene: Scene, content: bytes | None = None) -> tuple[str, str]:
     """Upload a file, an image unless its content is given; returns key and version."""
     key = f"policies/{uuid4()}.png"
@@ -362,6 +427,11 @@ CASES: Mapping[Need, Scenario] = {
     (REPLAY, "MarkReplayedFailures", "dynamodb:BatchGetItem"): replay,
     (REPLAY, "MarkReplayedFailures", "dynamodb:PutItem"): replay,
     (REPLAY, "TakeTheLease", "dynamodb:PutItem"): replay,
+    (INDEX, "WriteTheIndex", "dynamodb:BatchWriteItem"): index_a_result,
+    (INDEX, "WriteTheIndex", "dynamodb:UpdateItem"): index_a_result,
+    (INDEX, "ReadAndDeleteLargeResults", "s3:GetObject"): index_a_large_result,
+    (INDEX, "ReadAndDeleteLargeResults", "s3:DeleteObject"): index_a_large_result,
+    (INDEX, "AnnounceFailures", "sns:Publish"): announce_a_failure,
 }
 """The scenario that needs an action."""
 
@@ -414,12 +484,28 @@ NOT_CHECKED = (
             (TAG, "WriteTheLog", "logs:PutLogEvents"),
             (REPLAY, "WriteTheLog", "logs:CreateLogStream"),
             (REPLAY, "WriteTheLog", "logs:PutLogEvents"),
+            (INDEX, "WriteTheLog", "logs:CreateLogStream"),
+            (INDEX, "WriteTheLog", "logs:PutLogEvents"),
+        ),
+    ),
+    NotChecked(
+        "the local cloud's poller reads the stream and reports failed batches itself",
+        "Lambda Developer Guide, DynamoDB event sources, execution role and destinations",
+        (
+            (INDEX, "ReadTheStream", "dynamodb:DescribeStream"),
+            (INDEX, "ReadTheStream", "dynamodb:GetRecords"),
+            (INDEX, "ReadTheStream", "dynamodb:GetShardIterator"),
+            (INDEX, "FindTheStream", "dynamodb:ListStreams"),
+            (INDEX, "ReportFailedBatches", "sqs:SendMessage"),
         ),
     ),
     NotChecked(
         "the local cloud says that an object is gone without it",
         "S3 API Reference, GetObject and HeadObject, permissions: else 403 instead of 404",
-        ((TAG, "DetectMissingObjects", "s3:ListBucket"),),
+        (
+            (TAG, "DetectMissingObjects", "s3:ListBucket"),
+            (INDEX, "DetectMissingLargeResults", "s3:ListBucket"),
+        ),
     ),
     NotChecked(
         "it needs two answers about one key at the same moment, and a denial leaves an object",
@@ -439,7 +525,7 @@ NOT_CHECKED = (
         "IAM User Guide, role trust policies",
         tuple(
             (role, "", "sts:AssumeRole")
-            for role in (TAG, REPLAY, "ReconcileRole", "AutoReplayRole")
+            for role in (TAG, REPLAY, INDEX, "ReconcileRole", "AutoReplayRole")
         ),
     ),
     NotChecked(
@@ -464,10 +550,14 @@ NOT_CHECKED = (
         "docs/encryption.md; " + DENIALS,
         tuple(
             (policy, sid, f"kms:{action}")
-            for policy in ("TagUploadsKeyPolicy", "ReplayFailuresKeyPolicy")
+            for policy, table in {
+                "TagUploadsKeyPolicy": "UseTheKeyOfTheTable",
+                "ReplayFailuresKeyPolicy": "UseTheKeyOfTheTable",
+                "IndexResultsKeyPolicy": "UseTheKeyOfTheTables",
+            }.items()
             for sid, actions in {
                 "UseTheKey": ("Decrypt", "GenerateDataKey"),
-                "UseTheKeyOfTheTable": (
+                table: (
                     *("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey"),
                     *("ReEncryptFrom", "ReEncryptTo"),
                 ),
@@ -486,6 +576,7 @@ NOT_CHECKED = (
                 for policy, actions in {
                     "UploadQueuePolicy": ("sqs:*",),
                     "DeadLetterQueuePolicy": ("sqs:*",),
+                    "IndexFailuresQueuePolicy": ("sqs:*",),
                     "ResultsTopicPolicy": TOPIC_ACTIONS,
                     "AlarmsTopicPolicy": TOPIC_ACTIONS,
                 }.items()
@@ -582,7 +673,7 @@ def physical_id(stack: WatchedStack, resource: str) -> str:
 
 
 def run(scene: Scene, scenario: Scenario) -> Ran:
-    """Run a scenario, and read the lines that both functions log meanwhile."""
+    """Run a scenario, and read the lines that the functions log meanwhile."""
     before = {log: len(lines) for log, lines in logs(scene.stack).items()}
     worked, response = scenario(scene)
     lines = [
@@ -603,7 +694,7 @@ def logs(stack: WatchedStack) -> dict[str, list[str]]:
             .paginate(logGroupName=physical_id(stack, log))
             for event in page["events"]
         ]
-        for log in ("TagUploadsLog", "ReplayFailuresLog")
+        for log in ("TagUploadsLog", "ReplayFailuresLog", "IndexResultsLog")
     }
 
 

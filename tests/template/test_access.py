@@ -44,6 +44,7 @@ Request = Mapping[str, str]
 ON_ALL_RESOURCES = {
     # IAM has no narrower resource for this action
     ("TagUploadsRole", "lambda:ListEventSourceMappings"),
+    ("IndexResultsRole", "dynamodb:ListStreams"),
 }
 WILDCARD_ACTIONS = {
     # Adds only ...Batch, which the local cloud checks separately
@@ -155,6 +156,7 @@ TLS = {"aws:SecureTransport": "true"}
 PROTECTED = {
     "UploadQueuePolicy": "sqs:SendMessage",
     "DeadLetterQueuePolicy": "sqs:ReceiveMessage",
+    "IndexFailuresQueuePolicy": "sqs:ReceiveMessage",
     "ResultsTopicPolicy": "sns:Subscribe",
     "AlarmsTopicPolicy": "sns:Publish",
 }
@@ -325,20 +327,25 @@ def test_without_a_key_of_the_owner_aws_encrypts_with_its_own() -> None:
                 {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
             ]
         }
-    for queue in ("UploadQueue", "DeadLetterQueue"):
+    for queue in ("UploadQueue", "DeadLetterQueue", "IndexFailuresQueue"):
         assert DEFAULTS[queue]["Properties"]["SqsManagedSseEnabled"] is True
-    assert DEFAULTS["ResultsTable"]["Properties"]["SSESpecification"] == {
-        "SSEEnabled": False
-    }
+    for table in ("ResultsTable", "IndexTable"):
+        assert DEFAULTS[table]["Properties"]["SSESpecification"] == {
+            "SSEEnabled": False
+        }
     assert set(WITH_KEY) - set(DEFAULTS) == {
         "TagUploadsKeyPolicy",
         "ReplayFailuresKeyPolicy",
+        "IndexResultsKeyPolicy",
     }
 
 
 def test_the_key_replaces_the_other_encryption() -> None:
     """SQS takes one of both; S3 asks for fewer data keys with a bucket key."""
-    table = WITH_KEY["ResultsTable"]["Properties"]["SSESpecification"]
+    tables = [
+        WITH_KEY[name]["Properties"]["SSESpecification"]
+        for name in ("ResultsTable", "IndexTable")
+    ]
 
     for bucket in BUCKETS:
         [rule] = WITH_KEY[bucket]["Properties"]["BucketEncryption"][
@@ -346,8 +353,9 @@ def test_the_key_replaces_the_other_encryption() -> None:
         ]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
         assert rule["BucketKeyEnabled"] is True
-    assert (table["SSEEnabled"], table["SSEType"]) == (True, "KMS")
-    for queue in ("UploadQueue", "DeadLetterQueue"):
+    for table in tables:
+        assert (table["SSEEnabled"], table["SSEType"]) == (True, "KMS")
+    for queue in ("UploadQueue", "DeadLetterQueue", "IndexFailuresQueue"):
         assert WITH_KEY[queue]["Properties"]["SqsManagedSseEnabled"] is False
 
 
@@ -386,6 +394,7 @@ def uses_of_the_key(
     [
         ("TagUploadsKeyPolicy", "TagUploadsRole"),
         ("ReplayFailuresKeyPolicy", "ReplayFailuresRole"),
+        ("IndexResultsKeyPolicy", "IndexResultsRole"),
     ],
 )
 def test_a_role_may_use_the_key_through_the_services_that_it_calls(

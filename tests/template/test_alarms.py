@@ -40,7 +40,10 @@ AWS_METRICS = {
         },
         {"QueueName"},
     ),
-    "AWS/Lambda": ({"Invocations", "Errors", "Throttles"}, {"FunctionName"}),
+    "AWS/Lambda": (
+        {"Invocations", "Errors", "Throttles", "IteratorAge"},
+        {"FunctionName"},
+    ),
 }
 """The metrics that AWS publishes for queues and functions, and their dimensions, by namespace."""
 
@@ -329,6 +332,8 @@ def test_a_state_that_is_kept_without_data_is_published_by_every_run_of_the_sche
         ("FunctionErrorsAlarm", "Sum", 0),
         ("FunctionThrottlesAlarm", "Sum", 0),
         ("ReplayErrorsAlarm", "Sum", 0),
+        ("IndexFailuresAlarm", "Maximum", 0),
+        ("IndexLagAlarm", "Maximum", 300_000),
         ("ApiLatencyAlarm", "p90", 10_000),
         ("ApiCallsAlarm", "Sum", {"Ref": "ApiCallsPerDayAlarm"}),
     ],
@@ -348,7 +353,7 @@ def test_every_alarm_has_a_test_here() -> None:
     """A new alarm needs a test of its threshold."""
     single = {name for name, one in ALARMS.items() if "MetricName" in one["Properties"]}
 
-    assert len(single) == 11
+    assert len(single) == 13
     assert set(ALARMS) - single == {"FailureRatioAlarm"}
 
 

@@ -195,6 +195,7 @@ def test_two_builds_of_one_commit_have_the_same_bytes(
     assert {path.name for path in first} == {
         "CoreLayer.zip",
         "DependenciesLayer.zip",
+        "IndexResults.zip",
         "LICENSE",
         "README.md",
         "ReplayFailures.zip",

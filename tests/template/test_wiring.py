@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hangtag.breaker import RECONCILE_MINUTES
+from hangtag.index_wiring import TIMEOUT_SECONDS
 from hangtag.operators.replay import MAX_REPLAYS
 from hangtag.operators.replay_request import (
     LONGEST_SECONDS,
@@ -19,11 +20,12 @@ from hangtag.operators.replay_request import (
     read_request,
 )
 from hangtag.settings import (
+    IndexSettings,
     ReplaySettings,
     TaggingSettings,
     variable_of,
 )
-from tests.builders import sample_event
+from tests.builders import sample_event, stream_record
 from tests.template.cloudformation import (
     ROOT,
     Deployment,
@@ -75,10 +77,12 @@ OUTPUTS = {
     "DeadLetterQueueUrl",
     "ResultsTableName",
     "LargeResultsBucketName",
+    "IndexTableName",
     "ResultsTopicArn",
     "ApiKeySecretArn",
     "TagUploadsFunctionName",
     "ReplayFailuresFunctionName",
+    "IndexResultsFunctionName",
     "AlarmsTopicArn",
 }
 
@@ -153,6 +157,87 @@ def test_the_replay_function_gets_exactly_the_settings_it_reads() -> None:
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
     assert {variable_of(name) for name in ReplaySettings.model_fields} == given
+
+
+def test_the_index_function_gets_exactly_the_settings_it_reads() -> None:
+    """It needs neither the API nor the uploads."""
+    variables = properties("IndexResults")["Environment"]["Variables"]
+    given = {name for name in variables if name.startswith("HANGTAG_")}
+
+    assert {variable_of(name) for name in IndexSettings.model_fields} == given
+    assert properties("IndexResults")["Timeout"] == TIMEOUT_SECONDS
+
+
+def test_the_stream_has_the_items_before_and_after_a_change() -> None:
+    """The entries to remove are those of the item before."""
+    stream = properties("ResultsTable")["StreamSpecification"]
+    changes = properties("IndexResults")["Events"]["Changes"]["Properties"]
+
+    assert stream == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert changes["Stream"] == {"Fn::GetAtt": ["ResultsTable", "StreamArn"]}
+    assert changes["StartingPosition"] == "TRIM_HORIZON"
+
+
+def test_a_change_that_fails_for_good_is_reported_before_the_stream_drops_it() -> None:
+    """The stream keeps a change for 24 hours, and drops it silently."""
+    changes = properties("IndexResults")["Events"]["Changes"]["Properties"]
+
+    assert changes["BisectBatchOnFunctionError"] is True
+    assert 0 < changes["MaximumRetryAttempts"] <= 100
+    assert 3_600 <= changes["MaximumRecordAgeInSeconds"] <= 43_200
+    assert changes["DestinationConfig"]["OnFailure"] == {
+        "Type": "SQS",
+        "Destination": {"Fn::GetAtt": ["IndexFailuresQueue", "Arn"]},
+    }
+    assert "FunctionResponseTypes" not in changes
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (stream_record(version="result", new={"result": {"M": {}}}), True),
+        (stream_record(version="result", old={"result": {"M": {}}}), True),
+        (stream_record(version="version:1", new={"status": {"S": "FAILED"}}), True),
+        (stream_record(version="version:1", new={"status": {"S": "OPEN"}}), False),
+        (stream_record(version="version:1", new={"status": {"S": "TAGGED"}}), False),
+        (stream_record(version="version:1", old={"status": {"S": "FAILED"}}), False),
+        (stream_record(version="state", new={"failures": {"N": "1"}}), False),
+    ],
+    ids=["result", "removal", "failed", "claim", "tagged", "deleted", "breaker"],
+)
+def test_results_and_failures_invoke_the_index_function(
+    change: dict[str, Any], *, expected: bool
+) -> None:
+    """One of the patterns has to match; an upload writes its record twice beside its result."""
+    changes = properties("IndexResults")["Events"]["Changes"]["Properties"]
+    patterns = [
+        json.loads(one["Pattern"]) for one in changes["FilterCriteria"]["Filters"]
+    ]
+
+    assert any(matches(change, pattern) for pattern in patterns) is expected
+
+
+def matches(value: Any, pattern: Any) -> bool:  # noqa: ANN401 - JSON
+    """Whether a record matches a pattern of Lambda, which here lists values."""
+    if isinstance(pattern, list):
+        return value in pattern
+    return isinstance(value, dict) and all(
+        matches(value.get(name), part) for name, part in pattern.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0", True), ("0.35", True), ("1", True), ("1.01", False), ("-0.1", False)],
+)
+def test_the_least_confidence_is_a_number_from_0_to_1(
+    value: str, *, expected: bool
+) -> None:
+    """CloudFormation compares it with the bounds."""
+    parameter = TEMPLATE["Parameters"]["MinConfidence"]
+
+    assert parameter["Type"] == "Number"
+    assert (parameter["MinValue"] <= float(value) <= parameter["MaxValue"]) is expected
 
 
 def test_the_replay_schedule_is_optional_and_replays_transient_and_quota() -> None:
@@ -446,7 +531,7 @@ def test_schedules_of_two_stacks_in_an_account_have_different_names() -> None:
 
     assert len(schedules) == 2
     assert all("Name" not in one["Properties"] for one in schedules)
-    assert events == ["SQS"]
+    assert "Schedule" not in str(events)
 
 
 def test_only_schedules_of_this_account_may_use_a_schedules_role() -> None:

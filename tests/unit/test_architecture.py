@@ -56,11 +56,13 @@ ROOMS = (
     "removal",
     "tagging",
     "batch",
+    "indexing",
     "operators",
     # Adapters, environment, clients
     "adapters",
     "settings",
     "wiring",
+    "index_wiring",
     "entry_points",
 )
 """The modules of the core in reading order: each may import only earlier ones."""
@@ -74,6 +76,7 @@ FOREIGN = {
     "operators": {"pydantic"},
     "settings": {"pydantic"},
     "wiring": {"boto3", "botocore"},
+    "index_wiring": {"boto3"},
     "entry_points": {"aws_lambda_powertools"},
 }
 """The packages that a module may import, besides the standard library."""
@@ -151,7 +154,7 @@ def test_a_core_module_imports_only_earlier_modules(file: Path) -> None:
     before = ROOMS[: ROOMS.index(room) + 1]
 
     allowed = set(before) | FOREIGN.get(room, set())
-    if room not in ("wiring", "entry_points"):
+    if room not in ("wiring", "index_wiring", "entry_points"):
         allowed.discard("adapters")
 
     seen = {name.partition(".")[0] for name in core_and_packages_imported_by(file)}
@@ -281,6 +284,13 @@ import os
 from hangtag.entry_points import replay_failures
 
 lambda_handler = replay_failures(os.environ)
+""",
+    "index_results": """
+import os
+
+from hangtag.entry_points import index_results
+
+lambda_handler = index_results(os.environ)
 """,
 }
 

@@ -1,16 +1,23 @@
-"""What the two functions write besides their own lines."""
+"""What the functions write besides their own lines."""
 
 from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from hangtag.entry_points import LambdaHandler, replay_failures, tag_uploads
+from hangtag.entry_points import (
+    LambdaHandler,
+    index_results,
+    replay_failures,
+    tag_uploads,
+)
 from hangtag.errors import HangtagError
 from hangtag.operators.replay_request import RequestError
 from tests import hostile
@@ -37,7 +44,7 @@ def _own_logger(
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", request.node.nodeid)
 
 
-@pytest.mark.parametrize("entry_point", [tag_uploads, replay_failures])
+@pytest.mark.parametrize("entry_point", [tag_uploads, replay_failures, index_results])
 def test_a_library_warns_in_the_functions_own_format(
     entry_point: Callable[[dict[str, str]], LambdaHandler],
     capsys: pytest.CaptureFixture[str],
@@ -53,6 +60,24 @@ def test_a_library_warns_in_the_functions_own_format(
     assert len(written.out.splitlines()) == 2
     assert re.fullmatch("([ -~]*\n)*", written.out)
     assert written.err == ""
+
+
+def test_tag_uploads_loads_nothing_of_the_index() -> None:
+    """Its cold start is what an upload waits for."""
+    program = (
+        "import sys\n"
+        "from hangtag.entry_points import tag_uploads\n"
+        "tag_uploads({})\n"
+        "print(*sorted(sys.modules))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    loaded = {name for name in done.stdout.split() if name.startswith("hangtag.")}
+    assert "hangtag.tagging" in loaded
+    assert {name for name in loaded if "index" in name or "stream" in name} == set()
 
 
 def test_an_error_that_lambda_logs_is_printable() -> None:

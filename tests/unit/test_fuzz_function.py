@@ -19,6 +19,7 @@ from hangtag.results import failed_result
 from hangtag.settings import (
     SettingsError,
     read_ask_settings,
+    read_index_settings,
     read_replay_settings,
     read_tagging_settings,
 )
@@ -29,7 +30,7 @@ from hangtag.uploads import Upload
 from tests.builders import NOON, a_delivery, sample_event
 from tests.fakes.world import World
 from tests.fuzzing import JSON, TEXTS, damaged, damaged_bytes, times, to_lenient_json
-from tests.unit.test_settings import COMPLETE
+from tests.unit.test_settings import COMPLETE, COMPLETE_INDEX
 
 SQS_EVENTS = [
     sample_event(name)
@@ -168,19 +169,24 @@ def test_any_replay_request_is_valid_or_names_its_fault(event: object) -> None:
 @pytest.mark.fuzz(
     "hangtag.settings.read_tagging_settings",
     "hangtag.settings.read_replay_settings",
+    "hangtag.settings.read_index_settings",
     "hangtag.settings.read_ask_settings",
 )
 @times(3)
 @given(
-    st.dictionaries(st.sampled_from([*COMPLETE, "HANGTAG_API_KEY"]), TEXTS, max_size=3)
+    st.dictionaries(
+        st.sampled_from([*COMPLETE, *COMPLETE_INDEX, "HANGTAG_API_KEY"]),
+        TEXTS,
+        max_size=3,
+    )
 )
 def test_any_environment_is_valid_or_names_the_variable(
     changes: dict[str, str],
 ) -> None:
     """The alarm on errors shows the message."""
-    environment = {**COMPLETE, **changes}
+    environment = {**COMPLETE, **COMPLETE_INDEX, **changes}
 
-    for read in (read_tagging_settings, read_replay_settings):
+    for read in (read_tagging_settings, read_replay_settings, read_index_settings):
         with suppress(SettingsError):
             read(environment)
     with suppress(SettingsError):

@@ -14,6 +14,7 @@ from tests.builders import REPOSITORY
 PRODUCT = ("layers/core", "hangtag_cli", "hangtag_sandbox")
 
 PARSERS = {
+    "hangtag.adapters.dynamodb_stream.read_changes",
     "hangtag.adapters.file_checkpoint.FileCheckpoint",
     "hangtag.adapters.http_tagger.HttpTagger.ask",
     "hangtag.adapters.s3_large_results.S3LargeResults.read",
@@ -29,6 +30,7 @@ PARSERS = {
     "hangtag.operators.backfill_start.start_of",
     "hangtag.operators.replay_request.read_request",
     "hangtag.settings.read_ask_settings",
+    "hangtag.settings.read_index_settings",
     "hangtag.settings.read_replay_settings",
     "hangtag.settings.read_tagging_settings",
     "hangtag.tagger_api.read_answer",

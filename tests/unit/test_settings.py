@@ -12,6 +12,7 @@ from hangtag.settings import (
     SettingsError,
     TaggingSettings,
     read_ask_settings,
+    read_index_settings,
     read_tagger_api_url,
     read_tagging_settings,
     variable_of,
@@ -38,6 +39,13 @@ COMPLETE = {
     "HANGTAG_DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead-letters",
     "HANGTAG_LARGE_RESULTS_BUCKET": "large-results",
     "HANGTAG_RESULTS_TTL_DAYS": "30",
+}
+
+COMPLETE_INDEX = {
+    "HANGTAG_INDEX_TABLE": "index",
+    "HANGTAG_LARGE_RESULTS_BUCKET": "large-results",
+    "HANGTAG_MIN_CONFIDENCE": "0.5",
+    "HANGTAG_RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:1:results",
 }
 
 REQUIRED = (
@@ -283,3 +291,28 @@ def test_tagging_local_files_with_an_invalid_setting_is_an_error(
     """The message shows the value."""
     with pytest.raises(SettingsError, match=value):
         read_ask_settings({variable: value})
+
+
+@pytest.mark.parametrize("value", ["0", "0.35", "1"])
+def test_the_least_confidence_is_read_digit_for_digit(value: str) -> None:
+    """It is compared with the API's own numbers."""
+    settings = read_index_settings({**COMPLETE_INDEX, "HANGTAG_MIN_CONFIDENCE": value})
+
+    assert settings.min_confidence == Decimal(value)
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.1", "NaN", "Infinity", "", "half"])
+def test_a_least_confidence_outside_of_0_to_1_is_refused(value: str) -> None:
+    """The message names the variable."""
+    with pytest.raises(SettingsError, match="HANGTAG_MIN_CONFIDENCE"):
+        read_index_settings({**COMPLETE_INDEX, "HANGTAG_MIN_CONFIDENCE": value})
+
+
+@pytest.mark.parametrize("variable", COMPLETE_INDEX)
+def test_the_index_function_names_a_missing_variable(variable: str) -> None:
+    """It needs all of them."""
+    environment = dict(COMPLETE_INDEX)
+    del environment[variable]
+
+    with pytest.raises(SettingsError, match=variable):
+        read_index_settings(environment)

@@ -1,8 +1,9 @@
 """
-The Lambda handlers of the stack's two functions.
+The Lambda handlers of the stack's functions.
 
-The signatures of `tag_uploads` and `replay_failures` never change, because a handler of another
-version calls them during a deployment (docs/decisions/0028-stable-handlers.md).
+The signatures of `tag_uploads`, `replay_failures` and `index_results` never change, because a
+handler of another version calls them during a deployment
+(docs/decisions/0028-stable-handlers.md).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hangtag.operators.replay_request import ReplayRequest, read_request
 from hangtag.ports import Deadline
 from hangtag.settings import (
     SettingsError,
+    read_index_settings,
     read_replay_settings,
     read_tagging_settings,
 )
@@ -108,6 +110,34 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
         )
         return report.document()
 
+    return handle
+
+
+def index_results(environment: Mapping[str, str]) -> LambdaHandler:
+    """
+    The handler of IndexResults, which Lambda invokes with changes of the table of results.
+
+    It raises every error, so that Lambda repeats the batch, then halves of it. The answer is for
+    people who invoke it by hand. It raises `SettingsError` like the handler of `tag_uploads`.
+    """
+    # Imported here, so that TagUploads does not load it
+    from hangtag.index_wiring import StreamIndexer, stream_indexer  # noqa: PLC0415
+
+    logger = _logger(environment)
+
+    @cache
+    def indexer() -> StreamIndexer:
+        return stream_indexer(read_index_settings(environment))
+
+    @_handler_with(logger)
+    def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        done = indexer()(event, LambdaDeadline(context))
+        logger.info("indexed", extra=done)
+        return done
+
+    if _FUNCTION_NAME in environment:
+        with suppress(SettingsError):
+            indexer()
     return handle
 
 

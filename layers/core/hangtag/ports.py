@@ -7,9 +7,10 @@ contract tests. Adapters translate every foreign error into a leaf of `hangtag.e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol
 
 from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
@@ -17,6 +18,9 @@ from hangtag.lifecycle import Record, UploadKey
 from hangtag.results import Document
 from hangtag.tagger_api import Answer, Language, RequestBody
 from hangtag.uploads import Upload
+
+if TYPE_CHECKING:  # TagUploads does not load it
+    from hangtag.index import KnownValue, Term
 
 
 class Clock(Protocol):
@@ -312,6 +316,54 @@ class SnapshotReader(Protocol):
         Raises:
             ResultsUnavailable: DynamoDB refused or failed.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """An entry of the index: a result is found by a term."""
+
+    term: Term
+    position: str
+    """The `hangtag.index.position_of` the result."""
+    uri: str
+    confidence: Decimal | None
+    """None where the API gives none."""
+
+
+class ResultIndex(Protocol):
+    """
+    The index of the results (`hangtag.index`), for those who write it.
+
+    All writes may be repeated. All methods raise `ResultsUnavailable`.
+    """
+
+    def put(self, entries: Collection[IndexEntry]) -> None:
+        """Write entries; each replaces the one with its term and position."""
+        ...
+
+    def remove(self, entries: Collection[IndexEntry]) -> None:
+        """Remove entries, whatever their confidences are; entries that are missing are no error."""
+        ...
+
+    def learn(self, values: Collection[KnownValue]) -> None:
+        """Remember values and their names; of a value with many names some."""
+        ...
+
+
+class LargeResults(Protocol):
+    """
+    Where the results are that are too large for the table.
+
+    All methods raise `ResultsUnavailable`.
+    """
+
+    def read(self, key: str) -> Document | None:
+        """The whole result, or None if it is gone."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete it; one that is gone is no error."""
         ...
 
 

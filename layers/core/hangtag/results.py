@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from hangtag.events import read_body
 from hangtag.failure import Failure
+from hangtag.lifecycle import Record
 from hangtag.tagger_api import Answer, Context, Language
 from hangtag.uploads import Upload
 
@@ -49,6 +51,21 @@ def failed_result(upload: Upload, failure: Failure) -> Document:
         "image": upload.image(),
         "failure": failure.document(),
     }
+
+
+def failed_document(record: Record) -> Document | None:
+    """The FAILED result that a record stands for; None if it is not FAILED, or a removal."""
+    failed = record.failed
+    if failed is None:
+        return None
+    for upload in read_body(failed.notification):
+        if isinstance(upload, Upload) and not upload.is_removal:
+            placed = upload.ordered_as(record.sequencer)
+            document = failed_result(placed, failed.failure)
+            if failed.discarded_at:
+                document["failure"]["discardedAt"] = failed.discarded_at
+            return document
+    return None
 
 
 def removed_result(upload: Upload, *, removed_at: str) -> Document:

@@ -108,6 +108,17 @@ class ReplaySettings(BaseModel):
     dead_letter_queue_url: str = Field(min_length=1)
 
 
+class IndexSettings(BaseModel):
+    """The settings of IndexResults."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    min_confidence: Decimal = Field(ge=0, le=1)
+    index_table: str = Field(min_length=1)
+    large_results_bucket: str = Field(min_length=1)
+    results_topic_arn: str = Field(min_length=1)
+
+
 @dataclass(frozen=True, slots=True)
 class AskSettings:
     """The settings of `hangtag tag`: the API, and no AWS."""
@@ -151,6 +162,16 @@ def read_replay_settings(environment: Mapping[str, str]) -> ReplaySettings:
         SettingsError: Names every variable that is missing or wrong.
     """
     return _read(ReplaySettings, environment)
+
+
+def read_index_settings(environment: Mapping[str, str]) -> IndexSettings:
+    """
+    The settings of IndexResults.
+
+    Raises:
+        SettingsError: Names every variable that is missing or wrong.
+    """
+    return _read(IndexSettings, environment)
 
 
 def _read(model: type[_Settings], environment: Mapping[str, str]) -> _Settings:

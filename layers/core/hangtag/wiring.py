@@ -1,4 +1,4 @@
-"""The two functions on AWS: the only place in the core where clients are made."""
+"""TagUploads and ReplayFailures on AWS; `index_wiring` makes the clients of IndexResults."""
 
 from __future__ import annotations
 

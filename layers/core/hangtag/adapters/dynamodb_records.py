@@ -23,6 +23,7 @@ Attributes that have no value are left out.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,7 +174,16 @@ def record_of(item: Item) -> Record:
     )
 
 
-def _failed_upload(item: Item) -> FailedUpload:
+def failed_record_of(item: Mapping[str, Any]) -> Record:
+    """A FAILED record from its item, with no more than its failure and its sequencer."""
+    return Record(
+        status=Status.FAILED,
+        sequencer=item["sequencer"]["S"] if "sequencer" in item else None,
+        failed=_failed_upload(item),
+    )
+
+
+def _failed_upload(item: Mapping[str, Any]) -> FailedUpload:
     def text(name: str) -> str:
         return str(item[name]["S"]) if name in item else ""
 

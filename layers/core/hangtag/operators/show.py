@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hangtag.events import read_body
 from hangtag.lifecycle import Record
 from hangtag.ports import StoredResult
-from hangtag.results import Document, failed_result
-from hangtag.uploads import Upload
+from hangtag.results import Document, failed_document
 
 
 def newest(stored: StoredResult | None, records: Iterable[Record]) -> Document | None:
@@ -34,18 +32,3 @@ def newest(stored: StoredResult | None, records: Iterable[Record]) -> Document |
 def _is_failed_upload(record: Record) -> bool:
     """Whether it is FAILED and has a FAILED result; a removal that failed has none."""
     return record.failed is not None and failed_document(record) is not None
-
-
-def failed_document(record: Record) -> Document | None:
-    """The FAILED result that a record stands for; None if it is not FAILED, or a removal."""
-    failed = record.failed
-    if failed is None:
-        return None
-    for upload in read_body(failed.notification):
-        if isinstance(upload, Upload) and not upload.is_removal:
-            placed = upload.ordered_as(record.sequencer)
-            document = failed_result(placed, failed.failure)
-            if failed.discarded_at:
-                document["failure"]["discardedAt"] = failed.discarded_at
-            return document
-    return None

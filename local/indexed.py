@@ -1,0 +1,97 @@
+"""
+Compares what IndexResults has made of a stack's results with the results.
+
+It follows them by a moment: `wait_for_stream` waits until it has caught up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hangtag.announcements import FAILED
+from hangtag.index import Term, entries_of, position_of
+from local.ledger import RESULT, scan
+from local.watch import WatchedStack
+
+STREAM_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """An entry of the index."""
+
+    uri: str
+    term: Term
+    position: str
+    confidence: Decimal | None
+
+
+def indexed(stack: WatchedStack) -> set[Indexed]:
+    """Read all entries of the index."""
+    return set(_entries(stack))
+
+
+def _entries(stack: WatchedStack) -> Iterator[Indexed]:
+    for item in scan(stack, "IndexTableName"):
+        if "uri" in item:  # else a known value
+            field, _, rest = item["tag"].partition("#")
+            term = Term(field, rest.rpartition("#")[0])
+            yield Indexed(item["uri"], term, item["at"], item.get("confidence"))
+
+
+def index_troubles(
+    stack: WatchedStack, uris: Collection[str] | None = None
+) -> list[str]:
+    """List each entry that is missing or left over, of these uris or of all."""
+    found = {one for one in indexed(stack) if uris is None or one.uri in uris}
+    expected = {
+        Indexed(item["uri"], term, position_of(item["result"]), confidence)
+        for item in scan(stack)
+        if item["version"] == RESULT
+        and "result" in item
+        and (uris is None or item["uri"] in uris)
+        for term, confidence in entries_of(item["result"]).items()
+    }
+    missing = [f"not in the index: {_shown(one)}" for one in expected - found]
+    return sorted(missing) + sorted(
+        f"left over in the index: {_shown(one)}" for one in found - expected
+    )
+
+
+def unannounced_failures(stack: WatchedStack) -> list[str]:
+    """List the uploads that are FAILED without an announcement of that very failure."""
+    data = [one.document["data"] for one in stack.announcements(type_=FAILED)]
+    announced = {
+        (one["image"]["uri"], one["image"]["versionId"], one["failure"]["failedAt"])
+        for one in data
+    }
+    failures = (item for item in scan(stack) if item.get("status") == "FAILED")
+    return sorted(
+        f"{item['uri']} {item['version']}: its failure is not announced"
+        for item in failures
+        if (
+            item["uri"],
+            item["version"].removeprefix("version:"),
+            item["failure"]["failedAt"],
+        )
+        not in announced
+    )
+
+
+def wait_for_stream(
+    stack: WatchedStack, *, seconds: float = STREAM_SECONDS
+) -> list[str]:
+    """Wait until nothing is missing or left over; returns what still is after that time."""
+    until = time.monotonic() + seconds
+    while troubles := [*index_troubles(stack), *unannounced_failures(stack)]:
+        if time.monotonic() > until:
+            return troubles
+        time.sleep(0.5)
+    return []
+
+
+def _shown(entry: Indexed) -> str:
+    return f"{entry.uri} by {entry.term.field} {entry.term.value!r}"
