@@ -100,7 +100,7 @@ class Removing:
         removed, or a newer version was deleted for good. Its record says whether a call is needed.
         """
         key = (removal.uri, version_of_object(current))
-        # Read after S3 was asked: the worker of a later tombstone asks S3 again, and sees it
+        # Read after S3 was asked: the worker of a later tombstone asks S3 again, too
         now = self._ports.snapshots.snapshot([key])
         if not _lacks_its_result(
             key, now.results.get(removal.uri), now.records.get(key)
