@@ -7,12 +7,14 @@ contract tests. Adapters translate every foreign error into a leaf of `hangtag.e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
+from hangtag.index import KnownValue, Term
 from hangtag.lifecycle import Record, UploadKey
 from hangtag.results import Document
 from hangtag.tagger_api import Answer, Language, RequestBody
@@ -293,6 +295,38 @@ class SnapshotReader(Protocol):
         Raises:
             ResultsUnavailable: DynamoDB refused or failed.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """An entry of the index: a result is found by a term."""
+
+    term: Term
+    position: str
+    """The `hangtag.index.position_of` the result."""
+    uri: str
+    confidence: Decimal | None
+    """None where the API gives none."""
+
+
+class ResultIndex(Protocol):
+    """
+    The index of the results (`hangtag.index`), for those who write it.
+
+    All writes may be repeated. All methods raise `ResultsUnavailable`.
+    """
+
+    def put(self, entries: Collection[IndexEntry]) -> None:
+        """Write entries; each replaces the one with its term and position."""
+        ...
+
+    def remove(self, entries: Collection[IndexEntry]) -> None:
+        """Remove entries, whatever their confidences are; entries that are missing are no error."""
+        ...
+
+    def learn(self, values: Collection[KnownValue]) -> None:
+        """Remember values and their names; of a value with many names some."""
         ...
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
 from hangtag.adapters.dynamodb_breaker import BREAKER_KEY, state_of
 from hangtag.adapters.dynamodb_records import SHARDS, ended_since, record_of
 from hangtag.adapters.dynamodb_results import RESULT, stored_result_of
-from hangtag.adapters.dynamodb_table import Table
+from hangtag.adapters.dynamodb_table import Item, Table
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey
 from hangtag.operators.show import newest
@@ -79,6 +79,32 @@ class DynamoDBReader:
                 else:
                     records.append(record_of(item))
         return newest(stored, records)
+
+    def results(self, uris: Iterable[str]) -> Iterator[Document]:
+        """The TAGGED results of these keys as they are now, in no order."""
+        for item in self._table.batch_get(
+            ((uri, RESULT) for uri in uris), clock=self._clock
+        ):
+            yield from self._document_in(item)
+
+    def all_results(self) -> Iterator[Document]:
+        """All TAGGED results; they are read by a scan."""
+        with translated(ResultsUnavailable, "reading all results"):
+            pages = self._table.client.get_paginator("scan").paginate(
+                TableName=self._table.name,
+                FilterExpression="#version = :result",
+                ExpressionAttributeNames={"#version": "version"},
+                ExpressionAttributeValues={":result": {"S": RESULT}},
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    yield from self._document_in(item)
+
+    def _document_in(self, item: Item) -> Iterator[Document]:
+        """The result in an item; none if the object was removed."""
+        document = stored_result_of(item).document
+        if document is not None:
+            yield document
 
     def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:
         """Uri and version of the TAGGED ones."""
