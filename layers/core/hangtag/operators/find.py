@@ -223,6 +223,10 @@ class Finder:
         """The known values of a field, those without results included."""
         return self._index.known(field)
 
+    def size(self) -> int:
+        """The number of results in the index."""
+        return sum(self._index.count(Term(ALL, ""), shard) for shard in range(SHARDS))
+
     def counts(
         self, field: str, progress: Callable[[int, int], None]
     ) -> list[ValueCount]:
