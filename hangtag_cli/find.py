@@ -299,7 +299,7 @@ def _meant(
     similar = [
         (name, words[name][word])
         for name in (field, *(other for other in words if other != field))
-        for word in get_close_matches(wanted, words[name], _MOST_SUGGESTIONS, 0.7)
+        for word in get_close_matches(wanted, words[name], _MOST_SUGGESTIONS, 0.6)
     ]
     return list(dict.fromkeys(same + similar))[:_MOST_SUGGESTIONS]
 
