@@ -150,7 +150,7 @@ def values(app: App, field: str) -> None:
     List the values of a field, with the number of results that have each.
 
     FIELD is type, category, item, color, print, texture, look or gender. The most frequent value
-    comes first. Counting reads the index: about one read unit for 80 results of a value.
+    comes first. Counting reads the index: one read unit for about 50 results of a value.
     """
     finder = app.stack().finder()
     with output.bar(f"Counting {field}", lambda: len(finder.known(field))) as show:

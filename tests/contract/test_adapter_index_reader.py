@@ -108,6 +108,7 @@ def page_of(ports: Ports, span: Span, limit: int = 10, least: str | None = None)
         span,
         limit=limit,
         min_confidence=None if least is None else Decimal(least),
+        with_uris=False,
     )
     return [one.position for one in page.entries], page.end
 
@@ -129,11 +130,11 @@ def test_a_list_is_read_page_by_page_in_both_directions(ports: Ports) -> None:
 
 
 def test_a_page_has_the_uris_of_its_results(ports: Ports) -> None:
-    """The results are read by them."""
+    """If they are asked for: the results are read by them."""
     ports.writer.put([entry(1)])
 
     [one] = ports.reader.page(
-        RED_TERM, 0, EVERYTHING, limit=9, min_confidence=None
+        RED_TERM, 0, EVERYTHING, limit=9, min_confidence=None, with_uris=True
     ).entries
 
     assert one.uri == entry(1).uri
@@ -292,7 +293,9 @@ def test_a_rebuilt_index_is_that_of_the_results(catalogue: Ports) -> None:
 def calls_of(ports: Ports) -> Iterator[Callable[[], object]]:
     """A call of each method."""
     reader, audit = ports.reader, ports.audit
-    yield lambda: reader.page(RED_TERM, 0, EVERYTHING, limit=1, min_confidence=None)
+    yield lambda: reader.page(
+        RED_TERM, 0, EVERYTHING, limit=1, min_confidence=None, with_uris=True
+    )
     yield lambda: reader.look_up([RED_TERM], 0, [at(1)], min_confidence=None)
     yield lambda: reader.known("color")
     yield lambda: reader.count(RED_TERM, 0)

@@ -45,6 +45,7 @@ class FakeIndexTable(CanFail):
         *,
         limit: int,
         min_confidence: Decimal | None,
+        with_uris: bool,
     ) -> Page:
         self._request("page")
         positions = sorted(
@@ -59,7 +60,7 @@ class FakeIndexTable(CanFail):
         found = [(position, self.rows[term, str(shard), position]) for position in read]
         return Page(
             [
-                Candidate(position, uri)
+                Candidate(position, uri if with_uris else "")
                 for position, (uri, confidence) in found
                 if _is_sure(confidence, min_confidence)
             ],

@@ -56,6 +56,7 @@ class DynamoDBIndexReader:
         *,
         limit: int,
         min_confidence: Decimal | None,
+        with_uris: bool,
     ) -> Page:
         values = {
             ":tag": {"S": tag_of(term, shard)},
@@ -65,9 +66,9 @@ class DynamoDBIndexReader:
         request: Any = {
             "TableName": self._table.name,
             "KeyConditionExpression": "#tag = :tag AND #at BETWEEN :low AND :high",
-            "ExpressionAttributeNames": {**_NAMES, "#uri": "uri"},
+            "ExpressionAttributeNames": _NAMES,
             "ExpressionAttributeValues": values,
-            "ProjectionExpression": "#at, #uri",
+            "ProjectionExpression": "#at, uri" if with_uris else "#at",
             "ScanIndexForward": span.oldest_first,
             "Limit": limit,
         }
@@ -77,7 +78,8 @@ class DynamoDBIndexReader:
         with translated(ResultsUnavailable, _DOING):
             answer: Any = self._table.client.query(**request)
         entries = [
-            Candidate(item["at"]["S"], item["uri"]["S"]) for item in answer["Items"]
+            Candidate(item["at"]["S"], item["uri"]["S"] if with_uris else "")
+            for item in answer["Items"]
         ]
         last = answer.get("LastEvaluatedKey")
         return Page(entries, last["at"]["S"] if last else None)
