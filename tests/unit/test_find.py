@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hangtag.errors import ResultsUnavailable
 from hangtag.index import FIELDS, Term, entries_of, position_of, values_of
 from hangtag.operators.find import Finder, Found, Query
+from hangtag.ports import IndexEntry
 from hangtag.results import Document
 from hangtag.tagger_api import Context
 from hangtag.text import to_timestamp
@@ -253,7 +254,7 @@ def expected(world: World, query: Query, *, oldest_first: bool = False) -> list[
 def searched_in_small_steps() -> Any:  # noqa: ANN401 - a context manager of `mock`
     """So few entries at a time that all kinds of steps occur with few results."""
     return patch.multiple(
-        "hangtag.operators.find", FIRST_PAGE=2, _SLICE=2, _FIRST_GROUP=3, _LONGER=2
+        "hangtag.operators.find", FIRST_PAGE=3, _SLICE=3, _FIRST_GROUP=3, _LONGER=2
     )
 
 
@@ -328,6 +329,40 @@ def test_pages_show_each_result_once_while_others_are_tagged(
     assert stayed <= set(found)
 
 
+ANY_POSITION = st.one_of(
+    st.text(min_size=1, max_size=8),
+    st.sampled_from(["0001-01-01", "9999-12-31T23:59:59Z#f", f"{NOON}#0", "~", " "]),
+)
+
+
+@pytest.mark.fuzz("hangtag.operators.find.Finder")
+@given(
+    st.lists(ANY_POSITION, max_size=20),
+    st.lists(ANY_POSITION, max_size=20),
+    st.none() | ANY_POSITION,
+    st.booleans(),
+)
+def test_any_positions_and_any_cursor_end_a_search(
+    positions: list[str],
+    others: list[str],
+    after: str | None,
+    oldest_first: bool,  # noqa: FBT001 - given by hypothesis
+) -> None:
+    """A cursor comes from a command line, an entry from whoever may write to the table."""
+    world = World(tagged("a.png", RED), page_size=2)
+    uri = tagged("a.png")["image"]["uri"]
+    for field, some in (("color", positions), ("look", others)):
+        world.index.put(
+            [IndexEntry(Term(field, "x"), position, uri, None) for position in some]
+        )
+    query = Query((("color", "x"), ("look", "x")))
+
+    with searched_in_small_steps():
+        search = world.finder.results(query, after=after, oldest_first=oldest_first)
+
+        assert list(search) == []
+
+
 # ---- requests
 
 
@@ -369,6 +404,18 @@ def test_the_first_50_of_10000_results_need_at_most_18_requests(
 
     assert len(found) == count
     assert world.index.requests + world.results.reads <= 18
+
+
+def test_a_few_entries_of_a_long_list_are_looked_up() -> None:
+    """Reading the list up to them would be many pages."""
+    world = World(
+        *(tagged(f"{number}.png", RED, tagged_at=at(number)) for number in range(3_000))
+    )
+    world.tag(tagged("old.png", RED, product="p-1", tagged_at=at(-1)))
+    world.index.requests = 0
+
+    assert world.find(("color", "red"), ("product", "p-1")) == ["old.png"]
+    assert world.index.requests == 1 + 8 + 1
 
 
 def test_an_error_of_the_index_is_raised() -> None:

@@ -488,6 +488,8 @@ class _List:
                 break
             first = candidates[0].position
             expected = self._expected(first, candidates[-1].position)
+            if candidates[-1].position == last:
+                expected = max(expected, FIRST_PAGE)  # a page would be for these alone
             if expected > _LONGER * len(candidates):
                 there = self._index.look_up(
                     self._terms,
@@ -537,5 +539,5 @@ def _seconds(position: str) -> float:
     """The time in a position, in seconds; 0 if it has none."""
     try:
         return datetime.fromisoformat(position.partition("#")[0]).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # the year 1, say
         return 0.0
