@@ -281,7 +281,7 @@ def _hints(finder: Finder, filters: Sequence[tuple[str, str]]) -> Iterator[str]:
 def _meant(
     field: str, value: str, known: Mapping[str, Sequence[Known]]
 ) -> list[tuple[str, str]]:
-    """Fields and values that resemble a value: the same of other fields, similar ones of this."""
+    """Fields and names: the same word of another field, else similar words, of this field first."""
     from difflib import get_close_matches
 
     from hangtag.index import normalized
@@ -289,7 +289,7 @@ def _meant(
     wanted = normalized(value)
     words = {
         name: {
-            normalized(word): word
+            normalized(word): (one.names or (one.term.value,))[0]
             for one in some
             for word in (one.term.value, *one.names)
         }
@@ -298,10 +298,10 @@ def _meant(
     same = [(name, some[wanted]) for name, some in words.items() if wanted in some]
     similar = [
         (name, words[name][word])
-        for name in (field, *(other for other in words if other != field))
+        for name in (field, *words)
         for word in get_close_matches(wanted, words[name], _MOST_SUGGESTIONS, 0.6)
     ]
-    return list(dict.fromkeys(same + similar))[:_MOST_SUGGESTIONS]
+    return list(dict.fromkeys(same or similar))[:_MOST_SUGGESTIONS]
 
 
 # ---- what is shown

@@ -35,6 +35,8 @@ FIRST_PAGE: Final = 512
 """Entries of the first page of a list: four shards have 50 results if one in 40 matches."""
 LARGEST_PAGE: Final = 8_192
 """Entries of the largest page; DynamoDB ends it at 1 MB."""
+_PAGES_IF_SURE: Final = 4
+"""First pages that are read in one if only some of their entries are confident enough."""
 _SLICE: Final = 100
 """Entries that are looked up at a time: DynamoDB's limit for a BatchGetItem."""
 _LONGER: Final = 40
@@ -433,8 +435,9 @@ class _List:
         """As `Page.end`."""
 
     def begin(self) -> None:
-        """Read the first page."""
-        self.read(self._span.start(), FIRST_PAGE)
+        """Read the first page; a longer one if DynamoDB leaves entries out."""
+        pages = _PAGES_IF_SURE if self._min_confidence else 1
+        self.read(self._span.start(), pages * FIRST_PAGE)
 
     def read(self, start: str, size: int, *, with_uris: bool = True) -> None:
         """Read a page of up to *size* entries of each term, from *start* on."""
