@@ -34,6 +34,8 @@ class FakeIndexTable(CanFail):
         """The uri and the confidence of each entry."""
         self.names: defaultdict[Term, set[str]] = defaultdict(set)
         self.requests = 0
+        self.looked_up = 0
+        """Single entries that were asked for."""
 
     # ---- IndexReader
 
@@ -76,6 +78,7 @@ class FakeIndexTable(CanFail):
         min_confidence: Decimal | None,
     ) -> set[str]:
         self._request("look_up")
+        self.looked_up += len(terms) * len(positions)
         rows = (
             (at, self.rows.get((term, str(shard), at)))
             for term in terms

@@ -145,6 +145,29 @@ def test_a_confidence_below_the_minimum_does_not_count() -> None:
     ]
 
 
+def test_a_search_goes_on_after_pages_without_a_confident_value() -> None:
+    """DynamoDB leaves them out, and says how far it has read."""
+    unsure = {**WINE, "confidence": Decimal("0.1")}
+    world = World(
+        *(
+            tagged(
+                f"{number}.png",
+                RED,
+                WINE if number < 20 else unsure,
+                tagged_at=at(number),
+            )
+            for number in range(40)
+        ),
+        page_size=2,
+    )
+
+    found = world.find(
+        ("color", "red"), ("color", "wine"), min_confidence=Decimal("0.3")
+    )
+
+    assert found == [f"{number}.png" for number in range(19, -1, -1)]
+
+
 def test_a_search_may_have_a_first_and_a_last_time() -> None:
     """Both are included."""
     world = World(
@@ -163,6 +186,18 @@ def test_an_entry_whose_result_says_something_else_is_not_shown() -> None:
 
     assert world.find(("color", "red")) == []
     assert world.find(("color", "wine")) == []  # not yet
+
+
+def test_a_result_that_was_tagged_again_is_shown_once_at_its_new_time() -> None:
+    """The entries of the old one are still there."""
+    world = World(
+        tagged("again.png", RED, tagged_at=at(0)),
+        tagged("other.png", RED, tagged_at=at(1)),
+        tagged("again.png", RED, tagged_at=at(2)),
+        is_behind=True,
+    )
+
+    assert world.find(("color", "red")) == ["again.png", "other.png"]
 
 
 def test_an_entry_that_its_result_has_no_more_is_not_shown() -> None:
@@ -200,7 +235,7 @@ ANY_RESULT = st.builds(
         product=product,
         tagged_at=at(second / 4),
     ),
-    key=st.integers(0, 60),
+    key=st.integers(0, 12),  # so that results are replaced
     colors=st.lists(st.sampled_from(COLORS), max_size=3),
     category=st.sampled_from([DRESSES, COATS, {"name": "tops"}]),
     product=st.sampled_from([None, "p-1", "p-2"]),
@@ -416,6 +451,7 @@ def test_a_few_entries_of_a_long_list_are_looked_up() -> None:
 
     assert world.find(("color", "red"), ("product", "p-1")) == ["old.png"]
     assert world.index.requests == 1 + 8 + 1
+    assert world.index.looked_up == 1
 
 
 def test_an_error_of_the_index_is_raised() -> None:
