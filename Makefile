@@ -69,10 +69,11 @@ lint: linters ## Check style, types and the template
 	@$(CHECKOV)/bin/checkov --framework cloudformation --file $(CHECKOV)/template.json \
 		--skip-download --compact --quiet
 
-bench: $(DEV)/ready ## Measure the sandbox, the AWS usage of an image and a backfill's memory
+bench: $(DEV)/ready ## Measure the sandbox, AWS usage of an image, a backfill's memory, searches
 	@$(DEV)/bin/python -m benchmarks.sandbox
 	@$(DEV)/bin/python -m benchmarks.cost
 	@$(DEV)/bin/python -m benchmarks.backfill
+	@$(DEV)/bin/python -m benchmarks.find
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
 	@$(DEV)/bin/python -m local build

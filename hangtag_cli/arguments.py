@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,6 +85,64 @@ def read_rate(text: str) -> float:
     if not 0.0001 <= rate <= 1_000_000:
         raise ValueError(f"{text!r} must be from 0.0001 to 1,000,000 per second")
     return rate
+
+
+def read_share(text: str) -> Decimal:
+    """
+    A number from 0 to 1.
+
+    Raises:
+        ValueError: It is not.
+    """
+    try:
+        share = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"{text!r} is not a number") from error
+    if not (share.is_finite() and 0 <= share <= 1 and share.adjusted() > -38):
+        raise ValueError(f"{text!r} must be from 0 to 1")
+    return share
+
+
+FINDABLE = (
+    *("product", "type", "category", "item"),
+    *("color", "print", "texture", "look", "gender"),
+)
+"""The fields by which results are found: `hangtag.index.FIELDS`, without its imports."""
+
+
+def read_field(text: str) -> str:
+    """
+    A field whose values are known; British spelling is fine.
+
+    Raises:
+        ValueError: It is none.
+    """
+    fields = FINDABLE[1:]
+    word = text.strip().lower().replace("colour", "color")
+    if word in fields:
+        return word
+    similar = get_close_matches(word, fields, 1, 0.5)
+    hint = f"; did you mean {similar[0]}?" if similar else ":"
+    if word == "product":
+        hint = ", because product ids are not listed:"
+    raise ValueError(f"{text!r} is no field{hint} The fields are {', '.join(fields)}")
+
+
+def read_cursor(text: str) -> str:
+    """
+    The position of a result, as `results find` prints it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _CURSOR.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a cursor: copy the command that the last call printed"
+        )
+    return text
+
+
+_CURSOR = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{5,20}Z#[0-9a-f]{32}", re.ASCII)
 
 
 def read_letter_name(text: str) -> str:
@@ -222,6 +282,9 @@ IMAGE_URI = Checked("uri", read_image_uri)
 PREFIX_URI = Checked("uri", read_prefix_uri)
 AMOUNT = Checked("amount", read_amount)
 RATE = Checked("rate", read_rate)
+SHARE = Checked("share", read_share)
+FIELD = Checked("field", read_field)
+CURSOR = Checked("cursor", read_cursor)
 LETTER_NAME = Checked("uri|id", read_letter_name)
 STACK = Checked("name", read_stack_name)
 SINCE = Checked("time", lambda text: read_since(text, now=datetime.now(UTC)))

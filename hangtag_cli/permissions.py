@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ LEADING_KEYS: Final = {
     "dynamodb:PutItem": _ITEMS_OF_UPLOADS,
     "dynamodb:UpdateItem": _THE_BREAKER,
 }
-"""The condition on the partition keys of the items that an action is allowed for."""
+"""The condition on the partition keys of the items of the results table that are allowed."""
 
 STACK: Final = (
     "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}"
@@ -42,6 +42,7 @@ STACK: Final = (
 )
 TABLE: Final = "${ResultsTable.Arn}"
 ENDED: Final = "${ResultsTable.Arn}/index/ended"
+INDEX: Final = "${IndexTable.Arn}"
 UPLOAD_QUEUE: Final = "${UploadQueue.Arn}"
 DEAD_LETTER_QUEUE: Final = "${DeadLetterQueue.Arn}"
 KEY: Final = "${ApiKeySecret.Id}"
@@ -99,6 +100,29 @@ _BACKFILL: Final = _together(
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "results show": _together(
         _DESCRIBE, {TABLE: ("dynamodb:Query",), LARGE_RESULTS: ("s3:GetObject",)}
+    ),
+    "results find": _together(
+        _DESCRIBE,
+        {
+            INDEX: ("dynamodb:BatchGetItem", "dynamodb:Query"),
+            TABLE: ("dynamodb:BatchGetItem",),
+            LARGE_RESULTS: ("s3:GetObject",),
+        },
+    ),
+    "results values": _together(_DESCRIBE, {INDEX: ("dynamodb:Query",)}),
+    "results reindex": _together(
+        _DESCRIBE,
+        {
+            INDEX: (
+                "dynamodb:BatchGetItem",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:Query",
+                "dynamodb:Scan",
+                "dynamodb:UpdateItem",
+            ),
+            TABLE: ("dynamodb:BatchGetItem", "dynamodb:Scan"),
+            LARGE_RESULTS: ("s3:GetObject",),
+        },
     ),
     "failures list": _READ_FAILURES,
     "failures show": _together(
@@ -209,15 +233,21 @@ def policy(*commands: str, values: Mapping[str, str] | None = None) -> dict[str,
                 **_condition(*keys),
             }
             for resource, actions in permissions.items()
-            for keys, some in groupby(
-                sorted(actions, key=_leading_keys), key=_leading_keys
-            )
+            for keys, some in _by_leading_keys(resource, actions)
         ],
     }
 
 
-def _leading_keys(action: str) -> tuple[str, str]:
-    return LEADING_KEYS.get(action, ("", ""))
+def _by_leading_keys(
+    resource: str, actions: Iterable[str]
+) -> Iterator[tuple[tuple[str, str], Iterable[str]]]:
+    """The actions by their condition; that of an action without one is empty."""
+    known = LEADING_KEYS if resource == TABLE else {}
+
+    def condition(action: str) -> tuple[str, str]:
+        return known.get(action, ("", ""))
+
+    return groupby(sorted(actions, key=condition), key=condition)
 
 
 def _condition(operator: str, keys: str) -> dict[str, Any]:
@@ -229,6 +259,7 @@ def _condition(operator: str, keys: str) -> dict[str, Any]:
 
 _ARNS: Final = {
     "ResultsTable.Arn": ("dynamodb", "table/{}"),
+    "IndexTable.Arn": ("dynamodb", "table/{}"),
     "UploadQueue.Arn": ("sqs", "{}"),
     "DeadLetterQueue.Arn": ("sqs", "{}"),
     "TagUploads.Arn": ("lambda", "function:{}"),

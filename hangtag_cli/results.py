@@ -8,6 +8,7 @@ from . import output
 from .app import App, Group, json_option, pass_app
 from .arguments import IMAGE_URI
 from .exits import NotDone
+from .find import find, reindex, values
 
 
 @click.group(cls=Group)
@@ -44,3 +45,7 @@ def show(app: App, uri: str) -> None:
     from .garments import result_page
 
     output.page(result_page(result))
+
+
+for command in (find, values, reindex):
+    results.add_command(command)

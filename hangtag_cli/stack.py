@@ -14,6 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_index import DynamoDBIndex
+from hangtag.adapters.dynamodb_index_audit import DynamoDBIndexAudit
+from hangtag.adapters.dynamodb_index_reader import DynamoDBIndexReader
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.lambda_mapping import LambdaEventSourceMapping
@@ -24,7 +27,9 @@ from hangtag.adapters.sqs_queues import SqsDeadLetterBox, SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.operators.backfill import BackfillSources
 from hangtag.operators.backfill_start import BackfillRequest
+from hangtag.operators.find import Finder
 from hangtag.operators.ports import DeadLetterBox, FailureBook
+from hangtag.operators.reindex import Tables
 from hangtag.operators.switch import Switch
 from hangtag.ports import DeadLetterQueue
 from hangtag.results import Document
@@ -112,6 +117,23 @@ class Stack:
     def large_results(self) -> S3LargeResults:
         """The results that no item of the table takes."""
         return S3LargeResults(self._aws.s3, self._output("LargeResultsBucketName"))
+
+    def finder(self) -> Finder:
+        """The search for results."""
+        reader = DynamoDBIndexReader(
+            self._aws.dynamodb, self._index_table(), SystemClock()
+        )
+        return Finder(reader, self.results())
+
+    def index_tables(self) -> Tables:
+        """The results and their index, to rebuild it."""
+        client, name, clock = self._aws.dynamodb, self._index_table(), SystemClock()
+        return Tables(
+            results=self.results(),
+            reader=DynamoDBIndexReader(client, name, clock),
+            audit=DynamoDBIndexAudit(client, name, clock),
+            writer=DynamoDBIndex(client, name, clock),
+        )
 
     def failure_book(self) -> FailureBook:
         """The records of its failures."""
@@ -309,6 +331,18 @@ class Stack:
                 "`aws sqs list-queues` lists the queues"
             ) from error
         return url
+
+    def _index_table(self) -> str:
+        """The name of the index table."""
+        self._output("ResultsTableName")  # else, it is another stack
+        try:
+            return self._output("IndexTableName")
+        except NotDone as error:
+            raise NotDone(
+                f"The stack {self.name!r} in {self.region} has no output IndexTableName, so its "
+                "results cannot be searched: deploy this version of the template, then run "
+                "`hangtag results reindex --yes` once"
+            ) from error
 
     def _output(self, name: str) -> str:
         outputs = {

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from hangtag.adapters.dynamodb_breaker import DynamoDBBreaker
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_index import DynamoDBIndex
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
@@ -22,6 +23,7 @@ from hangtag.adapters.system_clock import SystemClock
 from hangtag.breaker import FAILURES_TO_OPEN
 from hangtag.dead_letters import DeadLetter
 from hangtag.failure import Failure
+from hangtag.index import known_values
 from hangtag.lifecycle import Record, Status
 from hangtag.results import Document
 from hangtag.uploads import SkipReason, Upload
@@ -34,6 +36,7 @@ from tests.builders import (
     an_upload,
     key_of,
 )
+from tests.fakes.find import entries_in
 
 TEMPLATE: dict[str, dict[str, Any]] = {
     "Resources": {
@@ -64,12 +67,27 @@ TEMPLATE: dict[str, dict[str, Any]] = {
                 ],
             },
         },
+        "IndexTable": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [
+                    {"AttributeName": name, "AttributeType": "S"}
+                    for name in ("tag", "at")
+                ],
+                "KeySchema": [
+                    {"AttributeName": "tag", "KeyType": "HASH"},
+                    {"AttributeName": "at", "KeyType": "RANGE"},
+                ],
+            },
+        },
     },
     "Outputs": {
         "UploadQueueUrl": {"Value": {"Ref": "UploadQueue"}},
         "DeadLetterQueueUrl": {"Value": {"Ref": "DeadLetterQueue"}},
         "ResultsTableName": {"Value": {"Ref": "ResultsTable"}},
         "LargeResultsBucketName": {"Value": {"Ref": "LargeResultsBucket"}},
+        "IndexTableName": {"Value": {"Ref": "IndexTable"}},
         "TagUploadsFunctionName": {"Value": "TagUploads"},
     },
 }
@@ -106,6 +124,14 @@ class InMemory:
         )
         assert results.store(arrived, document, retag=None, fence=1.0) is None
         self._put(arrived, Record(Status.TAGGED, "rev-1", ended_at=ended_at))
+
+    def index(self, document: Document) -> None:
+        """Writes the entries of a result as IndexResults does."""
+        index = DynamoDBIndex(
+            boto3.client("dynamodb"), self.outputs["IndexTableName"], SystemClock()
+        )
+        index.learn(known_values(document))
+        index.put(entries_in(document))
 
     def fail(self, record: Record, *, key: str) -> None:
         """Writes the record of a failed upload."""

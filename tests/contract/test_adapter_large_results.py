@@ -269,6 +269,38 @@ def test_an_item_expires_days_after_its_image_was_tagged(
     assert expiring.item()["expiresAt"] == {"N": str(expected)}
 
 
+def test_a_search_reads_the_whole_of_a_large_result(stores: Stores) -> None:
+    """So does a rebuild of the index."""
+    stores.store(a_large_result())
+
+    assert list(stores.reader.results([URI])) == [a_large_result()]
+    assert list(stores.reader.all_results()) == [a_large_result()]
+
+
+def test_a_search_leaves_out_a_large_result_that_is_gone(stores: Stores) -> None:
+    """It was replaced or removed after its item was read."""
+    stores.store(a_large_result())
+    [key] = stores.keys()
+    stores.large.delete(key)
+
+    assert list(stores.reader.results([URI])) == []
+    assert list(stores.reader.all_results()) == []
+
+
+@pytest.mark.parametrize("make", [a_result, a_large_result])
+def test_a_search_leaves_out_an_expired_result(
+    stores: Stores,
+    make: Any,  # noqa: ANN401 - a maker of results
+) -> None:
+    """DynamoDB deletes it some days later."""
+    Stores(ttl_days=7).store(make())
+    assert len(list(stores.reader.results([URI]))) == 1
+
+    stores.clock.advance(7 * 86_400)
+
+    assert list(stores.reader.results([URI])) == []
+
+
 @pytest.mark.fuzz("hangtag.adapters.s3_large_results.S3LargeResults.read")
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_object_crashes_the_reader(content: bytes) -> None:

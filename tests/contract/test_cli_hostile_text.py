@@ -73,7 +73,9 @@ def attacked(
         )
         stack.map_queue_to_function(enabled=True)
         tag = {"category": {"name": hostile.TEXT}, "colors": [{"id": hostile.TEXT}]}
-        stack.store(a_result(an_upload(KEY), answer=an_answer(tag)), key=KEY)
+        result = a_result(an_upload(KEY), answer=an_answer(tag))
+        stack.store(result, key=KEY)
+        stack.index(result)
         record = a_failed_record(an_upload(f"failed-{KEY}"))
         assert record.failed is not None
         failure = replace(
@@ -123,6 +125,9 @@ def hangtag(*arguments: str, typed: str | None = None) -> Result:
 INVOCATIONS: dict[str, Sequence[Sequence[str]]] = {
     "tag": [["dress.png"]],
     "results show": [[URI]],
+    "results find": [[], ["--category", hostile.TEXT], ["--color", "hostile"]],
+    "results values": [["category"], ["color"]],
+    "results reindex": [[], ["--yes"]],
     "failures list": [[]],
     "failures show": [[f"s3://{BUCKET}/failed-{KEY}"]],
     "failures discard": [[], ["--yes", "--backup", "backup.jsonl"]],
@@ -137,7 +142,7 @@ INVOCATIONS: dict[str, Sequence[Sequence[str]]] = {
 }
 """The arguments of each command. They run in this sequence, on the same stack."""
 
-WITHOUT_FOREIGN_TEXT = {"backfill", "failures restore", "pause"}
+WITHOUT_FOREIGN_TEXT = {"backfill", "failures restore", "pause", "results reindex"}
 """Commands that print only counts, and the stack's own names."""
 
 

@@ -19,13 +19,19 @@ import pytest
 from click.testing import CliRunner
 
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
+from hangtag.adapters.dynamodb_index import DynamoDBIndex, values_tag
 from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.dynamodb_table import to_attribute
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.dead_letters import DeadLetter
+from hangtag.index import KnownValue, Term, position_of
 from hangtag.lifecycle import Record, discard, replay
+from hangtag.operators.find import FIRST_PAGE
 from hangtag.operators.ports import Letter
+from hangtag.ports import IndexEntry
+from hangtag.tagger_api import Context
 from hangtag_cli.denials import needs_of
 from hangtag_cli.letters import backup_document
 from hangtag_cli.main import cli
@@ -41,6 +47,7 @@ from hangtag_cli.permissions import (
     values_of,
 )
 from local.cloud import PROGRAMS, ROOT, Access
+from local.processes import wait_for
 from local.watch import WatchedStack
 from tests.builders import (
     NOON,
@@ -326,6 +333,86 @@ def show_a_result(scene: Scene) -> Ran:
     return scene.hangtag("results", "show", upload.uri)
 
 
+RED = Term("color", "policy-red")
+PRODUCT = Term("product", "policy-sku")
+LONG_LIST = FIRST_PAGE + 1
+"""Entries of a list that is so long that single entries are looked up in it."""
+
+
+def index_a_result(scene: Scene) -> DynamoDBIndex:
+    """
+    Store and index a result that is red and of a product, with the value's name.
+
+    Red has many entries that are newer.
+    """
+    client = scene.stack.client("dynamodb")
+    index = DynamoDBIndex(client, scene.stack.outputs["IndexTableName"], SystemClock())
+    red = {"id": RED.value, "name": "policy-red", "confidence": 1}
+    result = a_result(
+        an_upload("policy/found.png", bucket=scene.stack.outputs["UploadsBucketName"]),
+        answer=an_answer({"colors": [red]}),
+        context=Context.model_validate({"id": PRODUCT.value}),
+    )
+    uri, position = result["image"]["uri"], position_of(result)
+    client.put_item(
+        TableName=scene.stack.outputs["ResultsTableName"],
+        Item={
+            "uri": {"S": uri},
+            "version": {"S": "result"},
+            "objectVersion": {"S": "version:1"},
+            "order": {"S": "1"},
+            "fence": {"N": "1"},
+            "result": to_attribute(result),
+        },
+    )
+    index.learn({KnownValue(RED, "policy-red")})
+    index.put(
+        [
+            *(IndexEntry(term, position, uri, None) for term in (RED, PRODUCT)),
+            *(
+                IndexEntry(RED, f"{position}{number:05}", uri, None)
+                for number in range(LONG_LIST)
+            ),
+        ]
+    )
+    return index
+
+
+def find_a_result(scene: Scene) -> Ran:
+    """Of which an entry has to be looked up."""
+    index_a_result(scene)
+    return scene.hangtag(
+        *("results", "find", "--color", RED.value, "--product", PRODUCT.value)
+    )
+
+
+def list_values(scene: Scene) -> Ran:
+    """At least one."""
+    index_a_result(scene)
+    return scene.hangtag("results", "values", "color")
+
+
+def reindex(scene: Scene) -> Ran:
+    """With a value to learn, an entry to write, and wrong ones to remove."""
+    index_a_result(scene)
+    client, table = (
+        scene.stack.client("dynamodb"),
+        scene.stack.outputs["IndexTableName"],
+    )
+    wait_for(
+        lambda: client.get_item(
+            TableName=table,
+            Key={"tag": {"S": "values#gender"}, "at": {"S": "t0418"}},
+        ).get("Item"),
+        seconds=20,
+        otherwise=lambda: "IndexResults has not written the result's entries",
+    )
+    client.delete_item(
+        TableName=table, Key={"tag": {"S": values_tag("color")}, "at": {"S": RED.value}}
+    )
+    return scene.hangtag("results", "reindex", "--yes")
+
+
 def list_failures(scene: Scene) -> Ran:
     """At least one."""
     scene.fail()
@@ -427,6 +514,9 @@ def resume(scene: Scene) -> Ran:
 
 RUNS: Mapping[str, Run] = {
     "results show": show_a_result,
+    "results find": find_a_result,
+    "results values": list_values,
+    "results reindex": reindex,
     "failures list": list_failures,
     "failures show": show_failures,
     "failures replay": replay_failures,

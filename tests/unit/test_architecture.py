@@ -167,6 +167,8 @@ def test_an_adapter_imports_the_core_and_one_client_library(file: Path) -> None:
     helpers = {
         "adapters.aws_errors",
         "adapters.dynamodb_breaker",
+        "adapters.dynamodb_index",
+        "adapters.dynamodb_index_reader",
         "adapters.dynamodb_records",
         "adapters.dynamodb_results",
         "adapters.dynamodb_table",

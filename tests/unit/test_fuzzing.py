@@ -28,6 +28,7 @@ PARSERS = {
     "hangtag.events.read_deliveries",
     "hangtag.events.to_bare",
     "hangtag.operators.backfill_start.start_of",
+    "hangtag.operators.find.Finder",
     "hangtag.operators.replay_request.read_request",
     "hangtag.settings.read_ask_settings",
     "hangtag.settings.read_index_settings",

@@ -23,6 +23,7 @@ STACK_ID = "arn:aws-cn:cloudformation:cn-north-1:123456789012:stack/shop/1df2-06
 RESOURCES = {
     "ApiKeySecret": "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:Key-x",
     "DeadLetterQueue": "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/letters",
+    "IndexTable": "shop-IndexTable-1",
     "ReplayFailures": "shop-ReplayFailures-1",
     "ResultsTable": "shop-ResultsTable-1",
     "TagUploads": "shop-TagUploads-1",

@@ -93,7 +93,7 @@ def entries_of(
     if result.get("status") != "TAGGED":
         return entries
     entries[Term(ALL, "")] = None
-    for term, _, confidence in _values_of(result):
+    for term, _, confidence in values_of(result):
         if confidence is not None and confidence < min_confidence:
             continue
         known = entries.get(term)
@@ -108,7 +108,7 @@ def known_values(result: Document) -> set[KnownValue]:
         return set()
     return {
         KnownValue(term, name)
-        for term, name, _ in _values_of(result)
+        for term, name, _ in values_of(result)
         if term.field != PRODUCT
     }
 
@@ -131,8 +131,8 @@ def _hash_of(uri: str) -> str:
     return hashlib.sha256(uri.encode()).hexdigest()[:32]
 
 
-def _values_of(result: Document) -> Iterator[tuple[Term, str, Decimal | None]]:
-    """Each value with its name and its confidence."""
+def values_of(result: Document) -> Iterator[tuple[Term, str, Decimal | None]]:
+    """Each value of a TAGGED result with its name and its confidence, as often as it occurs."""
     product = result["context"].get("id")
     if _is_text(product):
         yield Term(PRODUCT, normalized(product)), product, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
@@ -14,7 +14,7 @@ from hangtag.adapters.dynamodb_results import (
     has_expired,
     stored_result_of,
 )
-from hangtag.adapters.dynamodb_table import Item, Table
+from hangtag.adapters.dynamodb_table import Item, Table, from_attribute
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey
 from hangtag.operators.show import newest
@@ -88,6 +88,37 @@ class DynamoDBReader:
                     result = item
         stored = stored_result_of(result, self._read_large) if result else None
         return newest(stored, records)
+
+    def results(self, uris: Iterable[str]) -> Iterator[Document]:
+        """The TAGGED results of these keys as they are now, in no order."""
+        for item in self._table.batch_get(
+            ((uri, RESULT) for uri in uris), clock=self._clock
+        ):
+            yield from self._document_in(item)
+
+    def all_results(self) -> Iterator[Document]:
+        """All TAGGED results; they are read by a scan."""
+        with translated(ResultsUnavailable, "reading all results"):
+            pages = self._table.client.get_paginator("scan").paginate(
+                TableName=self._table.name,
+                FilterExpression="#version = :result",
+                ExpressionAttributeNames={"#version": "version"},
+                ExpressionAttributeValues={":result": {"S": RESULT}},
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    yield from self._document_in(item)
+
+    def _document_in(self, item: Item) -> Iterator[Document]:
+        """The result in an item; none if the object was removed, or the result has expired."""
+        if "result" not in item or has_expired(item, now=self._clock.now()):
+            return
+        own: Document = from_attribute(item["result"])
+        if "largeResult" not in item:
+            yield own
+        # A large result that is gone has just been replaced or removed
+        elif whole := self._read_large(item["largeResult"]["S"]):
+            yield whole | own
 
     def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:
         """Uri and version of the TAGGED ones."""

@@ -138,14 +138,16 @@ class Table:
                 asked["ProjectionExpression"] = projection
             if names:
                 asked["ExpressionAttributeNames"] = dict(names)
-            yield from self._batch_get({self.name: asked}, clock)
+            yield from self.batch_get_asked(asked, clock=clock)
 
-    def _batch_get(
+    def batch_get_asked(
         self,
         asked: Any,  # noqa: ANN401 - boto3's own shape
+        *,
         clock: Clock,
     ) -> Iterator[Item]:
-        tries = 0
+        """The items that are there of up to 100 keys, as boto3's `KeysAndAttributes`."""
+        asked, tries = {self.name: asked}, 0
         while asked:
             with translated(ResultsUnavailable, "reading a batch of items"):
                 answer = self.client.batch_get_item(RequestItems=asked)

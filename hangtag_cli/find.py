@@ -1,0 +1,389 @@
+"""`hangtag results find`, `values` and `reindex`: results by their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from . import output
+from .app import App, Command, json_option, pass_app
+from .arguments import CURSOR, FIELD, FINDABLE, SHARE, SINCE, WORD
+from .exits import NotDone
+
+if TYPE_CHECKING:
+    from hangtag.operators.find import Finder, Found, Known, Query
+    from hangtag.operators.reindex import ReindexReport
+    from hangtag.results import Document
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+_Filters = Mapping[str, tuple[str, ...]]
+"""The values of each field."""
+
+_MOST_SUGGESTIONS = 3
+_ALWAYS_SHOWN = ("category", "item", "color")
+
+
+def filter_options(function: _Function) -> _Function:
+    """The options that say which results: a keyword for each field, and three more."""
+    for option in (
+        click.option(
+            "--since",
+            type=SINCE,
+            metavar="TIME",
+            help="Tagged since then: 24h, 7d, or an ISO time (UTC without a zone).",
+        ),
+        click.option(
+            "--min-confidence",
+            type=SHARE,
+            metavar="N",
+            help="Values count from this confidence on, 0 to 1; those without one always count.",
+        ),
+    ):
+        function = option(function)
+    for field in reversed(FINDABLE):
+        function = click.option(
+            f"--{field}",
+            f"of_{field}",
+            type=WORD,
+            multiple=True,
+            metavar="VALUE",
+            help=_HELP.get(field, f"With this {field}: a name or an id."),
+        )(function)
+    return function
+
+
+_HELP = {"product": "Of this product: its id, as it came with the upload."}
+
+
+def query_of(
+    filters: _Filters, *, since: datetime | None, min_confidence: Decimal | None
+) -> Query:
+    """The query of the `filter_options`."""
+    from hangtag.operators.find import Query
+    from hangtag.text import to_timestamp
+
+    return Query(
+        filters=tuple(_pairs(filters)),
+        min_confidence=min_confidence,
+        since=None if since is None else to_timestamp(since.timestamp()),
+    )
+
+
+def filters_of(options: Mapping[str, object]) -> _Filters:
+    """The values of each field that were given as `filter_options`."""
+    return {
+        name.removeprefix("of_"): values
+        for name, values in options.items()
+        if name.startswith("of_") and isinstance(values, tuple)
+    }
+
+
+@click.command(
+    "find",
+    cls=Command,
+    examples=(
+        "hangtag results find --category dresses --color red --since 7d",
+        "hangtag --json results find --product SKU-1 --min-confidence 0.6",
+    ),
+)
+@json_option
+@filter_options
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Show at most N results.",
+)
+@click.option(
+    "--after",
+    type=CURSOR,
+    metavar="CURSOR",
+    help="Continue after the last result of another call, which prints the command.",
+)
+@pass_app
+def find(
+    app: App,
+    /,
+    *,
+    since: datetime | None,
+    min_confidence: Decimal | None,
+    limit: int,
+    after: str | None,
+    **options: tuple[str, ...],
+) -> None:
+    """
+    Find results by their tags, newest first.
+
+    All options must hold; each may be given several times. Values are names in any language, or
+    ids, in upper or lower case; `hangtag results values` lists them. With --json, each line is a
+    result. New results can be found after a moment. Exits with 1 if nothing is found.
+    """
+    filters = filters_of(options)
+    query = query_of(filters, since=since, min_confidence=min_confidence)
+    finder = app.stack().finder()
+    search = finder.results(query, after=after)
+    shown = islice(search, limit)
+    last = _print_lines(shown) if app.json else _print_table(shown, filters)
+    if last is None:
+        raise NotDone(_nothing_found(finder, query, after))
+    if next(search, None) is not None:
+        output.talk(f"More: {_next_command(app, query, limit, last.position)}")
+
+
+@click.command(
+    "values",
+    cls=Command,
+    examples=("hangtag results values color", "hangtag --json results values item"),
+)
+@json_option
+@click.argument("field", type=FIELD, metavar="FIELD")
+@pass_app
+def values(app: App, field: str) -> None:
+    """
+    List the values of a field, with the number of results that have each.
+
+    FIELD is type, category, item, color, print, texture, look or gender. The most frequent value
+    comes first. Counting reads the index: one read unit for about 50 results of a value.
+    """
+    finder = app.stack().finder()
+    with output.bar(f"Counting {field}", lambda: len(finder.known(field))) as show:
+        counts = finder.counts(
+            field, lambda done, all_: show(done, all_, f"Counting {field}")
+        )
+    if not counts:
+        raise NotDone(f"No result has a value of {field}. {_IF_OLD}")
+    if app.json:
+        for one in counts:
+            output.data(
+                {
+                    "field": field,
+                    "value": one.known.term.value,
+                    "names": list(one.known.names),
+                    "count": one.count,
+                }
+            )
+        return
+    from .tables import table, text
+
+    rows = table("value", "id", "results", numbers=["results"])
+    for one in counts:
+        rows.add_row(
+            text(", ".join(one.known.names)),
+            text(one.known.term.value),
+            text(f"{one.count:,}"),
+        )
+    output.page([rows])
+
+
+@click.command(
+    "reindex",
+    cls=Command,
+    examples=("hangtag results reindex", "hangtag results reindex --yes"),
+)
+@json_option
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it, only show what would be done."
+)
+@pass_app
+def reindex(app: App, *, yes: bool) -> None:
+    """
+    Rebuild the index by which results are found.
+
+    It reads all results, writes the entries that are missing, and removes those that are wrong. Run
+    it after a change of MinConfidence, after an alarm on the index, and once for results that are
+    older than the index. Uploads may go on meanwhile. Without --yes, nothing is written.
+    """
+    report = _reindex(app, dry_run=not yes)
+    if app.json:
+        output.data(report.document())
+    added = f"{report.added:,} {'entry' if report.added == 1 else 'entries'}"
+    done = (
+        f"would write {added} and remove {report.removed:,}; do it with --yes"
+        if report.dry_run
+        else f"wrote {added} and removed {report.removed:,}"
+    )
+    output.talk(f"Read {report.results:,} results, {done}.")
+
+
+def _reindex(app: App, *, dry_run: bool) -> ReindexReport:
+    from hangtag.operators.reindex import Reindex, ReindexReport
+
+    stack = app.stack()
+    least = Decimal(stack.parameter("MinConfidence") or 0)
+    tables = stack.index_tables()
+    report = ReindexReport(dry_run)
+    with output.bar("Reading the results", stack.finder().size) as show:
+
+        def follow(so_far: ReindexReport) -> None:
+            if so_far.checked:
+                show(so_far.checked, so_far.entries, "Checking the entries")
+            else:
+                show(so_far.results, so_far.results, "Reading the results")
+
+        Reindex(tables, least, report, follow).run()
+    return report
+
+
+# ---- nothing found
+
+_IF_OLD = (
+    "If there are results that are older than the index, run "
+    "`hangtag results reindex --yes`"
+)
+
+
+def _nothing_found(finder: Finder, query: Query, after: str | None) -> str:
+    """Why there may be no result, and what was perhaps meant."""
+    if after is not None:
+        return "No more results"
+    hints = list(_hints(finder, query.filters))
+    if hints:
+        return f"No results. {' '.join(hints)}"
+    if not query.filters and query.since is None:
+        return f"No results. {_IF_OLD}"
+    return "No results have all of that"
+
+
+def _hints(finder: Finder, filters: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What was perhaps meant by each value that is not known."""
+    from hangtag.index import VALUE_FIELDS
+    from hangtag.operators.find import terms_of
+
+    known: dict[str, Sequence[Known]] = {}
+    for field, value in filters:
+        if field not in VALUE_FIELDS:
+            continue
+        if not known:
+            known = {name: finder.known(name) for name in VALUE_FIELDS}
+        if any(
+            one.term in terms_of(field, value, known[field]) for one in known[field]
+        ):
+            continue
+        if meant := _meant(field, value, known):
+            listed = ", ".join(
+                output.command_line(f"--{name}", word) for name, word in meant
+            )
+            yield f"There is no {field} {value!r}; did you mean {listed}?"
+        else:
+            yield (
+                f"There is no {field} {value!r}; `hangtag results values {field}` lists what "
+                "there is."
+            )
+
+
+def _meant(
+    field: str, value: str, known: Mapping[str, Sequence[Known]]
+) -> list[tuple[str, str]]:
+    """Fields and names: the same word of another field, else similar words, of this field first."""
+    from difflib import get_close_matches
+
+    from hangtag.index import normalized
+
+    wanted = normalized(value)
+    words = {
+        name: {
+            normalized(word): (one.names or (one.term.value,))[0]
+            for one in some
+            for word in (one.term.value, *one.names)
+        }
+        for name, some in known.items()
+    }
+    same = [(name, some[wanted]) for name, some in words.items() if wanted in some]
+    similar = [
+        (name, words[name][word])
+        for name in (field, *words)
+        for word in get_close_matches(wanted, words[name], _MOST_SUGGESTIONS, 0.6)
+    ]
+    return list(dict.fromkeys(same or similar))[:_MOST_SUGGESTIONS]
+
+
+# ---- what is shown
+
+
+def _next_command(app: App, query: Query, limit: int, cursor: str) -> str:
+    words = ["hangtag"]
+    if app.stack_name != "hangtag":
+        words += ["--stack", app.stack_name]
+    if app.json:
+        words.append("--json")
+    words += ["results", "find"]
+    for field, value in query.filters:
+        words += [f"--{field}", value]
+    if query.min_confidence is not None:
+        words += ["--min-confidence", str(query.min_confidence)]
+    if query.since is not None:
+        words += ["--since", query.since]
+    words += ["--limit", str(limit), "--after", cursor]
+    return output.command_line(*words)
+
+
+def _print_lines(found: Iterable[Found]) -> Found | None:
+    """Print each result on a line, as soon as it is found; returns the last one."""
+    last = None
+    for last in found:
+        output.data(last.result)
+    return last
+
+
+def _print_table(found: Iterable[Found], filters: _Filters) -> Found | None:
+    """
+    Print a row for each result; returns the last one.
+
+    The columns are the main values, and those of the fields that were searched.
+    """
+    from .tables import table, text
+
+    with output.working("Searching ..."):
+        results = list(found)
+    if not results:
+        return None
+    searched = [
+        field
+        for field, some in filters.items()
+        if some and field not in (*_ALWAYS_SHOWN, "product")
+    ]
+    fields = (*_ALWAYS_SHOWN, *searched)
+    rows = table("image", "tagged at", *fields)
+    rows.columns[1].no_wrap = True
+    for one in results:
+        rows.add_row(
+            text(one.result["image"]["uri"], "bold"),
+            text(str(one.result["taggedAt"]).partition(".")[0]),
+            *(text(_values(one.result, field)) for field in fields),
+        )
+    output.page([rows])
+    return results[-1]
+
+
+def _values(result: Document, field: str) -> str:
+    """The values of a field with their highest confidences, as they come."""
+    from hangtag.index import values_of
+
+    highest: dict[str, Decimal | None] = {}
+    for term, name, confidence in values_of(result):
+        if term.field == field:
+            known = highest.get(name)
+            if name not in highest or (known or 0) < (confidence or 0):
+                highest[name] = confidence
+    return ", ".join(
+        name if confidence is None else f"{name} {_share(confidence)}"
+        for name, confidence in highest.items()
+    )
+
+
+def _share(confidence: Decimal) -> str:
+    # Formatted with decimals, 1e999999999 has a thousand million digits
+    return f"{confidence:.2f}" if 0 <= confidence <= 1 else str(confidence)
+
+
+def _pairs(filters: _Filters) -> Iterator[tuple[str, str]]:
+    for field, some in filters.items():
+        for value in some:
+            yield field, value

@@ -1,0 +1,184 @@
+"""`hangtag results find`, `values` and `reindex` against a stack in memory."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import boto3
+import pytest
+
+from hangtag.results import Document
+from tests.builders import a_result, an_answer, an_upload
+from tests.contract.cli_stack import TEMPLATE, InMemory, hangtag
+from tests.unit.test_find import COATS, RED, WINE, at, tagged
+
+SAME = 5
+"""Tagged images that are red."""
+
+
+def put(stack: InMemory, result: Document) -> Document:
+    """Stores and indexes a result."""
+    stack.store(result, key=result["image"]["key"])
+    stack.index(result)
+    return result
+
+
+@pytest.fixture
+def shop(stack: InMemory) -> InMemory:
+    """Five red dresses, the newest with a product, and a coat that is wine."""
+    for number in range(SAME):
+        product = "SKU-4" if number == 4 else None
+        put(stack, tagged(f"{number}.png", RED, product=product, tagged_at=at(number)))
+    put(stack, tagged("coat.png", WINE, category=COATS, tagged_at=at(-9)))
+    return stack
+
+
+def keys_in(stdout: str) -> list[str]:
+    """The keys of the results that were printed as JSON."""
+    return [json.loads(line)["image"]["key"] for line in stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("shop")
+def test_results_are_found_by_their_tags() -> None:
+    """A line each, newest first; what is printed is the result."""
+    shown = hangtag(
+        *("--json", "results", "find", "--color", "Red", "--category", "dresses"),
+        *("--min-confidence", "0.6", "--since", at(1), "--limit", "2"),
+    )
+
+    assert shown.exit_code == 0
+    assert keys_in(shown.stdout) == ["4.png", "3.png"]
+    wanted = tagged("4.png", RED, product="SKU-4", tagged_at=at(4))
+    first = json.loads(shown.stdout.splitlines()[0])
+    assert first == json.loads(json.dumps(wanted, default=float))
+
+
+@pytest.mark.usefixtures("shop")
+def test_the_command_for_the_next_page_is_printed() -> None:
+    """It can be copied, and shows the rest."""
+    first = hangtag("--json", "results", "find", "--color", "red", "--limit", "3")
+    command = first.stderr.partition("More: ")[2]
+    second = hangtag(*shlex.split(command)[1:])
+
+    assert keys_in(first.stdout) == ["4.png", "3.png", "2.png"]
+    assert keys_in(second.stdout) == ["1.png", "0.png"]
+    assert second.stderr == ""
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_table_shows_image_time_and_tags_with_confidence() -> None:
+    """The fields that were searched have a column, too."""
+    shown = hangtag("results", "find", "--product", "sku-4", "--gender", "male")
+
+    assert shown.exit_code == 0
+    assert "4.png" in shown.stdout
+    assert "red 0.90" in shown.stdout
+    assert "gender" in shown.stdout
+    assert at(4).partition(".")[0] in shown.stdout
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--color", "rad"], "did you mean --color red?"),
+        (["--color", "dresses"], "did you mean --category dresses?"),
+        (["--look", "!"], "hangtag results values look"),
+        (["--product", "no"], "No results have all of that"),
+        (["--color", "wine", "--category", "dresses"], "No results have all of that"),
+        (["--color", "red", "--after", f"{at(0)}#{'0' * 32}"], "No more results"),
+    ],
+)
+def test_finding_nothing_says_what_was_perhaps_meant(
+    arguments: list[str], words: str
+) -> None:
+    """It is exit status 1."""
+    shown = hangtag("results", "find", *arguments)
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert words in shown.stderr
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_empty_index_names_the_command_that_fills_it() -> None:
+    """Results may be older than the index."""
+    for arguments in (["find"], ["values", "color"]):
+        shown = hangtag("results", *arguments)
+
+        assert shown.exit_code == 1
+        assert "hangtag results reindex --yes" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["find", "--after", "x"], "cursor"),
+        (["find", "--min-confidence", "1.1"], "from 0 to 1"),
+        (["find", "--min-confidence", "nan"], "from 0 to 1"),
+        (["find", "--min-confidence", "much"], "number"),
+        (["find", "--color", ""], "empty"),
+        (["values", "colr"], "did you mean color?"),
+        (["values", "product"], "not listed"),
+    ],
+)
+def test_wrong_usage_is_explained(arguments: list[str], words: str) -> None:
+    """It is exit status 2; AWS is not asked."""
+    shown = hangtag("results", *arguments)
+
+    assert shown.exit_code == 2
+    assert words in shown.stderr
+
+
+@pytest.mark.usefixtures("shop")
+def test_values_are_listed_with_their_counts() -> None:
+    """The most frequent first; British spelling is fine."""
+    for_programs = hangtag("--json", "results", "values", "colour")
+    for_people = hangtag("results", "values", "color")
+
+    assert [json.loads(line) for line in for_programs.stdout.splitlines()] == [
+        {"field": "color", "value": "example-red", "names": ["red"], "count": 5},
+        {"field": "color", "value": "example-wine", "names": ["wine"], "count": 1},
+    ]
+    assert "example-wine" in for_people.stdout
+
+
+def test_the_index_is_rebuilt(stack: InMemory) -> None:
+    """Without --yes, the command only counts."""
+    result = a_result(an_upload("a.png"), answer=an_answer({"colors": [RED, WINE]}))
+    stack.store(result, key="a.png")
+
+    dry = hangtag("--json", "results", "reindex")
+    nothing = hangtag("results", "find", "--color", "red")
+    done = hangtag("--json", "results", "reindex", "--yes")
+    found = hangtag("--json", "results", "find", "--color", "red")
+
+    counts: dict[str, Any] = {"results": 1, "added": 5, "removed": 0}
+    assert json.loads(dry.stdout) == {**counts, "dryRun": True}
+    assert "would write 5 entries" in dry.stderr
+    assert nothing.exit_code == 1
+    assert json.loads(done.stdout) == {**counts, "dryRun": False}
+    assert keys_in(found.stdout) == ["a.png"]
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize(
+    "arguments", [["find"], ["values", "color"], ["reindex"]], ids=" ".join
+)
+def test_a_stack_of_an_older_version_is_to_be_deployed(arguments: list[str]) -> None:
+    """It has no index."""
+    outputs = {
+        name: value
+        for name, value in TEMPLATE["Outputs"].items()
+        if name != "IndexTableName"
+    }
+    boto3.client("cloudformation").create_stack(
+        StackName="hangtag", TemplateBody=json.dumps({**TEMPLATE, "Outputs": outputs})
+    )
+
+    shown = hangtag("results", *arguments)
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "IndexTableName" in shown.stderr
+    assert "hangtag results reindex --yes" in shown.stderr
