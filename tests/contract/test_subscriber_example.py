@@ -171,15 +171,15 @@ def truncated(announcement: Announcement) -> Announcement:
 
 
 def test_the_version_gets_the_tags_of_its_image(shop: Shop) -> None:
-    """Names and ids, and the product; another version of the key keeps its own tags."""
-    older, version = shop.upload("봄/dress.png"), shop.upload("봄/dress.png")
+    """Names and ids, and the product; a newer version of the key keeps its own tags."""
+    version, newer = shop.upload("봄/dress.png"), shop.upload("봄/dress.png")
 
     failed = shop.receive(
         tagged("봄/dress.png", version, product="SKU/1", colors=["red", "sky blue"])
     )
 
     assert failed == []
-    assert shop.tags("봄/dress.png", older) == {}
+    assert shop.tags("봄/dress.png", newer) == {}
     assert shop.tags("봄/dress.png", version) == {
         "hangtag-category": "dress+T-1",
         "hangtag-color": "red+sky blue",
