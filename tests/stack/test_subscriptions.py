@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.announcements import Announcement, announcement_of
 from hangtag.results import Document, removed_result
 from hangtag.tagger_api import Context, read_answer
 from local.cloud import ROOT
-from local.garments.dresses import dress
 from local.sam import overrides, sam
 from local.watch import WatchedStack
 from tests.builders import (
@@ -88,10 +87,12 @@ def samples() -> list[Document]:
 
 # ---- filter policies
 
-DRESSES = {"dress.png", "real dress.png"}
+REAL = "uploaded.png"
+"""A red garment that is uploaded. Its category is not tested: the sandbox invents it."""
+
 MATCHES = {
-    "Only dresses, under both names that versions of the API use": DRESSES,
-    "Red or wine": {"red.png", "wine.png"},
+    "Only dresses, under both names that versions of the API use": {"dress.png"},
+    "Red or wine": {"red.png", "wine.png", REAL},
     "One bucket": {"bucket.png"},
     "One product": {"product.png"},
     "Everything but images in which nothing was found (`NODETC`)": {
@@ -99,10 +100,11 @@ MATCHES = {
         "wine.png",
         "bucket.png",
         "product.png",
-        *DRESSES,
+        "dress.png",
+        REAL,
     },
     "Only failures": {"failed.png"},
-    "Dresses, and everything that is removed": {"removed.png", *DRESSES},
+    "Dresses, and everything that is removed": {"removed.png", "dress.png"},
 }
 """The keys that each policy of the page lets through, without their prefix."""
 
@@ -181,6 +183,18 @@ def subscribed(
         sns.unsubscribe(SubscriptionArn=subscription)
 
 
+def blank() -> Image.Image:
+    """A white image."""
+    return Image.new("RGB", (120, 160), "white")
+
+
+def red_garment() -> Image.Image:
+    """A red rectangle."""
+    image = blank()
+    ImageDraw.Draw(image).rectangle((30, 40, 90, 130), fill="#d22c31")
+    return image
+
+
 def png(image: Image.Image) -> bytes:
     """The image as a file."""
     file = io.BytesIO()
@@ -193,7 +207,7 @@ def received(stack: WatchedStack) -> Iterator[dict[str, set[str]]]:
     """
     The keys that each policy of the page let through.
 
-    Two images are uploaded: the drawn dress, and one in which the sandbox finds nothing.
+    Two images are uploaded: a red garment, and one in which the sandbox finds nothing.
     """
     with ExitStack() as subscriptions:
         queues = {
@@ -202,11 +216,11 @@ def received(stack: WatchedStack) -> Iterator[dict[str, set[str]]]:
             )
             for number, (sentence, policy) in enumerate(filter_policies().items())
         }
-        stack.upload("filters/real dress.png", png(dress()))
-        stack.upload("filters/blank.png", png(Image.new("RGB", (120, 160), "white")))
+        stack.upload(f"filters/{REAL}", png(red_garment()))
+        stack.upload("filters/blank.png", png(blank()))
         for result in samples():
             publish(stack, result)
-        for key in ("filters/real dress.png", "filters/blank.png"):
+        for key in (f"filters/{REAL}", "filters/blank.png"):
             stack.wait_for_announcement(key)
         yield {sentence: one.keys("filters/") for sentence, one in queues.items()}
 
@@ -221,7 +235,10 @@ def test_a_filter_policy_lets_through_what_the_page_says(
     received: dict[str, set[str]], sentence: str
 ) -> None:
     """Announcements of all three types, some of them of images that were uploaded."""
-    assert received[sentence] == MATCHES[sentence]
+    of_categories = "resses" in sentence
+    matched = received[sentence] - ({REAL} if of_categories else set())
+
+    assert matched == MATCHES[sentence]
 
 
 # ---- subscriptions as SAM templates
@@ -304,10 +321,14 @@ def test_the_function_of_the_page_gets_what_its_filter_lets_through(
     publish(stack, a_failed_result(an_upload("page/failed.png")))
     stack.upload("page/lambda.png", picture("page lambda"))
 
+    group = f"/aws/lambda/{page.resource('Function')}"
+    logs = stack.client("logs")
+
     def logged() -> str | None:
-        events = stack.client("logs").filter_log_events(
-            logGroupName=f"/aws/lambda/{page.resource('Function')}"
-        )["events"]
+        try:
+            events = logs.filter_log_events(logGroupName=group)["events"]
+        except logs.exceptions.ResourceNotFoundException:  # until the first invocation
+            return None
         text = "\n".join(event["message"] for event in events)
         return text if "page/lambda.png" in text else None
 
