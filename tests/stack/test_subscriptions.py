@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from hangtag.adapters.sns_announcer import SnsAnnouncer
-from hangtag.announcements import Announcement, announcement_of
+from hangtag.announcements import announcement_of
 from hangtag.results import Document, removed_result
 from hangtag.tagger_api import Context, read_answer
+from hangtag.text import to_printable_json
 from local.cloud import ROOT
 from local.sam import overrides, sam
 from local.watch import WatchedStack
@@ -38,18 +38,24 @@ BUCKET = "hangtag-uploadsbucket-1abc2def3"
 # ---- announcements by hand: those that a test needs in a certain order
 
 
-def publish(stack: WatchedStack, result: Document) -> None:
-    """Announce a result as the function does."""
-    announce(
-        stack,
-        announcement_of(result, bucket_arn=f"arn:aws:s3:::{result['image']['bucket']}"),
+def publish(stack: WatchedStack, result: Document, **changes: object) -> None:
+    """Announce a result as the function does, with changes of `data`; None leaves a field out."""
+    announcement = announcement_of(
+        result, bucket_arn=f"arn:aws:s3:::{result['image']['bucket']}"
     )
-
-
-def announce(stack: WatchedStack, announcement: Announcement) -> None:
-    """Publish an announcement on the stack's topic."""
-    SnsAnnouncer(stack.client("sns"), stack.outputs["ResultsTopicArn"]).announce(
-        announcement
+    data = announcement.document["data"] | changes
+    changed = {name: value for name, value in data.items() if value is not None}
+    attributes = {
+        name: {"DataType": "String", "StringValue": text}
+        for name, text in announcement.texts.items()
+    } | {
+        name: {"DataType": "String.Array", "StringValue": json.dumps(values)}
+        for name, values in announcement.lists.items()
+    }
+    stack.client("sns").publish(
+        TopicArn=stack.outputs["ResultsTopicArn"],
+        Message=to_printable_json(announcement.document | {"data": changed}),
+        MessageAttributes=attributes,
     )
 
 
@@ -511,21 +517,16 @@ def test_the_example_ignores_late_announcements_after_a_removal(
     assert newest(example, stack.uri(key)) == "hangtag.image.removed.v1"
     assert tags_of(stack, key, version) == tags
 
-    again = announcement_of(
+    publish(
+        stack,
         result_like(stack, key, version, "1" + "0" * 20, "wine"),
-        bucket_arn="arn:aws:s3:::bucket",
+        truncated=True,
+        objects=None,
+        fullResult={
+            "table": stack.outputs["ResultsTableName"],
+            "key": {"uri": stack.uri(key), "version": "result"},
+        },
     )
-    data = {
-        name: value
-        for name, value in again.document["data"].items()
-        if name != "objects"
-    }
-    full = {
-        "table": stack.outputs["ResultsTableName"],
-        "key": {"uri": stack.uri(key), "version": "result"},
-    }
-    document = again.document | {"data": data | {"truncated": True, "fullResult": full}}
-    announce(stack, Announcement(document, again.texts, again.lists))
     wait_until_read(example)
 
     assert tags_of(stack, key, version)["hangtag-color"] == "wine"
