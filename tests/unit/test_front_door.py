@@ -219,7 +219,10 @@ def test_make_help_lists_every_command() -> None:
 
 PAGES = sorted(
     path
-    for folder in (REPOSITORY, *(REPOSITORY / name for name in ("docs", ".github")))
+    for folder in (
+        REPOSITORY,
+        *(REPOSITORY / name for name in ("docs", ".github", "events", "examples")),
+    )
     for path in (folder.glob("*.md") if folder == REPOSITORY else folder.rglob("*.md"))
 )
 
@@ -237,7 +240,9 @@ def anchors(page: Path) -> set[str]:
     return {name.replace(" ", "-") for name in names}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY))
+)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     """A file of the repository, and a heading in it."""
     prose = re.sub(r"^```.*?^```", "", text(page), flags=re.MULTILINE | re.DOTALL)
