@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +71,22 @@ def read_amount(text: str) -> float:
     if not 0 <= amount < math.inf:
         raise ValueError(f"{text!r} must be a finite number and not negative")
     return amount
+
+
+def read_confidence(text: str) -> Decimal:
+    """
+    A confidence.
+
+    Raises:
+        ValueError: It is not a number from 0 to 1.
+    """
+    try:
+        confidence = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"{text!r} is not a number") from error
+    if not (confidence.is_finite() and 0 <= confidence <= 1):
+        raise ValueError(f"{text!r} must be from 0 to 1")
+    return confidence
 
 
 def read_rate(text: str) -> float:
@@ -221,6 +238,7 @@ WORD = Checked("text", read_word)
 IMAGE_URI = Checked("uri", read_image_uri)
 PREFIX_URI = Checked("uri", read_prefix_uri)
 AMOUNT = Checked("amount", read_amount)
+CONFIDENCE = Checked("number", read_confidence)
 RATE = Checked("rate", read_rate)
 LETTER_NAME = Checked("uri|id", read_letter_name)
 STACK = Checked("name", read_stack_name)

@@ -7,6 +7,7 @@ import click
 from .app import App, Root
 from .arguments import ENDPOINT_URL, STACK
 from .backfill import backfill
+from .export import export
 from .failures import failures
 from .key import key
 from .results import results
@@ -53,5 +54,6 @@ def cli(
     ctx.obj = App(stack_name=stack, region=region, endpoint_url=endpoint_url, json=json)
 
 
+results.add_command(export)
 for command in (tag, results, failures, backfill, status, pause, resume, key, sandbox):
     cli.add_command(command)

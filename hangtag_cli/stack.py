@@ -23,6 +23,7 @@ from hangtag.adapters.sqs_queues import SqsDeadLetterBox, SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.operators.backfill import BackfillSources
 from hangtag.operators.backfill_start import BackfillRequest
+from hangtag.operators.find import Finder
 from hangtag.operators.ports import DeadLetterBox, FailureBook
 from hangtag.operators.switch import Switch
 from hangtag.ports import DeadLetterQueue
@@ -103,6 +104,12 @@ class Stack:
         """The results table."""
         return DynamoDBReader(
             self._aws.dynamodb, self._output("ResultsTableName"), SystemClock()
+        )
+
+    def finder(self) -> Finder:
+        """The search for results."""
+        raise NotDone(
+            f"The stack {self.name!r} in {self.region} has no index of its results"
         )
 
     def failure_book(self) -> FailureBook:

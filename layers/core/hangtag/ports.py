@@ -201,7 +201,9 @@ class StoredResult:
     retag: str | None
     """`Record.retag` when it was stored: a newer request to tag again wants another answer."""
     document: Document | None = None
-    """The result; None if only the attributes above were read."""
+    """The result; None if only the attributes above were read, and for an object that is gone."""
+    removed_at: str | None = None
+    """ISO 8601, UTC; when the object was removed. None while there is a result."""
 
 
 class ResultStore(Protocol):

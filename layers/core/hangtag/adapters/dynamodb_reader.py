@@ -12,7 +12,7 @@ from hangtag.adapters.dynamodb_results import RESULT, stored_result_of
 from hangtag.adapters.dynamodb_table import Table
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey
-from hangtag.operators.show import newest
+from hangtag.operators.show import History
 from hangtag.ports import Clock, Snapshot, StoredResult
 from hangtag.results import Document
 from hangtag.uploads import Upload
@@ -64,8 +64,12 @@ class DynamoDBReader:
 
     def newest(self, uri: str) -> Document | None:
         """The result of the newest version of a key that has ended, or None."""
+        return self.history(uri).newest()
+
+    def history(self, uri: str) -> History:
+        """All that is stored of a key."""
         stored: StoredResult | None = None
-        records: list[Record] = []
+        records: dict[str, Record] = {}
         with translated(ResultsUnavailable, f"reading {uri}"):
             pages = self._table.client.get_paginator("query").paginate(
                 TableName=self._table.name,
@@ -77,8 +81,8 @@ class DynamoDBReader:
                 if item["version"]["S"] == RESULT:
                     stored = stored_result_of(item)
                 else:
-                    records.append(record_of(item))
-        return newest(stored, records)
+                    records[item["version"]["S"]] = record_of(item)
+        return History(stored, records)
 
     def tagged(self, uploads: Sequence[Upload]) -> set[UploadKey]:
         """Uri and version of the TAGGED ones."""

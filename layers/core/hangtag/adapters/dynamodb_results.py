@@ -113,4 +113,5 @@ def stored_result_of(item: Item) -> StoredResult:
         order=item["order"]["S"],
         retag=item["retag"]["S"] if "retag" in item else None,
         document=None if result is None else from_attribute(result),
+        removed_at=item["removedAt"]["S"] if "removedAt" in item else None,
     )
