@@ -21,7 +21,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from hangtag.operators.find import Found, Query
+from hangtag.operators.find import Finder, Found, Query
 from hangtag.results import Document
 from hangtag_cli.main import cli
 from hangtag_cli.stack import Stack
@@ -98,7 +98,11 @@ class Generated:
 
 def run(file_format: str, number: int) -> Mapping[str, float]:
     """Export *number* results; returns the peak memory and the size in MB, and the seconds."""
-    Stack.finder = lambda _: Generated(number)  # type: ignore[method-assign]
+
+    def finder(_: Stack) -> Finder:
+        return Generated(number)
+
+    Stack.finder = finder  # type: ignore[method-assign, assignment]
     with TemporaryDirectory() as directory:
         path = Path(directory) / "export"
         words = ["results", "export", "--format", file_format, "--output", str(path)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -17,10 +18,8 @@ from .exits import NotDone
 from .query_options import query_of, query_options
 
 if TYPE_CHECKING:
-    from hangtag.operators.find import Found, Query
+    from hangtag.operators.find import Found
     from hangtag.results import Document
-
-    from .stack import Stack
 
 _FORMATS: Final = ("jsonl", "csv", "parquet")
 _STEP = 100  # results between two updates of the progress bar
@@ -32,7 +31,6 @@ _STEP = 100  # results between two updates of the progress bar
     examples=(
         "hangtag results export --format csv --output tags.csv",
         "hangtag results export --since 24h --category dresses > new.jsonl",
-        "hangtag results export --format parquet --output tags.parquet",
     ),
 )
 @json_option
@@ -79,38 +77,46 @@ def export(
             "Parquet cannot go to stdout: name a file with --output.", ctx=ctx
         )
     query = query_of(options)
-    stack = app.stack()
-    found = stack.finder().results(query, oldest_first=True)
+    found = app.stack().finder().results(query, oldest_first=True)
     first = next(found, None)
     if first is None:
         raise NotDone("There is no such result: nothing was exported")
     with _destination(file_format, path) as write:
-        number = _write_all(first, found, write, lambda: _expected(stack, query))
+        until = options["until"] or datetime.now(UTC)
+        number = _write_all(first.result, found, write, until=until)
     output.talk(f"Exported {number:,} results{f' to {path}' if path else ''}.")
 
 
 def _write_all(
-    first: Found,
+    first: Document,
     others: Iterator[Found],
     write: Callable[[Document], object],
-    expected: Callable[[], int],
+    *,
+    until: datetime,
 ) -> int:
     """Write all results; returns their number."""
-    with output.bar("Exporting", expected) as show:
-        write(first.result)
+    with output.bar("Exporting", lambda: 0) as show:
+        write(first)
         number = 1
         for number, found in enumerate(others, start=2):
             write(found.result)
             if number % _STEP == 0:
-                show(number, 0, f"Exporting, to {found.result['taggedAt'][:10]}")
+                last = found.result["taggedAt"]
+                expected = expected_number(number, first["taggedAt"], last, until)
+                show(number, expected, f"Exporting, to {last[:10]}")
     return number
 
 
-def _expected(stack: Stack, query: Query) -> int:
-    """About how many results there are; 0 if only a search can know that."""
-    if query.filters or query.min_confidence is not None or query.until:
+def expected_number(number: int, first: str, last: str, until: datetime) -> int:
+    """
+    About how many results there are, after *number* that were tagged from *first* to *last*.
+
+    It takes them to come as often until *until*. 0 if that cannot be said yet.
+    """
+    begin, now = datetime.fromisoformat(first), datetime.fromisoformat(last)
+    if not begin < now < until:
         return 0
-    return stack.results().count_ended("TAGGED", since=query.since or "0")
+    return round(number * ((until - begin) / (now - begin)))
 
 
 @contextmanager

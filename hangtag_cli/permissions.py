@@ -97,6 +97,7 @@ _BACKFILL: Final = _together(
 
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "results show": _together(_DESCRIBE, {TABLE: ("dynamodb:Query",)}),
+    "results export": _DESCRIBE,
     "failures list": _READ_FAILURES,
     "failures show": _together(
         _READ_FAILURES,

@@ -24,7 +24,6 @@ def results() -> None:
 @results.command(
     "show",
     examples=(
-        "hangtag results show s3://my-uploads/dress.jpg",
         "hangtag results show s3://my-uploads/dress.jpg --version 3HL4kqtJvjVBH40Nrjfkd",
         "hangtag --json results show 's3://my-uploads/summer sale/dress #1.jpg'",
     ),

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from hangtag.dead_letters import DeadLetter
 from hangtag.failure import Failure
 from hangtag_cli.main import cli
+from hangtag_cli.stack import Stack
 from tests import hostile
 from tests.builders import (
     BUCKET,
@@ -29,6 +30,7 @@ from tests.builders import (
 )
 from tests.contract.cli_stack import TEMPLATE, InMemory
 from tests.contract.loopback import LoopbackServer, answer, loopback_server
+from tests.fakes.found import FakeFinder
 
 KEY = f"{hostile.TEXT}.png"
 URI = f"s3://{BUCKET}/{KEY}"
@@ -73,7 +75,9 @@ def attacked(
         )
         stack.map_queue_to_function(enabled=True)
         tag = {"category": {"name": hostile.TEXT}, "colors": [{"id": hostile.TEXT}]}
-        stack.store(a_result(an_upload(KEY), answer=an_answer(tag)), key=KEY)
+        result = a_result(an_upload(KEY), answer=an_answer(tag))
+        stack.store(result, key=KEY)
+        monkeypatch.setattr(Stack, "finder", lambda _: FakeFinder(result))
         record = a_failed_record(an_upload(f"failed-{KEY}"))
         assert record.failed is not None
         failure = replace(
@@ -122,7 +126,8 @@ def hangtag(*arguments: str, typed: str | None = None) -> Result:
 
 INVOCATIONS: dict[str, Sequence[Sequence[str]]] = {
     "tag": [["dress.png"]],
-    "results show": [[URI]],
+    "results show": [[URI], [URI, "--version", "version-1"], [URI, "--version", KEY]],
+    "results export": [[]],
     "failures list": [[]],
     "failures show": [[f"s3://{BUCKET}/failed-{KEY}"]],
     "failures discard": [[], ["--yes", "--backup", "backup.jsonl"]],

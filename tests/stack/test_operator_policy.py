@@ -411,6 +411,7 @@ def resume(scene: Scene) -> Ran:
 
 RUNS: Mapping[str, Run] = {
     "results show": show_a_result,
+    "results export": lambda scene: scene.hangtag("results", "export"),
     "failures list": list_failures,
     "failures show": show_failures,
     "failures replay": replay_failures,

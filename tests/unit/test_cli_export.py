@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hangtag.errors import ResultsUnavailable
-from hangtag.index import FIELDS, position_of
-from hangtag.operators.find import Found, Query
+from hangtag.index import FIELDS
+from hangtag.operators.find import Query
 from hangtag.results import Document
-from hangtag_cli import export, parquet_rows
+from hangtag_cli import parquet_rows
 from hangtag_cli.csv_rows import BYTE_ORDER_MARK, COLUMNS, header, rows_of
+from hangtag_cli.export import expected_number
 from hangtag_cli.main import cli
 from hangtag_cli.parquet_rows import SHAPE, ParquetRows, row_of
 from hangtag_cli.query_options import _FIELDS as OPTIONS
@@ -38,29 +39,10 @@ from tests.builders import (
     an_upload,
     jacket,
 )
+from tests.fakes.found import FakeFinder
 
 FORMATS = ("jsonl", "csv", "parquet")
 DOCS = (REPOSITORY / "docs/export.md").read_text("utf-8")
-
-
-class FakeFinder:
-    """Finds these results for every query; fails after them with *error*."""
-
-    def __init__(self, *results: Document, error: BaseException | None = None) -> None:
-        self._results = results
-        self._error = error
-        self.queries: list[Query] = []
-
-    def results(
-        self, query: Query, *, oldest_first: bool = False, after: str | None = None
-    ) -> Iterator[Found]:
-        """Yield them."""
-        assert (oldest_first, after) == (True, None)
-        self.queries.append(query)
-        for result in self._results:
-            yield Found(result, position_of(result), confidences={})
-        if self._error is not None:
-            raise self._error
 
 
 Run = Callable[..., Result]
@@ -340,26 +322,20 @@ def test_json_is_jsonl(exported: Run) -> None:
     assert json.loads(shown.stdout)["status"] == "TAGGED"
 
 
-def test_the_bar_counts_only_where_a_count_is_an_estimate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With a filter it would never become full."""
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ("2026-01-02T00:00:00.000Z", 1_000),
+        ("2026-01-06T00:00:00.000Z", 200),
+        ("2026-01-01T00:00:00.000Z", 0),
+        ("2026-01-12T00:00:00.000Z", 0),
+    ],
+)
+def test_the_bar_expects_results_as_often_as_so_far(last: str, expected: int) -> None:
+    """A count of them would cost as much as a search."""
+    first, until = "2026-01-01T00:00:00.000Z", datetime(2026, 1, 11, tzinfo=UTC)
 
-    class Counted:
-        def count_ended(self, status: str, *, since: str) -> int:
-            assert (status, since) == ("TAGGED", "2026-01-31")
-            return 7
-
-    monkeypatch.setattr(Stack, "results", lambda _: Counted())
-    stack = Stack.__new__(Stack)
-
-    assert export._expected(stack, Query(since="2026-01-31")) == 7
-    for query in (
-        Query(filters=(("color", "red"),)),
-        Query(min_confidence=Decimal(1)),
-        Query(until=NOON),
-    ):
-        assert export._expected(stack, query) == 0
+    assert expected_number(100, first, last, until) == expected
 
 
 # ---- values from outside
@@ -424,16 +400,23 @@ _json = st.recursive(
 )
 
 
+@pytest.mark.fuzz("hangtag_cli.parquet_rows.row_of")
 @given(
     parts=st.fixed_dictionaries(
         {"objects": _json, "genderInfo": _json, "imageInfo": _json}
     ),
     product=_json,
+    tagged_at=st.text()
+    | st.datetimes().map(str)
+    | st.just("0001-01-01T00:00:00+14:00"),
 )
-def test_every_answer_can_be_exported(parts: dict[str, Any], product: object) -> None:
+def test_every_answer_can_be_exported(
+    parts: dict[str, Any], product: object, tagged_at: str
+) -> None:
     """Answers may have values of any type; one odd value must not end an export."""
     # Infinite numbers are no JSON, so no answer has them
-    result = {**a_result(), **_finite(parts), "context": {"id": _finite(product)}}
+    result = {**a_result(tagged_at=tagged_at), **_finite(parts)}
+    result["context"] = {"id": _finite(product)}
     file = io.BytesIO()
 
     with ParquetRows(file) as rows:
