@@ -167,6 +167,20 @@ def test_parquet_has_typed_columns(exported: Run, tmp_path: Path) -> None:
     assert json.loads(row["result"], parse_float=Decimal) == two_garments()
 
 
+@pytest.mark.parametrize(
+    "odd", [Decimal("1e9999"), 10**400, "0.5", True, [], {"a": 1}, None]
+)
+def test_an_odd_value_is_null_in_a_typed_column(odd: object) -> None:
+    """The column `result` has it as it came."""
+    tag = {"item": {"name": "a", "confidence": odd}, "pairIndex": odd and str(odd)}
+
+    row = row_of(a_result(answer=an_answer(tag)))
+
+    [garment] = row["garments"]
+    assert (garment["item"]["name"], garment["item"]["confidence"]) == ("a", None)
+    assert garment["pairIndex"] is None
+
+
 def test_parquet_is_written_in_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,7 +143,7 @@ def test_elsewhere_a_colour_is_a_name(terminal: dict[str, Any]) -> None:
     shown = swatches_on(**terminal)
 
     assert "\x1b[4" not in shown
-    assert re.search(r"palette(\x1b\[0m)? +sand #e5ccaf", shown)
+    assert re.search(r"palette(\x1b\[0m)?  sand #e5ccaf", shown)
 
 
 @pytest.mark.parametrize("code", ["red", "#12", "#gggggg", "#1234567", HOSTILE, None])
