@@ -67,8 +67,8 @@ class ParquetRows:
             from pyarrow import parquet
         except ModuleNotFoundError as error:
             raise NotDone(
-                "Parquet needs the package pyarrow: install it with "
-                "`pip install 'hangtag[parquet]'`"
+                "Parquet needs the package pyarrow: in the checkout, "
+                "`pip install '.[parquet]'`"
             ) from error
         self._pa = pa
         self._schema = pa.schema(

@@ -212,7 +212,7 @@ def test_parquet_without_its_package_says_how_to_install_it(
     shown = exported(FakeFinder(a_result()), "--format", "parquet", "--output", path)
 
     assert shown.exit_code == 1
-    assert "pip install 'hangtag[parquet]'" in shown.stderr
+    assert "pip install '.[parquet]'" in shown.stderr
     assert list(tmp_path.iterdir()) == []
 
 
