@@ -69,10 +69,11 @@ lint: linters ## Check style, types and the template
 	@$(CHECKOV)/bin/checkov --framework cloudformation --file $(CHECKOV)/template.json \
 		--skip-download --compact --quiet
 
-bench: $(DEV)/ready ## Measure the sandbox, AWS usage of an image, a backfill's memory, searches
+bench: $(DEV)/ready ## Measure the sandbox, AWS usage of an image, memory of backfills and exports, searches
 	@$(DEV)/bin/python -m benchmarks.sandbox
 	@$(DEV)/bin/python -m benchmarks.cost
 	@$(DEV)/bin/python -m benchmarks.backfill
+	@$(DEV)/bin/python -m benchmarks.export
 	@$(DEV)/bin/python -m benchmarks.find
 
 build: $(DEV)/ready ## Build the stack for this machine's Python
@@ -90,7 +91,7 @@ release-check: environments $(LOCK)/ready ## Name everything that a release of t
 corpus: $(CORPUS) ## Fetch the test images of Pillow's sources, 47 MB, for the tests
 
 lock: $(LOCK)/ready ## Update the lock files (ARGS=--upgrade: to the newest versions)
-	@$(COMPILE) --extra sandbox pyproject.toml layers/dependencies/requirements.in \
+	@$(COMPILE) --extra parquet --extra sandbox pyproject.toml layers/dependencies/requirements.in \
 		requirements/dev.in --output-file requirements/dev.txt $(ARGS)
 	@$(COMPILE) --universal --constraints requirements/dev.txt \
 		layers/dependencies/requirements.in \

@@ -74,6 +74,24 @@ def read_amount(text: str) -> float:
     return amount
 
 
+def read_confidence(text: str) -> Decimal:
+    """
+    A confidence.
+
+    Raises:
+        ValueError: It is not a number from 0 to 1.
+    """
+    try:
+        confidence = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"{text!r} is not a number") from error
+    if not (
+        confidence.is_finite() and 0 <= confidence <= 1 and confidence.adjusted() > -38
+    ):
+        raise ValueError(f"{text!r} must be from 0 to 1")
+    return confidence
+
+
 def read_rate(text: str) -> float:
     """
     A number per second.
@@ -87,27 +105,11 @@ def read_rate(text: str) -> float:
     return rate
 
 
-def read_share(text: str) -> Decimal:
-    """
-    A number from 0 to 1.
-
-    Raises:
-        ValueError: It is not.
-    """
-    try:
-        share = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not a number") from error
-    if not (share.is_finite() and 0 <= share <= 1 and share.adjusted() > -38):
-        raise ValueError(f"{text!r} must be from 0 to 1")
-    return share
-
-
-FINDABLE = (
-    *("product", "type", "category", "item"),
-    *("color", "print", "texture", "look", "gender"),
+_VALUE_FIELDS = (
+    *("type", "category", "item", "color"),
+    *("print", "texture", "look", "gender"),
 )
-"""The fields by which results are found: `hangtag.index.FIELDS`, without its imports."""
+"""`hangtag.index.VALUE_FIELDS`, without its imports."""
 
 
 def read_field(text: str) -> str:
@@ -117,7 +119,7 @@ def read_field(text: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    fields = FINDABLE[1:]
+    fields = _VALUE_FIELDS
     word = text.strip().lower().replace("colour", "color")
     if word in fields:
         return word
@@ -281,8 +283,8 @@ WORD = Checked("text", read_word)
 IMAGE_URI = Checked("uri", read_image_uri)
 PREFIX_URI = Checked("uri", read_prefix_uri)
 AMOUNT = Checked("amount", read_amount)
+CONFIDENCE = Checked("number", read_confidence)
 RATE = Checked("rate", read_rate)
-SHARE = Checked("share", read_share)
 FIELD = Checked("field", read_field)
 CURSOR = Checked("cursor", read_cursor)
 LETTER_NAME = Checked("uri|id", read_letter_name)

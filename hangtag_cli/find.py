@@ -2,85 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import output
 from .app import App, Command, json_option, pass_app
-from .arguments import CURSOR, FIELD, FINDABLE, SHARE, SINCE, WORD
+from .arguments import CURSOR, FIELD
 from .exits import NotDone
+from .query_options import query_of, query_options
 
 if TYPE_CHECKING:
     from hangtag.operators.find import Finder, Found, Known, Query
     from hangtag.operators.reindex import ReindexReport
     from hangtag.results import Document
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-_Filters = Mapping[str, tuple[str, ...]]
-"""The values of each field."""
-
 _MOST_SUGGESTIONS = 3
 _ALWAYS_SHOWN = ("category", "item", "color")
-
-
-def filter_options(function: _Function) -> _Function:
-    """The options that say which results: a keyword for each field, and three more."""
-    for option in (
-        click.option(
-            "--since",
-            type=SINCE,
-            metavar="TIME",
-            help="Tagged since then: 24h, 7d, or an ISO time (UTC without a zone).",
-        ),
-        click.option(
-            "--min-confidence",
-            type=SHARE,
-            metavar="N",
-            help="Values count from this confidence on, 0 to 1; those without one always count.",
-        ),
-    ):
-        function = option(function)
-    for field in reversed(FINDABLE):
-        function = click.option(
-            f"--{field}",
-            f"of_{field}",
-            type=WORD,
-            multiple=True,
-            metavar="VALUE",
-            help=_HELP.get(field, f"With this {field}: a name or an id."),
-        )(function)
-    return function
-
-
-_HELP = {"product": "Of this product: its id, as it came with the upload."}
-
-
-def query_of(
-    filters: _Filters, *, since: datetime | None, min_confidence: Decimal | None
-) -> Query:
-    """The query of the `filter_options`."""
-    from hangtag.operators.find import Query
-    from hangtag.text import to_timestamp
-
-    return Query(
-        filters=tuple(_pairs(filters)),
-        min_confidence=min_confidence,
-        since=None if since is None else to_timestamp(since.timestamp()),
-    )
-
-
-def filters_of(options: Mapping[str, object]) -> _Filters:
-    """The values of each field that were given as `filter_options`."""
-    return {
-        name.removeprefix("of_"): values
-        for name, values in options.items()
-        if name.startswith("of_") and isinstance(values, tuple)
-    }
 
 
 @click.command(
@@ -92,7 +33,7 @@ def filters_of(options: Mapping[str, object]) -> _Filters:
     ),
 )
 @json_option
-@filter_options
+@query_options
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -112,11 +53,9 @@ def find(
     app: App,
     /,
     *,
-    since: datetime | None,
-    min_confidence: Decimal | None,
     limit: int,
     after: str | None,
-    **options: tuple[str, ...],
+    **options: Any,  # noqa: ANN401 - see `query_options`
 ) -> None:
     """
     Find results by their tags, newest first.
@@ -125,12 +64,11 @@ def find(
     ids, in upper or lower case; `hangtag results values` lists them. With --json, each line is a
     result. New results can be found after a moment. Exits with 1 if nothing is found.
     """
-    filters = filters_of(options)
-    query = query_of(filters, since=since, min_confidence=min_confidence)
+    query = query_of(options)
     finder = app.stack().finder()
     search = finder.results(query, after=after)
     shown = islice(search, limit)
-    last = _print_lines(shown) if app.json else _print_table(shown, filters)
+    last = _print_lines(shown) if app.json else _print_table(shown, query)
     if last is None:
         raise NotDone(_nothing_found(finder, query, after))
     if next(search, None) is not None:
@@ -320,6 +258,8 @@ def _next_command(app: App, query: Query, limit: int, cursor: str) -> str:
         words += ["--min-confidence", str(query.min_confidence)]
     if query.since is not None:
         words += ["--since", query.since]
+    if query.until is not None:
+        words += ["--until", query.until]
     words += ["--limit", str(limit), "--after", cursor]
     return output.command_line(*words)
 
@@ -332,7 +272,7 @@ def _print_lines(found: Iterable[Found]) -> Found | None:
     return last
 
 
-def _print_table(found: Iterable[Found], filters: _Filters) -> Found | None:
+def _print_table(found: Iterable[Found], query: Query) -> Found | None:
     """
     Print a row for each result; returns the last one.
 
@@ -344,12 +284,8 @@ def _print_table(found: Iterable[Found], filters: _Filters) -> Found | None:
         results = list(found)
     if not results:
         return None
-    searched = [
-        field
-        for field, some in filters.items()
-        if some and field not in (*_ALWAYS_SHOWN, "product")
-    ]
-    fields = (*_ALWAYS_SHOWN, *searched)
+    searched = [field for field, _ in query.filters if field != "product"]
+    fields = dict.fromkeys((*_ALWAYS_SHOWN, *searched))
     rows = table("image", "tagged at", *fields)
     rows.columns[1].no_wrap = True
     for one in results:
@@ -381,9 +317,3 @@ def _values(result: Document, field: str) -> str:
 def _share(confidence: Decimal) -> str:
     # Formatted with decimals, 1e999999999 has a thousand million digits
     return f"{confidence:.2f}" if 0 <= confidence <= 1 else str(confidence)
-
-
-def _pairs(filters: _Filters) -> Iterator[tuple[str, str]]:
-    for field, some in filters.items():
-        for value in some:
-            yield field, value

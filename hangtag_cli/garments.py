@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from hangtag.results import Document
-from hangtag.tagger_api.answer import NOTHING_DETECTED
 
 from .advice import advice_on
-from .tables import facts, table, text
+from .answer_parts import garments_in, name_of, plain, values_in
+from .tables import columns, facts, swatch, text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from .tables import Rows
-
-
-_MOST_GARMENTS = 200  # rows; a hostile answer may have a million
 
 
 def result_page(result: Document) -> Iterator[RenderableType]:
@@ -53,7 +48,7 @@ def result_page(result: Document) -> Iterator[RenderableType]:
             ("status", text("TAGGED", "green")),
             ("tagged at", result["taggedAt"]),
             ("language", result["language"]),
-            *([("context", _plain(context))] if context else []),
+            *([("context", plain(context))] if context else []),
             *version_facts(image),
         ]
     )
@@ -87,94 +82,120 @@ def version_facts(image: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def answer_page(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The four parts of an answer: a table of the garments, and the rest below."""
-    yield ""
-    garments = table(
-        "type", "category", "item", "colours", "prints", "looks", "position"
-    )
-    for found in _listed(answer.get("objects")):
-        if garments.row_count < _MOST_GARMENTS:
-            _add_object(garments, found)
-    yield garments if garments.row_count else text("no garment found")
-    if garments.row_count == _MOST_GARMENTS:
-        yield text(f"only the first {_MOST_GARMENTS} rows; --json prints all", "dim")
+    """The four parts of an answer: a table for each garment, and the rest below."""
+    number = 0
+    for number, garment in enumerate(garments_in(answer.get("objects")), start=1):
+        if number > _MOST_GARMENTS:
+            yield ""
+            yield text(f"only the first {_MOST_GARMENTS} garments; {_REST}", "dim")
+            break
+        yield ""
+        yield text(" ".join((str(number), plain(garment.kind))), "bold")
+        yield from _garment(garment.tag)
+    if number == 0:
+        yield ""
+        yield text("no garment found")
     others = [
-        ("gender", _names(answer.get("genderInfo"))),
-        ("image", _names(answer.get("imageInfo"))),
-        ("not asked for", _types(answer.get("notMatchedObject"))),
+        ("gender", name_of(answer.get("genderInfo"))),
+        ("image", ", ".join(map(name_of, values_in(answer.get("imageInfo"))))),
+        ("not asked for", _not_asked_for(answer.get("notMatchedObject"))),
     ]
     if any(value for _, value in others):
+        yield ""
         yield facts((name, value) for name, value in others if value)
 
 
-def _add_object(garments: Rows, found: object) -> None:
-    if not isinstance(found, Mapping):
-        garments.add_row(text(_plain(found)))
-        return
-    kind = found.get("type")
-    if kind == NOTHING_DETECTED:
-        garments.add_row(text("no garment found"))
-        return
-    left = _MOST_GARMENTS - garments.row_count
-    for tag in _listed(found.get("tags"))[:left] or [{}]:
-        parts = tag if isinstance(tag, Mapping) else {"category": tag}
-        garments.add_row(
-            text(_plain(kind)),
-            text(_names(parts.get("category"))),
-            text(_names(parts.get("item"))),
-            text(_names(parts.get("colors"), with_confidence=True)),
-            text(_names(parts.get("prints"))),
-            text(_names(parts.get("looks"))),
-            text(_position(parts.get("position"))),
+_MOST_GARMENTS = 50
+_MOST_VALUES = 200
+"""The most garments, and values of one, that are shown; a hostile answer may have a million."""
+
+_REST = "--json prints all"
+
+_LABELS = {
+    "position": "position",
+    "category": "category",
+    "item": "item",
+    "colors": "colours",
+    "colorDetails": "palette",
+    "prints": "prints",
+    "textures": "textures",
+    "looks": "looks",
+    "details": "details",
+    "length": "length",
+    "sleeveLength": "sleeve length",
+    "neckLine": "neckline",
+    "fit": "fit",
+    "shape": "shape",
+    "heelHeight": "heel height",
+    "toeType": "toe type",
+    "heelShape": "heel shape",
+    "soleType": "sole type",
+    "pairIndex": "pair",
+}
+"""The attributes of a garment in the sequence in which they are shown."""
+
+
+def _garment(tag: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The attributes of a garment: a value a line, with its confidence."""
+    labels = _LABELS | {name: name for name in tag if name not in _LABELS}
+    values = [
+        (labels[name], name, value)
+        for name in labels
+        for value in values_in(tag.get(name))
+    ]
+    shown = columns(numbers=(2,), count=3)
+    label_before = ""
+    for label, name, value in values[:_MOST_VALUES]:
+        shown.add_row(
+            text("" if label == label_before else label, "dim"), *_cells_of(name, value)
         )
+        label_before = label
+    yield shown
+    if len(values) > _MOST_VALUES:
+        yield text(f"only the first {_MOST_VALUES} values; {_REST}", "dim")
 
 
-def _names(value: object, *, with_confidence: bool = False) -> str:
-    """The name (or id) of an attribute, or of each attribute in a list."""
-    if isinstance(value, list):
-        return ", ".join(
-            _names(part, with_confidence=with_confidence) for part in value
-        )
+def _cells_of(name: str, value: object) -> tuple[RenderableType, RenderableType]:
+    """A value, and its share of certainty or of the garment."""
     if not isinstance(value, Mapping):
-        return _plain(value)
-    name = _plain(value.get("name") or value.get("id"))
-    if with_confidence and value.get("confidence") is not None:
-        return f"{name} {_share(value['confidence'])}"
-    return name
+        return text(plain(value)), ""
+    if name == "position":
+        return text(_position(value)), ""
+    if name == "colorDetails":
+        code = plain(value.get("code"))
+        label = " ".join(filter(None, (plain(value.get("name")), code)))
+        return swatch(code, label), _percent(value.get("pixelFraction"))
+    shown = name_of(value) if {"name", "id"} & value.keys() else plain(value)
+    return text(shown), _percent(value.get("confidence"))
 
 
-def _position(value: object) -> str:
-    if not isinstance(value, Mapping):
-        return _plain(value)
+def _position(value: Mapping[str, Any]) -> str:
+    """The centre of a garment in words and numbers, from the upper left corner."""
+    sides = [value[side] for side in ("x", "y") if value.get(side) is not None]
+    numbers = ", ".join(
+        f"{side:.2f}" if _is_share(side) else plain(side) for side in sides
+    )
+    if len(sides) < 2 or not all(map(_is_share, sides)):
+        return numbers
+    across, down = (min(int(side * 3), 2) for side in sides)
+    words = (("top", "centre", "bottom")[down], ("left", "", "right")[across])
+    return f"{' '.join(filter(None, words))} ({numbers})"
+
+
+def _not_asked_for(found: object) -> str:
+    """The types of objects outside the requested detection, with their categories."""
     return ", ".join(
-        _share(value[side]) for side in ("x", "y") if value.get(side) is not None
+        plain(garment.kind) + (f" ({category})" if category else "")
+        for garment in garments_in(found)
+        for category in [name_of(garment.tag.get("category"))]
     )
 
 
-def _types(found: object) -> str:
-    return ", ".join(
-        _plain(part.get("type") if isinstance(part, Mapping) else part)
-        for part in _listed(found)
-    )
+def _percent(value: object) -> str:
+    """A number from 0 to 1 as percent, any other as it is; `--json` prints all digits."""
+    return f"{value:.0%}" if _is_share(value) else plain(value)
 
 
-def _share(value: object) -> str:
-    """A number from 0 to 1 with two decimals, any other as it is; `--json` prints all digits."""
+def _is_share(value: object) -> TypeGuard[int | Decimal]:
     # Formatted with decimals, 1e999999999 has a thousand million digits
-    if isinstance(value, int | Decimal) and 0 <= value <= 1:
-        return f"{value:.2f}"
-    return _plain(value)
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
-    if isinstance(value, list):
-        return ", ".join(_plain(part) for part in value)
-    return str(value)
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return isinstance(value, int | Decimal) and 0 <= value <= 1

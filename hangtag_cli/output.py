@@ -42,6 +42,11 @@ def json_line(document: Mapping[str, object]) -> bytes:
     return to_printable_json(document).encode()
 
 
+def encoded(data: bytes) -> None:
+    """Print bytes that an encoder of `hangtag.text` has made."""
+    click.echo(data, nl=False)
+
+
 def page(parts: Iterable[RenderableType]) -> None:
     """Print tables and texts. The terminal wraps long texts, so that they can be copied whole."""
     from rich.text import Text
@@ -115,7 +120,8 @@ def bar(
     Show a progress bar with the time left on a terminal while the block runs.
 
     Yields a function that takes the number done, the number known, and a text. *expected* returns
-    about how many there are; it is called only if there is a terminal. *console* is for tests.
+    about how many there are, or 0; it is called only if there is a terminal. *console* is for
+    tests.
     """
     if console is None and not click.get_text_stream("stderr").isatty():
         yield lambda *_: None
@@ -142,7 +148,7 @@ def bar(
         yield lambda done, known, text: progress.update(
             task,
             completed=done,
-            total=max(estimate, known),
+            total=max(estimate, known) or None,
             description=printable(text),
         )
 

@@ -96,19 +96,21 @@ _BACKFILL: Final = _together(
         UPLOAD_QUEUE: ("sqs:GetQueueAttributes", "sqs:SendMessage"),
     },
 )
+_SEARCH: Final = _together(
+    _DESCRIBE,
+    {
+        INDEX: ("dynamodb:BatchGetItem", "dynamodb:Query"),
+        TABLE: ("dynamodb:BatchGetItem",),
+        LARGE_RESULTS: ("s3:GetObject",),
+    },
+)
 
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "results show": _together(
         _DESCRIBE, {TABLE: ("dynamodb:Query",), LARGE_RESULTS: ("s3:GetObject",)}
     ),
-    "results find": _together(
-        _DESCRIBE,
-        {
-            INDEX: ("dynamodb:BatchGetItem", "dynamodb:Query"),
-            TABLE: ("dynamodb:BatchGetItem",),
-            LARGE_RESULTS: ("s3:GetObject",),
-        },
-    ),
+    "results find": _SEARCH,
+    "results export": _SEARCH,
     "results values": _together(_DESCRIBE, {INDEX: ("dynamodb:Query",)}),
     "results reindex": _together(
         _DESCRIBE,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from hangtag.text import printable, shortened
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 _LONGEST_TEXT = 4_000  # characters; an image's uri has at most 1,285
 
@@ -51,6 +54,37 @@ def indented(block: str) -> Iterator[Text]:
         yield Text(f"  {printable(line)}")
 
 
+def swatch(code: str, label: str) -> RenderableType:
+    """The *label* of a colour; before it the colour (`#` and six digits), if the terminal can."""
+    return _Swatch(code, text(label))
+
+
+@dataclass(frozen=True)
+class _Swatch:
+    code: str
+    label: Text
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        yield self._shown(console)
+
+    def __rich_measure__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Measurement:
+        return Measurement.get(console, options, self._shown(console))
+
+    def _shown(self, console: Console) -> Text:
+        # 16 colours are those of the terminal's theme
+        has_colours = console.color_system in ("256", "truecolor")
+        if console.no_color or not has_colours or not _COLOUR.fullmatch(self.code):
+            return self.label
+        return Text.assemble(("  ", f"on {self.code}"), " ", self.label)
+
+
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+
+
 def stacked(*parts: RenderableType) -> Group:
     """The *parts*, one below the other, as one cell."""
     return Group(*map(cell, parts))
@@ -64,6 +98,16 @@ def table(*headings: str, numbers: Iterable[str] = ()) -> Rows:
             heading,
             overflow="fold",
             justify="right" if heading in numbers else "left",
+        )
+    return made
+
+
+def columns(*, count: int, numbers: Iterable[int] = ()) -> Rows:
+    """An empty table without headings; the columns *numbers*, from 0, are aligned to the right."""
+    made = Rows(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for position in range(count):
+        made.add_column(
+            overflow="fold", justify="right" if position in numbers else "left"
         )
     return made
 

@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from typing import Any
 
 import boto3
 import pytest
 
+from hangtag.adapters.dynamodb_results import DynamoDBResults
+from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.ports import BreakerState
 from hangtag.text import to_json, to_timestamp
 from hangtag.uploads import SkipReason
 from tests.builders import (
+    KEY,
     NOON,
     URI,
     a_dead_letter,
@@ -97,6 +101,106 @@ def test_without_a_result_stdout_is_empty(stack: InMemory) -> None:
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert "hangtag status" in shown.stderr
     assert "hangtag failures list" in shown.stderr
+
+
+# ---- results show --version
+
+
+def store_and_replace(stack: InMemory) -> None:
+    """Stores the result of version-1, then that of version-2."""
+    first = an_upload()
+    later: Any = {"version_id": "version-2", "sequencer": "0065A3F1C2D4E5B608"}
+    stack.store(a_result(first))
+    results = DynamoDBResults(
+        boto3.client("dynamodb"),
+        stack.outputs["ResultsTableName"],
+        S3LargeResults(boto3.client("s3"), stack.outputs["LargeResultsBucketName"]),
+    )
+    there = results.read(URI)
+    second = an_upload(**later)
+    document = a_result(second)
+    assert (
+        results.store(second, document, retag=None, fence=2.0, replacing=there) is None
+    )
+
+
+def test_the_newest_version_is_shown_by_its_name(stack: InMemory) -> None:
+    """A script that has just uploaded a version asks for exactly that."""
+    store_and_replace(stack)
+
+    shown = hangtag("--json", "results", "show", URI, "--version", "version-2")
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert json.loads(shown.stdout)["image"]["versionId"] == "version-2"
+
+
+def test_of_a_replaced_version_the_end_is_known(stack: InMemory) -> None:
+    """Only the newest answer of a key is kept."""
+    store_and_replace(stack)
+
+    shown = hangtag("--json", "results", "show", URI, "--version", "version-1")
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert f"Version version-1 of {URI} is TAGGED since {NOON}" in shown.stderr
+    assert "replaced by that of version version-2" in shown.stderr
+
+
+def test_the_failure_of_an_older_version_is_kept(stack: InMemory) -> None:
+    """A newer version has a result."""
+    fail(stack)
+    later = an_upload(version_id="version-2", sequencer="0065A3F1C2D4E5B608")
+    stack.store(a_result(later), version_id="version-2", sequencer=later.sequencer)
+
+    shown = hangtag("--json", "results", "show", URI, "--version", "version-1")
+    newest = hangtag("--json", "results", "show", URI)
+
+    assert json.loads(shown.stdout)["failure"]["code"] == "807"
+    assert json.loads(newest.stdout)["status"] == "TAGGED"
+
+
+def test_a_version_without_a_result_has_its_reason(stack: InMemory) -> None:
+    """It was skipped, or nothing of it has arrived."""
+    stack.skip(KEY, SkipReason.OBJECT_GONE, at=NOON)
+
+    skipped = hangtag("results", "show", URI, "--version", "version-1")
+    unknown = hangtag("results", "show", URI, "--version", "version-0")
+
+    assert (skipped.exit_code, unknown.exit_code) == (1, 1)
+    assert f"is SKIPPED since {NOON} (OBJECT_GONE)" in skipped.stderr
+    assert "nothing about version version-0" in unknown.stderr
+
+
+def test_without_versions_an_etag_names_one(stack: InMemory) -> None:
+    """S3 gives no version id in a bucket without versions."""
+    upload = an_upload(version_id=None)
+    stack.store(a_result(upload), version_id=None)
+
+    shown = hangtag("--json", "results", "show", URI, "--version", upload.etag or "")
+
+    assert json.loads(shown.stdout)["image"]["etag"] == upload.etag
+
+
+@pytest.mark.parametrize("version", [[], ["--version", "version-1"]])
+def test_the_result_of_a_removed_object_says_when(
+    stack: InMemory, version: list[str]
+) -> None:
+    """An item without a result stands for the object that is gone."""
+    stack.store(a_result())
+    boto3.client("dynamodb").put_item(
+        TableName=stack.outputs["ResultsTableName"],
+        Item={
+            "uri": {"S": URI},
+            "version": {"S": "result"},
+            "objectVersion": {"S": "removed:1"},
+            "order": {"S": "1"},
+            "removedAt": {"S": NOON},
+        },
+    )
+
+    shown = hangtag("--json", "results", "show", URI, *version)
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert f"the object was removed at {NOON}" in shown.stderr
 
 
 # ---- status

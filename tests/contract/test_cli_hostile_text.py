@@ -124,8 +124,9 @@ def hangtag(*arguments: str, typed: str | None = None) -> Result:
 
 INVOCATIONS: dict[str, Sequence[Sequence[str]]] = {
     "tag": [["dress.png"]],
-    "results show": [[URI]],
+    "results show": [[URI], [URI, "--version", "version-1"], [URI, "--version", KEY]],
     "results find": [[], ["--category", hostile.TEXT], ["--color", "hostile"]],
+    "results export": [[], ["--format", "csv"]],
     "results values": [["category"], ["color"]],
     "results reindex": [[], ["--yes"]],
     "failures list": [[]],

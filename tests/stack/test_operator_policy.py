@@ -386,6 +386,14 @@ def find_a_result(scene: Scene) -> Ran:
     )
 
 
+def export_a_result(scene: Scene) -> Ran:
+    """Of which an entry has to be looked up."""
+    index_a_result(scene)
+    return scene.hangtag(
+        *("results", "export", "--color", RED.value, "--product", PRODUCT.value)
+    )
+
+
 def list_values(scene: Scene) -> Ran:
     """At least one."""
     index_a_result(scene)
@@ -515,6 +523,7 @@ def resume(scene: Scene) -> Ran:
 RUNS: Mapping[str, Run] = {
     "results show": show_a_result,
     "results find": find_a_result,
+    "results export": export_a_result,
     "results values": list_values,
     "results reindex": reindex,
     "failures list": list_failures,

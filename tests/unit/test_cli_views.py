@@ -19,7 +19,9 @@ from hangtag.dead_letters import DeadLetter
 from hangtag.errors import UNCODED
 from hangtag.failure import Failure
 from hangtag.operators.replay import ReplayReport
+from hangtag.tagger_api.answer import Tag
 from hangtag.tagger_api.errors import leaves
+from hangtag_cli import garments
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page
 from hangtag_cli.letters import (
@@ -42,6 +44,7 @@ from tests.builders import (
     a_result,
     an_answer,
     an_upload,
+    jacket,
     notification,
     record,
 )
@@ -60,18 +63,130 @@ def printed(parts: Iterable[RenderableType], *, width: int = 200) -> str:
     return stream.getvalue()
 
 
-def test_a_result_has_one_line_per_garment() -> None:
-    """The line has the fields that people look for first."""
+def test_a_result_has_a_line_for_each_value_with_its_confidence() -> None:
+    """The values of a list are below each other."""
     shown = printed(result_page(a_result()))
 
     assert URI in shown
     assert f"tagged at  {NOON}" in shown
     assert "language   en" in shown
-    row = next(line for line in shown.splitlines() if "balmacaan-jacket" in line)
-    assert row.split("  ")[0] == "CLOTHING"
-    for cell in ("jacket", "beige 0.83, khaki 0.10", "casual", "0.50, 0.50"):
-        assert cell in row
+    lines = [line.split() for line in shown.splitlines()]
+    at = lines.index(["1", "CLOTHING"])
+    assert lines[at + 1 : at + 7] == [
+        ["position", "centre", "(0.50,", "0.50)"],
+        ["category", "jacket"],
+        ["item", "balmacaan-jacket", "78%"],
+        ["colours", "beige", "83%"],
+        ["khaki", "10%"],
+        ["looks", "casual", "81%"],
+    ]
     assert "gender  male" in shown
+
+
+def test_every_attribute_of_a_garment_is_shown() -> None:
+    """Also one that the API has added since."""
+    value = {"id": "T1", "name": "a-value", "confidence": Decimal("0.5")}
+    tag = {**dict.fromkeys(Tag.model_fields, value), "position": None, "new": value}
+
+    shown = printed(answer_page({"objects": [{"type": "SHOES", "tags": [tag]}]}))
+
+    assert shown.count("a-value") == len(Tag.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ("0.31", "0.52", "centre left (0.31, 0.52)"),
+        ("0.9", "0.1", "top right (0.90, 0.10)"),
+        ("0.5", "1", "bottom (0.50, 1.00)"),
+    ],
+)
+def test_a_position_has_words(x: str, y: str, words: str) -> None:
+    """Two garments of a picture are told apart without a calculation."""
+    tag = {"position": {"x": Decimal(x), "y": Decimal(y)}}
+
+    assert words in printed(answer_page(an_answer(tag).document()))
+
+
+SAND = {"code": "#e5ccaf", "name": "sand", "pixelFraction": Decimal("0.61")}
+SAND_SWATCH = "\x1b[48;2;229;204;175m  \x1b[0m sand #e5ccaf"
+
+
+def swatches_on(**terminal: Any) -> str:  # noqa: ANN401 - the console's options
+    """A garment in sand on that terminal."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, **terminal)
+    for part in answer_page(an_answer({"colorDetails": [SAND]}).document()):
+        console.print(part)
+    return stream.getvalue()
+
+
+def test_a_colour_is_shown_where_the_terminal_can() -> None:
+    """The name and the share are beside it."""
+    shown = swatches_on(force_terminal=True, color_system="truecolor")
+
+    assert SAND_SWATCH in shown
+    assert "61%" in shown
+
+
+@pytest.mark.parametrize(
+    "terminal",
+    [
+        {"force_terminal": False},
+        {"force_terminal": True, "color_system": "truecolor", "no_color": True},
+        {"force_terminal": True, "color_system": "standard"},
+    ],
+    ids=["pipe", "NO_COLOR", "16 colours"],
+)
+def test_elsewhere_a_colour_is_a_name(terminal: dict[str, Any]) -> None:
+    """A theme's 16 colours would show another one."""
+    shown = swatches_on(**terminal)
+
+    assert "\x1b[4" not in shown
+    assert re.search(r"palette(\x1b\[0m)?  sand #e5ccaf", shown)
+
+
+@pytest.mark.parametrize("code", ["red", "#12", "#gggggg", "#1234567", HOSTILE, None])
+def test_a_colour_that_is_none_is_shown_as_text(code: object) -> None:
+    """The API may send anything."""
+    tag = {"colorDetails": [{"code": code, "name": "odd"}]}
+    answer = {"objects": [{"type": "BAGS", "tags": [tag]}]}
+
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, color_system="truecolor")
+    for part in answer_page(answer):
+        console.print(part)
+
+    assert "odd" in stream.getvalue()
+    assert "\x1b[4" not in stream.getvalue()
+
+
+def test_a_million_values_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of a hostile API would run through the terminal for minutes."""
+    monkeypatch.setattr(garments, "_MOST_GARMENTS", 3)
+    monkeypatch.setattr(garments, "_MOST_VALUES", 4)
+    tag = {"colors": [{"name": "red"}] * 1_000}
+    many = {"objects": [{"type": "BAGS", "tags": [tag] * 1_000}]}
+
+    shown = printed(answer_page(many))
+
+    assert shown.count("red") == 3 * 4
+    assert "only the first 4 values; --json prints all" in shown
+    assert "only the first 3 garments; --json prints all" in shown
+
+
+def test_a_result_is_readable_on_40_columns() -> None:
+    """A terminal beside an editor is that narrow."""
+    tag = {**jacket(), "colorDetails": [SAND]}
+    lines = printed(answer_page(an_answer(tag).document()), width=40).splitlines()
+
+    assert max(map(len, lines)) <= 40
+    assert [
+        line.split() for line in lines if "balmacaan" in line or "sand" in line
+    ] == [
+        ["item", "balmacaan-jacket", "78%"],
+        ["palette", "sand", "#e5ccaf", "61%"],
+    ]
 
 
 def test_a_failed_result_shows_who_acts_and_how() -> None:
@@ -119,9 +234,13 @@ def test_an_image_without_garments_is_reported() -> None:
 
 def test_objects_outside_the_detection_are_listed() -> None:
     """Otherwise users wonder why the shoes are missing."""
-    answer = {**an_answer().document(), "notMatchedObject": [{"type": "SHOES"}]}
+    others = [
+        {"type": "SHOES", "tags": [{"category": {"name": "boots"}}]},
+        {"type": "BAGS"},
+    ]
+    answer = {**an_answer().document(), "notMatchedObject": others}
 
-    assert "not asked for  SHOES" in printed(answer_page(answer))
+    assert "not asked for  SHOES (boots), BAGS" in printed(answer_page(answer))
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     arguments.read_prefix_uri,
     arguments.read_amount,
     arguments.read_rate,
+    arguments.read_confidence,
     arguments.read_letter_name,
     arguments.read_word,
     arguments.read_endpoint_url,

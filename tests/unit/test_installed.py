@@ -66,6 +66,7 @@ def installed_with(requirements: list[str]) -> set[str]:
     [
         (None, ["hangtag_cli"]),
         ("sandbox", ["hangtag_cli", "hangtag_sandbox"]),
+        ("parquet", ["hangtag_cli"]),
     ],
 )
 def test_installed_distributions_provide_every_import(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -13,6 +14,7 @@ from hangtag.text import (
     escape_json,
     printable,
     to_attribute,
+    to_csv_cell,
     to_log_line,
     to_printable_json,
 )
@@ -99,3 +101,43 @@ def test_json_for_programs_keeps_other_languages_readable() -> None:
 def test_the_hostile_text_has_all_of_the_characters() -> None:
     """The tests of the outputs rely on it."""
     assert len(raw_in(TEXT + BYTES)) == len({*"".join(CHARACTERS)})
+
+
+# ---- CSV
+
+FORMULA = re.compile(r'[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20]')
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("plain", '"plain"'),
+        ('a "b", c', '"a ""b"", c"'),
+        ("=1+1", '"\'=1+1"'),
+        ("a;=1", '"a;\'=1"'),
+        ("a=b-c", '"a=b-c"'),
+        ("드레스", '"드레스"'),
+        ("a\r\nb", '"a  b"'),
+    ],
+)
+def test_a_csv_cell_is_quoted_and_calculates_nothing(text: str, cell: str) -> None:
+    """Only what could begin a formula gets an apostrophe."""
+    assert to_csv_cell(text) == cell
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@given(text=st.text(st.sampled_from('=+-@;,"\t\r\n \uff1da')) | ANY_TEXT)
+def test_no_cell_begins_a_formula(separator: str, text: str) -> None:
+    """In some countries a semicolon separates cells, whatever the file says."""
+    line = f"{to_csv_cell('first')},{to_csv_cell(text)},{to_csv_cell('last')}"
+
+    [cells] = csv.reader([line], delimiter=separator)
+
+    assert not [cell for cell in cells if FORMULA.match(cell)]
+    assert len(cells) == 3 or separator == ";"
+    assert raw_in(line) == []
+
+
+def test_a_long_csv_cell_is_cut() -> None:
+    """Excel would put the rest into the cell below."""
+    assert len(to_csv_cell("a" * 100_000)) < 32_767

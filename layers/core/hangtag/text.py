@@ -3,7 +3,8 @@ Text for output: encoded for where it goes, cut; JSON and timestamps.
 
 Texts from outside are kept as they are and encoded when they leave, by one function for each
 destination: `printable` for people, `to_log_line` for the log, `to_attribute` for attributes of
-messages, `to_printable_json` for programs (docs/decisions/0031-text-is-encoded-where-it-leaves.md).
+messages, `to_printable_json` for programs, `to_csv_cell` for spreadsheets
+(docs/decisions/0031-text-is-encoded-where-it-leaves.md).
 """
 
 from __future__ import annotations
@@ -58,6 +59,25 @@ _NOT_IN_ATTRIBUTES = re.compile(
     "[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     "|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+
+
+_LONGEST_CELL = 32_000
+"""Characters; a cell of Excel takes 32,767."""
+
+_FORMULA = re.compile(r'(^|;)(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])')
+
+
+def to_csv_cell(text: str) -> str:
+    """
+    *text* as a quoted cell of a CSV file: a spreadsheet shows it, and calculates nothing.
+
+    As `printable`, and an apostrophe precedes a `=`, `+`, `-` or `@` at the beginning, which would
+    begin a formula. Also after a semicolon: where that separates cells, a cell may begin there. A
+    text of more than 32,000 characters is cut.
+    """
+    shown = printable(shortened(text, _LONGEST_CELL))
+    quoted = _FORMULA.sub(r"\1'", shown).replace('"', '""')
+    return f'"{quoted}"'
 
 
 def to_log_line(document: object) -> str:

@@ -17,7 +17,7 @@ from hangtag.adapters.dynamodb_results import (
 from hangtag.adapters.dynamodb_table import Item, Table, from_attribute
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey
-from hangtag.operators.show import newest
+from hangtag.operators.show import History
 from hangtag.ports import Clock, Snapshot, StoredResult
 from hangtag.results import Document
 from hangtag.uploads import Upload
@@ -72,8 +72,12 @@ class DynamoDBReader:
 
     def newest(self, uri: str) -> Document | None:
         """The result of the newest version of a key that has ended, or None."""
+        return self.history(uri).newest()
+
+    def history(self, uri: str) -> History:
+        """All that is stored of a key."""
         result: Item | None = None
-        records: list[Record] = []
+        records: dict[str, Record] = {}
         with translated(ResultsUnavailable, f"reading {uri}"):
             pages = self._table.client.get_paginator("query").paginate(
                 TableName=self._table.name,
@@ -83,11 +87,11 @@ class DynamoDBReader:
             )
             for item in (item for page in pages for item in page["Items"]):
                 if item["version"]["S"] != RESULT:
-                    records.append(record_of(item))
+                    records[item["version"]["S"]] = record_of(item)
                 elif not has_expired(item, now=self._clock.now()):
                     result = item
         stored = stored_result_of(result, self._read_large) if result else None
-        return newest(stored, records)
+        return History(stored, records)
 
     def results(self, uris: Iterable[str]) -> Iterator[Document]:
         """The TAGGED results of these keys as they are now, in no order."""

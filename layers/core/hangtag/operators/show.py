@@ -1,12 +1,46 @@
-"""The result that is shown for a key: of the newest version that has ended."""
+"""The result that is shown for a key: of the newest version that has ended, or of another one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from hangtag.lifecycle import Record
 from hangtag.ports import StoredResult
 from hangtag.results import Document, failed_document
+from hangtag.uploads import version_of
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is stored of a key."""
+
+    stored: StoredResult | None
+    records: Mapping[str, Record]
+    """The records of its versions, by `Upload.version`."""
+
+    def newest(self) -> Document | None:
+        """The result of the newest version that has ended, or None."""
+        return newest(self.stored, self.records.values())
+
+    def version(self, name: str) -> VersionFound:
+        """A version by its name in S3: the version id, or the etag in a bucket without versions."""
+        versions = (version_of(name, None), version_of(None, name))
+        records = [record for one, record in self.records.items() if one in versions]
+        is_stored = self.stored is not None and self.stored.version in versions
+        return VersionFound(
+            document=newest(self.stored if is_stored else None, records),
+            record=records[0] if records else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFound:
+    """What is stored of one version of a key."""
+
+    document: Document | None
+    """Its result. A TAGGED one is only stored of the newest version."""
+    record: Record | None
 
 
 def newest(stored: StoredResult | None, records: Iterable[Record]) -> Document | None:

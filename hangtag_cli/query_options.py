@@ -1,0 +1,91 @@
+"""The options by which `hangtag results find` and `export` select results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from .arguments import CONFIDENCE, SINCE, WORD
+
+if TYPE_CHECKING:
+    from hangtag.operators.find import Query
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_FIELDS: Final = {
+    "product": "of the product with this id",
+    "type": "with an object of this type, such as CLOTHING or SHOES",
+    "category": "with a garment of this category",
+    "item": "with this item",
+    "color": "with this colour",
+    "print": "with this print",
+    "texture": "with this texture",
+    "look": "with this look",
+    "gender": "of this gender",
+}
+"""The fields of `hangtag.index.FIELDS`, and what an option for each selects."""
+
+_OPTIONS = (
+    *(
+        click.option(
+            f"--{field}", field, multiple=True, type=WORD, help=f"Only images {what}."
+        )
+        for field, what in _FIELDS.items()
+    ),
+    click.option(
+        "--min-confidence",
+        type=CONFIDENCE,
+        help="Only images that have the values above with at least this confidence, 0 to 1.",
+    ),
+    click.option(
+        "--since",
+        type=SINCE,
+        help="Only what was tagged at that time or later: 24h, 7d, 2026-01-31.",
+    ),
+    click.option(
+        "--until", type=SINCE, help="Only what was tagged at that time or earlier."
+    ),
+)
+
+
+def query_options(function: _Function) -> _Function:
+    """Take the options of a query; all that are given must match, also repeated ones."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def query_of(options: Mapping[str, Any]) -> Query:
+    """
+    The query that the options make.
+
+    Raises:
+        UsageError: No time is both since and until.
+    """
+    from hangtag.operators.find import Query
+
+    since: datetime | None = options["since"]
+    until: datetime | None = options["until"]
+    if since and until and since > until:
+        raise click.UsageError(
+            f"Nothing was tagged since {since:%Y-%m-%dT%H:%M:%SZ} and until "
+            f"{until:%Y-%m-%dT%H:%M:%SZ}: --since must be earlier than --until.",
+            ctx=click.get_current_context(),
+        )
+    min_confidence: Decimal | None = options["min_confidence"]
+    return Query(
+        filters=tuple((field, value) for field in _FIELDS for value in options[field]),
+        min_confidence=min_confidence,
+        since=_timestamp(since),
+        until=_timestamp(until),
+    )
+
+
+def _timestamp(moment: datetime | None) -> str | None:
+    from hangtag.text import to_timestamp
+
+    return None if moment is None else to_timestamp(moment.timestamp())
