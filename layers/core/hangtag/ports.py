@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from hangtag.announcements import Announcement
 from hangtag.dead_letters import DeadLetter
-from hangtag.index import KnownValue, Term
 from hangtag.lifecycle import Record, UploadKey
 from hangtag.results import Document
 from hangtag.tagger_api import Answer, Language, RequestBody
