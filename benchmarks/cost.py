@@ -4,10 +4,11 @@ Counts the AWS usage of an image in the local cloud.
     python -m benchmarks.cost > benchmarks/cost.json
     python -m benchmarks.cost_page
 
-It runs the real template, function, queue and sandbox, in minutes. A proxy records the function's
-AWS calls, another one counts the bytes that the function sends to the API. The invocations and
-the log size come from the function's log, the item sizes from the table. SQS receives and deletes
-follow from the number of invocations: see docs/cost.md.
+It runs the real template, functions, queue and sandbox, in minutes. A proxy records the functions'
+AWS calls, another one counts the bytes that TagUploads sends to the API. Calls of the index are
+those of IndexResults, all others those of TagUploads. The invocations and the log sizes come from
+the functions' logs, the item sizes from the tables. SQS receives and deletes follow from the number
+of invocations: see docs/cost.md.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ from benchmarks.cost_model import (
     API_BYTES,
     EVENT_BYTES,
     IMAGE_BYTES,
+    INDEX_ENTRIES,
+    INDEX_INVOCATIONS,
+    INDEX_LOG_BYTES,
+    INDEX_SECONDS,
+    INDEX_UPDATES,
     INVOCATIONS,
     LOG_BYTES,
     OWN_SECONDS,
@@ -41,13 +47,16 @@ from benchmarks.cost_model import (
 from benchmarks.counting_proxy import CountingProxy
 from local.cloud import free_port
 from local.faults import Faults
+from local.indexed import indexed, wait_for_stream
 from local.ledger import RESULT, scan
+from local.processes import LocalError
 from local.progress import steps_on
 from local.stack import bring_up, take_down
 from local.watch import WatchedStack, watch
 
 IMAGES = 100
 PICTURE_BYTES = 100_000
+WAIT_SECONDS = 180.0
 RUNS: dict[Run, dict[str, str]] = {
     "ten": {"BatchSize": "10"},
     "one": {"BatchSize": "1"},
@@ -101,19 +110,34 @@ def tag(stack: WatchedStack, faults: Faults, proxy: CountingProxy) -> dict[str, 
     stack.hangtag("pause")
     for number in range(IMAGES):
         stack.upload(f"{number}.png", picture(number))
-    faults.set([{"service": service, "latency": 1} for service in SERVICES])
+    index = f"TableName == '{stack.outputs['IndexTableName']}'"
+    rules = faults.set(
+        [
+            {"service": "dynamodb", "latency": 1, "body": index},
+            *({"service": service, "latency": 1} for service in SERVICES),
+        ]
+    )
     sent_before = proxy.bytes_sent
     stack.hangtag("resume")
     stack.wait_for(
-        lambda: len(stack.announcements()) >= IMAGES or None, "the announcements"
+        lambda: len(stack.announcements()) >= IMAGES or None,
+        "the announcements",
+        seconds=WAIT_SECONDS,
     )
     sent = (proxy.bytes_sent - sent_before) / IMAGES
-    return {**dict(counted(stack, faults)), IMAGE_BYTES: PICTURE_BYTES, API_BYTES: sent}
+    if troubles := wait_for_stream(stack):
+        raise LocalError("\n".join(troubles))
+    calls = Counter(
+        INDEX_UPDATES if one.rule == rules[0] else one.operation
+        for one in faults.fired()
+    )
+    return {**dict(counted(stack, calls)), IMAGE_BYTES: PICTURE_BYTES, API_BYTES: sent}
 
 
-def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
+def counted(
+    stack: WatchedStack, calls: Mapping[str, int]
+) -> Iterator[tuple[str, float]]:
     """Yield the name and the number of each count, per image."""
-    calls = Counter(one.operation for one in faults.fired())
     yield from ((name, number / IMAGES) for name, number in sorted(calls.items()))
     events = [(text, line) for text in stack.log_events() if (line := parsed(text))]
     lines = [line for _, line in events]
@@ -132,6 +156,17 @@ def counted(stack: WatchedStack, faults: Faults) -> Iterator[tuple[str, float]]:
     yield ANNOUNCEMENT_BYTES, sum(lengths) / len(lengths)
     laps = [line["milliseconds"] for line in lines if line.get("message") == "tagged"]
     yield OWN_SECONDS, median(lap["all"] - lap["call"] for lap in laps) / 1000
+    yield INDEX_ENTRIES, len(indexed(stack)) / IMAGES
+    texts = [
+        (text, line)
+        for text in stack.log_events("IndexResultsFunctionName")
+        if (line := parsed(text))
+    ]
+    batches = [line for _, line in texts if line.get("message") == "indexed"]
+    yield INDEX_INVOCATIONS, len(batches) / IMAGES
+    yield INDEX_SECONDS, median(line["milliseconds"] for line in batches) / 1000
+    size = sum(len(text.encode()) + EVENT_BYTES for text, _ in texts)
+    yield INDEX_LOG_BYTES, size / IMAGES
 
 
 def parsed(text: str) -> dict[str, Any]:

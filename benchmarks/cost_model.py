@@ -100,6 +100,13 @@ RESULT_KB = 4
 COLD_START_SECONDS = 1.0
 """Billed like the invocation since August 2025."""
 
+ENTRIES = 20
+"""Entries in the index of a result of `RESULT_KB`: its distinct values."""
+INDEX_INVOCATION_SECONDS = 0.1
+"""Seconds of an invocation of IndexResults."""
+ENTRY_BYTES = 250
+"""About the size of an entry in the index of the results: tag, time, uri and confidence."""
+
 INDEX_BYTES = 200
 """About the size of a finished record's entry in the index `ended`: four keys."""
 ITEM_BYTES = 100
@@ -130,6 +137,18 @@ RESULT_BYTES = "bytes of a result"
 RECORD_BYTES = "bytes of a record"
 ANNOUNCEMENT_BYTES = "bytes of an announcement"
 OWN_SECONDS = "seconds beside the answer"
+INDEX_WRITES = "BatchWriteItem"
+INDEX_UPDATES = "UpdateItem of known values"
+INDEX_ENTRIES = "entries in the index"
+INDEX_INVOCATIONS = "invocations of IndexResults"
+INDEX_LOG_BYTES = "bytes of the log of IndexResults"
+INDEX_SECONDS = "seconds of IndexResults"
+
+OF_THE_INDEX = (
+    *(INDEX_WRITES, INDEX_UPDATES, INDEX_ENTRIES),
+    *(INDEX_INVOCATIONS, INDEX_LOG_BYTES, INDEX_SECONDS),
+)
+"""The counts of IndexResults; all others are those of TagUploads."""
 
 Run = Literal["ten", "one", "rate", "url"]
 """Full batches; batches of one; full batches with a rate limit, and with `ImageTransport=url`."""
@@ -146,7 +165,7 @@ PRICED = {
     "Publish",
     "GetSecretValue",
 }
-"""The requests of the function that `per_image` has a price for."""
+"""The requests of TagUploads that `per_image` has a price for."""
 
 
 @cache
@@ -188,7 +207,19 @@ def per_image(run: Run) -> dict[str, float]:
         "S3": S3_GET.of(count("GetObject", run)),
         "Secrets Manager": SECRET_READ.of(count("GetSecretValue", run)),
         "logs": LOG.of(count(LOG_BYTES, run) + LAMBDA_LOG_BYTES * batches),
+        "the index": index_of_image(run),
     }
+
+
+def index_of_image(run: Run) -> float:
+    """Return the dollars of IndexResults for an image; the stream costs a function nothing."""
+    batches = count(INDEX_INVOCATIONS, run)
+    return (
+        WRITE_UNIT.of(ENTRIES)
+        + LAMBDA_REQUEST.of(batches)
+        + compute(batches * INDEX_INVOCATION_SECONDS)
+        + LOG.of(count(INDEX_LOG_BYTES, run) + LAMBDA_LOG_BYTES * batches)
+    )
 
 
 def total(run: Run) -> float:
@@ -283,5 +314,10 @@ class Month:
 
 
 def table_bytes() -> float:
-    """Return the bytes in the table for an image: result, record and entry in the index."""
+    """Return the bytes in the table for an image: result, record and its entry in `ended`."""
     return RESULT_KB * 1_000 + count(RECORD_BYTES) + INDEX_BYTES + 3 * ITEM_BYTES
+
+
+def index_bytes() -> float:
+    """Return the bytes in the index of the results for an image."""
+    return ENTRIES * (ENTRY_BYTES + ITEM_BYTES)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ ROWS = {
     model.RECORD_BYTES: "a record in the table, bytes",
     model.ANNOUNCEMENT_BYTES: "an announcement, bytes",
     model.OWN_SECONDS: "seconds beside the API's answer, median",
+    model.INDEX_ENTRIES: "IndexResults: entries in the index, a write unit each",
+    model.INDEX_WRITES: "DynamoDB BatchWriteItem (up to 25 entries)",
+    model.INDEX_UPDATES: "DynamoDB UpdateItem (names of values, once an instance)",
+    model.INDEX_INVOCATIONS: "Lambda, invocations of IndexResults",
+    model.INDEX_SECONDS: "seconds of a batch of IndexResults, median",
+    model.INDEX_LOG_BYTES: "IndexResults' lines in the log, bytes",
 }
 """The label of each row."""
 
@@ -62,6 +69,7 @@ PRICES = {
     "S3": (model.S3_GET,),
     "Secrets Manager": (model.SECRET_READ,),
     "logs": (model.LOG,),
+    "the index": (model.WRITE_UNIT, model.LAMBDA_REQUEST),
 }
 
 
@@ -141,9 +149,14 @@ def _counts() -> str:
         sum(model.count(name, run) for name in model.PRICED) for run in (FULL, SINGLE)
     )
     table = _table(("per image", *RUNS.values()), *rows)
+    # Claim, finish, its entry in `ended`, and the result
+    units = 3 + ceil(model.count(model.RESULT_BYTES) / 1024)
+    entries = model.count(model.INDEX_ENTRIES)
     summary = _prose(f"""
-        Measured on {model.measured()["date"]}: {full:.2f} AWS requests of the function per image
-        with ten messages a batch, {single:.2f} with one.
+        Measured on {model.measured()["date"]}: {full:.2f} AWS requests of TagUploads per image
+        with ten messages a batch, {single:.2f} with one. Write units per image, with the sandbox's
+        results of {model.count(model.RESULT_BYTES) / 1000:.0f} KB:
+        {units:.0f} without the index, {units + entries:.0f} with it.
     """)
     return f"{table}\n\n{summary}"
 
@@ -165,6 +178,9 @@ the images of a batch run at the same time |
 with a rate limit {slots:.2f} more |
 |  | `2 + 1/b` read units: record and result of each upload, and the breaker; \
 `s/4` where a result is there already |
+| the index | `e` write units, one for each distinct value of the result; \
+{model.count(model.INDEX_INVOCATIONS):.2f} to \
+{model.count(model.INDEX_INVOCATIONS, SINGLE):.2f} short invocations |
 | SNS | 1 publish (deliveries to queues and functions are free, others are not) |
 | S3 | 1 GET; with `ImageTransport=url` 2, one of them by the API |
 | Secrets Manager | `1/k` reads of the key: an instance tags `k` images in five minutes |
@@ -180,7 +196,8 @@ def _example() -> str:
     all_full, all_single = model.total(FULL), model.total(SINGLE)
     assumptions = _prose(f"""
         In US dollars, rounded, without free tiers. `t` = {model.ANSWER_SECONDS:g}, `o` =
-        {model.INVOCATION_SECONDS:g}, `m` = {model.MEMORY_GB:g}, `s` = {model.RESULT_KB}, `k` =
+        {model.INVOCATION_SECONDS:g}, `m` = {model.MEMORY_GB:g}, `s` = {model.RESULT_KB},
+        `e` = {model.ENTRIES}, `k` =
         {1 / model.count("GetSecretValue"):.0f} as measured. The prices are those for
         {model.REGION} in {model.SEEN} (data transfer: {model.TRANSFER.seen}, EventBridge
         Scheduler: {model.SCHEDULED_RUN.seen}). `benchmarks/cost_model.py` lists them with their
@@ -256,6 +273,7 @@ def _transfer() -> str:
 def _month() -> str:
     month = read_month(TEMPLATE.read_text("utf-8"))
     stored = model.table_bytes() * MILLION
+    indexed = model.index_bytes() * MILLION
     images = USUAL_SIZE * MILLION * MILLION
     metric = model.CUSTOM_METRIC
     return f"""\
@@ -275,6 +293,7 @@ with {model.RECONCILE_READS} reads each | {month.reconcile_cost:.2f} |
 | the dashboard, beyond the account's third | 1 | {model.DASHBOARD.dollars:.2f} |
 | a million results in the table, with its point-in-time recovery | {stored / model.GB:.1f} GB \
 | {model.TABLE_GB.of(stored) + model.BACKUP_GB.of(stored):.2f} |
+| their index | {indexed / model.GB:.1f} GB | {model.TABLE_GB.of(indexed):.2f} |
 | a million images of {USUAL_SIZE:g} MB in the bucket; old versions, too \
 | {images / model.GB:,.0f} GB | {model.BUCKET_GB.of(images):.2f} |"""
 

@@ -44,11 +44,25 @@ def test_each_computed_part_is_on_exactly_one_page() -> None:
 def test_every_counted_request_has_a_price() -> None:
     """A new request of the function must not be free on the page."""
     sizes = {value for name, value in vars(model).items() if name.endswith("_BYTES")}
-    others = sizes | {model.INVOCATIONS, model.OWN_SECONDS}
+    others = sizes | {model.INVOCATIONS, model.OWN_SECONDS, *model.OF_THE_INDEX}
 
     assert set(COUNTED) - others == model.PRICED
     assert set(COUNTED) <= set(ROWS)
     assert all(set(row) == set(RUNS) for row in COUNTED.values())
+
+
+def test_the_index_costs_a_write_unit_for_each_entry() -> None:
+    """And an invocation that many images share in a backlog."""
+    for run in BATCHED:
+        batches = model.count(model.INDEX_INVOCATIONS, run)
+        log = model.count(model.INDEX_LOG_BYTES, run) + model.LAMBDA_LOG_BYTES * batches
+
+        assert model.per_image(run)["the index"] * model.MILLION == pytest.approx(
+            0.625 * model.ENTRIES
+            + batches * (0.2 + 13.3334 * 0.1 * model.MEMORY_GB)
+            + 0.5 * log / 1000
+        )
+        assert 0 < batches <= 1
 
 
 @pytest.mark.parametrize("megabytes", [0.1, 0.5, 2.0])
