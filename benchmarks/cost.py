@@ -95,6 +95,7 @@ def count(parameters: Mapping[str, str], directory: Path) -> dict[str, float]:
                 step=steps_on(Console(stderr=True)),
                 parameters={**parameters, "TaggerApiUrl": url},
                 sandbox_port=sandbox_port,
+                sandbox_hosts=[f"127.0.0.1:{proxy.port}"],
                 faults=faults,
             ),
             "cost-subscriber",

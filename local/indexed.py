@@ -11,9 +11,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.s3_large_results import S3LargeResults
+from hangtag.adapters.system_clock import SystemClock
 from hangtag.announcements import FAILED
 from hangtag.index import Term, entries_of, position_of
-from local.ledger import RESULT, scan
+from hangtag.results import Document
+from local.ledger import scan
 from local.watch import WatchedStack
 
 STREAM_SECONDS = 60.0
@@ -48,17 +52,27 @@ def index_troubles(
     """List each entry that is missing or left over, of these uris or of all."""
     found = {one for one in indexed(stack) if uris is None or one.uri in uris}
     expected = {
-        Indexed(item["uri"], term, position_of(item["result"]), confidence)
-        for item in scan(stack)
-        if item["version"] == RESULT
-        and "result" in item
-        and (uris is None or item["uri"] in uris)
-        for term, confidence in entries_of(item["result"]).items()
+        Indexed(uri, term, position_of(result), confidence)
+        for result in _results(stack)
+        for uri in (result["image"]["uri"],)
+        if uris is None or uri in uris
+        for term, confidence in entries_of(result).items()
     }
     missing = [f"not in the index: {_shown(one)}" for one in expected - found]
     return sorted(missing) + sorted(
         f"left over in the index: {_shown(one)}" for one in found - expected
     )
+
+
+def _results(stack: WatchedStack) -> Iterator[Document]:
+    """Read all TAGGED results, large ones too."""
+    large = S3LargeResults(stack.client("s3"), stack.outputs["LargeResultsBucketName"])
+    return DynamoDBReader(
+        stack.client("dynamodb"),
+        stack.outputs["ResultsTableName"],
+        SystemClock(),
+        large.read,
+    ).all_results()
 
 
 def unannounced_failures(stack: WatchedStack) -> list[str]:
@@ -68,7 +82,12 @@ def unannounced_failures(stack: WatchedStack) -> list[str]:
         (one["image"]["uri"], one["image"]["versionId"], one["failure"]["failedAt"])
         for one in data
     }
-    failures = (item for item in scan(stack) if item.get("status") == "FAILED")
+    failures = (
+        item
+        for item in scan(stack)
+        # A removal that fails is not announced
+        if item.get("status") == "FAILED" and not item["version"].startswith("removed:")
+    )
     return sorted(
         f"{item['uri']} {item['version']}: its failure is not announced"
         for item in failures

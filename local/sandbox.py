@@ -32,9 +32,12 @@ class Sandbox:
         certificate: str,
         image_ports: Collection[int],
         port: int = 0,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         """
         Start the sandbox on `port` (0: any free port), with `key` as its API key.
+
+        It accepts requests to `allowed_hosts`, too, such as those of a proxy in front of it.
 
         It fetches images from the ports `image_ports` of this machine, and trusts the certificates
         in the file `certificate` there. Other commands control it with the token in a file.
@@ -49,9 +52,16 @@ class Sandbox:
             "--ca-file": certificate,
         }
         images = [f"--fetch-loopback-port={each}" for each in image_ports]
+        hosts = [f"--allowed-host={each}" for each in allowed_hosts]
         token = secrets.token_urlsafe(24)
         self._process.start(
-            [hangtag, "sandbox", *chain.from_iterable(options.items()), *images],
+            [
+                hangtag,
+                "sandbox",
+                *chain.from_iterable(options.items()),
+                *images,
+                *hosts,
+            ],
             # Arguments are readable by every user of the machine.
             env=own_environment()
             | {"HANGTAG_SANDBOX_KEY": key, "HANGTAG_SANDBOX_TOKEN": token},

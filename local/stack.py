@@ -7,7 +7,7 @@ import secrets
 import signal
 import subprocess
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,7 @@ def bring_up(
     parameters: Mapping[str, str] = PARAMETERS,
     cloud_port: int = 0,
     sandbox_port: int = 0,
+    sandbox_hosts: Collection[str] = (),
     faults: Faults | None = None,
     key: str | None = None,
 ) -> Stack:
@@ -218,7 +219,7 @@ def bring_up(
     Deploy the stack and set its API key, in a new local cloud in `directory`.
 
     With `faults`, a proxy with the same directory, the function calls AWS through the proxy. The
-    key is `key`, or a random one.
+    key is `key`, or a random one. The sandbox accepts requests to `sandbox_hosts`, too.
 
     Raises:
         LocalError: A step failed; no process is left running.
@@ -241,6 +242,7 @@ def bring_up(
                 certificate=cloud.access.certificate,
                 image_ports=[urlsplit(url).port or 443 for url in buckets],
                 port=sandbox_port,
+                allowed_hosts=sandbox_hosts,
             )
         with step("Building the stack (sam build)"):
             template = build(directory)

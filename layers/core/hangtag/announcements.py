@@ -24,7 +24,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from hangtag.results import Document, confidence_of
+from hangtag.results import Document, confidence_of, own_part
 from hangtag.text import to_attribute, to_printable_json
 
 TAGGED = "hangtag.image.tagged.v1"
@@ -44,8 +44,6 @@ _LONGEST_VALUE = 2_048
 
 EVERY_CONFIDENCE = Decimal(0)
 """The `MinConfidence` that keeps every value."""
-
-_OWN_FIELDS = ("status", "image", "language", "context", "taggedAt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ def _truncated(data: Document, table: str) -> Document:
     """*data* without the API's answer; its own fields are bounded, so that they always fit."""
     cut = {"attributesTruncated": True} if "attributesTruncated" in data else {}
     return {
-        **{name: data[name] for name in _OWN_FIELDS},
+        **own_part(data),
         **cut,
         "truncated": True,
         "fullResult": {
