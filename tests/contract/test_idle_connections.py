@@ -305,7 +305,7 @@ def clients_of_index_results(session: RecordingSession) -> None:
     [
         (clients_of_tag_uploads, set(PROBES)),
         (clients_of_replay_failures, {"dynamodb", "sqs"}),
-        (clients_of_index_results, {"dynamodb", "sns"}),
+        (clients_of_index_results, {"dynamodb", "s3", "sns"}),
     ],
 )
 def test_every_client_of_the_functions_has_the_limit(
