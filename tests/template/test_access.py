@@ -413,6 +413,14 @@ def test_a_role_may_use_the_key_through_the_services_that_it_calls(
     assert all(statement["Resource"] == KEY for statement in statements)
 
 
+def test_the_stream_is_read_after_its_reader_may_use_the_key() -> None:
+    """Lambda may refuse the mapping of a stream that the role cannot read, and so the stack."""
+    metadata = TEMPLATE["Resources"]["IndexResults"]["Metadata"]
+
+    assert "IndexResultsKeyPolicy" in references(metadata)
+    assert "IndexResultsKeyPolicy" not in references(DEFAULTS["IndexResults"])
+
+
 # ---- the key's own policy
 
 PAGE = (ROOT / "docs/encryption.md").read_text("utf-8")
