@@ -444,14 +444,16 @@ def test_the_documented_statements_of_operators_are_those_of_the_roles() -> None
     }
 
 
-def test_the_documented_policy_for_an_old_key_allows_to_read_images_and_messages() -> (
-    None
-):
+def test_the_documented_policy_for_an_old_key_lets_every_function_read() -> None:
     """The policies of the roles name the new key only."""
     [block] = re.findall(r"```\n( *\{\"Version\".+?)```", PAGE, re.DOTALL)
 
     assert uses_of_the_key(json.loads(block)["Statement"], region="REGION") == {
-        service: {"kms:Decrypt"} for service in ("s3", "sqs")
+        service: {"kms:Decrypt"} for service in ("dynamodb", "s3", "sqs")
+    }
+    [outputs] = re.findall(r"For each of the outputs (.+?):\n", PAGE, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", outputs)) == {
+        name for name in TEMPLATE["Outputs"] if name.endswith("FunctionName")
     }
 
 
