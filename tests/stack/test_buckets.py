@@ -105,7 +105,11 @@ class Second:
             if '"skipped"' in event["message"]
         ]
         found = [json.loads(line) for line in lines]
-        return [(one["reason"], one["uri"].split("/", 3)[3]) for one in found]
+        return [
+            (one["reason"], one["uri"].split("/", 3)[3])
+            for one in found
+            if one["uri"]  # S3's test event has none
+        ]
 
     def wait_for_skip(self, reason: str, key: str) -> None:
         """Wait until the function has skipped an upload."""
