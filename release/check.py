@@ -97,6 +97,7 @@ def missing(root: Path, run: Run) -> list[str]:
     found += [
         *missing_versions(root, run),
         *missing_licences(root),
+        *unpublished_schemas(root),
         *changes(root, run),
     ]
     if found:  # the rest takes minutes, and needs a clean checkout
@@ -162,6 +163,17 @@ def missing_licences(root: Path) -> Iterator[str]:
         yield 'pyproject.toml names another licence: set license = "Apache-2.0".'
     if not re.search(r"^ +SpdxLicenseId: Apache-2\.0$", template(root), re.MULTILINE):
         yield "template.yaml names another licence: set SpdxLicenseId to Apache-2.0."
+
+
+def unpublished_schemas(root: Path) -> Iterator[str]:
+    """Schemas of events whose compatibility the next version would not be tested for."""
+    for path in sorted((root / "events/schemas").glob("*.json")):
+        published = path.parent / "published" / path.name
+        if not published.is_file() or published.read_bytes() != path.read_bytes():
+            yield (
+                f"{path.relative_to(root)} is not published: copy it to"
+                f" {published.parent.relative_to(root)}, and commit it."
+            )
 
 
 def changes(root: Path, run: Run) -> Iterator[str]:

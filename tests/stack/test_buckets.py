@@ -105,7 +105,11 @@ class Second:
             if '"skipped"' in event["message"]
         ]
         found = [json.loads(line) for line in lines]
-        return [(one["reason"], one["uri"].split("/", 3)[3]) for one in found]
+        return [
+            (one["reason"], one["uri"].split("/", 3)[3])
+            for one in found
+            if one["uri"]  # S3's test event has none
+        ]
 
     def wait_for_skip(self, reason: str, key: str) -> None:
         """Wait until the function has skipped an upload."""
@@ -282,18 +286,23 @@ def test_a_stack_that_goes_back_to_a_bucket_of_its_own_filters_there_too(
     own = second.outputs["UploadsBucketName"]
     content, filtered = picture("own a"), picture("own b")
 
-    [configured] = second.client("s3").get_bucket_notification_configuration(
-        Bucket=own
-    )["QueueConfigurations"]
+    configured = second.client("s3").get_bucket_notification_configuration(Bucket=own)[
+        "QueueConfigurations"
+    ]
     second.upload("summer/b.jpg", filtered)
     second.upload("summer/b.png", content)
 
     second.wait_for_record("summer/b.png", "TAGGED")
-    rules = {
-        one["Name"].lower(): one["Value"]
-        for one in configured["Filter"]["Key"]["FilterRules"]
+    assert {event for one in configured for event in one["Events"]} == {
+        *("s3:ObjectCreated:*", "s3:ObjectRemoved:*"),
+        "s3:LifecycleExpiration:DeleteMarkerCreated",
     }
-    assert rules == {"prefix": "summer/", "suffix": ".png"}
+    for one in configured:
+        rules = {
+            rule["Name"].lower(): rule["Value"]
+            for rule in one["Filter"]["Key"]["FilterRules"]
+        }
+        assert rules == {"prefix": "summer/", "suffix": ".png"}
     assert second.skips().count(("NOT_SELECTED", "summer/b.jpg")) == 0
     assert calls_about(second.first, filtered) == []
     assert own.startswith(f"{NAME}-uploadsbucket")

@@ -413,6 +413,14 @@ def test_a_role_may_use_the_key_through_the_services_that_it_calls(
     assert all(statement["Resource"] == KEY for statement in statements)
 
 
+def test_the_stream_is_read_after_its_reader_may_use_the_key() -> None:
+    """Lambda may refuse the mapping of a stream that the role cannot read, and so the stack."""
+    metadata = TEMPLATE["Resources"]["IndexResults"]["Metadata"]
+
+    assert "IndexResultsKeyPolicy" in references(metadata)
+    assert "IndexResultsKeyPolicy" not in references(DEFAULTS["IndexResults"])
+
+
 # ---- the key's own policy
 
 PAGE = (ROOT / "docs/encryption.md").read_text("utf-8")
@@ -436,14 +444,16 @@ def test_the_documented_statements_of_operators_are_those_of_the_roles() -> None
     }
 
 
-def test_the_documented_policy_for_an_old_key_allows_to_read_images_and_messages() -> (
-    None
-):
+def test_the_documented_policy_for_an_old_key_lets_every_function_read() -> None:
     """The policies of the roles name the new key only."""
     [block] = re.findall(r"```\n( *\{\"Version\".+?)```", PAGE, re.DOTALL)
 
     assert uses_of_the_key(json.loads(block)["Statement"], region="REGION") == {
-        service: {"kms:Decrypt"} for service in ("s3", "sqs")
+        service: {"kms:Decrypt"} for service in ("dynamodb", "s3", "sqs")
+    }
+    [outputs] = re.findall(r"For each of the outputs (.+?):\n", PAGE, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", outputs)) == {
+        name for name in TEMPLATE["Outputs"] if name.endswith("FunctionName")
     }
 
 

@@ -23,6 +23,7 @@ LICENCE = "Apache License\n...\nEND OF TERMS AND CONDITIONS\n"
 SUMS = "0000  TagUploads.zip\n"
 
 Answer = Callable[[Path], Done]
+SCHEMAS = "events/schemas"
 LOCK = ("make", "lock")
 PACKAGE = (PYTHON, "-m", "release.package")
 COST_PAGE = (PYTHON, "-m", "benchmarks.cost_page")
@@ -42,6 +43,11 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose commit has everything that a release needs."""
     root = tmp_path_factory.mktemp("complete")
     contents = {name: f"{name}\n" for name in (*FILES, *PRINTED)}
+    contents |= {
+        f"{SCHEMAS}/published/{Path(name).name}": content
+        for name, content in contents.items()
+        if name.startswith(f"{SCHEMAS}/")
+    }
     contents |= {
         "requirements/dev.in": "thing\n",
         "requirements/dev.txt": "thing==1\n",
@@ -107,6 +113,27 @@ def test_a_complete_commit_may_be_tagged(
     assert status == 0
     assert line.startswith("Complete: tag ")
     assert line.endswith(" as v1.2.3 if .ci/run passes for it.")
+
+
+@pytest.mark.parametrize("content", ["{}\n", None], ids=["older", "none"])
+def test_a_schema_that_is_not_published_is_named(
+    checkout: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    """The gate compares with the published ones: what is not there may change."""
+    name = "hangtag.image.tagged.v1.json"
+    if content is None:
+        (checkout / SCHEMAS / "published" / name).unlink()
+    else:
+        write(checkout, f"{SCHEMAS}/published/{name}", content)
+    commit(checkout)
+
+    status, lines = checked(checkout, capsys)
+
+    assert status == 1
+    assert lines[0] == (
+        f"- {SCHEMAS}/{name} is not published: copy it to {SCHEMAS}/published,"
+        " and commit it."
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
