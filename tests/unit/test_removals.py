@@ -299,6 +299,45 @@ def test_an_undelete_brings_the_result_back_when_the_tombstone_has_expired() -> 
     assert world.newest(URI) is not None
 
 
+def test_an_expired_result_is_not_paid_again_when_an_older_version_goes() -> None:
+    """A lifecycle rule may delete millions of older versions."""
+    world = World(results_expire=True)
+    old, new = world.upload(), world.upload(content=PNG + b"new")
+    work_off(world, old, new)
+    world.results.expire(URI)
+
+    work_off(world, world.purge(upload_of(old)))
+
+    assert len(world.tagger.calls) == 2
+    assert world.results.stored(URI) is None
+
+
+def test_a_version_that_was_never_tagged_has_no_expired_result() -> None:
+    """Its upload came after the deletion; an undelete tags it for the first time."""
+    world = World(results_expire=True)
+    late = world.upload()
+    work_off(world, world.delete(), late)
+    world.results.expire(URI)
+
+    work_off(world, world.undelete())
+
+    assert world.newest(URI) is not None
+    assert world.calls_about(upload_of(late)) == {CallReason.FIRST: 1}
+
+
+def test_a_deletion_removes_a_result_that_expires_meanwhile() -> None:
+    """DynamoDB deletes the item after the batch was read."""
+    world = World()
+    world.tag(world.upload())
+    removal = world.delete()
+    world.objects.after_finding = lambda: world.results.expire(URI)
+
+    assert world.tag(removal) == ()
+
+    assert world.ended_as(upload_of(removal)) == "REMOVED"
+    tombstone_of(world)
+
+
 def test_an_undelete_before_the_deletion_is_worked_on_changes_nothing() -> None:
     """The result was never removed."""
     world = World()
@@ -387,6 +426,33 @@ def test_the_deletion_of_an_older_version_does_not_repeat_a_failure() -> None:
     work_off(world, world.purge(upload_of(old)))
 
     assert world.codes == ["UNSUPPORTED_FORMAT"]
+
+
+def test_a_failure_after_a_deletion_is_not_repeated_when_an_older_version_goes() -> (
+    None
+):
+    """The tombstone of the deletion is still there."""
+    world = World()
+    old = tagged_and_deleted(world)
+    world.clock.advance(1)
+    work_off(world, world.upload(content=b"no image"))
+
+    work_off(world, world.purge(upload_of(old)))
+
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
+
+
+def test_an_undelete_repeats_the_failure_before_the_deletion() -> None:
+    """Subscribers were told that the image is gone."""
+    world = World()
+    work_off(world, world.upload(content=b"no image"))
+    world.clock.advance(1)
+    work_off(world, world.delete())
+    world.clock.advance(1)
+
+    work_off(world, world.undelete())
+
+    assert world.codes == ["UNSUPPORTED_FORMAT"] * 2
 
 
 def test_an_object_from_before_hangtag_is_not_tagged_when_an_older_version_goes() -> (
