@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hangtag import lifecycle
 from hangtag.announcements import FAILED
 from hangtag.errors import AnnouncementFailed, ResultsUnavailable
-from hangtag.index import Term, entries_of, position_of
+from hangtag.index import Term, entries_of, known_values, position_of
 from hangtag.indexing import (
     NO_RESULT,
     Change,
@@ -528,3 +528,13 @@ def test_the_entries_of_a_change_that_was_lost_are_removed_with_the_next() -> No
 def test_the_answer_s_garments_have_ids_so_that_other_languages_find_them() -> None:
     """The builders' jacket has some; without one, the name is the value."""
     assert Term("item", "t0345") in entries_of(a_result(answer=an_answer(jacket())))
+
+
+def test_what_is_no_garment_has_no_entries() -> None:
+    """A garment with an empty name was stored as text by versions before the index."""
+    result = a_result(answer=an_answer(jacket()))
+    [found] = result["objects"]
+    odd = {**result, "objects": ["{}", {**found, "tags": ["{}", *found["tags"]]}]}
+
+    assert entries_of(odd) == entries_of(result)
+    assert known_values(odd) == known_values(result)

@@ -261,8 +261,9 @@ class Tagging:
             return stored
         if stored.order < upload.order:
             return self._ports.results.move_up(upload)
-        image = (stored.document or {})["image"]
-        attempt.upload = upload.ordered_as(image["sequencer"])
+        if stored.document is not None:
+            image = stored.document["image"]
+            attempt.upload = upload.ordered_as(image["sequencer"])
         return stored
 
     def _is_own(self, attempt: Attempt, stored: StoredResult) -> bool:
