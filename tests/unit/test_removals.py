@@ -524,6 +524,17 @@ def test_of_two_deletions_the_later_one_stays() -> None:
     assert [kind for kind, _ in announced(world)] == ["tagged", "removed"]
 
 
+def test_the_deletion_of_what_is_left_of_a_deleted_object_is_announced_again() -> None:
+    """A version below its delete marker: an upload in between may have failed."""
+    world = World()
+    upload = tagged_and_deleted(world)
+
+    work_off(world, world.purge(upload_of(upload)))
+
+    assert [kind for kind, _ in announced(world)] == ["tagged", "removed", "removed"]
+    assert len({one.document["id"] for one in world.announcer.announced}) == 3
+
+
 # ---- failures
 
 
