@@ -9,6 +9,7 @@ import pytest
 
 from hangtag.announcements import REMOVED, TAGGED
 from hangtag.dead_letters import RETENTION_SECONDS
+from hangtag.ending import REMOVAL_FAILED
 from hangtag.errors import (
     AnnouncementFailed,
     ObjectForbidden,
@@ -649,6 +650,7 @@ def test_a_deletion_that_s3_does_not_confirm_is_dead_lettered(error: Exception) 
     assert world.tag(removal) == (removal.message_id,)
     assert world.tag(removal) == ()
     [letter] = world.dead_letters.letters
+    assert letter.failure.message.startswith(REMOVAL_FAILED)
     shown = world.newest(URI)
     assert shown is not None
     assert shown["status"] == "TAGGED"
