@@ -24,7 +24,7 @@ from hangtag.ports import StoredResult
 from hangtag.removal import TOMBSTONE_SECONDS
 from hangtag.tagger_api.errors import KeyRefused
 from hangtag.telemetry import Removed
-from hangtag.uploads import SkipReason
+from hangtag.uploads import SkipReason, order_of
 from tests.builders import KEY, NOON, PNG, URI, a_delivery, a_failed_record, copy_of
 from tests.fakes import LEASE_SECONDS, Call, Killed, World, upload_of
 
@@ -475,13 +475,43 @@ def test_a_backfill_finds_what_a_tombstone_hides() -> None:
     """It has no sequencer, but S3 says that the object is there."""
     world = World()
     tagged_and_deleted(world)
-    world.put(content=PNG + b"without an event")
-    document = json.loads(world.upload(content=PNG + b"found by a backfill").body)
-    del document["Records"][0]["s3"]["object"]["sequencer"]
 
-    assert world.tag(a_delivery(json.dumps(document))) == ()
+    assert world.tag(found_by_a_backfill(world)) == ()
 
     assert world.newest(URI) is not None
+
+
+@pytest.mark.parametrize("during_the_call", [True, False])
+def test_subscribers_take_what_a_backfill_finds_for_newer_than_the_removal(
+    during_the_call: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """It has the sequencer of the removal, and a later time."""
+    world = World()
+    removal = upload_of(world.removal())
+    found = found_by_a_backfill(world)
+
+    def remove(_: object = None) -> None:
+        world.results.remove(removal, removed_at=NOON, expires_at=0, replacing=None)
+
+    if during_the_call:
+        world.tagger.before_answering = remove
+    else:
+        remove()
+
+    assert world.tag(found) == ()
+
+    [tagged] = world.announcer.announced
+    shown = world.newest(URI)
+    assert shown is not None
+    assert shown["image"] == tagged.document["data"]["image"]
+    assert order_of(shown["image"]["sequencer"]) == removal.order
+
+
+def found_by_a_backfill(world: World) -> Delivery:
+    """The message about an object whose own event was lost: it has no sequencer."""
+    document = json.loads(world.upload(content=PNG + b"found by a backfill").body)
+    del document["Records"][0]["s3"]["object"]["sequencer"]
+    return a_delivery(json.dumps(document))
 
 
 def test_a_forged_deletion_of_an_object_that_is_there_changes_nothing() -> None:
