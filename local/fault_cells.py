@@ -240,6 +240,16 @@ STEPS = (
     ),
     put("finish removal", "Item.status.S == 'REMOVED'", is_removal=True),
     UploadStep(
+        "S3 GetObject (large result)",
+        "s3",
+        "GetObject",
+        by_digest=True,
+        throttled="SlowDown",
+        api_answer="large tags",
+        by_index=True,
+        alone=True,
+    ),
+    UploadStep(
         "DynamoDB BatchWriteItem (index)",
         operation="BatchWriteItem",
         body="values(RequestItems)[].PutRequest.Item.uri.S | [?ends_with(@, '/KEY')] | [0]",

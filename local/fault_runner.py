@@ -177,9 +177,12 @@ class CellRunner:
                 run.sent = send(self.stack, run.key, run.body)
                 if run.cell.step.only_without_version:
                     self._send_event_without_version(run.sent)
-            for run in runs:
-                if run.cell.step.is_removal:
-                    run.marker = self._delete(run.key)
+            removed = [run for run in runs if run.cell.step.is_removal]
+            for run in removed:
+                self.stack.wait_for_result(self.stack.uri(run.key))
+            # All at once: workers are only killed after the last deletion
+            for run in removed:
+                run.marker = self._delete(run.key)
             self._wait_for_injection(runs, by_rule)
         finally:
             self._heal(runs)
@@ -202,8 +205,7 @@ class CellRunner:
         return [one for one in outcomes if one not in missed] + again
 
     def _delete(self, key: str) -> str:
-        """Delete an object once it has its result; return the version of the delete marker."""
-        self.stack.wait_for_result(self.stack.uri(key))
+        """Delete an object; return the version of the delete marker."""
         answer = self.stack.client("s3").delete_object(
             Bucket=self.stack.outputs["UploadsBucketName"], Key=key
         )

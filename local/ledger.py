@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from hangtag.announcements import TAGGED
+from hangtag.announcements import FAILED
 from hangtag.uploads import order_of
 from local.watch import WatchedStack
 
@@ -87,7 +87,7 @@ class Ledger:
     letters: dict[ObjectVersion, list[str]]
     """The codes of the dead letters."""
     announced: dict[ObjectVersion, list[dict[str, Any]]]
-    """The announcements of tagged uploads; `local.indexed` checks those of failures."""
+    """The announcements of tagged uploads and removals."""
     calls: dict[str, list[dict[str, Any]]]
     """By the SHA-256 of the image."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -96,6 +96,12 @@ class Ledger:
     """The versions in the bucket."""
     unreadable: list[str] = field(default_factory=list)
     """The bodies of dead letters without an upload."""
+
+    def add_announcement(self, document: dict[str, Any]) -> None:
+        """Add an announcement, unless it is of a failure: `local.indexed` checks those."""
+        if document["type"] != FAILED:
+            image = document["data"]["image"]
+            self.announced[image["key"], image["versionId"]].append(document)
 
     def ending_of(self, sent: Sent, marker: str | None = None) -> Ending:
         """
@@ -241,10 +247,8 @@ def read_ledger(stack: WatchedStack) -> Ledger:
             ledger.unreadable.append(letter.body)
         else:
             ledger.letters[object_version].append(letter.code or "UNCODED")
-    for announcement in stack.announcements(type_=TAGGED):
-        data = announcement.document["data"]
-        image = data["image"]
-        ledger.announced[image["key"], image["versionId"]].append(announcement.document)
+    for announcement in stack.announcements():
+        ledger.add_announcement(announcement.document)
     for call in stack.sandbox_calls():
         ledger.calls[call["sha256"] or ""].append(call)
     return ledger

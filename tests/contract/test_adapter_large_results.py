@@ -16,7 +16,14 @@ from hangtag.adapters.dynamodb_table import to_attribute
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.errors import ResultsUnavailable
 from hangtag.results import Document, own_part
-from tests.builders import NOON_SECONDS, URI, a_result, an_answer, an_upload
+from tests.builders import (
+    NOON_SECONDS,
+    URI,
+    a_result,
+    an_answer,
+    an_upload,
+    jacket,
+)
 from tests.contract.aws_parts import (
     create_large_results,
     create_table,
@@ -69,10 +76,10 @@ class Stores:
             self.dynamodb, "ResultsTable", self.clock, self.large.read
         )
 
-    def store(self, document: Document, **changes: Any) -> bool:  # noqa: ANN401 - any field
+    def store(self, document: Document, *, fence: float = 1.0, **changes: Any) -> bool:  # noqa: ANN401 - any field
         """Store a result of an upload."""
         upload = an_upload(**changes)
-        return self.results.store(upload, document, retag=None, fence=1.0) is None
+        return self.results.store(upload, document, retag=None, fence=fence) is None
 
     def item(self) -> dict[str, Any]:
         """The item of the result."""
@@ -117,6 +124,16 @@ def test_a_result_that_is_nested_too_deeply_for_an_item_is_large(
     for _ in range(depth):
         deep = [deep]
     document = a_result(answer=an_answer({"note": deep}))
+
+    assert stores.store(document)
+
+    assert len(stores.keys()) == 1
+    assert stores.reader.newest(URI) == document
+
+
+def test_a_result_with_an_empty_name_is_large(stores: Stores) -> None:
+    """DynamoDB takes none, and JSON does. As text, a garment would be found by nobody."""
+    document = a_result(answer=an_answer({**jacket(), "": 1}))
 
     assert stores.store(document)
 
@@ -227,9 +244,45 @@ def test_a_large_result_whose_object_is_gone_is_an_error(stores: Stores) -> None
     stores.large.delete(key)  # may be repeated
 
     assert stores.large.read(key) is None
-    for read in (stores.results.read, stores.reader.newest):
-        with pytest.raises(ResultsUnavailable, match=key):
-            read(URI)
+    with pytest.raises(ResultsUnavailable, match=key):
+        stores.reader.newest(URI)
+
+
+def test_a_large_result_whose_object_is_gone_can_be_replaced(stores: Stores) -> None:
+    """The function finds its version, moves it up, and stores a new answer."""
+    document, higher = a_large_result(), an_upload(sequencer="F" * 20)
+    stores.store(document)
+    [key] = stores.keys()
+    stores.large.delete(key)
+
+    lost = stores.results.read(URI)
+    moved = stores.results.move_up(higher)
+
+    assert lost is not None
+    assert moved is not None
+    assert (lost.version, lost.document) == (an_upload().version, None)
+    assert (moved.order, moved.document) == (higher.order, None)
+    assert stores.store(a_result(upload=higher), sequencer="F" * 20)
+    assert stores.reader.newest(URI) == a_result(upload=higher)
+
+
+def test_a_large_result_that_is_replaced_while_it_is_read_is_not_lost(
+    stores: Stores,
+) -> None:
+    """Its object was deleted after the item was read; the caller reads again."""
+    stores.store(a_large_result())
+    read_before = stores.large.read
+
+    def replaced_meanwhile(key: str) -> Document | None:
+        stores.store(a_result(), fence=2.0)
+        stores.large.delete(key)
+        return read_before(key)
+
+    stores.large.read = replaced_meanwhile  # type: ignore[method-assign]
+
+    with pytest.raises(ResultsUnavailable, match="taken its place"):
+        stores.results.read(URI)
+    assert stores.keys() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"a": NaN}', b"[]"])

@@ -558,6 +558,15 @@ def test_a_tombstone_replaces_the_result(table: Table) -> None:
     assert table.reader.newest(URI) is None
 
 
+def test_a_tombstone_is_stored_in_the_place_of_what_has_expired(table: Table) -> None:
+    """DynamoDB has deleted the result since it was seen."""
+    expired = StoredResult(an_upload().version, an_upload().order, None)
+
+    assert remove(table, a_removal(), expired) is None
+
+    assert table.stored().removed_at == NOON
+
+
 def test_a_tombstone_is_stored_where_nothing_was(table: Table) -> None:
     """An upload that arrives late finds it."""
     removal = a_removal()

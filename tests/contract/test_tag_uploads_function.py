@@ -591,3 +591,19 @@ def test_the_token_of_a_subscription_is_not_logged(
     assert "UNREADABLE_EVENT" in logged
     assert "SECRET" not in logged + letter["ErrorMessage"]
     assert letter["body"] == body
+
+
+def test_a_result_that_has_expired_is_not_made_again_for_a_removal(
+    stack: Stack,
+) -> None:
+    """ResultsTtlDays is set: an older version that goes is no reason for a call."""
+    invoke(sqs_event(stack.upload()))
+    stack.table.delete_item(Key={"uri": f"s3://{BUCKET}/{KEY}", "version": "result"})
+    of_an_older_version = record(
+        KEY, version_id="older", sequencer="FF", event_name="ObjectRemoved:Delete"
+    )
+
+    answered = invoke(sqs_event(notification(of_an_older_version)))
+
+    assert answered == {"batchItemFailures": []}
+    assert stack.messages(stack.uploads) == []

@@ -77,8 +77,9 @@ class FakeResults(CanFail):
                 return None
             stored = found.stored
             if stored.version == upload.version and stored.order < upload.order:
-                document = deepcopy(stored.document or {})
-                document["image"]["sequencer"] = upload.sequencer
+                document = deepcopy(stored.document)
+                if document is not None:
+                    document["image"]["sequencer"] = upload.sequencer
                 stored = replace(stored, order=upload.order, document=document)
                 self._items[upload.uri] = replace(found, stored=stored)
             return deepcopy(stored)
@@ -95,7 +96,7 @@ class FakeResults(CanFail):
         with self._lock:
             found = self._items.get(removal.uri)
             there = None if found is None else found.stored
-            if _place_of(there) != _place_of(replacing):
+            if there is not None and _place_of(there) != _place_of(replacing):
                 return deepcopy(there)
             tombstone = StoredResult(
                 removal.version, removal.order, None, removed_at=removed_at
@@ -105,8 +106,13 @@ class FakeResults(CanFail):
         return None
 
     def expire(self, uri: str) -> None:
-        """DynamoDB deletes a tombstone whose time is over."""
+        """DynamoDB deletes an item whose time is over."""
         del self._items[uri]
+
+    def lose(self, uri: str) -> None:
+        """Somebody deletes the object of a large result."""
+        item = self._items[uri]
+        self._items[uri] = replace(item, stored=replace(item.stored, document=None))
 
 
 def _place_of(stored: StoredResult | None) -> tuple[str, str] | None:

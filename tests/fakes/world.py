@@ -52,6 +52,7 @@ class World:
         width: int = WIDTH,
         min_confidence: Decimal = EVERY_CONFIDENCE,
         versioned: bool = True,
+        results_expire: bool = False,
         selection: Selection = ALL_KEYS,
         slots: FakeSlots | None = None,
         random_fraction: Callable[[], float] = lambda: 0.5,
@@ -89,6 +90,7 @@ class World:
             table=TABLE,
             min_confidence=min_confidence,
             image_transport=image_transport,
+            results_expire=results_expire,
             selection=selection,
         )
         self._requests_per_second = requests_per_second

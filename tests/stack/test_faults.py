@@ -86,6 +86,7 @@ FEW = [
     cell("SNS Publish (removal)", THROTTLED),
     cell("SNS Publish (removal)", KILLED_AFTER),
     cell("DynamoDB PutItem (finish removal)", RESET),
+    cell("S3 GetObject (large result)", HALF),
     cell("DynamoDB BatchWriteItem (index)", KILLED_BEFORE),
     cell("SNS Publish (failure)", THROTTLED),
 ]

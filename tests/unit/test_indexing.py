@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hangtag import lifecycle
 from hangtag.announcements import FAILED
 from hangtag.errors import AnnouncementFailed, ResultsUnavailable
-from hangtag.index import Term, entries_of, position_of
+from hangtag.index import Term, entries_of, known_values, position_of
 from hangtag.indexing import (
     NO_RESULT,
     Change,
@@ -26,7 +26,7 @@ from hangtag.indexing import (
 )
 from hangtag.lifecycle import Record
 from hangtag.ports import IndexEntry
-from hangtag.results import Document
+from hangtag.results import Document, own_part
 from hangtag.uploads import Upload
 from tests.builders import (
     BUCKET,
@@ -289,8 +289,7 @@ def test_a_process_forgets_values_before_they_fill_its_memory(
 def large(stage: Stage, document: Document, key: str) -> ResultItem:
     """The item of a large result, which has only our own part of it."""
     stage.large.documents[key] = document
-    own = ("status", "image", "language", "context", "taggedAt")
-    return item({name: document[name] for name in own}, key)
+    return item(own_part(document), key)
 
 
 def test_a_large_result_is_indexed_from_the_whole_of_it() -> None:
@@ -433,28 +432,51 @@ COLORS = st.sampled_from([("red",), ("blue",), ("red", "blue"), ()])
 """Few, so that results have entries in common."""
 
 
+@dataclass
+class History:
+    """Changes of two keys in the sequence of the stream."""
+
+    changes: list[ResultChanged] = field(default_factory=list)
+    results: dict[str, Document] = field(default_factory=dict)
+    """The results at the end, by key."""
+    items: dict[str, ResultItem] = field(default_factory=dict)
+    """Their items."""
+    large: dict[str, Document] = field(default_factory=dict)
+    """All large results."""
+
+    def large_keys(self) -> set[str]:
+        """Those that an item at the end points to."""
+        return {one.large_key for one in self.items.values() if one.large_key}
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[ResultChanged], list[Document]]:
-    """Changes of two keys in the sequence of the stream, and the results at their end."""
+def histories(draw: st.DrawFn) -> History:
+    """Changes of results, some of them large."""
     versions = draw(
         st.lists(
-            st.tuples(st.sampled_from(["a.png", "b.png"]), st.none() | COLORS),
+            st.tuples(
+                st.sampled_from(["a.png", "b.png"]), st.none() | COLORS, st.booleans()
+            ),
             min_size=2,
             max_size=6,
         )
     )
-    now: dict[str, Document] = {}
-    changes = []
-    for key, colors in versions:
+    made = History()
+    for number, (key, colors, is_large) in enumerate(versions):
         upload = an_upload(key)
-        old = now.pop(key, None)
-        new = None
+        old, new = made.items.pop(key, NO_RESULT), NO_RESULT
+        made.results.pop(key, None)
         if colors is not None:
             # At two times, so that some results are at the place of the one before
             at = draw(st.sampled_from([NOON, LATER]))
-            new = now[key] = in_colors(*colors, upload=upload, tagged_at=at)
-        changes.append(ResultChanged(upload.uri, item(old), item(new)))
-    return changes, list(now.values())
+            result = made.results[key] = in_colors(*colors, upload=upload, tagged_at=at)
+            new = made.items[key] = item(result)
+            if is_large:
+                large_key = f"large {number}"
+                made.large[large_key] = result
+                new = made.items[key] = item(own_part(result), large_key)
+        made.changes.append(ResultChanged(upload.uri, old, new))
+    return made
 
 
 @settings(max_examples=500)
@@ -463,14 +485,14 @@ def histories(draw: st.DrawFn) -> tuple[list[ResultChanged], list[Document]]:
     tries=st.lists(
         st.tuples(
             st.integers(1, 3),
-            st.sampled_from(["put", "remove", "end", "not"]),
+            st.sampled_from(["put", "remove", "delete", "end", "not"]),
             st.integers(0, 3),
         ),
         max_size=8,
     ),
 )
 def test_whatever_is_cut_off_and_repeated_the_index_is_that_of_a_rebuild(
-    history: tuple[list[ResultChanged], list[Document]],
+    history: History,
     tries: list[tuple[int, str, int]],
 ) -> None:
     """
@@ -478,37 +500,43 @@ def test_whatever_is_cut_off_and_repeated_the_index_is_that_of_a_rebuild(
 
     Lambda repeats a batch, or halves of it; the local cloud adds the changes since.
     """
-    changes, results = history
+    changes = history.changes
     stage = Stage()
+    stage.large.documents = dict(history.large)
     done = 0
     for size, method, writes in tries:
-        stage.index.kills_after(writes, at=method)
+        if method == "delete":
+            stage.large.fails_with(ResultsUnavailable("away"), at=method, times=1)
+        else:
+            stage.index.kills_after(writes, at=method)
         try:
             stage.apply(*changes[done : done + size])
-        except Killed:
+        except (Killed, ResultsUnavailable):
             continue
         if method != "end":  # else the response is lost
             done += size
     stage.index.recovers()
+    stage.large.recovers()
 
     stage.apply(*changes[done:])
 
-    assert stage.index.entries == rebuilt(*results)
+    assert stage.index.entries == rebuilt(*history.results.values())
+    assert set(stage.large.documents) == history.large_keys()
 
 
 @given(history=histories(), size=st.integers(1, 4))
-def test_a_batch_may_be_processed_twice(
-    history: tuple[list[ResultChanged], list[Document]], size: int
-) -> None:
+def test_a_batch_may_be_processed_twice(history: History, size: int) -> None:
     """Lambda invokes the function at least once for each."""
-    changes, results = history
+    changes = history.changes
     stage = Stage()
+    stage.large.documents = dict(history.large)
 
     for at in range(0, len(changes), size):
         stage.apply(*changes[at : at + size])
         stage.apply(*changes[at : at + size])
 
-    assert stage.index.entries == rebuilt(*results)
+    assert stage.index.entries == rebuilt(*history.results.values())
+    assert set(stage.large.documents) == history.large_keys()
 
 
 def test_the_entries_of_a_change_that_was_lost_are_removed_with_the_next() -> None:
@@ -528,3 +556,13 @@ def test_the_entries_of_a_change_that_was_lost_are_removed_with_the_next() -> No
 def test_the_answer_s_garments_have_ids_so_that_other_languages_find_them() -> None:
     """The builders' jacket has some; without one, the name is the value."""
     assert Term("item", "t0345") in entries_of(a_result(answer=an_answer(jacket())))
+
+
+def test_what_is_no_garment_has_no_entries() -> None:
+    """A garment with an empty name was stored as text by versions before the index."""
+    result = a_result(answer=an_answer(jacket()))
+    [found] = result["objects"]
+    odd = {**result, "objects": ["{}", {**found, "tags": ["{}", *found["tags"]]}]}
+
+    assert entries_of(odd) == entries_of(result)
+    assert known_values(odd) == known_values(result)

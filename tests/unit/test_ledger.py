@@ -211,3 +211,20 @@ def test_a_broken_promise_about_a_removal_is_reported(
 ) -> None:
     """In words."""
     assert trouble in ending_of_removal(item, **changes).troubles
+
+
+@pytest.mark.parametrize(("type_", "counted"), [("removed", 1), ("failed", 0)])
+def test_announcements_of_removals_count_and_those_of_failures_do_not(
+    type_: str, counted: int
+) -> None:
+    """A failed upload may be tagged later; `local.indexed` checks its announcement."""
+    ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
+
+    ledger.add_announcement(
+        {
+            "type": f"hangtag.image.{type_}.v1",
+            "data": {"image": {"key": KEY, "versionId": MARKER}},
+        }
+    )
+
+    assert len(ledger.announced[KEY, MARKER]) == counted

@@ -9,6 +9,7 @@ import pytest
 
 from hangtag.announcements import REMOVED, TAGGED
 from hangtag.dead_letters import RETENTION_SECONDS
+from hangtag.ending import REMOVAL_FAILED
 from hangtag.errors import (
     AnnouncementFailed,
     ObjectForbidden,
@@ -23,7 +24,7 @@ from hangtag.ports import StoredResult
 from hangtag.removal import TOMBSTONE_SECONDS
 from hangtag.tagger_api.errors import KeyRefused
 from hangtag.telemetry import Removed
-from hangtag.uploads import SkipReason
+from hangtag.uploads import SkipReason, order_of
 from tests.builders import KEY, NOON, PNG, URI, a_delivery, a_failed_record, copy_of
 from tests.fakes import LEASE_SECONDS, Call, Killed, World, upload_of
 
@@ -299,6 +300,45 @@ def test_an_undelete_brings_the_result_back_when_the_tombstone_has_expired() -> 
     assert world.newest(URI) is not None
 
 
+def test_an_expired_result_is_not_paid_again_when_an_older_version_goes() -> None:
+    """A lifecycle rule may delete millions of older versions."""
+    world = World(results_expire=True)
+    old, new = world.upload(), world.upload(content=PNG + b"new")
+    work_off(world, old, new)
+    world.results.expire(URI)
+
+    work_off(world, world.purge(upload_of(old)))
+
+    assert len(world.tagger.calls) == 2
+    assert world.results.stored(URI) is None
+
+
+def test_a_version_that_was_never_tagged_has_no_expired_result() -> None:
+    """Its upload came after the deletion; an undelete tags it for the first time."""
+    world = World(results_expire=True)
+    late = world.upload()
+    work_off(world, world.delete(), late)
+    world.results.expire(URI)
+
+    work_off(world, world.undelete())
+
+    assert world.newest(URI) is not None
+    assert world.calls_about(upload_of(late)) == {CallReason.FIRST: 1}
+
+
+def test_a_deletion_removes_a_result_that_expires_meanwhile() -> None:
+    """DynamoDB deletes the item after the batch was read."""
+    world = World()
+    world.tag(world.upload())
+    removal = world.delete()
+    world.objects.after_finding = lambda: world.results.expire(URI)
+
+    assert world.tag(removal) == ()
+
+    assert world.ended_as(upload_of(removal)) == "REMOVED"
+    tombstone_of(world)
+
+
 def test_an_undelete_before_the_deletion_is_worked_on_changes_nothing() -> None:
     """The result was never removed."""
     world = World()
@@ -389,6 +429,33 @@ def test_the_deletion_of_an_older_version_does_not_repeat_a_failure() -> None:
     assert world.codes == ["UNSUPPORTED_FORMAT"]
 
 
+def test_a_failure_after_a_deletion_is_not_repeated_when_an_older_version_goes() -> (
+    None
+):
+    """The tombstone of the deletion is still there."""
+    world = World()
+    old = tagged_and_deleted(world)
+    world.clock.advance(1)
+    work_off(world, world.upload(content=b"no image"))
+
+    work_off(world, world.purge(upload_of(old)))
+
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
+
+
+def test_an_undelete_repeats_the_failure_before_the_deletion() -> None:
+    """Subscribers were told that the image is gone."""
+    world = World()
+    work_off(world, world.upload(content=b"no image"))
+    world.clock.advance(1)
+    work_off(world, world.delete())
+    world.clock.advance(1)
+
+    work_off(world, world.undelete())
+
+    assert world.codes == ["UNSUPPORTED_FORMAT"] * 2
+
+
 def test_an_object_from_before_hangtag_is_not_tagged_when_an_older_version_goes() -> (
     None
 ):
@@ -408,13 +475,43 @@ def test_a_backfill_finds_what_a_tombstone_hides() -> None:
     """It has no sequencer, but S3 says that the object is there."""
     world = World()
     tagged_and_deleted(world)
-    world.put(content=PNG + b"without an event")
-    document = json.loads(world.upload(content=PNG + b"found by a backfill").body)
-    del document["Records"][0]["s3"]["object"]["sequencer"]
 
-    assert world.tag(a_delivery(json.dumps(document))) == ()
+    assert world.tag(found_by_a_backfill(world)) == ()
 
     assert world.newest(URI) is not None
+
+
+@pytest.mark.parametrize("during_the_call", [True, False])
+def test_subscribers_take_what_a_backfill_finds_for_newer_than_the_removal(
+    during_the_call: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """It has the sequencer of the removal, and a later time."""
+    world = World()
+    removal = upload_of(world.removal())
+    found = found_by_a_backfill(world)
+
+    def remove(_: object = None) -> None:
+        world.results.remove(removal, removed_at=NOON, expires_at=0, replacing=None)
+
+    if during_the_call:
+        world.tagger.before_answering = remove
+    else:
+        remove()
+
+    assert world.tag(found) == ()
+
+    [tagged] = world.announcer.announced
+    shown = world.newest(URI)
+    assert shown is not None
+    assert shown["image"] == tagged.document["data"]["image"]
+    assert order_of(shown["image"]["sequencer"]) == removal.order
+
+
+def found_by_a_backfill(world: World) -> Delivery:
+    """The message about an object whose own event was lost: it has no sequencer."""
+    document = json.loads(world.upload(content=PNG + b"found by a backfill").body)
+    del document["Records"][0]["s3"]["object"]["sequencer"]
+    return a_delivery(json.dumps(document))
 
 
 def test_a_forged_deletion_of_an_object_that_is_there_changes_nothing() -> None:
@@ -456,6 +553,17 @@ def test_of_two_deletions_the_later_one_stays() -> None:
     assert tombstone_of(world).version == upload_of(second).version
     assert world.ended_as(upload_of(first)) == "SUPERSEDED"
     assert [kind for kind, _ in announced(world)] == ["tagged", "removed"]
+
+
+def test_the_deletion_of_what_is_left_of_a_deleted_object_is_announced_again() -> None:
+    """A version below its delete marker: an upload in between may have failed."""
+    world = World()
+    upload = tagged_and_deleted(world)
+
+    work_off(world, world.purge(upload_of(upload)))
+
+    assert [kind for kind, _ in announced(world)] == ["tagged", "removed", "removed"]
+    assert len({one.document["id"] for one in world.announcer.announced}) == 3
 
 
 # ---- failures
@@ -572,6 +680,7 @@ def test_a_deletion_that_s3_does_not_confirm_is_dead_lettered(error: Exception) 
     assert world.tag(removal) == (removal.message_id,)
     assert world.tag(removal) == ()
     [letter] = world.dead_letters.letters
+    assert letter.failure.message.startswith(REMOVAL_FAILED)
     shown = world.newest(URI)
     assert shown is not None
     assert shown["status"] == "TAGGED"

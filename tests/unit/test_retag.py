@@ -100,3 +100,18 @@ def test_of_versions_without_a_sequencer_the_one_that_ended_last_is_shown() -> N
         "TAGGED",
         upload_of(newer).version_id,
     )
+
+
+def test_an_upload_whose_stored_result_is_lost_is_tagged_again() -> None:
+    """Somebody deleted the object of a large result: the operator asks for a new answer."""
+    world = World()
+    delivery = world.upload()
+    world.tag(delivery)
+    upload = upload_of(delivery)
+    world.results.lose(upload.uri)
+    world.clock.advance(100)
+
+    assert world.tag(backfilled(world, delivery, token="1 a")) == ()
+
+    assert world.newest(upload.uri) is not None
+    assert world.calls_about(upload) == {CallReason.FIRST: 1, CallReason.AGAIN: 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from hangtag import lifecycle
 from hangtag.attempt import BUSY, ENDED, Attempt, Ended, Retry
@@ -53,6 +54,9 @@ An image on which the API hangs occupies a worker for 30 seconds with each attem
 
 _TIMEOUT_BACKOFF = 4
 """Multiplies the delay after a timeout: with fewer attempts, uploads outlive the same outage."""
+
+REMOVAL_FAILED = "the removal of the result failed"
+"""Begins the message of a removal's failure: discarding that leaves the result of a gone object."""
 
 HAND_BACK_BASE_SECONDS = 1.0
 BREAKER_BASE_SECONDS = 15.0
@@ -216,9 +220,12 @@ class Endings:
         """Send first, then write: if the letter cannot be sent, the message stays on the queue."""
         # An upload that is given up began no further attempt
         attempts = min(attempt.number, self._policy.max_attempts)
+        failure = self.failure(error, attempts=attempts)
+        if attempt.upload.is_removal:
+            failure = replace(failure, message=f"{REMOVAL_FAILED}: {failure.message}")
         letter = letter_of_upload(
             attempt.upload,
-            self.failure(error, attempts=attempts),
+            failure,
             replays=attempt.claim.record.replays,
             request_id=attempt.batch.request_id,
         )

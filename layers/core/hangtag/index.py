@@ -137,13 +137,18 @@ def values_of(result: Document) -> Iterator[tuple[Term, str, Decimal | None]]:
     if _is_text(product):
         yield Term(PRODUCT, normalized(product)), product, None
     yield from _named(GENDER, result.get("genderInfo"))
-    for found in result.get("objects") or ():
+    for found in _objects_in(result.get("objects")):
         kind = found.get("type")
         if _is_text(kind):
             yield Term(TYPE, normalized(kind)), kind, None
-        for tag in found.get("tags") or ():
+        for tag in _objects_in(found.get("tags")):
             for field, attribute in _TAG_FIELDS.items():
                 yield from _named(field, tag.get(attribute))
+
+
+def _objects_in(found: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - see below
+    """The JSON objects in a list; one with an empty name was once stored as text."""
+    return (one for one in found or () if isinstance(one, Mapping))
 
 
 def _named(field: str, found: Any) -> Iterator[tuple[Term, str, Decimal | None]]:  # noqa: ANN401 - an answer may have any value

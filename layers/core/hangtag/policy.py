@@ -71,4 +71,6 @@ class Policy:
     image_transport: ImageTransport = "base64"
     min_confidence: Decimal = EVERY_CONFIDENCE
     """Announcements have no attributes for values below it."""
+    results_expire: bool = False
+    """Whether `ResultsTtlDays` is set."""
     selection: Selection = ALL_KEYS

@@ -221,7 +221,7 @@ class ResultStore(Protocol):
     """
 
     def read(self, uri: str) -> StoredResult | None:
-        """The whole result as it is now."""
+        """The whole result as it is now; without its document if that is lost."""
         ...
 
     def store(
@@ -263,7 +263,7 @@ class ResultStore(Protocol):
         """
         Store a tombstone; None if it is stored, else what is there instead.
 
-        It replaces only *replacing* (None: nothing), if its order is unchanged. *removed_at* is ISO
+        It replaces nothing but *replacing*, if its order is unchanged. *removed_at* is ISO
         8601, UTC; at *expires_at* (seconds since 1970) or later DynamoDB deletes it.
         """
         ...

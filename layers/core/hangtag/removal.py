@@ -102,7 +102,7 @@ class Removing:
         key = (removal.uri, version_of_object(current))
         # Read after S3 was asked: the worker of a later tombstone asks S3 again, too
         now = self._ports.snapshots.snapshot([key])
-        if not _lacks_its_result(
+        if not self._lacks_its_result(
             key, now.results.get(removal.uri), now.records.get(key)
         ):
             return
@@ -119,25 +119,26 @@ class Removing:
         if isinstance(upload, Upload):
             self._ports.upload_queue.send(upload.notification())
 
+    def _lacks_its_result(
+        self, key: UploadKey, stored: StoredResult | None, record: Record | None
+    ) -> bool:
+        """
+        Whether a result of the object's current version has to be made, or made again.
 
-def _lacks_its_result(
-    key: UploadKey, stored: StoredResult | None, record: Record | None
-) -> bool:
-    """
-    Whether a result of the object's current version has to be made, or made again.
-
-    The deletion of an older version must cause no call about an object that was never uploaded
-    through Hangtag, and must not repeat a failure. A tombstone says that the object was gone: what
-    is there now counts as uploaded again.
-    """
-    status = None if record is None else record.status
-    if stored is None:
-        # Its tombstone has expired, or the table has never had a result
-        return status in (Status.TAGGED, Status.SKIPPED)
-    if stored.version == key[1]:
-        return False
-    is_tombstone = stored.removed_at is not None
-    return is_tombstone or status not in (Status.FAILED, Status.DISCARDED)
+        The deletion of an older version must cause no call about an object that was never uploaded
+        through Hangtag, or whose result has expired, and must not repeat a failure. A tombstone
+        says that the object was gone: what is there now counts as uploaded again.
+        """
+        status = None if record is None else record.status
+        if stored is None:
+            # The tombstone or the result has expired, or the table has never had a result
+            is_tagged = status is Status.TAGGED and not self._policy.results_expire
+            return is_tagged or status is Status.SKIPPED
+        if stored.version == key[1]:
+            return False
+        if record is None or status not in (Status.FAILED, Status.DISCARDED):
+            return True
+        return stored.removed_at is not None and record.ended_at <= stored.removed_at
 
 
 def _is_later_removal(stored: StoredResult | None, removal: Upload) -> bool:

@@ -59,7 +59,7 @@ from hangtag.telemetry import (
     Work,
 )
 from hangtag.text import to_timestamp
-from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket
+from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket, sequencer_of
 
 _MOST_RIVALS = 8
 """A store fails if other workers have stored a result first so many times."""
@@ -261,8 +261,9 @@ class Tagging:
             return stored
         if stored.order < upload.order:
             return self._ports.results.move_up(upload)
-        image = (stored.document or {})["image"]
-        attempt.upload = upload.ordered_as(image["sequencer"])
+        if stored.document is not None:
+            image = stored.document["image"]
+            attempt.upload = upload.ordered_as(image["sequencer"])
         return stored
 
     def _is_own(self, attempt: Attempt, stored: StoredResult) -> bool:
@@ -275,7 +276,20 @@ class Tagging:
         """Whether the attempt's answer may take that place. Raises ObjectUnavailable."""
         if stored is None or stored.version == attempt.upload.version:
             return True
-        return is_newer(attempt.upload, stored, self._ports.objects)
+        return self._is_newer(attempt, stored)
+
+    def _is_newer(self, attempt: Attempt, stored: StoredResult) -> bool:
+        """
+        As `newest.is_newer`.
+
+        An upload without a sequencer, of a backfill, gets that of the tombstone that it replaces:
+        subscribers would take it for older than the removal.
+        """
+        if not is_newer(attempt.upload, stored, self._ports.objects):
+            return False
+        if attempt.upload.sequencer is None and stored.removed_at is not None:
+            attempt.upload = attempt.upload.ordered_as(sequencer_of(stored.order))
+        return True
 
     def _store(
         self, attempt: Attempt, result: Document, replacing: StoredResult | None
@@ -324,11 +338,13 @@ class Tagging:
     ) -> bool:
         """Whether an answer is to be stored although *found* was stored before it."""
         if found.version != attempt.upload.version:
-            return is_newer(attempt.upload, found, self._ports.objects)
-        if found.order <= attempt.upload.order:
+            if not self._is_newer(attempt, found):
+                return False
+        elif found.order <= attempt.upload.order:
             return False  # a worker with a later lease has stored its answer
-        image = (found.document or {})["image"]
-        attempt.upload = attempt.upload.ordered_as(image["sequencer"])
+        else:
+            image = (found.document or {})["image"]
+            attempt.upload = attempt.upload.ordered_as(image["sequencer"])
         result["image"] = attempt.upload.image()
         return True
 

@@ -218,6 +218,11 @@ def order_of(sequencer: str | None) -> str:
     return sequencer.upper().rjust(SEQUENCER_DIGITS, "0")
 
 
+def sequencer_of(order: str) -> str | None:
+    """A sequencer of this order; the reverse of `order_of`, without leading zeros."""
+    return None if order == "-" else order.lstrip("0") or "0"
+
+
 def arn_of_bucket(bucket: str, *, partition: str) -> str:
     """The ARN of a bucket in an AWS partition: `aws`, `aws-cn`, `aws-us-gov`."""
     return f"arn:{partition}:s3:::{bucket}"

@@ -136,6 +136,7 @@ def tagging_pipeline(
             table=table,
             image_transport=settings.image_transport,
             min_confidence=settings.min_confidence,
+            results_expire=settings.results_ttl_days > 0,
             selection=settings.selection,
         ),
     )

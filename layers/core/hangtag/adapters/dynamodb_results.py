@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,7 +78,7 @@ class DynamoDBResults:
 
     def read(self, uri: str) -> StoredResult | None:
         item = self._table.get((uri, RESULT))
-        return None if item is None else stored_result_of(item, self._large.read)
+        return None if item is None else self._whole(item)
 
     def store(
         self,
@@ -140,8 +141,7 @@ class DynamoDBResults:
         condition = _NOT_NEWER
         if replacing is not None and replacing.version != item["objectVersion"]["S"]:
             condition += _THE_REPLACED
-            values[":replaced"] = {"S": replacing.version}
-            values[":replacedOrder"] = {"S": replacing.order}
+            values |= _place_of(replacing)
         return self._table.put(item, condition, values, names={"#order": "order"})
 
     def remove(
@@ -159,16 +159,11 @@ class DynamoDBResults:
             "removedAt": {"S": removed_at},
             "expiresAt": {"N": str(round(expires_at))},
         }
-        if replacing is None:
-            condition, values, names = "attribute_not_exists(objectVersion)", {}, None
-        else:
-            condition = "objectVersion = :replaced AND #order = :replacedOrder"
-            values = {
-                ":replaced": {"S": replacing.version},
-                ":replacedOrder": {"S": replacing.order},
-            }
-            names = {"#order": "order"}
-        found = self._table.put(item, condition, values, names=names)
+        condition, values = "attribute_not_exists(#order)", {}
+        if replacing is not None:  # unless it has expired
+            condition += _THE_REPLACED
+            values = _place_of(replacing)
+        found = self._table.put(item, condition, values, names={"#order": "order"})
         return None if found is None else stored_result_of(found)
 
     def move_up(self, upload: Upload) -> StoredResult | None:
@@ -186,7 +181,33 @@ class DynamoDBResults:
             )
         except Refused as refusal:
             item = refusal.item
-        return stored_result_of(item, self._large.read) if item else None
+        return self._whole(item) if item else None
+
+    def _whole(self, item: Item) -> StoredResult:
+        """
+        A stored result; a large one that is lost has no document.
+
+        An attempt needs no more than its version and order to store another one in its place.
+        """
+        stored, key = stored_result_of(item), item.get("largeResult")
+        if key is None or stored.document is None:
+            return stored
+        found = self._large.read(key["S"])
+        if found is not None:
+            return replace(stored, document=found | stored.document)
+        uri = item["uri"]["S"]
+        now = self._table.get((uri, RESULT))
+        if now is None or now.get("largeResult") != key:
+            raise ResultsUnavailable(f"{uri}: another result has just taken its place")
+        return replace(stored, document=None)
+
+
+def _place_of(stored: StoredResult) -> Item:
+    """The values of `_THE_REPLACED`."""
+    return {
+        ":replaced": {"S": stored.version},
+        ":replacedOrder": {"S": stored.order},
+    }
 
 
 ReadLarge = Callable[[str], Document | None]
@@ -204,7 +225,7 @@ def stored_result_of(item: Item, read_large: ReadLarge | None = None) -> StoredR
     """
     document = from_attribute(item["result"]) if "result" in item else None
     if document is not None and read_large is not None and "largeResult" in item:
-        document = _whole(document, item["largeResult"]["S"], read_large)
+        document = _followed(document, item["largeResult"]["S"], read_large)
     return StoredResult(
         version=item["objectVersion"]["S"],
         order=item["order"]["S"],
@@ -219,7 +240,7 @@ def has_expired(item: Item, *, now: float) -> bool:
     return "expiresAt" in item and int(item["expiresAt"]["N"]) <= now
 
 
-def _whole(own: Document, key: str, read_large: ReadLarge) -> Document:
+def _followed(own: Document, key: str, read_large: ReadLarge) -> Document:
     """A large result; its own part is that of the item, whose sequencer may be higher."""
     found = read_large(key)
     if found is None:

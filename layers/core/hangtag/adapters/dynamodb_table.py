@@ -16,7 +16,6 @@ from hangtag.backoff import backoff
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import UploadKey
 from hangtag.ports import Clock
-from hangtag.text import to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,7 +27,7 @@ _KEYS = 100  # DynamoDB's limit for a BatchGetItem
 
 
 class ItemTooLarge(Exception):
-    """DynamoDB does not take the item: it is too large, or nested too deeply."""
+    """DynamoDB does not take the item: it is too large, nested too deeply, or lacks a name."""
 
 
 class Refused(Exception):
@@ -200,6 +199,9 @@ def to_attribute(value: object) -> Any:  # noqa: ANN401 - the library's union of
 
     Numbers are never an error: beyond 38 digits they are rounded, too small ones are 0, too
     large ones are kept as text.
+
+    Raises:
+        ItemTooLarge: A name is empty.
     """
     return TypeSerializer().serialize(_storable(value))
 
@@ -211,8 +213,8 @@ def from_attribute(value: Any) -> Any:  # noqa: ANN401 - JSON-like, in two notat
 
 def _storable(value: object) -> object:
     if isinstance(value, Mapping):
-        if "" in value:  # DynamoDB wants a name
-            return to_json(value)
+        if "" in value:
+            raise ItemTooLarge("DynamoDB takes no empty name")
         return {name: _storable(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(part) for part in value]
