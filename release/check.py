@@ -97,6 +97,7 @@ def missing(root: Path, run: Run) -> list[str]:
     found += [
         *missing_versions(root, run),
         *missing_licences(root),
+        *unpublished(root),
         *changes(root, run),
     ]
     if found:  # the rest takes minutes, and needs a clean checkout
@@ -162,6 +163,16 @@ def missing_licences(root: Path) -> Iterator[str]:
         yield 'pyproject.toml names another licence: set license = "Apache-2.0".'
     if not re.search(r"^ +SpdxLicenseId: Apache-2\.0$", template(root), re.MULTILINE):
         yield "template.yaml names another licence: set SpdxLicenseId to Apache-2.0."
+
+
+def unpublished(root: Path) -> Iterator[str]:
+    """The schemas of the release are those that later changes are compared with."""
+    for name in PRINTED:
+        schema = root / name
+        if schema.parent == root / "events/schemas":
+            published = schema.parent / "published" / schema.name
+            if not published.is_file() or published.read_bytes() != schema.read_bytes():
+                yield f"{name} is not published: copy it to {published.parent.relative_to(root)}."
 
 
 def changes(root: Path, run: Run) -> Iterator[str]:

@@ -43,6 +43,11 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("complete")
     contents = {name: f"{name}\n" for name in (*FILES, *PRINTED)}
     contents |= {
+        name.replace("schemas/", "schemas/published/"): f"{name}\n"
+        for name in PRINTED
+        if name.startswith("events/schemas/")
+    }
+    contents |= {
         "requirements/dev.in": "thing\n",
         "requirements/dev.txt": "thing==1\n",
         "pyproject.toml": PROJECT,
@@ -182,6 +187,25 @@ def test_what_contradicts_the_version_or_the_licence_is_named(
 
     assert status == 1
     assert any(words in line for line in lines), lines
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_schema_that_is_not_published_is_named(
+    checkout: Path, capsys: pytest.CaptureFixture[str], *, is_there: bool
+) -> None:
+    """What consumers of the release rely on would not be compared with later changes."""
+    name = "events/schemas/hangtag.image.tagged.v1.json"
+    published = "events/schemas/published/hangtag.image.tagged.v1.json"
+    if is_there:
+        write(checkout, published, "that of the release before\n")
+    else:
+        (checkout / published).unlink()
+    commit(checkout)
+
+    status, lines = checked(checkout, capsys)
+
+    assert status == 1
+    assert f"- {name} is not published: copy it to events/schemas/published." in lines
 
 
 def test_an_empty_section_for_unreleased_changes_is_fine(

@@ -238,6 +238,7 @@ class Tagging:
                     attempt.upload.bucket, partition=self._policy.partition
                 ),
                 table=self._policy.table,
+                large_results_bucket=self._policy.large_results_bucket,
                 min_confidence=self._policy.min_confidence,
             )
         )
