@@ -59,7 +59,7 @@ from hangtag.telemetry import (
     Work,
 )
 from hangtag.text import to_timestamp
-from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket
+from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket, order_of
 
 _MOST_RIVALS = 8
 """A store fails if other workers have stored a result first so many times."""
@@ -276,7 +276,21 @@ class Tagging:
         """Whether the attempt's answer may take that place. Raises ObjectUnavailable."""
         if stored is None or stored.version == attempt.upload.version:
             return True
-        return is_newer(attempt.upload, stored, self._ports.objects)
+        return self._takes_place(attempt, stored)
+
+    def _takes_place(self, attempt: Attempt, stored: StoredResult) -> bool:
+        """
+        Whether the upload is newer than the stored result of another version.
+
+        If it has no sequencer, and replaces a tombstone, it gets the tombstone's: subscribers
+        would take it for older than the removal.
+        """
+        if not is_newer(attempt.upload, stored, self._ports.objects):
+            return False
+        if attempt.upload.sequencer is None and stored.order != order_of(None):
+            sequencer = stored.order.lstrip("0") or "0"
+            attempt.upload = attempt.upload.ordered_as(sequencer)
+        return True
 
     def _store(
         self, attempt: Attempt, result: Document, replacing: StoredResult | None
@@ -325,7 +339,9 @@ class Tagging:
     ) -> bool:
         """Whether an answer is to be stored although *found* was stored before it."""
         if found.version != attempt.upload.version:
-            return is_newer(attempt.upload, found, self._ports.objects)
+            is_newest = self._takes_place(attempt, found)
+            result["image"] = attempt.upload.image()
+            return is_newest
         if found.order <= attempt.upload.order:
             return False  # a worker with a later lease has stored its answer
         image = (found.document or {})["image"]
