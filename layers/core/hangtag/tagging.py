@@ -59,7 +59,7 @@ from hangtag.telemetry import (
     Work,
 )
 from hangtag.text import to_timestamp
-from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket, order_of
+from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket
 
 _MOST_RIVALS = 8
 """A store fails if other workers have stored a result first so many times."""
@@ -282,14 +282,13 @@ class Tagging:
         """
         Whether the upload is newer than the stored result of another version.
 
-        If it has no sequencer, and replaces a tombstone, it gets the tombstone's: subscribers
-        would take it for older than the removal.
+        S3 may say so although its sequencer is lower. It then gets the one of the stored result,
+        so that subscribers do not take it for older.
         """
         if not is_newer(attempt.upload, stored, self._ports.objects):
             return False
-        if attempt.upload.sequencer is None and stored.order != order_of(None):
-            sequencer = stored.order.lstrip("0") or "0"
-            attempt.upload = attempt.upload.ordered_as(sequencer)
+        place = max(attempt.upload.order, stored.order)
+        attempt.upload = attempt.upload.placed_at(place)
         return True
 
     def _store(
