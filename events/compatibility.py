@@ -13,7 +13,10 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-_ANNOTATIONS = {"$schema", "$defs", "title", "description", "examples", "default"}
+_ANNOTATIONS = {
+    *("$schema", "$defs", "$comment", "title", "description", "examples", "default"),
+    "deprecated",
+}
 _COMPARED = {"type", "enum", "const", "required", "properties", "items", "anyOf"}
 _MINIMA = {"minLength", "minItems", "minimum", "exclusiveMinimum"}
 _MAXIMA = {"maxLength", "maxItems", "maximum", "exclusiveMaximum"}
@@ -71,7 +74,7 @@ class _Comparison:
     ) -> Iterator[str]:
         """Each new alternative is an old one, and no documented one is lost."""
         published = _alternatives(old, self._published)
-        kept: set[int] = set()
+        found: set[int] = set()
         for alternative in _alternatives(new, self._new):
             # "Any other value" accepts all, so it is compared with its like only
             troubles = {
@@ -81,12 +84,17 @@ class _Comparison:
                 and _types(one) & _types(alternative)
             }
             matching = {number for number, found in troubles.items() if not found}
-            kept |= matching
-            if not matching:
-                new_one = [f"{where} has a new alternative: {_name(alternative)}"]
-                yield from min(troubles.values(), key=len, default=new_one)
+            found |= matching
+            if not troubles:
+                yield f"{where} has a new alternative: {_name(alternative)}"
+            elif not matching:
+                name = _name(alternative)
+                same = [n for n in troubles if _name(published[n]) == name]
+                nearest = min(same or troubles, key=lambda n: len(troubles[n]))
+                found.add(nearest)
+                yield from troubles[nearest]
         for number, one in enumerate(published):
-            if number not in kept and _is_documented(one) and _types(one) != {"null"}:
+            if number not in found and _is_documented(one) and _types(one) != {"null"}:
                 yield f"{where} has lost an alternative: {_name(one)}"
 
 

@@ -102,6 +102,7 @@ def example_text(name: str) -> str:
         EXAMPLES[name],
         bucket_arn=f"arn:aws:s3:::{_BUCKET}",
         table="hangtag-ResultsTable-EXAMPLE",
+        large_results_bucket="hangtag-largeresultsbucket-example",
     )
     # Through JSON, for line breaks between the fields; floats have room for these digits
     document = json.loads(announcement.message)

@@ -118,11 +118,14 @@ class FullResult(BaseModel):
     An item of DynamoDB: its attribute `result` has all fields.
 
     If the item has the attribute `largeResult`, its result is too large for DynamoDB, too:
-    the object with that key in the stack's bucket of large results has all fields.
+    the object with that key in the bucket `largeResultsBucket` has all fields.
     """
 
     table: str = Field(description="Name of the results table")
     key: ResultKey
+    largeResultsBucket: str = Field(
+        description="Name of the bucket of the results that the table does not take"
+    )
 
 
 class TruncatedResult(_OwnFields):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -19,6 +20,17 @@ def chapter(name: str) -> str:
 def blocks(text: str, language: str) -> list[str]:
     """The code blocks in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+[CONSUMER] = blocks(chapter("Duplicates and order"), "python")
+
+
+def consumer() -> Callable[..., None]:
+    """The function `consume` of the page."""
+    names: dict[str, Any] = {}
+    exec(CONSUMER, names)  # noqa: S102 - our own page
+    found: Callable[..., None] = names["consume"]
+    return found
 
 
 def filter_policies() -> dict[str, dict[str, Any]]:

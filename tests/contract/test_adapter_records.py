@@ -536,11 +536,16 @@ def remove(
     removal: Upload,
     replacing: StoredResult | None,
     *,
+    order: str | None = None,
     removed_at: str = NOON,
 ) -> StoredResult | None:
-    """Stores a tombstone."""
+    """Stores a tombstone, by default in the removal's own place."""
     return table.results.remove(
-        removal, removed_at=removed_at, expires_at=LATER, replacing=replacing
+        removal,
+        order=order or removal.order,
+        removed_at=removed_at,
+        expires_at=LATER,
+        replacing=replacing,
     )
 
 
@@ -662,6 +667,18 @@ def test_a_failure_behind_a_tombstone_is_not_shown(
     assert (shown and shown["status"]) == status
 
 
+def test_a_tombstone_may_have_a_higher_place_than_its_removal(table: Table) -> None:
+    """That of the result that it replaces."""
+    upload, removal = an_upload(sequencer="FF"), a_removal()
+    table.store(upload)
+
+    assert remove(table, removal, table.stored(), order=upload.order) is None
+
+    stored = table.stored()
+    assert stored is not None
+    assert (stored.version, stored.order) == (removal.version, upload.order)
+
+
 def test_dynamodb_deletes_a_tombstone_in_the_end() -> None:
     """By its TTL attribute, in epoch seconds; nothing is left of the result."""
     with mock_aws():
@@ -670,7 +687,11 @@ def test_dynamodb_deletes_a_tombstone_in_the_end() -> None:
         upload, removal = an_upload(sequencer="0A"), a_removal()
         results.store(upload, a_result(upload), retag="token", fence=1.0)
         results.remove(
-            removal, removed_at=NOON, expires_at=LATER, replacing=results.read(URI)
+            removal,
+            order=removal.order,
+            removed_at=NOON,
+            expires_at=LATER,
+            replacing=results.read(URI),
         )
 
         [item] = client.scan(TableName=name)["Items"]

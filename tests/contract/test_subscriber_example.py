@@ -344,9 +344,10 @@ def test_characters_of_names_are_kept_or_replaced() -> None:
 
 
 def test_as_many_values_as_fit_are_kept() -> None:
-    """The first ones, each whole."""
+    """Each whole; a long one does not displace those behind it."""
     assert handler.joined(["a" * 200, "b" * 55, "c"]) == f"{'a' * 200}+{'b' * 55}"
-    assert handler.joined(["a" * 200, "b" * 56, "c"]) == "a" * 200
+    assert handler.joined(["a" * 200, "b" * 56, "c"]) == f"{'a' * 200}+c"
+    assert handler.joined(["a" * 257, "red"]) == "red"
 
 
 def test_the_role_may_do_what_the_function_does_and_nothing_else() -> None:

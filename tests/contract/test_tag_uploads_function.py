@@ -224,23 +224,26 @@ def test_an_upload_is_tagged_and_announced(stack: Stack) -> None:
 
 
 def test_an_answer_that_no_item_takes_is_tagged_and_announced(stack: Stack) -> None:
-    """It is in S3; the item has our part of the result, and when it expires."""
+    """It is in S3, where the announcement leads; the item has our part, and when it expires."""
     stack.api.replies(
         answer(201, to_body(answer_document({**jacket(), "note": "x" * 500_000})))
     )
 
     assert invoke(sqs_event(stack.upload())) == {"batchItemFailures": []}
 
-    item: dict[str, Any] = stack.table.get_item(
-        Key={"uri": f"s3://{BUCKET}/{KEY}", "version": "result"}
+    (announced,) = stack.messages(stack.subscriber)
+    full = json.loads(announced["body"])["data"]["fullResult"]
+    item: dict[str, Any] = stack.dynamodb.Table(full["table"]).get_item(
+        Key=full["key"]
     )["Item"]
-    found = stack.s3.get_object(Bucket="large-results", Key=item["largeResult"])
+    found = stack.s3.get_object(
+        Bucket=full["largeResultsBucket"], Key=item["largeResult"]
+    )
     whole = json.loads(found["Body"].read())
     assert whole["objects"][0]["tags"][0]["note"] == "x" * 500_000
     assert "objects" not in item["result"]
     tagged_at = datetime.fromisoformat(whole["taggedAt"]).timestamp()
     assert item["expiresAt"] == int(tagged_at) + 7 * 86_400
-    assert len(stack.messages(stack.subscriber)) == 1
     assert len(stack.api.received) == 1
 
 

@@ -88,6 +88,7 @@ class FakeResults(CanFail):
         self,
         removal: Upload,
         *,
+        order: str,
         removed_at: str,
         expires_at: float,  # noqa: ARG002 - nothing expires in the fake
         replacing: StoredResult | None,
@@ -99,7 +100,7 @@ class FakeResults(CanFail):
             if there is not None and _place_of(there) != _place_of(replacing):
                 return deepcopy(there)
             tombstone = StoredResult(
-                removal.version, removal.order, None, removed_at=removed_at
+                removal.version, order, None, removed_at=removed_at
             )
             self._items[removal.uri] = _Item(tombstone, 0.0)
         self._may_fail("the response to remove")

@@ -88,6 +88,7 @@ class World:
             width=width,
             partition="aws",
             table=TABLE,
+            large_results_bucket="hangtag-large-results",
             min_confidence=min_confidence,
             image_transport=image_transport,
             results_expire=results_expire,

@@ -75,7 +75,7 @@ def samples() -> list[Document]:
     in_the_bucket = a_result(an_upload("filters/bucket.png", bucket=BUCKET))
     product = a_result(
         an_upload("filters/product.png", bucket="another-bucket"),
-        context=Context.model_validate({"id": "SKU-1042"}),
+        context=Context.model_validate({"id": "SKU-1042", "brand": "Example"}),
     )
     return [
         tagged("filters/dress.png", category={"name": "dress"}),
@@ -110,6 +110,8 @@ MATCHES = {
         REAL,
     },
     "Only failures": {"failed.png"},
+    "One brand, which is no attribute: with `FilterPolicyScope: MessageBody`, a policy is about "
+    "the event's fields": {"product.png"},
     "Dresses, and everything that is removed": {"removed.png", "dress.png"},
 }
 """The keys that each policy of the page lets through, without their prefix."""
@@ -182,6 +184,9 @@ def subscribed(
             Attributes={
                 "RawMessageDelivery": "true",
                 "FilterPolicy": json.dumps(policy),
+                "FilterPolicyScope": (
+                    "MessageBody" if "data" in policy else "MessageAttributes"
+                ),
             },
             ReturnSubscriptionArn=True,
         )["SubscriptionArn"]

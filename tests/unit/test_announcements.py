@@ -35,12 +35,17 @@ from tests.fuzzing import TEXTS, damaged, times, to_lenient_json
 
 ARN = f"arn:aws:s3:::{BUCKET}"
 TABLE = "hangtag-ResultsTable-EXAMPLE"
+LARGE = "hangtag-largeresultsbucket-example"
 
 
 def announce(result: Document, *, least: str = "0") -> Announcement:
     """The announcement of a result."""
     return announcement_of(
-        result, bucket_arn=ARN, table=TABLE, min_confidence=Decimal(least)
+        result,
+        bucket_arn=ARN,
+        table=TABLE,
+        large_results_bucket=LARGE,
+        min_confidence=Decimal(least),
     )
 
 
@@ -218,6 +223,7 @@ def test_a_larger_announcement_points_to_the_full_result() -> None:
         "fullResult": {
             "table": TABLE,
             "key": {"uri": result["image"]["uri"], "version": "result"},
+            "largeResultsBucket": LARGE,
         },
     }
     whole = announce(large(""))
@@ -311,6 +317,45 @@ def test_the_own_fields_fit_whatever_they_contain() -> None:
     assert size_of(announcement) <= MAX_BYTES
 
 
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_a_field_of_the_answer_never_passes_for_one_of_large_announcements(
+    size: int,
+) -> None:
+    """A subscriber would read the full result where the API says."""
+    body = answer_document()
+    body["data"] |= {
+        "truncated": True,
+        "fullResult": {"table": "another"},
+        "attributesTruncated": True,
+        "new": "x" * size,
+    }
+    answer = read_answer(json.dumps(body, default=float).encode(), http_status=201)
+
+    data = announce(a_result(answer=answer)).document["data"]
+
+    assert "attributesTruncated" not in data
+    if size == 1:
+        assert data["new"] == "x"
+        assert not {"truncated", "fullResult"} & {*data}
+    else:
+        assert data["fullResult"]["table"] == TABLE
+
+
+def test_confidences_of_any_size_and_precision_rank_values() -> None:
+    """A number beyond the range of calculations is one that was paid for."""
+    long = "0." + "9" * 40
+    colors = [
+        *(value(f"{n:04}" + "x" * 1_996, f"{long}{n:02}") for n in range(40)),
+        value("certain", "1E+9999999"),
+    ]
+
+    kept = announce(a_result(answer=an_answer({"colors": colors}))).lists["color"]
+
+    assert kept[-1] == "certain"
+    assert kept[-2].startswith("0039")
+    assert not any(name.startswith("0000") for name in kept)
+
+
 def test_the_function_names_its_table_in_a_truncated_announcement() -> None:
     """Subscribers read the full result there."""
     world = World()
@@ -319,8 +364,9 @@ def test_the_function_names_its_table_in_a_truncated_announcement() -> None:
     assert world.tag(world.upload()) == ()
 
     (announcement,) = world.announcer.announced
-    table = announcement.document["data"]["fullResult"]["table"]
-    assert table == "hangtag-results"
+    place = announcement.document["data"]["fullResult"]
+    assert place["table"] == "hangtag-results"
+    assert place["largeResultsBucket"] == "hangtag-large-results"
 
 
 # ---- any answer

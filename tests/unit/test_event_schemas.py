@@ -373,6 +373,12 @@ COMPATIBLE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
         defs("Image"),
         lambda s: s["properties"]["bucket"].update(pattern="^[a-z0-9.-]+$"),
     ),
+    "field deprecated": (
+        defs("Tag"),
+        lambda s: s["properties"]["shape"].update(
+            {"deprecated": True, "$comment": "x"}
+        ),
+    ),
     "other words": (
         defs("Image"),
         lambda s: s["properties"]["key"].update(description="new", examples=["x"]),
@@ -412,6 +418,20 @@ def test_the_gate_names_the_field() -> None:
     assert incompatibilities(schema(), without_etag)[0] == (
         "the event.data.image.etag is removed"
     )
+
+
+def test_the_gate_compares_an_alternative_with_the_one_of_its_name() -> None:
+    """A truncated result has fewer differences from a tagged one with a wrong colour."""
+    wrong = changed(
+        defs("Attribute"), lambda s: s["properties"].update(confidence={"type": "null"})
+    )
+
+    found = incompatibilities(schema(), wrong)
+
+    assert found != []
+    assert {sentence.rpartition(".")[2] for sentence in found} == {
+        "confidence has lost an alternative: number"
+    }
 
 
 def test_a_closed_schema_allows_no_new_fields() -> None:

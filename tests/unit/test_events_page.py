@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from hangtag.announcements import TAGGED, Announcement, announcement_of
 from hangtag.results import Document, removed_result
 from hangtag.tagger_api import Context
 from tests.builders import BUCKET, NOON, a_failed_result, a_failure, a_result, an_upload
-from tests.events_page import PAGE, blocks, chapter, filter_policies
+from tests.events_page import CONSUMER, PAGE, consumer, filter_policies
 
 ARN = f"arn:aws:s3:::{BUCKET}"
 
@@ -118,17 +118,6 @@ def test_a_filter_policy_is_within_the_limits_of_sns(policy: dict[str, Any]) -> 
 # ---- the consumer
 
 
-[SOURCE] = blocks(chapter("Duplicates and order"), "python")
-
-
-def consumer() -> Callable[..., None]:
-    """The function `consume` of the page."""
-    names: dict[str, Any] = {}
-    exec(SOURCE, names)  # noqa: S102 - our own page
-    found: Callable[..., None] = names["consume"]
-    return found
-
-
 def an_event(key: str, sequencer: str | None, time: str = NOON) -> Document:
     """A tagged announcement."""
     upload = an_upload(key, sequencer=sequencer, version_id=f"version {sequencer}")
@@ -159,7 +148,7 @@ def consumed(events: list[Document]) -> list[Document]:
 
 def test_the_consumer_is_short() -> None:
     """So that subscribers read it."""
-    lines = [line for line in SOURCE.splitlines() if line.strip()]
+    lines = [line for line in CONSUMER.splitlines() if line.strip()]
 
     assert len(lines) <= 15
 

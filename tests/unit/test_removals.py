@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hangtag.announcements import REMOVED, TAGGED
+from hangtag.announcements import REMOVED, TAGGED, Announcement
 from hangtag.dead_letters import RETENTION_SECONDS
 from hangtag.ending import REMOVAL_FAILED
 from hangtag.errors import (
@@ -35,6 +35,13 @@ def announced(world: World) -> list[tuple[str, str]]:
         (one.document["type"].split(".")[2], one.document["data"]["image"]["versionId"])
         for one in world.announcer.announced
     ]
+
+
+def place_of(announcement: Announcement) -> tuple[int, str]:
+    """Its place among the announcements of its key, as docs/events.md compares it."""
+    document = announcement.document
+    sequencer = document["data"]["image"]["sequencer"]
+    return (int(sequencer, 16) if sequencer else -1, document["time"])
 
 
 def tombstone_of(world: World, uri: str = URI) -> StoredResult:
@@ -475,10 +482,36 @@ def test_a_backfill_finds_what_a_tombstone_hides() -> None:
     """It has no sequencer, but S3 says that the object is there."""
     world = World()
     tagged_and_deleted(world)
+    world.clock.advance(60)
 
     assert world.tag(found_by_a_backfill(world)) == ()
 
-    assert world.newest(URI) is not None
+    shown = world.newest(URI)
+    assert shown is not None
+    [_, removed, tagged] = world.announcer.announced
+    assert tagged.document["data"] == shown
+    assert place_of(tagged) > place_of(removed)
+
+
+def test_a_backfill_that_a_removal_overtakes_is_announced_as_newer() -> None:
+    """The object is deleted during the call, and there again before the answer is stored."""
+    world = World()
+    document = json.loads(world.upload().body)
+    del document["Records"][0]["s3"]["object"]["sequencer"]
+
+    def meanwhile(_: Call) -> None:
+        world.tagger.before_answering = lambda _: None
+        assert world.tag(world.delete()) == ()
+        world.undelete()
+        world.clock.advance(1)
+
+    world.tagger.before_answering = meanwhile
+
+    assert world.tag(a_delivery(json.dumps(document))) == ()
+
+    [removed, tagged] = world.announcer.announced
+    assert tagged.document["data"] == world.newest(URI)
+    assert place_of(tagged) > place_of(removed)
 
 
 @pytest.mark.parametrize("during_the_call", [True, False])
@@ -491,7 +524,13 @@ def test_subscribers_take_what_a_backfill_finds_for_newer_than_the_removal(
     found = found_by_a_backfill(world)
 
     def remove(_: object = None) -> None:
-        world.results.remove(removal, removed_at=NOON, expires_at=0, replacing=None)
+        world.results.remove(
+            removal,
+            order=removal.order,
+            removed_at=NOON,
+            expires_at=0,
+            replacing=None,
+        )
 
     if during_the_call:
         world.tagger.before_answering = remove

@@ -137,9 +137,8 @@ def joined(values: Iterable[str]) -> str:
     text = ""
     for value in filter(None, map(cleaned, values)):
         longer = f"{text}+{value}" if text else value
-        if length(longer) > LONGEST_VALUE:
-            break
-        text = longer
+        if length(longer) <= LONGEST_VALUE:
+            text = longer
     return text
 
 

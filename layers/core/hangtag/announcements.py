@@ -68,6 +68,7 @@ def announcement_of(
     *,
     bucket_arn: str,
     table: str = "",
+    large_results_bucket: str = "",
     min_confidence: Decimal = EVERY_CONFIDENCE,
 ) -> Announcement:
     """
@@ -77,8 +78,8 @@ def announcement_of(
     other result; one in another place of the sequence is another.
 
     Only a TAGGED result has tags. Attributes leave out those below *min_confidence*. If it is too
-    large, the announcement leaves out the API's answer, and says where in the results *table* it
-    is.
+    large, the announcement leaves out the API's answer, and says where it is: in the results
+    *table*, and from there perhaps in *large_results_bucket*.
     """
     image, kind = result["image"], _TYPES[result["status"]]
     time = _time_of(result)
@@ -93,11 +94,18 @@ def announcement_of(
         "subject": image["key"],
         "time": time,
         "datacontenttype": "application/json",
-        "data": {**result, "attributesTruncated": True} if is_cut else result,
+        "data": _data_of(result, is_cut=is_cut),
     }
     message = to_printable_json(document)
     if _size_of(message, _attributes(texts, lists)) > MAX_BYTES:
-        document["data"] = _truncated(document["data"], table)
+        document["data"] = _data_of(own_part(result), is_cut=is_cut) | {
+            "truncated": True,
+            "fullResult": {
+                "table": table,
+                "key": {"uri": image["uri"], "version": "result"},
+                "largeResultsBucket": large_results_bucket,
+            },
+        }
         message = to_printable_json(document)
     return Announcement(document, message, texts, lists)
 
@@ -136,18 +144,14 @@ def _size_of(message: str, attributes: Mapping[str, tuple[str, str]]) -> int:
     )
 
 
-def _truncated(data: Document, table: str) -> Document:
-    """*data* without the API's answer; its own fields are bounded, so that they always fit."""
-    cut = {"attributesTruncated": True} if "attributesTruncated" in data else {}
-    return {
-        **own_part(data),
-        **cut,
-        "truncated": True,
-        "fullResult": {
-            "table": table,
-            "key": {"uri": data["image"]["uri"], "version": "result"},
-        },
-    }
+def _data_of(result: Document, *, is_cut: bool) -> Document:
+    """The result, without unknown fields of the answer that would pass for ours."""
+    data = {name: value for name, value in result.items() if name not in _OF_LARGE}
+    return data | {"attributesTruncated": True} if is_cut else data
+
+
+_OF_LARGE = ("truncated", "fullResult", "attributesTruncated")
+"""Fields that only large announcements have."""
 
 
 # ---- the attributes
@@ -251,7 +255,8 @@ def _cut(values: _Values) -> bool:
     if sum(_bytes_of(value) for found in values.values() for value in found) <= left:
         return False
     ranked = [
-        (confidence is not None, -(confidence or Decimal(0)), found, value)
+        # Unlike a minus, `copy_negate` takes every exponent and rounds nothing
+        (confidence is not None, (confidence or Decimal(0)).copy_negate(), found, value)
         for found in values.values()
         for value, confidence in found.items()
     ]

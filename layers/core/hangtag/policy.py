@@ -68,6 +68,8 @@ class Policy:
     """The AWS partition that the function runs in."""
     table: str
     """The name of the results table, for announcements that point to it."""
+    large_results_bucket: str
+    """As `table`, the bucket of the results that the table does not take."""
     image_transport: ImageTransport = "base64"
     min_confidence: Decimal = EVERY_CONFIDENCE
     """Announcements have no attributes for values below it."""

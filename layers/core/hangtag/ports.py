@@ -256,6 +256,7 @@ class ResultStore(Protocol):
         self,
         removal: Upload,
         *,
+        order: str,
         removed_at: str,
         expires_at: float,
         replacing: StoredResult | None,
@@ -263,8 +264,9 @@ class ResultStore(Protocol):
         """
         Store a tombstone; None if it is stored, else what is there instead.
 
-        It replaces nothing but *replacing*, if its order is unchanged. *removed_at* is ISO
-        8601, UTC; at *expires_at* (seconds since 1970) or later DynamoDB deletes it.
+        It replaces only *replacing* (None: nothing), if its order is unchanged, and gets *order*.
+        *removed_at* is ISO 8601, UTC; at *expires_at* (seconds since 1970) or later DynamoDB
+        deletes it.
         """
         ...
 

@@ -70,23 +70,29 @@ class Removing:
     def _store(
         self, removal: Upload, *, replacing: StoredResult | None
     ) -> StoredResult:
-        """What is stored now: the removal's tombstone, or what another worker has stored."""
+        """
+        What is stored now: the removal's tombstone, or what another worker has stored.
+
+        S3 says that the object is gone, so the tombstone's place is at least that of the result.
+        """
         now = self._endings.now()
+        order = removal.order
+        if replacing is not None:
+            order = max(order, replacing.order)
         found = self._ports.results.remove(
             removal,
+            order=order,
             removed_at=now,
             expires_at=self._ports.clock.now() + TOMBSTONE_SECONDS,
             replacing=replacing,
         )
-        return found or StoredResult(
-            removal.version, removal.order, retag=None, removed_at=now
-        )
+        return found or StoredResult(removal.version, order, None, removed_at=now)
 
     def _announce(self, attempt: Attempt, tombstone: StoredResult) -> Ended | Retry:
         attempt.stopwatch.end("store")
-        removal = attempt.upload
+        removal = attempt.upload.placed_at(tombstone.order)
         bucket_arn = arn_of_bucket(removal.bucket, partition=self._policy.partition)
-        # The tombstone's time, so that a repetition is the same announcement
+        # The tombstone's time and place, so that a repetition is the same announcement
         result = removed_result(removal, removed_at=tombstone.removed_at or "")
         self._ports.announcer.announce(announcement_of(result, bucket_arn=bucket_arn))
         attempt.stopwatch.end("announce")

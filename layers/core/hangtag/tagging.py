@@ -59,7 +59,7 @@ from hangtag.telemetry import (
     Work,
 )
 from hangtag.text import to_timestamp
-from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket, sequencer_of
+from hangtag.uploads import Skip, SkipReason, Upload, arn_of_bucket
 
 _MOST_RIVALS = 8
 """A store fails if other workers have stored a result first so many times."""
@@ -238,6 +238,7 @@ class Tagging:
                     attempt.upload.bucket, partition=self._policy.partition
                 ),
                 table=self._policy.table,
+                large_results_bucket=self._policy.large_results_bucket,
                 min_confidence=self._policy.min_confidence,
             )
         )
@@ -276,19 +277,19 @@ class Tagging:
         """Whether the attempt's answer may take that place. Raises ObjectUnavailable."""
         if stored is None or stored.version == attempt.upload.version:
             return True
-        return self._is_newer(attempt, stored)
+        return self._takes_place(attempt, stored)
 
-    def _is_newer(self, attempt: Attempt, stored: StoredResult) -> bool:
+    def _takes_place(self, attempt: Attempt, stored: StoredResult) -> bool:
         """
-        As `newest.is_newer`.
+        Whether the upload is newer than the stored result of another version.
 
-        An upload without a sequencer, of a backfill, gets that of the tombstone that it replaces:
-        subscribers would take it for older than the removal.
+        S3 may say so although its sequencer is lower. It then gets the one of the stored result,
+        so that subscribers do not take it for older.
         """
         if not is_newer(attempt.upload, stored, self._ports.objects):
             return False
-        if attempt.upload.sequencer is None and stored.removed_at is not None:
-            attempt.upload = attempt.upload.ordered_as(sequencer_of(stored.order))
+        place = max(attempt.upload.order, stored.order)
+        attempt.upload = attempt.upload.placed_at(place)
         return True
 
     def _store(
@@ -338,13 +339,13 @@ class Tagging:
     ) -> bool:
         """Whether an answer is to be stored although *found* was stored before it."""
         if found.version != attempt.upload.version:
-            if not self._is_newer(attempt, found):
-                return False
-        elif found.order <= attempt.upload.order:
+            is_newest = self._takes_place(attempt, found)
+            result["image"] = attempt.upload.image()
+            return is_newest
+        if found.order <= attempt.upload.order:
             return False  # a worker with a later lease has stored its answer
-        else:
-            image = (found.document or {})["image"]
-            attempt.upload = attempt.upload.ordered_as(image["sequencer"])
+        image = (found.document or {})["image"]
+        attempt.upload = attempt.upload.ordered_as(image["sequencer"])
         result["image"] = attempt.upload.image()
         return True
 

@@ -169,6 +169,10 @@ class Upload:
             return self
         return replace(self, sequencer=sequencer)
 
+    def placed_at(self, order: str) -> Upload:
+        """The upload in this place (`order`) of the sequence."""
+        return self if order == self.order else self.ordered_as(_sequencer_of(order))
+
     def notification(self) -> str:
         """An S3 notification with exactly this upload's record, as ASCII JSON."""
         return to_notification(self.record)
@@ -218,9 +222,9 @@ def order_of(sequencer: str | None) -> str:
     return sequencer.upper().rjust(SEQUENCER_DIGITS, "0")
 
 
-def sequencer_of(order: str) -> str | None:
-    """A sequencer of this order; the reverse of `order_of`, without leading zeros."""
-    return None if order == "-" else order.lstrip("0") or "0"
+def _sequencer_of(order: str) -> str | None:
+    """The reverse of `order_of`, without zeros on the left."""
+    return None if order == order_of(None) else order.lstrip("0") or "0"
 
 
 def arn_of_bucket(bucket: str, *, partition: str) -> str:

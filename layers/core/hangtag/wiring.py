@@ -134,6 +134,7 @@ def tagging_pipeline(
             width=settings.batch_size,
             partition=sns.meta.partition,
             table=table,
+            large_results_bucket=settings.large_results_bucket,
             image_transport=settings.image_transport,
             min_confidence=settings.min_confidence,
             results_expire=settings.results_ttl_days > 0,

@@ -148,6 +148,7 @@ class DynamoDBResults:
         self,
         removal: Upload,
         *,
+        order: str,
         removed_at: str,
         expires_at: float,
         replacing: StoredResult | None,
@@ -155,7 +156,7 @@ class DynamoDBResults:
         item: Item = {
             **key_of((removal.uri, RESULT)),
             "objectVersion": {"S": removal.version},
-            "order": {"S": removal.order},
+            "order": {"S": order},
             "removedAt": {"S": removed_at},
             "expiresAt": {"N": str(round(expires_at))},
         }
