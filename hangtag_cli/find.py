@@ -287,12 +287,14 @@ def _print_table(found: Iterable[Found], query: Query) -> Found | None:
     fields = dict.fromkeys((*_ALWAYS_SHOWN, *searched))
     bucket, *others = {str(one.result["image"]["bucket"]) for one in results}
     image = "uri" if others else "key"
-    rows = table(image, "tagged at", *fields)
-    rows.columns[1].no_wrap = True
+    rows = table(image, "tagged at (UTC)", *fields)
+    # In a narrow terminal, tags give way to the image, and a time is folded after its date
+    rows.columns[0].min_width = 8
+    rows.columns[1].min_width = len("2026-01-31")
     for one in results:
         rows.add_row(
             text(one.result["image"][image], "bold"),
-            text(str(one.result["taggedAt"]).partition(".")[0]),
+            text(str(one.result["taggedAt"]).partition(".")[0].replace("T", " ")),
             *(text(_values(one.result, field)) for field in fields),
         )
     output.page([rows] if others else [text(f"s3://{bucket}/"), rows])

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from hangtag.results import Document
-from tests.builders import a_result, an_answer, an_upload
+from tests.builders import NOON, a_result, an_answer, an_upload
 from tests.contract.cli_stack import TEMPLATE, InMemory, hangtag
 from tests.unit.test_find import COATS, RED, WINE, at, tagged
 
@@ -76,7 +76,7 @@ def test_a_table_shows_image_time_and_tags_with_confidence() -> None:
     assert "4.png" in shown.stdout
     assert "red 0.90" in shown.stdout
     assert "gender" in shown.stdout
-    assert at(4).partition(".")[0] in shown.stdout
+    assert at(4).partition(".")[0].replace("T", " ") in shown.stdout
 
 
 @pytest.mark.usefixtures("shop")
@@ -94,6 +94,19 @@ def test_an_image_has_a_line_in_a_terminal_of_80_columns(
     assert [line.split()[0] for line in images] == [
         f"{number}.png" for number in reversed(range(SAME))
     ]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_narrow_terminal_still_shows_the_image_and_the_date(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is less of the tags."""
+    monkeypatch.setenv("COLUMNS", "30")
+
+    shown = hangtag("results", "find", "--color", "red").stdout
+
+    assert "4.png" in shown
+    assert NOON[:10] in shown
 
 
 def test_images_of_several_buckets_have_their_uris(shop: InMemory) -> None:
