@@ -12,7 +12,7 @@ import json
 import random
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -239,7 +239,7 @@ DESCRIPTION: Final = (
 def serve(number: int, said: Any, indexed: bool) -> None:  # noqa: ANN401, FBT001 - a pipe; of a process
     """Serve the tables of *number* results on loopback; the port goes into the pipe."""
     tables, counts = Tables(number, indexed=indexed), Counter[str]()
-    operations = {
+    operations: Mapping[str, Callable[[Any], Item]] = {
         "Query": tables.query,
         "BatchGetItem": tables.batch_get_item,
         "Scan": tables.scan,
