@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import boto3
@@ -40,6 +40,9 @@ from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.operators.find import Finder, Query
 from hangtag.text import to_timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 SIZES = (10_000, 100_000)
 REPETITIONS = 9
@@ -80,11 +83,11 @@ def queries(size: int) -> dict[str, Query]:
 
 
 @contextmanager
-def table_of(size: int) -> Iterator[str]:
-    """The URL of a DynamoDB with that many results."""
+def table_of(size: int, *, indexed: bool = True) -> Iterator[str]:
+    """The URL of a DynamoDB with that many results, and with their index or an empty one."""
     context = get_context("spawn")
     heard, said = context.Pipe()
-    process = context.Process(target=serve, args=(size, said), daemon=True)
+    process = context.Process(target=serve, args=(size, said, indexed), daemon=True)
     process.start()
     try:
         yield f"http://127.0.0.1:{heard.recv()}"
@@ -93,16 +96,20 @@ def table_of(size: int) -> Iterator[str]:
         process.join()
 
 
-def finder_on(url: str) -> Finder:
-    """The search as the command makes it."""
-    client = boto3.client(
+def client_of(url: str) -> DynamoDBClient:
+    """A client of that DynamoDB."""
+    return boto3.client(
         "dynamodb",
         endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id="benchmark",
         aws_secret_access_key="benchmark",  # noqa: S106 - no secret
     )
-    clock = SystemClock()
+
+
+def finder_on(url: str) -> Finder:
+    """The search as the command makes it."""
+    client, clock = client_of(url), SystemClock()
     return Finder(
         DynamoDBIndexReader(client, INDEX_TABLE, clock),
         DynamoDBReader(client, RESULTS_TABLE, clock, lambda _: None),

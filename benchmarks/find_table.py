@@ -1,5 +1,6 @@
 """
-A DynamoDB for `benchmarks.find`: the two tables in memory, with the requests of a search.
+A DynamoDB for `benchmarks.find` and `benchmarks.reindex`: the two tables in memory, with the
+requests of a search and of a rebuild.
 
 It runs in a process of its own and speaks DynamoDB's protocol. Lists are sorted, pages end at 1 MB
 as DynamoDB's do, and there is no latency. It also describes the stack, as CloudFormation does.
@@ -9,9 +10,9 @@ from __future__ import annotations
 
 import json
 import random
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -98,19 +99,19 @@ def _sure(chance: random.Random, word: Word) -> dict[str, Any]:
 class Tables:
     """The items of both tables."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, indexed: bool) -> None:
         self.lists: defaultdict[str, list[tuple[str, Item]]] = defaultdict(list)
         """The index, by `tag`: items by `at`."""
         self.results: dict[str, Item] = {}
         names: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         for result in results(number):
             uri, position = result["image"]["uri"], position_of(result)
-            for term, confidence in entries_of(result).items():
+            for term, confidence in entries_of(result).items() if indexed else ():
                 item: Item = {"uri": {"S": uri}}
                 if confidence is not None:
                     item["confidence"] = {"N": str(confidence)}
                 self.lists[tag_of(term, shard_of(uri))].append((position, item))
-            for value in known_values(result):
+            for value in known_values(result) if indexed else ():
                 names[values_tag(value.term.field), value.term.value].add(value.name)
             self.results[uri] = {
                 "uri": {"S": uri},
@@ -170,6 +171,37 @@ class Tables:
         found = [item for item in map(read, some["Keys"]) if item]
         return {"Responses": {table: found}, "UnprocessedKeys": {}}
 
+    def scan(self, asked: Mapping[str, Any]) -> Item:
+        """A page of a table; its key is a place in the table as it is now."""
+        of_results = asked["TableName"] == RESULTS_TABLE
+        if not asked.get("ExclusiveStartKey"):
+            self._scanned = (
+                list(self.results.values())
+                if of_results
+                else [
+                    {"tag": {"S": tag}, "at": {"S": at}, **item}
+                    for tag, entries in self.lists.items()
+                    for at, item in entries
+                ]
+            )
+        start = int(asked.get("ExclusiveStartKey", {}).get("place", {}).get("N", 0))
+        size = 400 if of_results else 7_000  # about 1 MB
+        page = self._scanned[start : start + size]
+        answer: Item = {"Items": page, "Count": len(page)}
+        if start + size < len(self._scanned):
+            answer["LastEvaluatedKey"] = {"place": {"N": str(start + size)}}
+        return answer
+
+    def batch_write_item(self, asked: Mapping[str, Any]) -> Item:
+        """Entries of lists; the only table that is written to is the index."""
+        [writes] = asked["RequestItems"].values()
+        for write in writes:
+            if "PutRequest" in write:
+                item = dict(write["PutRequest"]["Item"])
+                entries = self.lists[item.pop("tag")["S"]]
+                insort(entries, (item.pop("at")["S"], item), key=lambda one: one[0])
+        return {"UnprocessedItems": {}}
+
     def _result(self, key: Mapping[str, Any]) -> Item | None:
         return self.results.get(key["uri"]["S"])
 
@@ -204,9 +236,16 @@ DESCRIPTION: Final = (
 )
 
 
-def serve(number: int, said: Any) -> None:  # noqa: ANN401 - a pipe
+def serve(number: int, said: Any, indexed: bool) -> None:  # noqa: ANN401, FBT001 - a pipe; of a process
     """Serve the tables of *number* results on loopback; the port goes into the pipe."""
-    tables, counts = Tables(number), Counter[str]()
+    tables, counts = Tables(number, indexed=indexed), Counter[str]()
+    operations: Mapping[str, Callable[[Any], Item]] = {
+        "Query": tables.query,
+        "BatchGetItem": tables.batch_get_item,
+        "Scan": tables.scan,
+        "BatchWriteItem": tables.batch_write_item,
+        "UpdateItem": lambda _: {},  # the names of a value, which nothing here reads again
+    }
 
     class Exchange(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -217,12 +256,10 @@ def serve(number: int, said: Any) -> None:  # noqa: ANN401 - a pipe
             body = self.rfile.read(int(self.headers["Content-Length"]))
             target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
             counts[target] += 1
-            if target == "Query":
-                self._send(json.dumps(tables.query(json.loads(body))))
-            elif target == "BatchGetItem":
-                self._send(json.dumps(tables.batch_get_item(json.loads(body))))
-            else:
-                self._send(DESCRIPTION)
+            operation = operations.get(target)
+            self._send(
+                json.dumps(operation(json.loads(body))) if operation else DESCRIPTION
+            )
 
         def do_GET(self) -> None:
             """The number of requests of each kind since the last GET."""

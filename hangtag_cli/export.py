@@ -15,6 +15,7 @@ import click
 from . import output
 from .app import App, Command, json_option, pass_app
 from .exits import NotDone
+from .find import nothing_found
 from .query_options import query_of, query_options
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ def export(
             "Parquet cannot go to stdout: name a file with --output.", ctx=ctx
         )
     query = query_of(options)
-    found = app.stack().finder().results(query, oldest_first=True)
+    finder = app.stack().finder()
+    found = finder.results(query, oldest_first=True)
     first = next(found, None)
     if first is None:
-        raise NotDone("There is no such result: nothing was exported")
+        raise NotDone(nothing_found(finder, query))
     with _destination(file_format, path) as write:
         until = options["until"] or datetime.now(UTC)
         number = _write_all(first.result, found, write, until=until)

@@ -70,7 +70,7 @@ def find(
     shown = islice(search, limit)
     last = _print_lines(shown) if app.json else _print_table(shown, query)
     if last is None:
-        raise NotDone(_nothing_found(finder, query, after))
+        raise NotDone("No more results" if after else nothing_found(finder, query))
     if next(search, None) is not None:
         output.talk(f"More: {_next_command(app, query, limit, last.position)}")
 
@@ -177,10 +177,8 @@ _IF_OLD = (
 )
 
 
-def _nothing_found(finder: Finder, query: Query, after: str | None) -> str:
+def nothing_found(finder: Finder, query: Query) -> str:
     """Why there may be no result, and what was perhaps meant."""
-    if after is not None:
-        return "No more results"
     hints = list(_hints(finder, query.filters))
     if hints:
         return f"No results. {' '.join(hints)}"
@@ -276,7 +274,8 @@ def _print_table(found: Iterable[Found], query: Query) -> Found | None:
     """
     Print a row for each result; returns the last one.
 
-    The columns are the main values, and those of the fields that were searched.
+    The columns are the main values, and those of the fields that were searched. A bucket that all
+    images share is printed once, so that a terminal of 80 columns has a line for an image.
     """
     from .tables import table, text
 
@@ -286,15 +285,19 @@ def _print_table(found: Iterable[Found], query: Query) -> Found | None:
         return None
     searched = [field for field, _ in query.filters if field != "product"]
     fields = dict.fromkeys((*_ALWAYS_SHOWN, *searched))
-    rows = table("image", "tagged at", *fields)
-    rows.columns[1].no_wrap = True
+    bucket, *others = {str(one.result["image"]["bucket"]) for one in results}
+    image = "uri" if others else "key"
+    rows = table(image, "tagged at (UTC)", *fields)
+    # In a narrow terminal, tags give way to the image, and a time is folded after its date
+    rows.columns[0].min_width = 8
+    rows.columns[1].min_width = len("2026-01-31")
     for one in results:
         rows.add_row(
-            text(one.result["image"]["uri"], "bold"),
-            text(str(one.result["taggedAt"]).partition(".")[0]),
+            text(one.result["image"][image], "bold"),
+            text(str(one.result["taggedAt"]).partition(".")[0].replace("T", " ")),
             *(text(_values(one.result, field)) for field in fields),
         )
-    output.page([rows])
+    output.page([rows] if others else [text(f"s3://{bucket}/"), rows])
     return results[-1]
 
 

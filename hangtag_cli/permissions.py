@@ -47,10 +47,19 @@ UPLOAD_QUEUE: Final = "${UploadQueue.Arn}"
 DEAD_LETTER_QUEUE: Final = "${DeadLetterQueue.Arn}"
 KEY: Final = "${ApiKeySecret.Id}"
 OTHER_QUEUE: Final = "${OtherQueue.Arn}"
-LARGE_RESULTS: Final = "${LargeResultsBucket.Arn}/*"
-INVENTORY: Final = "${InventoryBucket.Arn}/*"
+LARGE_RESULTS: Final = "${LargeResultsBucket.Arn}"
+INVENTORY: Final = "${InventoryBucket.Arn}"
 
 _DESCRIBE: Final[Permissions] = {STACK: ("cloudformation:DescribeStacks",)}
+
+
+def _objects_of(bucket: str, *actions: str) -> Permissions:
+    """Reading objects of a bucket; one that is gone is missing, not forbidden."""
+    return {
+        bucket: ("s3:ListBucket",),
+        f"{bucket}/*": actions or ("s3:GetObject",),
+    }
+
 
 _RECEIVE: Final[Permissions] = {
     DEAD_LETTER_QUEUE: ("sqs:ChangeMessageVisibility", "sqs:ReceiveMessage")
@@ -101,13 +110,13 @@ _SEARCH: Final = _together(
     {
         INDEX: ("dynamodb:BatchGetItem", "dynamodb:Query"),
         TABLE: ("dynamodb:BatchGetItem",),
-        LARGE_RESULTS: ("s3:GetObject",),
     },
+    _objects_of(LARGE_RESULTS),
 )
 
 PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "results show": _together(
-        _DESCRIBE, {TABLE: ("dynamodb:Query",), LARGE_RESULTS: ("s3:GetObject",)}
+        _DESCRIBE, {TABLE: ("dynamodb:Query",)}, _objects_of(LARGE_RESULTS)
     ),
     "results find": _SEARCH,
     "results export": _SEARCH,
@@ -123,18 +132,17 @@ PERMISSIONS: Final[Mapping[str, Permissions]] = {
                 "dynamodb:UpdateItem",
             ),
             TABLE: ("dynamodb:BatchGetItem", "dynamodb:Scan"),
-            LARGE_RESULTS: ("s3:GetObject",),
         },
+        _objects_of(LARGE_RESULTS),
     ),
     "failures list": _READ_FAILURES,
     "failures show": _together(
         _READ_FAILURES,
         {
-            "${UploadsBucket.Arn}": ("s3:ListBucket",),
-            "${UploadsBucket.Arn}/*": ("s3:GetObject", "s3:GetObjectVersion"),
             "${TagUploads.Arn}": ("lambda:GetFunctionConfiguration",),
             "${TagUploadsLog.Arn}": ("logs:FilterLogEvents",),
         },
+        _objects_of("${UploadsBucket.Arn}", "s3:GetObject", "s3:GetObjectVersion"),
     ),
     "failures replay": _together(
         _REMOVE_FAILURES, {UPLOAD_QUEUE: ("sqs:SendMessage",)}
@@ -155,7 +163,7 @@ PERMISSIONS: Final[Mapping[str, Permissions]] = {
     "backfill": _together(
         _BACKFILL, {"${UploadsBucket.Arn}": ("s3:ListBucketVersions",)}
     ),
-    "backfill --from-inventory": _together(_BACKFILL, {INVENTORY: ("s3:GetObject",)}),
+    "backfill --from-inventory": _together(_BACKFILL, _objects_of(INVENTORY)),
     "status": _together(
         _DESCRIBE,
         _RECEIVE,
@@ -190,6 +198,7 @@ PERMISSIONS: Final[Mapping[str, Permissions]] = {
 
 _OTHER_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     # Without the second action, S3 denies access to a missing object instead of saying so
+    "s3:GetObject": ("s3:GetObject", "s3:ListBucket"),
     "s3:HeadObject": ("s3:GetObject", "s3:ListBucket"),
     "s3:ListObjectVersions": ("s3:ListBucketVersions",),
     "sqs:ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility",),

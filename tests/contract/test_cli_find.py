@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from hangtag.results import Document
-from tests.builders import a_result, an_answer, an_upload
+from tests.builders import NOON, a_result, an_answer, an_upload
 from tests.contract.cli_stack import TEMPLATE, InMemory, hangtag
 from tests.unit.test_find import COATS, RED, WINE, at, tagged
 
@@ -76,10 +76,53 @@ def test_a_table_shows_image_time_and_tags_with_confidence() -> None:
     assert "4.png" in shown.stdout
     assert "red 0.90" in shown.stdout
     assert "gender" in shown.stdout
-    assert at(4).partition(".")[0] in shown.stdout
+    assert at(4).partition(".")[0].replace("T", " ") in shown.stdout
 
 
 @pytest.mark.usefixtures("shop")
+def test_an_image_has_a_line_in_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bucket, whose name is long, is printed once."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    bucket, _, _, *images = hangtag(
+        "results", "find", "--color", "red"
+    ).stdout.splitlines()
+
+    assert bucket == f"s3://{an_upload().bucket}/"
+    assert [line.split()[0] for line in images] == [
+        f"{number}.png" for number in reversed(range(SAME))
+    ]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_narrow_terminal_still_shows_the_image_and_the_date(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is less of the tags."""
+    monkeypatch.setenv("COLUMNS", "30")
+
+    shown = hangtag("results", "find", "--color", "red").stdout
+
+    assert "4.png" in shown
+    assert NOON[:10] in shown
+
+
+def test_images_of_several_buckets_have_their_uris(shop: InMemory) -> None:
+    """A stack may have had another bucket before."""
+    other = a_result(an_upload("0.png", bucket="another"), tagged_at=at(9))
+    shop.store(other, key="0.png", bucket="another")
+    shop.index(other)
+
+    shown = hangtag("results", "find").stdout
+
+    assert "s3://another/0.png" in shown
+    assert f"s3://{an_upload().bucket}/0.png" in shown
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("command", ["find", "export"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -88,23 +131,33 @@ def test_a_table_shows_image_time_and_tags_with_confidence() -> None:
         (["--look", "!"], "hangtag results values look"),
         (["--product", "no"], "No results have all of that"),
         (["--color", "wine", "--category", "dresses"], "No results have all of that"),
-        (["--color", "red", "--after", f"{at(0)}#{'0' * 32}"], "No more results"),
     ],
 )
 def test_finding_nothing_says_what_was_perhaps_meant(
-    arguments: list[str], words: str
+    command: str, arguments: list[str], words: str
 ) -> None:
     """It is exit status 1."""
-    shown = hangtag("results", "find", *arguments)
+    shown = hangtag("results", command, *arguments)
 
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert words in shown.stderr
 
 
+@pytest.mark.usefixtures("shop")
+def test_the_page_after_the_last_one_is_empty() -> None:
+    """The last result was removed after its page, say."""
+    shown = hangtag(
+        "results", "find", "--color", "red", "--after", f"{at(0)}#{'0' * 32}"
+    )
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "No more results" in shown.stderr
+
+
 @pytest.mark.usefixtures("stack")
 def test_an_empty_index_names_the_command_that_fills_it() -> None:
     """Results may be older than the index."""
-    for arguments in (["find"], ["values", "color"]):
+    for arguments in (["find"], ["export"], ["values", "color"]):
         shown = hangtag("results", *arguments)
 
         assert shown.exit_code == 1

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,7 +22,6 @@ from click.testing import CliRunner
 from hangtag.adapters.dynamodb_failures import DynamoDBFailures
 from hangtag.adapters.dynamodb_index import DynamoDBIndex, values_tag
 from hangtag.adapters.dynamodb_results import DynamoDBResults
-from hangtag.adapters.dynamodb_table import to_attribute
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sqs_queues import SqsDeadLetterQueue
 from hangtag.adapters.system_clock import SystemClock
@@ -31,6 +31,7 @@ from hangtag.lifecycle import Record, discard, replay
 from hangtag.operators.find import FIRST_PAGE
 from hangtag.operators.ports import Letter
 from hangtag.ports import IndexEntry
+from hangtag.results import Document
 from hangtag.tagger_api import Context
 from hangtag_cli.denials import needs_of
 from hangtag_cli.letters import backup_document
@@ -322,18 +323,25 @@ def write_inventory(stack: WatchedStack) -> None:
 Run = Callable[[Scene], Ran]
 
 
-def show_a_result(scene: Scene) -> Ran:
+def store_a_result(scene: Scene, **options: Any) -> Document:  # noqa: ANN401 - the builder's
     """One that no item of the table takes, so that it is in S3."""
     outputs, client = scene.stack.outputs, scene.stack.client
     upload = an_upload(f"policy/{uuid4()}.png", bucket=outputs["UploadsBucketName"])
     large = S3LargeResults(client("s3"), outputs["LargeResultsBucketName"])
     results = DynamoDBResults(client("dynamodb"), outputs["ResultsTableName"], large)
-    result = a_result(upload, answer=an_answer({"note": "x" * 450_000}))
+    answer = an_answer({"colors": [NAMED_RED], "note": "x" * 450_000})
+    result = a_result(upload, answer=answer, **options)
     assert results.store(upload, result, retag=None, fence=1.0) is None
-    return scene.hangtag("results", "show", upload.uri)
+    return result
+
+
+def show_a_result(scene: Scene) -> Ran:
+    """A large one."""
+    return scene.hangtag("results", "show", store_a_result(scene)["image"]["uri"])
 
 
 RED = Term("color", "policy-red")
+NAMED_RED = {"id": RED.value, "name": "policy-red", "confidence": 1}
 PRODUCT = Term("product", "policy-sku")
 LONG_LIST = FIRST_PAGE + 1
 """Entries of a list that is so long that single entries are looked up in it."""
@@ -341,30 +349,16 @@ LONG_LIST = FIRST_PAGE + 1
 
 def index_a_result(scene: Scene) -> DynamoDBIndex:
     """
-    Store and index a result that is red and of a product, with the value's name.
+    Store and index a large result that is red and of a product, with the value's name.
 
     Red has many entries that are newer.
     """
     client = scene.stack.client("dynamodb")
     index = DynamoDBIndex(client, scene.stack.outputs["IndexTableName"], SystemClock())
-    red = {"id": RED.value, "name": "policy-red", "confidence": 1}
-    result = a_result(
-        an_upload("policy/found.png", bucket=scene.stack.outputs["UploadsBucketName"]),
-        answer=an_answer({"colors": [red]}),
-        context=Context.model_validate({"id": PRODUCT.value}),
+    result = store_a_result(
+        scene, context=Context.model_validate({"id": PRODUCT.value})
     )
     uri, position = result["image"]["uri"], position_of(result)
-    client.put_item(
-        TableName=scene.stack.outputs["ResultsTableName"],
-        Item={
-            "uri": {"S": uri},
-            "version": {"S": "result"},
-            "objectVersion": {"S": "version:1"},
-            "order": {"S": "1"},
-            "fence": {"N": "1"},
-            "result": to_attribute(result),
-        },
-    )
     index.learn({KnownValue(RED, "policy-red")})
     index.put(
         [

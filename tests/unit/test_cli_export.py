@@ -280,7 +280,7 @@ def test_nothing_found_is_exit_status_1_and_no_file(
     shown = exported(FakeFinder(), "--output", path)
 
     assert (shown.exit_code, shown.stdout, path.exists()) == (1, "", False)
-    assert "no such result" in shown.stderr
+    assert "No results" in shown.stderr
 
 
 # ---- options

@@ -454,6 +454,30 @@ def test_a_few_entries_of_a_long_list_are_looked_up() -> None:
     assert world.index.looked_up == 1
 
 
+@patch.multiple("hangtag.operators.find", FIRST_PAGE=10, _SLICE=5, LARGEST_PAGE=40)
+def test_a_season_in_which_nothing_can_match_is_skipped() -> None:
+    """However many coats there are, none of them is as old as what is wine."""
+    requests = []
+    for coats in (200, 800):
+        world = World(
+            *(
+                tagged(f"coat-{number}.png", category=COATS, tagged_at=at(2 * number))
+                for number in range(coats)
+            ),
+            *(
+                tagged(f"wine-{number}.png", WINE, tagged_at=at(number - 401))
+                for number in range(400)
+            ),
+            tagged("both.png", WINE, category=COATS, tagged_at=at(-402)),
+        )
+        world.index.requests = 0
+
+        assert world.find(("category", "coats"), ("color", "wine")) == ["both.png"]
+        requests.append(world.index.requests)
+
+    assert requests[0] == requests[1]
+
+
 def test_an_error_of_the_index_is_raised() -> None:
     """No search passes for an empty one."""
     world = World(tagged("a.png", RED))

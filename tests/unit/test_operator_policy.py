@@ -76,6 +76,14 @@ def test_a_policy_allows_single_actions_on_named_resources(command: str) -> None
             assert statement["Resource"].startswith(("${", "arn:${"))
 
 
+def test_who_may_read_objects_learns_that_one_is_gone() -> None:
+    """Without s3:ListBucket, S3 answers as if it were forbidden."""
+    for permissions in PERMISSIONS.values():
+        for resource, actions in permissions.items():
+            if "s3:GetObject" in actions:
+                assert permissions[resource.removesuffix("/*")] == ("s3:ListBucket",)
+
+
 def test_the_policy_of_all_commands_has_the_arns_of_the_stack() -> None:
     """In its partition, and short enough for a managed policy (6,144 characters)."""
     document = policy(*PERMISSIONS, values=values_of(STACK_ID, RESOURCES))

@@ -65,15 +65,16 @@ class DynamoDBIndex:
         self._clock = clock
 
     def put(self, entries: Collection[IndexEntry]) -> None:
-        self._write({"PutRequest": {"Item": _item_of(entry)}} for entry in entries)
+        self.write({"PutRequest": {"Item": _item_of(entry)}} for entry in entries)
 
     def remove(self, entries: Collection[IndexEntry]) -> None:
-        self._write({"DeleteRequest": {"Key": _key_of(entry)}} for entry in entries)
+        self.write({"DeleteRequest": {"Key": _key_of(entry)}} for entry in entries)
 
     def learn(self, values: Collection[KnownValue]) -> None:
         _at_once(self._learn, sorted(values))
 
-    def _write(self, writes: Iterable[Any]) -> None:
+    def write(self, writes: Iterable[Any]) -> None:
+        """Write items and remove them, as boto3's `WriteRequest`; no two of one key."""
         _at_once(self._write_batch, _batches(writes))
 
     def _write_batch(self, writes: list[Any]) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
-from hangtag.adapters.dynamodb_index import tag_of
+from hangtag.adapters.dynamodb_index import DynamoDBIndex, tag_of
 from hangtag.adapters.dynamodb_index_reader import get_all
 from hangtag.adapters.dynamodb_table import Item, Table, to_attribute
-from hangtag.backoff import backoff
 from hangtag.errors import ResultsUnavailable
 from hangtag.index import Term, shard_of
 from hangtag.operators.reindex import StoredEntry
@@ -20,14 +18,13 @@ from hangtag.ports import Clock, IndexEntry
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_WRITES: Final = 25  # DynamoDB's limit for a BatchWriteItem
-
 
 class DynamoDBIndexAudit:
     """`IndexAudit` on DynamoDB."""
 
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
         self._table = Table(client, table)
+        self._index = DynamoDBIndex(client, table, clock)
         self._clock = clock
 
     def missing(self, entries: Collection[IndexEntry]) -> list[IndexEntry]:
@@ -54,22 +51,7 @@ class DynamoDBIndexAudit:
                 yield [entry for entry in map(_stored_entry, page["Items"]) if entry]
 
     def remove(self, entries: Iterable[StoredEntry]) -> None:
-        left = iter(entries)
-        while some := list(islice(left, _WRITES)):
-            self._remove([{"DeleteRequest": {"Key": _key_of(one)}} for one in some])
-
-    def _remove(self, writes: list[Any]) -> None:
-        tries = 0
-        while writes:
-            with translated(ResultsUnavailable, "removing entries from the index"):
-                answer = self._table.client.batch_write_item(
-                    RequestItems={self._table.name: writes}
-                )
-            # DynamoDB leaves out what is above its capacity
-            writes = list(answer.get("UnprocessedItems", {}).get(self._table.name, []))
-            if writes:
-                tries += 1
-                self._clock.sleep(backoff(tries, base=0.05, cap=2.0))
+        self._index.write({"DeleteRequest": {"Key": _key_of(one)}} for one in entries)
 
 
 def _is_of(item: Item, entry: IndexEntry) -> bool:

@@ -39,14 +39,15 @@ _PAGES_IF_SURE: Final = 4
 """First pages that are read in one if only some of their entries are confident enough."""
 _SLICE: Final = 100
 """Entries that are looked up at a time: DynamoDB's limit for a BatchGetItem."""
-_LONGER: Final = 40
+_LONGER: Final = 20
 """
 A list this many times longer than the candidates is not read; each candidate is looked up.
 
-A lookup costs half a read unit, as much as a page of 40 entries of 100 bytes.
+A lookup costs half a read unit, as much as a page of 40 entries of 100 bytes. It is half of that,
+because a page is also read for later candidates, which nobody may want.
 """
-_WANTED: Final = 16
-"""Matches that a page of a shard should have: four shards then have a screen of results."""
+_GROWTH: Final = 4
+"""How much larger the next page of a list is."""
 _FIRST_GROUP: Final = 52
 """Results that are read first: a screen of 50, one that says there are more, and a stale one."""
 _GROUP: Final = 100
@@ -368,8 +369,6 @@ class _Shard:
         """The candidates that were not yielded yet."""
         self._left: deque[Candidate] = deque()
         self._size = FIRST_PAGE
-        self._matches = 0
-        self._has_advanced = False
         self._is_done = False
 
     def begin(self) -> None:
@@ -388,13 +387,10 @@ class _Shard:
             return
         kept = [self._left.popleft() for _ in range(min(_SLICE, len(self._left)))]
         if kept:
-            # The first slice may be enough
-            last = self._left[-1] if self._left and self._has_advanced else kept[-1]
+            last = self._left[-1] if self._left else kept[-1]
             for other in self.lists[1:]:
                 kept = other.keep(kept, last.position)
-            self._has_advanced = True
         self.found.extend(kept)
-        self._matches += len(kept)
 
     def _read_on(self) -> bool:
         """Read the next page of the rarest filter; False if no result can follow."""
@@ -404,8 +400,7 @@ class _Shard:
             start = None if start is None else other.next_from(start)
         if start is None:
             return False
-        wanted = self._size * max(2, min(8, _WANTED // max(self._matches, 1)))
-        self._size, self._matches = min(LARGEST_PAGE, wanted), 0
+        self._size = min(LARGEST_PAGE, _GROWTH * self._size)
         rarest.read(start, self._size)
         self._left.extend(one for one in rarest.entries if one.position != done)
         return True

@@ -29,8 +29,12 @@ from hangtag.results import Document
 
 _GROUP: Final = 100
 """Results that are compared at a time."""
-_REMEMBERED: Final = 50_000
-"""Results whose terms are remembered, so that they are not read again for each entry."""
+_REMEMBERED: Final = 500_000
+"""
+Results whose terms are remembered, so that they are not read again for each entry.
+
+One takes about 300 bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,10 @@ class Reindex:
     min_confidence: Decimal
     report: ReindexReport
     progress: Callable[[ReindexReport], None]
-    _terms: dict[str, frozenset[Term]] = field(default_factory=dict)
+    _terms: dict[str, tuple[Term, ...]] = field(default_factory=dict)
     """The terms of some results, by position."""
+    _same: dict[Term, Term] = field(default_factory=dict)
+    """One object for equal terms, which saves most of the memory."""
 
     def run(self) -> None:
         """
@@ -140,7 +146,9 @@ class Reindex:
             position, uri = position_of(result), str(result["image"]["uri"])
             terms = entries_of(result, min_confidence=self.min_confidence)
             if len(self._terms) < _REMEMBERED:
-                self._terms[position] = frozenset(terms)
+                self._terms[position] = tuple(
+                    self._same.setdefault(term, term) for term in terms
+                )
             entries += [
                 IndexEntry(term, position, uri, confidence)
                 for term, confidence in terms.items()
