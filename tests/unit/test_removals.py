@@ -436,6 +436,50 @@ def test_the_deletion_of_an_older_version_does_not_repeat_a_failure() -> None:
     assert world.codes == ["UNSUPPORTED_FORMAT"]
 
 
+def test_the_result_of_a_version_that_is_deleted_for_good_goes_without_another_one() -> (
+    None
+):
+    """The version below it has failed: what is current has no tags."""
+    world = World()
+    failed, tagged = world.upload(content=b"no image"), world.upload()
+    work_off(world, failed, tagged)
+
+    work_off(world, world.purge(upload_of(tagged)))
+
+    assert world.newest(URI) is None
+    assert announced(world)[-1][0] == "removed"
+    assert world.codes == ["UNSUPPORTED_FORMAT"]
+
+
+def test_a_later_failure_is_shown_when_the_tagged_version_is_deleted_for_good() -> None:
+    """It is the newest that is known of the key, for subscribers, too."""
+    world = World()
+    tagged, failed = world.upload(), world.upload(content=b"no image")
+    work_off(world, tagged, failed)
+
+    work_off(world, world.purge(upload_of(tagged)))
+
+    shown = world.newest(URI)
+    assert shown is not None
+    assert shown["status"] == "FAILED"
+    [_, removed] = world.announcer.announced
+    sequencer = removed.document["data"]["image"]["sequencer"]
+    assert order_of(sequencer) < upload_of(failed).order
+
+
+def test_an_event_that_names_the_tagged_version_removes_nothing_that_is_there() -> None:
+    """Whoever may send to the queue can name any version; S3 says that this one exists."""
+    world = World()
+    tagged, failed = world.upload(), world.upload(content=b"no image")
+    work_off(world, tagged, failed)
+    stored = world.results.read(URI)
+
+    work_off(world, world.removal(version_id=upload_of(tagged).version_id))
+
+    assert world.results.read(URI) == stored
+    assert [kind for kind, _ in announced(world)] == ["tagged"]
+
+
 def test_a_failure_after_a_deletion_is_not_repeated_when_an_older_version_goes() -> (
     None
 ):

@@ -8,6 +8,8 @@ docs/decisions/0038-removals.md gives the reasons.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hangtag.announcements import announcement_of
 from hangtag.attempt import Attempt, Ended, Retry
 from hangtag.ending import Endings
@@ -18,7 +20,7 @@ from hangtag.newest import version_of_object
 from hangtag.policy import Policy, Ports
 from hangtag.ports import ObjectFacts, StoredResult
 from hangtag.results import removed_result
-from hangtag.uploads import SkipReason, Upload, arn_of_bucket
+from hangtag.uploads import SkipReason, Upload, arn_of_bucket, version_of
 
 TOMBSTONE_SECONDS = 60 * 24 * 3_600.0
 """
@@ -54,31 +56,49 @@ class Removing:
         stored = attempt.batch.snapshot.results.get(removal.uri)
         for _ in range(_MOST_RIVALS):
             current = self._ports.objects.find(removal)
-            if current is not None:
+            is_own = stored is not None and stored.version == removal.version
+            stays = current is not None and not self._has_lost_its_version(
+                stored, removal
+            )
+            if current is not None and (is_own or stays):
                 self._tag_again(removal, current)
-            if stored is not None and stored.version == removal.version:
+            if stored is not None and is_own:
                 return self._announce(attempt, stored)
-            if current is not None or _is_later_removal(stored, removal):
+            if stays or _is_later_removal(stored, removal):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
             if stored is None and removal.key.endswith("/"):
                 return self._endings.skip(attempt, SkipReason.FOLDER_MARKER)
-            stored = self._store(removal, replacing=stored)
+            stored = self._store(removal, replacing=stored, is_gone=current is None)
         raise ResultsUnavailable(
             f"{removal.uri}: other workers stored first {_MOST_RIVALS} times"
         )
 
+    def _has_lost_its_version(
+        self, stored: StoredResult | None, removal: Upload
+    ) -> bool:
+        """
+        Whether the stored result is about the version that the event names, and that is gone.
+
+        Another version is then current. S3 is asked, because an event may name any version.
+        """
+        named = version_of(removal.version_id, None)
+        if stored is None or stored.removed_at is not None or stored.version != named:
+            return False
+        return self._ports.objects.peek(replace(removal, is_removal=False)) is None
+
     def _store(
-        self, removal: Upload, *, replacing: StoredResult | None
+        self, removal: Upload, *, replacing: StoredResult | None, is_gone: bool
     ) -> StoredResult:
         """
         What is stored now: the removal's tombstone, or what another worker has stored.
 
-        S3 says that the object is gone, so the tombstone's place is at least that of the result.
+        The tombstone has at least the place of the result. If only a version is gone, it has that
+        place: the failure of a later version stays the newest.
         """
         now = self._endings.now()
         order = removal.order
         if replacing is not None:
-            order = max(order, replacing.order)
+            order = max(order, replacing.order) if is_gone else replacing.order
         found = self._ports.results.remove(
             removal,
             order=order,
@@ -108,9 +128,8 @@ class Removing:
         key = (removal.uri, version_of_object(current))
         # Read after S3 was asked: the worker of a later tombstone asks S3 again, too
         now = self._ports.snapshots.snapshot([key])
-        if not self._lacks_its_result(
-            key, now.results.get(removal.uri), now.records.get(key)
-        ):
+        stored, record = now.results.get(removal.uri), now.records.get(key)
+        if not self._lacks_its_result(key, stored, record, own=removal.version):
             return
         upload = record_of_object(
             bucket=removal.bucket,
@@ -126,14 +145,20 @@ class Removing:
             self._ports.upload_queue.send(upload.notification())
 
     def _lacks_its_result(
-        self, key: UploadKey, stored: StoredResult | None, record: Record | None
+        self,
+        key: UploadKey,
+        stored: StoredResult | None,
+        record: Record | None,
+        *,
+        own: str,
     ) -> bool:
         """
         Whether a result of the object's current version has to be made, or made again.
 
         The deletion of an older version must cause no call about an object that was never uploaded
-        through Hangtag, or whose result has expired, and must not repeat a failure. A tombstone
-        says that the object was gone: what is there now counts as uploaded again.
+        through Hangtag, or whose result has expired, and must not repeat a failure. A tombstone of
+        another removal (its *own* version is not that) says that the object was gone: what is there
+        now counts as uploaded again.
         """
         status = None if record is None else record.status
         if stored is None:
@@ -144,7 +169,8 @@ class Removing:
             return False
         if record is None or status not in (Status.FAILED, Status.DISCARDED):
             return True
-        return stored.removed_at is not None and record.ended_at <= stored.removed_at
+        is_undeleted = stored.removed_at is not None and stored.version != own
+        return is_undeleted and record.ended_at <= (stored.removed_at or "")
 
 
 def _is_later_removal(stored: StoredResult | None, removal: Upload) -> bool:
