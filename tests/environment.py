@@ -21,12 +21,13 @@ _OURS = {
 
 
 def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hides the developer's AWS and Hangtag settings; credentials are made up."""
+    """Hides the developer's AWS and Hangtag settings and width; credentials are made up."""
     # The function's logger replaces the handlers of libraries' logs
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [*root.handlers])
     for name in list(os.environ):
-        if name.startswith(("AWS_", "HANGTAG_")):
+        # pytest-xdist sets COLUMNS in its workers
+        if name.startswith(("AWS_", "HANGTAG_")) or name == "COLUMNS":
             monkeypatch.delenv(name)
     for name, value in _OURS.items():
         monkeypatch.setenv(name, value)

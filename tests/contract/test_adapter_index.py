@@ -26,7 +26,7 @@ from tests.fakes import FakeClock, FakeIndex
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-RED, BLUE = Term("color", "t0326"), Term("color", "blue")
+RED, BLUE = Term("color", "T0326"), Term("color", "blue")
 AT = "2026-11-22T12:00:00.000Z#0123456789abcdef"
 
 
@@ -164,7 +164,7 @@ def test_a_known_value_has_the_names_of_all_languages(index: Index) -> None:
 
     assert index.names(RED) == {"red", "빨강"}
     assert index.names(BLUE) == {"blue"}
-    assert index.names(Term("look", "t0326")) == set()
+    assert index.names(Term("look", "T0326")) == set()
 
 
 def test_a_value_has_a_bounded_number_of_names(index: Index) -> None:
@@ -189,7 +189,7 @@ def test_the_partition_of_a_term_has_its_shard() -> None:
     assert {tag_of(Term("all", ""), shard) for shard in range(SHARDS)} == {
         f"all##{shard}" for shard in range(SHARDS)
     }
-    assert tag_of(RED, 2) == "color#t0326#2"
+    assert tag_of(RED, 2) == "color#T0326#2"
     assert values_tag("color") == "values#color"
 
 

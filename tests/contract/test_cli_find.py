@@ -191,10 +191,10 @@ def test_values_are_listed_with_their_counts() -> None:
     for_people = hangtag("results", "values", "color")
 
     assert [json.loads(line) for line in for_programs.stdout.splitlines()] == [
-        {"field": "color", "value": "example-red", "names": ["red"], "count": 5},
-        {"field": "color", "value": "example-wine", "names": ["wine"], "count": 1},
+        {"field": "color", "value": "EXAMPLE-RED", "names": ["red"], "count": 5},
+        {"field": "color", "value": "EXAMPLE-WINE", "names": ["wine"], "count": 1},
     ]
-    assert "example-wine" in for_people.stdout
+    assert "EXAMPLE-WINE" in for_people.stdout
 
 
 def test_the_index_is_rebuilt(stack: InMemory) -> None:

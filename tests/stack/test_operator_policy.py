@@ -404,7 +404,7 @@ def reindex(scene: Scene) -> Ran:
     wait_for(
         lambda: client.get_item(
             TableName=table,
-            Key={"tag": {"S": "values#gender"}, "at": {"S": "t0418"}},
+            Key={"tag": {"S": "values#gender"}, "at": {"S": "T0418"}},
         ).get("Item"),
         seconds=20,
         otherwise=lambda: "IndexResults has not written the result's entries",

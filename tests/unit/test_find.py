@@ -215,8 +215,8 @@ def test_the_confidences_of_what_was_searched_for_are_returned() -> None:
     [found] = world.finder.results(Query((("color", "red"), ("category", "dresses"))))
 
     assert found.confidences == {
-        Term("color", "example-red"): Decimal("0.95"),
-        Term("category", "example-dresses"): None,
+        Term("color", "EXAMPLE-RED"): Decimal("0.95"),
+        Term("category", "EXAMPLE-DRESSES"): None,
     }
     assert found.position == position_of(found.result)
 

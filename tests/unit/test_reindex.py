@@ -80,7 +80,7 @@ def test_an_empty_index_is_filled() -> None:
 
     assert report == {"results": 250, "added": 1250, "removed": 0, "dryRun": False}
     assert stack.index.rows == stack.rows_of_results()
-    assert stack.index.names[Term("color", "example-red")] == {"red"}
+    assert stack.index.names[Term("color", "EXAMPLE-RED")] == {"red"}
 
 
 def test_a_dry_run_counts_the_same_and_writes_nothing() -> None:
@@ -125,7 +125,7 @@ def test_an_entry_with_another_confidence_or_in_another_shard_is_corrected() -> 
     stack.tag(tagged("a.png", RED))
     result = tagged("a.png", RED)
     uri, position = result["image"]["uri"], position_of(result)
-    stack.index.put([IndexEntry(Term("color", "example-red"), position, uri, None)])
+    stack.index.put([IndexEntry(Term("color", "EXAMPLE-RED"), position, uri, None)])
     other = str(shard_of(uri) + 1)
     stack.index.rows[Term("all", ""), other, position] = (uri, None)
 

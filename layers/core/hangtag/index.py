@@ -1,7 +1,7 @@
 """
 The index of the results: which terms a result is found by.
 
-A term is a field and a value, such as ("color", "t0326"). Its value is the API's id, which is the
+A term is a field and a value, such as ("color", "T0326"). Its value is the API's id, which is the
 same in all languages; a value without an id has its name instead. Names are looked up in the known
 values of a field (`known_values`). All entries of one result have the same position and the same
 shard, so results with several terms are an intersection of sorted lists.
@@ -57,7 +57,7 @@ class Term:
 
     field: str
     value: str
-    """As `normalized`."""
+    """As the API spells it; of a product id, `normalized`."""
 
 
 Entries = Mapping[Term, Decimal | None]
@@ -75,10 +75,15 @@ class KnownValue:
 
 def normalized(text: str) -> str:
     """*text* as terms compare it: without case, and without differences in Unicode and blanks."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    if len(plain.encode(errors="replace")) <= _LONGEST_VALUE:
-        return plain
-    return f"sha256:{hashlib.sha256(plain.encode(errors='replace')).hexdigest()}"
+    return _bounded(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))
+
+
+def _bounded(text: str) -> str:
+    """*text*, or its hash if it is too long for a key."""
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= _LONGEST_VALUE:
+        return text
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
 
 def entries_of(
@@ -140,7 +145,7 @@ def values_of(result: Document) -> Iterator[tuple[Term, str, Decimal | None]]:
     for found in _objects_in(result.get("objects")):
         kind = found.get("type")
         if _is_text(kind):
-            yield Term(TYPE, normalized(kind)), kind, None
+            yield Term(TYPE, _bounded(kind)), kind, None
         for tag in _objects_in(found.get("tags")):
             for field, attribute in _TAG_FIELDS.items():
                 yield from _named(field, tag.get(attribute))
@@ -160,7 +165,7 @@ def _named(field: str, found: Any) -> Iterator[tuple[Term, str, Decimal | None]]
             text for text in (named.get("id"), named.get("name")) if _is_text(text)
         ]
         if texts:
-            term = Term(field, normalized(texts[0]))
+            term = Term(field, _bounded(texts[0]))
             yield term, texts[-1], confidence_of(named)
 
 

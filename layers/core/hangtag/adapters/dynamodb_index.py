@@ -3,7 +3,7 @@ The index of the results, in a DynamoDB table of its own.
 
 An entry:
 
-    tag             FIELD#VALUE#SHARD of the term, e.g. `color#t0326#2`
+    tag             FIELD#VALUE#SHARD of the term, e.g. `color#T0326#2`
     at              `hangtag.index.position_of` the result
     uri             s3://bucket/key
     confidence      left out where the API gives none

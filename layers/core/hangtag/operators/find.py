@@ -295,13 +295,13 @@ def terms_of(field: str, value: str, known: Iterable[Known]) -> frozenset[Term]:
 
     A value that is not known is taken as an id.
     """
-    term = Term(field, normalized(value))
+    wanted = normalized(value)
     meant = {
         one.term
         for one in known
-        if one.term == term or term.value in map(normalized, one.names)
+        if wanted in map(normalized, (one.term.value, *one.names))
     }
-    return frozenset(meant or {term})
+    return frozenset(meant or {Term(field, wanted)})
 
 
 def _of_terms(
