@@ -240,8 +240,8 @@ def discard(
 
     It takes all, or those that match the filters and names. Without --yes, nothing is changed.
 
-    Each failure is written to the backup first, as a line of JSON, from which `hangtag failures restore` brings it back. Exits with 1 if nothing matched
-    or something is left.
+    Each failure is written to the backup first, as a line of JSON, from which `hangtag failures
+    restore` brings it back. Exits with 1 if nothing matched or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.operators.replay import ReplayLimits

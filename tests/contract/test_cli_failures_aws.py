@@ -259,11 +259,14 @@ def test_the_failure_of_a_removal_is_not_to_be_discarded(stack: InMemory) -> Non
     )
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"12345")
     marker = s3.delete_object(Bucket=BUCKET, Key=KEY)["VersionId"]
-    stack.send(a_dead_letter(replace(an_upload(version_id=marker), is_removal=True)))
+    removal = an_upload(
+        version_id=marker, event_name="ObjectRemoved:DeleteMarkerCreated"
+    )
+    stack.send(a_dead_letter(removal))
 
     shown = hangtag("failures", "show", URI).stdout
 
-    assert "gone" in shown
+    assert re.search("object now +gone", shown)
     assert "discard" not in shown
 
 
