@@ -74,10 +74,12 @@ def groups(group: click.Group = cli) -> Iterator[click.Group]:
 )
 def test_no_description_in_a_list_of_commands_is_cut(group: click.Group) -> None:
     """A terminal of 80 columns shows the whole first sentence of each command's help."""
-    shown = CliRunner(mix_stderr=False).invoke(group, ["--help"], env={"COLUMNS": "80"})
+    # click leaves a margin of 2; its runner for tests does not
+    formatter = click.HelpFormatter(width=78)
 
-    assert shown.exit_code == 0
-    listed = shown.stdout.partition("Commands:")[2]
+    group.format_commands(click.Context(group), formatter)
+
+    listed = formatter.getvalue()
     assert listed.count("\n  ") == len(group.commands)
     assert "..." not in listed
 
