@@ -405,7 +405,8 @@ def _span(seconds: float) -> str:
 
 
 def _amount(cost: float) -> str:
-    return f"{cost:,.2f}"
+    """With two decimals, or two digits if it is small."""
+    return f"{cost:,.2f}" if cost >= 0.1 or not cost else f"{cost:.2g}"
 
 
 def _objects(count: int) -> str:

@@ -62,7 +62,9 @@ def export(
     **options: Any,  # noqa: ANN401 - see `query_options`
 ) -> None:
     """
-    Export results, oldest first: all of them, or those with all the given values.
+    Export results, oldest first.
+
+    It exports all, or those with all the given values.
 
     FILE is created, or replaced, when the export is complete: not after Ctrl-C or an error. jsonl
     and parquet have the exact values, csv is safe to open in a spreadsheet. docs/export.md

@@ -74,7 +74,7 @@ def list_(
     **filters: Any,  # noqa: ANN401 - see filter_options
 ) -> None:
     """
-    List failures, newest first, and what to do about each error code.
+    List failures, newest first, and what to do about each code.
 
     Reads the table, and the dead-letter queue for letters that the table does not know. Every
     letter stays in the queue, visible to others.
@@ -110,7 +110,7 @@ def list_(
 @pass_app
 def show(app: App, name: str) -> None:
     """
-    Show all details of an image's failures, or of one failure by its letter's id.
+    Show the details of an image's failures, or of one letter.
 
     Prints the failure, the object as it is now, and the function's log of the attempt that
     failed. Exits with 1 if there is no such failure.
@@ -174,11 +174,13 @@ def replay(
     **filters: Any,  # noqa: ANN401 - see filter_options
 ) -> None:
     """
-    Put failures back on the upload queue: all, or those that match the filters and names.
+    Put failures back on the upload queue.
 
-    Without --yes, nothing is changed. Each failure is sent first and its letter deleted after,
-    so that an interrupt loses none. A failure whose letter has expired, after 14 days, is
-    replayed from the table. Exits with 1 if nothing matched or something is left.
+    It takes all, or those that match the filters and names. Without --yes, nothing is changed.
+
+    Each failure is sent first and its letter deleted after, so that an interrupt loses none. A
+    failure whose letter has expired, after 14 days, is replayed from the table. Exits with 1 if
+    nothing matched or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.operators.replay import ReplayLimits
@@ -234,11 +236,12 @@ def discard(
     **filters: Any,  # noqa: ANN401 - see filter_options
 ) -> None:
     """
-    Discard failures: all, or those that match the filters and names.
+    Discard failures, with a backup.
 
-    Without --yes, nothing is changed. Each failure is written to the backup first, as a line of
-    JSON, from which `hangtag failures restore` brings it back. Exits with 1 if nothing matched
-    or something is left.
+    It takes all, or those that match the filters and names. Without --yes, nothing is changed.
+
+    Each failure is written to the backup first, as a line of JSON, from which `hangtag failures
+    restore` brings it back. Exits with 1 if nothing matched or something is left.
     """
     from hangtag.adapters.system_clock import SystemClock
     from hangtag.operators.replay import ReplayLimits

@@ -85,7 +85,7 @@ def find(
 @pass_app
 def values(app: App, field: str) -> None:
     """
-    List the values of a field, with the number of results that have each.
+    List the values of a field, and how many results have each.
 
     FIELD is type, category, item, color, print, texture, look or gender. The most frequent value
     comes first. Counting reads the index: one read unit for about 50 results of a value.

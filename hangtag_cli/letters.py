@@ -16,6 +16,7 @@ from hangtag.operators.ports import Letter
 from hangtag.operators.replay import ReplayReport
 from hangtag.results import Document
 from hangtag.text import escape_json, to_printable_json
+from hangtag.uploads import Upload
 
 from .advice import advice_on
 from .garments import failure_facts, version_facts
@@ -207,7 +208,13 @@ def letter_page(
                 for upload in uploads_in(letter)
                 for fact in (("upload", upload.uri), *version_facts(upload.image()))
             ),
-            *(fact for found in around.objects or () for fact in _object_facts(found)),
+            *(
+                fact
+                for upload, found in zip(
+                    uploads_in(letter), around.objects or (), strict=False
+                )
+                for fact in _object_facts(upload, found)
+            ),
         ]
     )
     if around.log is not None:
@@ -242,11 +249,21 @@ def replay_page(report: ReplayReport) -> Iterator[RenderableType]:
     yield rows
 
 
-def _object_facts(found: Document | None) -> Iterator[tuple[str, object]]:
+def _object_facts(
+    upload: Upload, found: Document | None
+) -> Iterator[tuple[str, object]]:
     if found is None:
         yield "object now", "gone"
+        if not upload.is_removal:
+            yield "", "a replay would be skipped: discard the letter"
         return
-    yield "object now", f"{found['size']:,} bytes, of {found['lastModified']}"
+    version = f"{found['size']:,} bytes, of {found['lastModified']}"
+    if found["deleted"]:
+        yield "object now", f"deleted; below the delete marker: {version}"
+        advice = "discard the letter, or undelete the object first"
+        yield "", f"a replay would end as SUPERSEDED: {advice}"
+    else:
+        yield "object now", version
     for name, value in found["metadata"].items():
         yield f"x-amz-meta-{name}", value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,8 @@ from .find import find, reindex, values
 if TYPE_CHECKING:
     from hangtag.operators.show import History
     from hangtag.ports import StoredResult
+
+_PERCENT_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
 
 
 @click.group(cls=Group)
@@ -47,10 +50,12 @@ def show(app: App, uri: str, version: str | None) -> None:
     URI is s3://bucket/key, not percent-encoded: "%", "?" and "#" belong to the key. Of older
     versions only failures are kept. Exits with 1 if there is no result.
     """
-    history = app.stack().results().history(uri)
+    stack = app.stack()
+    history = stack.results().history(uri)
     result = history.version(version).document if version else history.newest()
     if result is None:
-        raise NotDone(_why_not(history, uri, version))
+        bucket = stack.bucket()
+        raise NotDone(f"{_why_not(history, uri, version)}{_hint(uri, bucket)}")
     if app.json:
         output.data(result)
         return
@@ -81,6 +86,16 @@ def _why_not(history: History, uri: str, version: str | None) -> str:
         f"There is no result of {uri}: it was not uploaded, is still waiting (see `hangtag "
         "status`), or its event could not be read (see `hangtag failures list`)"
     )
+
+
+def _hint(uri: str, bucket: str) -> str:
+    """What may be wrong with a uri of which nothing is found."""
+    named, _, key = uri.removeprefix("s3://").partition("/")
+    if named != bucket:
+        return f". The bucket {named!r} is not the stack's, which is {bucket!r}"
+    if _PERCENT_ENCODED.search(key):
+        return '. The key must not be percent-encoded: write " " instead of "%20"'
+    return ""
 
 
 def _replacement(stored: StoredResult | None) -> str:

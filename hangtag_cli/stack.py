@@ -43,7 +43,10 @@ from .vitals import Vitals, oldest_seconds, read_vitals
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
-    from mypy_boto3_s3.type_defs import HeadObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import (
+        HeadObjectOutputTypeDef,
+        HeadObjectRequestTypeDef,
+    )
 
 _LONGEST_INVOCATION = timedelta(minutes=15)
 
@@ -194,26 +197,40 @@ class Stack:
     # ---- what the commands ask AWS for themselves
 
     def object_of(self, upload: Upload) -> Document | None:
-        """An upload's object version, as S3 describes it now; None if it is gone."""
-        version: HeadObjectRequestTypeDef = {"Bucket": upload.bucket, "Key": upload.key}
-        if upload.version_id is not None:
-            version["VersionId"] = upload.version_id
-        client = self._aws.s3
-        with explained():
-            try:
-                found = client.head_object(**version)
-            except ClientError as error:
-                # 405: the version is a delete marker
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
-                    return None
-                raise
+        """
+        An upload's object version, as S3 describes it now; None if it is gone.
+
+        It is `deleted` if it is there, but below a delete marker.
+        """
+        current: HeadObjectRequestTypeDef = {"Bucket": upload.bucket, "Key": upload.key}
+        if upload.version_id is None:
+            found = self._head(current)
+            is_deleted = False
+        else:
+            found = self._head({**current, "VersionId": upload.version_id})
+            is_deleted = found is not None and self._head(current) is None
+        if found is None:
+            return None
         return {
+            "deleted": is_deleted,
             "versionId": found.get("VersionId"),
             "etag": found["ETag"].strip('"'),
             "size": found["ContentLength"],
             "lastModified": to_timestamp(found["LastModified"].timestamp()),
             "metadata": dict(found["Metadata"]),
         }
+
+    def _head(self, wanted: HeadObjectRequestTypeDef) -> HeadObjectOutputTypeDef | None:
+        """An object or a version of it; None if it is gone."""
+        client = self._aws.s3
+        with explained():
+            try:
+                return client.head_object(**wanted)
+            except ClientError as error:
+                # 405: the version is a delete marker
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
+                    return None
+                raise
 
     def log_of(self, request_id: str, *, around: datetime) -> list[str]:
         """The log lines of one invocation of the tagging function, *around* that time."""

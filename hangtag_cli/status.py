@@ -59,7 +59,7 @@ class Counts:
         }
 
     def removed(self) -> int:
-        """Removals: objects that are gone, and whose results were removed."""
+        """Deletions that were announced, also of keys without a result, or undone since."""
         return self.ended[_REMOVED]
 
     def replayed(self) -> int:
@@ -71,6 +71,13 @@ _Found = tuple[Sequence["Letter"], int]
 """The letters, and the number of letters that another reader has received."""
 
 _RESULTS = ("TAGGED", "FAILED")
+_WHY_SKIPPED = {
+    "FOLDER_MARKER": "an empty object whose key ends in a slash",
+    "OBJECT_GONE": "deleted or overwritten before it was read",
+    "SUPERSEDED": "a newer upload or deletion of the key counts",
+    "DISCARDED": "failed, and an operator has discarded the failure",
+}
+"""Of `hangtag.uploads.ENDING_REASONS`."""
 _REPLAYED = "REPLAYED"
 _REMOVED = "REMOVED"
 _WATCH_SECONDS = 5
@@ -103,11 +110,11 @@ def status(app: App, since: datetime, *, watch: bool) -> None:
     """
     Show the state of the stack.
 
-    It counts the uploads that wait, were tagged, failed, or were skipped and why, and the results
-    that were removed because their objects are gone; replayed uploads wait again. It says whether
-    tagging is paused, or stopped by a systemic failure. The numbers of the queue are SQS's
-    estimates. Ages and the last hour come from CloudWatch and are some minutes old. Every dead
-    letter stays visible.
+    It counts the uploads that wait, were tagged, failed, or were skipped and why; replayed uploads
+    wait again. It also counts the processed deletions of objects, with those of keys that had no
+    result, and those that were undone since. It says whether tagging is paused, or stopped by a
+    systemic failure. The numbers of the queue are SQS's estimates. Ages and the last hour come
+    from CloudWatch and are some minutes old. Every dead letter stays visible.
     """
     if not watch:
         _show(app, since, None)
@@ -200,11 +207,11 @@ def status_page(
         ("upload queue", aged(waiting, vitals.oldest_upload_seconds)),
         ("results", f"{ended} since {counts.since}"),
     ]
-    if skipped:
-        reasons = ", ".join(f"{count:,} {why}" for why, count in skipped.items())
-        shown.append(("skipped", reasons))
+    for position, (reason, uploads) in enumerate(skipped.items()):
+        why = f"{uploads:,} {reason}: {_WHY_SKIPPED[reason]}"
+        shown.append(("" if position else "skipped", why))
     if removed := counts.removed():
-        shown.append(("removed", f"{removed:,}, because their objects are gone"))
+        shown.append(("deletions", f"{removed:,} processed"))
     if replayed := counts.replayed():
         shown.append(("replayed", f"{replayed:,}, which have not ended since"))
     number = f"{len(counts.letters):,}"

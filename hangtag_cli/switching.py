@@ -58,7 +58,7 @@ def pause(app: App) -> None:
 @pass_app
 def resume(app: App) -> None:
     """
-    Take uploads from the queue again: end a pause, close the breaker.
+    Start tagging again: end a pause, close the breaker.
 
     The breaker opens when every call of the Tagger API fails for the same reason, such as the
     key or the quota. Fix the cause first, or the breaker opens again.

@@ -134,7 +134,8 @@ def span(time: timedelta) -> str:
     hours = int(time.total_seconds() // 3600)
     if hours >= 2:
         return f"{hours} hours"
-    return f"{int(time.total_seconds() // 60)} minutes"
+    minutes = int(time.total_seconds() // 60)
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
 
 
 def _numbers(

@@ -20,6 +20,7 @@ from hangtag_cli.output import talk_lines
 from local.cloud import PROGRAMS, ROOT
 from local.demo import demo
 from local.fault_matrix import show_matrix
+from local.garments import draw_garments
 from local.processes import LocalError, private_directory, write_private
 from local.progress import steps_on
 from local.sam import build
@@ -31,13 +32,14 @@ RUN = LOCAL / "run"
 
 USAGE = """\
 The stack is up, with the sandbox Tagger API at {sandbox}.
+There are pictures to upload in {garments}.
 
   source .local/run/env      # points this shell to the local cloud
-  python -m local put photo.jpg --metadata tagger-brand=Acme
-  aws s3 cp photo.jpg {photo} --metadata tagger-brand=Acme    # the same with the AWS CLI
-  hangtag results show {photo}
+  python -m local put {picture} --metadata tagger-brand=Acme
+  aws s3 cp {picture} {uri} --metadata tagger-brand=Acme    # the same with the AWS CLI
+  hangtag results show {uri}
   hangtag status
-  hangtag tag photo.jpg      # calls the sandbox directly, without the stack
+  hangtag tag {picture}      # calls the sandbox directly, without the stack
   make down                  # stops the stack and deletes its data"""
 
 
@@ -202,16 +204,35 @@ def up(options: argparse.Namespace) -> int:
             console.print("The stack is already up.", highlight=False)
         else:
             take_down(RUN)  # clean up after a stack that was killed
+            step = steps_on(console)
+            with step("Drawing garments"):
+                garments().mkdir(exist_ok=True)
+                draw_garments(garments())
             stack = bring_up(
                 RUN,
-                step=steps_on(console),
+                step=step,
                 cloud_port=options.port,
                 sandbox_port=options.sandbox_port,
             )
             write_environment(stack)
-    photo = stack.uri("photo.jpg")
-    print(USAGE.format(sandbox=stack.sandbox.url, photo=photo))
+    print(usage(stack))
     return 0
+
+
+def usage(stack: Stack) -> str:
+    """Commands to use the stack of `up`, in the folder of the repository."""
+    picture = garments() / "striped shirt.jpg"
+    return USAGE.format(
+        sandbox=stack.sandbox.url,
+        garments=garments().relative_to(ROOT),
+        picture=shlex.quote(str(picture.relative_to(ROOT))),
+        uri=shlex.quote(stack.uri(picture.name)),
+    )
+
+
+def garments() -> Path:
+    """The folder of the pictures that `up` draws."""
+    return RUN / "garments"
 
 
 def down(_options: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from hangtag.results import Document
 from hangtag.uploads import SkipReason, Upload
 from hangtag_cli.main import cli
 from tests.builders import (
+    BUCKET,
     KEY,
     NOON,
     a_dead_letter,
@@ -89,6 +90,7 @@ TEMPLATE: dict[str, dict[str, Any]] = {
         "LargeResultsBucketName": {"Value": {"Ref": "LargeResultsBucket"}},
         "IndexTableName": {"Value": {"Ref": "IndexTable"}},
         "TagUploadsFunctionName": {"Value": "TagUploads"},
+        "UploadsBucketName": {"Value": BUCKET},
     },
 }
 """The parts of the template that the command needs; moto's CloudFormation makes no secrets."""

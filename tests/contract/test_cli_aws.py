@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -20,6 +22,7 @@ from hangtag.ports import BreakerState
 from hangtag.text import to_json, to_timestamp
 from hangtag.uploads import SkipReason
 from tests.builders import (
+    BUCKET,
     KEY,
     NOON,
     URI,
@@ -101,6 +104,39 @@ def test_without_a_result_stdout_is_empty(stack: InMemory) -> None:
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert "hangtag status" in shown.stderr
     assert "hangtag failures list" in shown.stderr
+
+
+@pytest.mark.parametrize("version", [[], ["--version", "version-1"]])
+def test_a_uri_that_may_be_wrong_has_a_hint(
+    stack: InMemory, version: list[str]
+) -> None:
+    """The bucket is another one, or the key was copied from a URL."""
+    assert stack.outputs["UploadsBucketName"] == BUCKET
+
+    def message(uri: str) -> str:
+        shown = hangtag("results", "show", uri, *version)
+        assert (shown.exit_code, shown.stdout) == (1, "")
+        return shown.stderr
+
+    assert f"bucket 'other' is not the stack's, which is '{BUCKET}'" in message(
+        "s3://other/x"
+    )
+    assert "must not be percent-encoded" in message(f"s3://{BUCKET}/a%20b.jpg")
+    for uri in (URI, f"s3://{BUCKET}/50% off.jpg"):
+        assert not re.search("percent|not the stack's", message(uri))
+
+
+def test_results_of_other_buckets_are_shown(stack: InMemory) -> None:
+    """Their uploads come through an SNS topic."""
+    upload = replace(an_upload(), bucket="other")
+    results = DynamoDBResults(
+        boto3.client("dynamodb"),
+        stack.outputs["ResultsTableName"],
+        S3LargeResults(boto3.client("s3"), stack.outputs["LargeResultsBucketName"]),
+    )
+    assert results.store(upload, a_result(upload), retag=None, fence=1.0) is None
+
+    assert hangtag("results", "show", upload.uri).exit_code == 0
 
 
 # ---- results show --version

@@ -217,11 +217,57 @@ def test_a_shown_letter_has_its_object_and_its_log(stack: InMemory) -> None:
     )
 
     assert shown["objects"][0]["size"] == 5
+    assert shown["objects"][0]["deleted"] is False
     assert shown["objects"][0]["metadata"] == {"tagger-id": "A-1"}
     assert gone["objects"] == [None]
     assert shown["log"] is None
     assert "The log cannot be read" in for_people.stderr
     assert "x-amz-meta-tagger-id" in for_people.stdout
+
+
+def test_a_version_below_a_delete_marker_is_shown_as_deleted(stack: InMemory) -> None:
+    """It can still be read, but a replay would be skipped."""
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(
+        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    )
+    put = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"12345")
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+    gone = an_upload("gone.jpg")
+    stack.send(
+        a_dead_letter(an_upload(version_id=put["VersionId"])), a_dead_letter(gone)
+    )
+
+    shown = json.loads(hangtag("--json", "failures", "show", URI).stdout)
+    deleted = hangtag("failures", "show", URI).stdout
+    without_version = hangtag("failures", "show", gone.uri).stdout
+
+    assert shown["objects"][0]["size"] == 5
+    assert shown["objects"][0]["deleted"] is True
+    assert "deleted; below the delete marker: 5 bytes" in deleted
+    assert "SUPERSEDED: discard the letter" in deleted
+    assert "a replay would be skipped: discard the letter" in without_version
+
+
+def test_the_failure_of_a_removal_is_not_to_be_discarded(stack: InMemory) -> None:
+    """Its object is gone, as it should be; a replay removes the result."""
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(
+        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    )
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"12345")
+    marker = s3.delete_object(Bucket=BUCKET, Key=KEY)["VersionId"]
+    removal = an_upload(
+        version_id=marker, event_name="ObjectRemoved:DeleteMarkerCreated"
+    )
+    stack.send(a_dead_letter(removal))
+
+    shown = hangtag("failures", "show", URI).stdout
+
+    assert re.search("object now +gone", shown)
+    assert "discard" not in shown
 
 
 def test_the_log_of_an_attempt_has_no_lines_of_other_uploads(stack: InMemory) -> None:

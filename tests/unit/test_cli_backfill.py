@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,6 +129,29 @@ def test_without_yes_the_command_only_shows_the_estimate(file: Path) -> None:
     assert "at least 4 min (by --rate 5)" in shown.stderr
     assert "add --yes" in shown.stderr
     assert (stack.feed.sent, file.exists()) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("number", "price", "cost"),
+    [
+        (1, "0.002", "0.002"),
+        (3, "0.0124", "0.037"),
+        (1, "0.00002", "2e-05"),
+        (2, "0.05", "0.10"),
+        (1_200, "1.5", "1,800.00"),
+        (3, "0", "0.00"),
+    ],
+)
+def test_a_small_cost_is_not_shown_as_nothing(
+    file: Path, number: int, price: str, cost: str
+) -> None:
+    """One image costs less than a cent."""
+    shown = run(a_stack(number), file, "--price", price, URI, as_json=False)
+
+    assert f"{number:,} x {float(price):g} = {cost}\n" in re.sub(
+        " +\n", "\n", shown.stdout
+    )
+    assert f", {cost} at " in shown.stderr
 
 
 def test_people_see_the_estimate_as_a_table(file: Path) -> None:

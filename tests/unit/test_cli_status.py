@@ -68,7 +68,8 @@ def test_the_uploads_are_counted_by_state() -> None:
     document = status_document(RUNNING, uploads, Vitals())
 
     assert f"1,200 tagged, 3 failed, 3 skipped since {NOON}" in screen
-    assert "2 OBJECT_GONE, 1 SUPERSEDED" in screen
+    assert "2 OBJECT_GONE: deleted or overwritten before it was read" in screen
+    assert "1 SUPERSEDED: a newer upload or deletion of the key counts" in screen
     assert document["results"] == {"TAGGED": 1200, "FAILED": 3}
     assert document["skipped"] == {"OBJECT_GONE": 2, "SUPERSEDED": 1}
 
@@ -82,13 +83,25 @@ def test_replayed_uploads_are_counted_until_they_end() -> None:
     assert "replayed" not in shown(RUNNING)
 
 
-def test_removed_results_are_counted() -> None:
-    """They are neither results nor skipped uploads."""
+def test_every_reason_to_skip_is_explained() -> None:
+    """An operator does not know the names."""
+    screen = shown(RUNNING, counts(dict.fromkeys(map(str, ENDING_REASONS), 1)))
+
+    for reason in ENDING_REASONS:
+        assert re.search(rf" 1 {reason}: [a-z, ]+$", screen, re.MULTILINE)
+
+
+def test_deletions_are_counted() -> None:
+    """
+    They are neither results nor skipped uploads.
+
+    The key of some had no result, and some were undone since: the count is not one of results.
+    """
     uploads = counts({"TAGGED": 9, "REMOVED": 4})
     document = status_document(RUNNING, uploads, Vitals())
 
-    assert "4, because their objects are gone" in shown(RUNNING, uploads)
-    assert "objects are gone" not in shown(RUNNING)
+    assert re.search(r"^deletions +4 processed", shown(RUNNING, uploads), re.MULTILINE)
+    assert "deletions" not in shown(RUNNING)
     assert document["removed"] == 4
     assert document["results"] == {"TAGGED": 9, "FAILED": 0}
     assert document["skipped"] == {}
@@ -249,6 +262,7 @@ def test_ages_the_last_hour_and_alarms_are_shown() -> None:
         (None, None),
         (0.0, "the oldest has 14 days left"),
         (13.5 * 86_400, "the oldest has 12 hours left"),
+        (14 * 86_400.0 - 119, "the oldest has 1 minute left"),
         (20 * 86_400.0, "the oldest has 0 minutes left"),
     ],
 )
