@@ -248,12 +248,15 @@ def rounded(value: Any) -> Any:  # noqa: ANN401 - JSON-like
         return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list):
         return [rounded(part) for part in value]
+    if isinstance(value, float):
+        return value if abs(value) >= _SMALLEST else 0
     if isinstance(value, Decimal):
-        return Decimal(0) if abs(value) < Decimal("1e-130") else _DIGITS.plus(value)
+        return _DIGITS.plus(value) if abs(value) >= _SMALLEST else 0
     return value
 
 
 _DIGITS = Context(prec=38)
+_SMALLEST = Decimal("1e-130")
 
 
 def selects(

@@ -337,8 +337,7 @@ def test_show_agrees(shop: Observed) -> None:
 
 def as_floats(value: Any) -> Any:  # noqa: ANN401 - JSON-like
     """With the digits that a float has: announcements are parsed so here."""
-    text = json.dumps(rounded(value), default=float)
-    return json.loads(text.replace("1e-200", "0"))
+    return json.loads(json.dumps(rounded(value), default=float))
 
 
 # ---- find
