@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
+from hangtag.adapters.dynamodb_table import from_attribute, to_attribute
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.announcements import FAILED
@@ -52,7 +53,7 @@ def index_troubles(
     """List each entry that is missing or left over, of these uris or of all."""
     found = {one for one in indexed(stack) if uris is None or one.uri in uris}
     expected = {
-        Indexed(uri, term, position_of(result), confidence)
+        Indexed(uri, term, position_of(result), _as_stored(confidence))
         for result in _results(stack)
         for uri in (result["image"]["uri"],)
         if uris is None or uri in uris
@@ -62,6 +63,14 @@ def index_troubles(
     return sorted(missing) + sorted(
         f"left over in the index: {_shown(one)}" for one in found - expected
     )
+
+
+def _as_stored(confidence: Decimal | None) -> Decimal | None:
+    """A confidence as the index has it: large results, in S3, have more digits."""
+    if confidence is None:
+        return None
+    stored = from_attribute(to_attribute(confidence))
+    return None if isinstance(stored, str) else Decimal(stored)
 
 
 def _results(stack: WatchedStack) -> Iterator[Document]:

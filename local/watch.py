@@ -27,9 +27,16 @@ class Announcement:
 class Subscriber:
     """A queue with a subscription to the results topic of the stack."""
 
-    def __init__(self, stack: Stack, name: str) -> None:
-        """Subscribe a new queue of this name; it does not receive earlier messages."""
+    def __init__(
+        self, stack: Stack, name: str, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        Subscribe a new queue of this name; it does not receive earlier messages.
+
+        *attributes* are further ones of the subscription, such as `FilterPolicy`.
+        """
         topic = stack.outputs["ResultsTopicArn"]
+        self._sns = stack.access.client("sns")
         self._sqs = stack.access.client("sqs")
         self._received: list[dict[str, Any]] = []
         self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -51,12 +58,18 @@ class Subscriber:
         self._sqs.set_queue_attributes(
             QueueUrl=self._url, Attributes={"Policy": json.dumps(policy)}
         )
-        stack.access.client("sns").subscribe(
+        self._subscription = self._sns.subscribe(
             TopicArn=topic,
             Protocol="sqs",
             Endpoint=arn,
-            Attributes={"RawMessageDelivery": "true"},
-        )
+            Attributes={"RawMessageDelivery": "true", **(attributes or {})},
+            ReturnSubscriptionArn=True,
+        )["SubscriptionArn"]
+
+    def close(self) -> None:
+        """End the subscription and delete the queue."""
+        self._sns.unsubscribe(SubscriptionArn=self._subscription)
+        self._sqs.delete_queue(QueueUrl=self._url)
 
     def announcements(self) -> list[Announcement]:
         """

@@ -145,6 +145,15 @@ def test_a_confidence_below_the_minimum_does_not_count() -> None:
     ]
 
 
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_value_that_has_no_confidence_somewhere_counts(*, is_first: bool) -> None:
+    """Whatever its confidence in another garment is, and whichever comes first."""
+    anyhow = {"id": "EXAMPLE-WINE", "name": "wine"}
+    world = World(tagged("both.png", *((anyhow, WINE) if is_first else (WINE, anyhow))))
+
+    assert world.find(("color", "wine"), min_confidence=Decimal(1)) == ["both.png"]
+
+
 def test_a_search_goes_on_after_pages_without_a_confident_value() -> None:
     """DynamoDB leaves them out, and says how far it has read."""
     unsure = {**WINE, "confidence": Decimal("0.1")}
@@ -227,6 +236,7 @@ COLORS = [
     {"id": f"EXAMPLE-{number}", "name": name, "confidence": Decimal(number) / 10}
     for number, name in enumerate(["red", "wine", "navy", "red"])
 ]
+COLORS.append({"id": "EXAMPLE-0", "name": "red"})
 ANY_RESULT = st.builds(
     lambda key, colors, category, product, second: tagged(
         f"{key}.png",

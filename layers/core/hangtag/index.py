@@ -61,7 +61,7 @@ class Term:
 
 
 Entries = Mapping[Term, Decimal | None]
-"""The terms of a result, each with the highest confidence; None where the API gives none."""
+"""The terms of a result, each with the highest confidence; None if the API once gives none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,8 +101,8 @@ def entries_of(
     for term, _, confidence in values_of(result):
         if confidence is not None and confidence < min_confidence:
             continue
-        known = entries.get(term)
-        if known is None or (confidence is not None and confidence > known):
+        known = entries.setdefault(term, confidence)
+        if known is not None and (confidence is None or confidence > known):
             entries[term] = confidence
     return entries
 

@@ -6,7 +6,7 @@ An entry:
     tag             FIELD#VALUE#SHARD of the term, e.g. `color#T0326#2`
     at              `hangtag.index.position_of` the result
     uri             s3://bucket/key
-    confidence      left out where the API gives none
+    confidence      left out if the API once gives none
 
 A known value of a field:
 
