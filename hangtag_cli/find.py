@@ -184,7 +184,10 @@ def nothing_found(finder: Finder, query: Query) -> str:
         return f"No results. {' '.join(hints)}"
     if not query.filters and query.since is None:
         return f"No results. {_IF_OLD}"
-    return "No results have all of that"
+    if query.filters:
+        values = ", ".join(f"{field} {value}" for field, value in query.filters)
+        return f"No results have all of that: {values}"
+    return "No results were tagged in that time"
 
 
 def _hints(finder: Finder, filters: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from . import output
 from .arguments import CONFIDENCE, SINCE, WORD
 
 if TYPE_CHECKING:
@@ -77,8 +78,13 @@ def query_of(options: Mapping[str, Any]) -> Query:
             ctx=click.get_current_context(),
         )
     min_confidence: Decimal | None = options["min_confidence"]
+    filters = tuple((field, value) for field in _FIELDS for value in options[field])
+    if min_confidence and not filters:
+        output.talk(
+            "--min-confidence has no effect without a value, such as --color red."
+        )
     return Query(
-        filters=tuple((field, value) for field in _FIELDS for value in options[field]),
+        filters=filters,
         min_confidence=min_confidence,
         since=_timestamp(since),
         until=_timestamp(until),

@@ -109,6 +109,15 @@ def test_a_narrow_terminal_still_shows_the_image_and_the_date(
     assert NOON[:10] in shown
 
 
+@pytest.mark.usefixtures("shop")
+def test_a_confidence_without_a_value_is_said_to_have_no_effect() -> None:
+    """All results are shown, also those with less confidence."""
+    shown = hangtag("--json", "results", "find", "--min-confidence", "0.99")
+
+    assert keys_in(shown.stdout)
+    assert "--min-confidence has no effect" in shown.stderr
+
+
 def test_images_of_several_buckets_have_their_uris(shop: InMemory) -> None:
     """A stack may have had another bucket before."""
     other = a_result(an_upload("0.png", bucket="another"), tagged_at=at(9))

@@ -38,7 +38,7 @@ from tests.builders import (
     an_upload,
     jacket,
 )
-from tests.fakes import FakeAnnouncer, FakeIndex, FakeLargeResults, Killed
+from tests.fakes import FakeAnnouncer, FakeClock, FakeIndex, FakeLargeResults, Killed
 
 LATER = "2026-11-22T13:00:00.000Z"
 ALL, JACKET, BEIGE, KHAKI = (
@@ -56,6 +56,7 @@ class Stage:
     index: FakeIndex = field(default_factory=FakeIndex)
     large: FakeLargeResults = field(default_factory=FakeLargeResults)
     announcer: FakeAnnouncer = field(default_factory=FakeAnnouncer)
+    clock: FakeClock = field(default_factory=FakeClock)
 
     def indexer(self, min_confidence: str = "0", partition: str = "aws") -> Indexer:
         """A new process of the function."""
@@ -63,6 +64,7 @@ class Stage:
             self.index,
             self.large,
             self.announcer,
+            self.clock,
             min_confidence=Decimal(min_confidence),
             partition=partition,
         )
@@ -265,6 +267,19 @@ def test_a_value_that_could_not_be_written_is_written_with_the_next_try() -> Non
 
     with pytest.raises(ResultsUnavailable):
         indexer.apply([stored(a_result())])
+    indexer.apply([stored(a_result())])
+
+    assert stage.index.values[BEIGE] == {"beige"}
+
+
+def test_a_process_writes_a_value_again_after_an_hour() -> None:
+    """An operator may have emptied the index: the value could not be found by its name."""
+    stage = Stage()
+    indexer = stage.indexer()
+    indexer.apply([stored(a_result())])
+    stage.index.values.clear()
+
+    stage.clock.advance(3_601)
     indexer.apply([stored(a_result())])
 
     assert stage.index.values[BEIGE] == {"beige"}

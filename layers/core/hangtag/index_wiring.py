@@ -57,6 +57,7 @@ def stream_indexer(
         DynamoDBIndex(dynamodb, settings.index_table, clock),
         S3LargeResults(s3, settings.large_results_bucket),
         SnsAnnouncer(sns, settings.results_topic_arn),
+        clock,
         min_confidence=settings.min_confidence,
         partition=sns.meta.partition,
     )

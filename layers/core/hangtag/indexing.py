@@ -15,7 +15,7 @@ from decimal import Decimal
 from hangtag.announcements import announcement_of
 from hangtag.index import KnownValue, Term, entries_of, known_values, position_of
 from hangtag.lifecycle import FailedUpload, Record
-from hangtag.ports import Announcer, IndexEntry, LargeResults, ResultIndex
+from hangtag.ports import Announcer, Clock, IndexEntry, LargeResults, ResultIndex
 from hangtag.results import Document, failed_document
 from hangtag.uploads import arn_of_bucket
 
@@ -24,6 +24,9 @@ _Places = dict[tuple[Term, str], IndexEntry]
 
 _MOST_VALUES_SEEN = 10_000
 """Values that this process remembers to have written; then it forgets them all."""
+
+_VALUES_SEEN_SECONDS = 3_600.0
+"""It forgets them after that time, too: an operator may have emptied the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Indexer:
         index: ResultIndex,
         large_results: LargeResults,
         announcer: Announcer,
+        clock: Clock,
         *,
         min_confidence: Decimal,
         partition: str,
@@ -102,7 +106,9 @@ class Indexer:
         self._announcer = announcer
         self._min_confidence = min_confidence
         self._partition = partition
+        self._clock = clock
         self._values_seen: set[KnownValue] = set()
+        self._values_seen_since = clock.now()
 
     def apply(self, changes: Sequence[Change]) -> Indexed:
         """
@@ -182,6 +188,10 @@ class Indexer:
         }
 
     def _learn(self, values: set[KnownValue]) -> None:
+        now = self._clock.now()
+        if now - self._values_seen_since > _VALUES_SEEN_SECONDS:
+            self._values_seen.clear()
+            self._values_seen_since = now
         new = values - self._values_seen
         self._index.learn(new)
         if len(self._values_seen) + len(new) > _MOST_VALUES_SEEN:
