@@ -104,7 +104,7 @@ class Known:
         if gender:
             yield _value("gender", gender)
         for found in self.document["objects"]:
-            yield "type", plain(found["type"]), found["type"], None
+            yield "type", found["type"], found["type"], None
             for tag in found["tags"]:
                 for name in SINGLES:
                     if tag.get(name):
@@ -115,10 +115,10 @@ class Known:
 
     def has(self, wanted: str, value: str, least: Decimal | None, known: Names) -> bool:
         """Whether it has a value of a field: an id, or a name of one."""
-        meant = known[wanted, plain(value)] | {plain(value)}
+        named = known[wanted, plain(value)]
         return any(
             name == wanted
-            and key in meant
+            and (key in named or plain(key) == plain(value))
             and (least is None or confidence is None or confidence >= least)
             for name, key, _, confidence in self.values()
         )
@@ -165,7 +165,7 @@ def sent(text: str | None) -> str:
 
 
 def _value(name: str, found: Mapping[str, Any]) -> tuple[str, str, str, Decimal | None]:
-    key = plain(found.get("id") or found["name"])
+    key = found.get("id") or found["name"]
     confidence = found.get("confidence")
     number = Decimal(confidence[1:]) if isinstance(confidence, str) else None
     return name, key, found["name"], number

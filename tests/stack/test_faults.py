@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from hangtag.announcements import announcement_of
 from hangtag.wiring import queue_name_of
 from local.fault_cells import (
     DENIED,
@@ -35,6 +36,7 @@ from local.fault_cells import (
 from local.fault_outcomes import Outcome
 from local.fault_runner import CellRunner, cell_runner
 from local.pictures import small_picture
+from tests.builders import a_result, an_answer, an_upload
 from tests.stack.conftest import steps_in_the_report
 from tests.stack.requests_by_hand import ask
 
@@ -178,7 +180,10 @@ def test_a_secret_is_found_wherever_the_stack_could_put_it(
     )
     stack.client("sns").publish(
         TopicArn=stack.outputs["ResultsTopicArn"],
-        Message=json.dumps({"subject": "leak.png", "data": url}),
+        Message=announcement_of(
+            a_result(an_upload("leak.png"), answer=an_answer({"note": url})),
+            bucket_arn="arn:aws:s3:::leaks",
+        ).message,
         MessageAttributes={"type": {"DataType": "String", "StringValue": "leak"}},
     )
     stack.client("cloudwatch").put_metric_data(

@@ -323,13 +323,18 @@ def write_inventory(stack: WatchedStack) -> None:
 Run = Callable[[Scene], Ran]
 
 
-def store_a_result(scene: Scene, **options: Any) -> Document:  # noqa: ANN401 - the builder's
+def store_a_result(
+    scene: Scene,
+    color: str = "policy-red",
+    **options: Any,  # noqa: ANN401 - the builder's
+) -> Document:
     """One that no item of the table takes, so that it is in S3."""
     outputs, client = scene.stack.outputs, scene.stack.client
     upload = an_upload(f"policy/{uuid4()}.png", bucket=outputs["UploadsBucketName"])
     large = S3LargeResults(client("s3"), outputs["LargeResultsBucketName"])
     results = DynamoDBResults(client("dynamodb"), outputs["ResultsTableName"], large)
-    answer = an_answer({"colors": [NAMED_RED], "note": "x" * 450_000})
+    named = {"id": color, "name": "policy-red", "confidence": 1}
+    answer = an_answer({"colors": [named], "note": "x" * 450_000})
     result = a_result(upload, answer=answer, **options)
     assert results.store(upload, result, retag=None, fence=1.0) is None
     return result
@@ -341,7 +346,6 @@ def show_a_result(scene: Scene) -> Ran:
 
 
 RED = Term("color", "policy-red")
-NAMED_RED = {"id": RED.value, "name": "policy-red", "confidence": 1}
 PRODUCT = Term("product", "policy-sku")
 LONG_LIST = FIRST_PAGE + 1
 """Entries of a list that is so long that single entries are looked up in it."""
@@ -401,17 +405,16 @@ def reindex(scene: Scene) -> Ran:
         scene.stack.client("dynamodb"),
         scene.stack.outputs["IndexTableName"],
     )
+    color = f"policy-{uuid4()}"
+    store_a_result(scene, color)
+    value = {"tag": {"S": values_tag("color")}, "at": {"S": color}}
+    # IndexResults writes it once
     wait_for(
-        lambda: client.get_item(
-            TableName=table,
-            Key={"tag": {"S": "values#gender"}, "at": {"S": "T0418"}},
-        ).get("Item"),
+        lambda: client.get_item(TableName=table, Key=value).get("Item"),
         seconds=20,
-        otherwise=lambda: "IndexResults has not written the result's entries",
+        otherwise=lambda: "IndexResults has not written the result's values",
     )
-    client.delete_item(
-        TableName=table, Key={"tag": {"S": values_tag("color")}, "at": {"S": RED.value}}
-    )
+    client.delete_item(TableName=table, Key=value)
     return scene.hangtag("results", "reindex", "--yes")
 
 

@@ -527,9 +527,13 @@ def test_the_example_ignores_late_announcements_after_a_removal(
         result_like(stack, key, version, "1" + "0" * 20, "wine"),
         truncated=True,
         objects=None,
+        notMatchedObject=None,
+        genderInfo=None,
+        imageInfo=None,
         fullResult={
             "table": stack.outputs["ResultsTableName"],
             "key": {"uri": stack.uri(key), "version": "result"},
+            "largeResultsBucket": stack.outputs["LargeResultsBucketName"],
         },
     )
     wait_until_read(example)

@@ -56,14 +56,12 @@ class Removing:
         stored = attempt.batch.snapshot.results.get(removal.uri)
         for _ in range(_MOST_RIVALS):
             current = self._ports.objects.find(removal)
-            is_own = stored is not None and stored.version == removal.version
-            stays = current is not None and not self._has_lost_its_version(
-                stored, removal
-            )
-            if current is not None and (is_own or stays):
-                self._tag_again(removal, current)
-            if stored is not None and is_own:
+            is_tagged_again = current is not None and self._tag_again(removal, current)
+            if stored is not None and stored.version == removal.version:
                 return self._announce(attempt, stored)
+            stays = current is not None and (
+                is_tagged_again or not self._has_lost_its_version(stored, removal)
+            )
             if stays or _is_later_removal(stored, removal):
                 return self._endings.skip(attempt, SkipReason.SUPERSEDED)
             if stored is None and removal.key.endswith("/"):
@@ -118,9 +116,11 @@ class Removing:
         attempt.stopwatch.end("announce")
         return self._endings.remove(attempt)
 
-    def _tag_again(self, removal: Upload, current: ObjectFacts) -> None:
+    def _tag_again(self, removal: Upload, current: ObjectFacts) -> bool:
         """
         Put the object's current version on the upload queue, if it lacks its result.
+
+        Returns whether it does.
 
         That is a newer upload, or an older version that is current again: a delete marker was
         removed, or a newer version was deleted for good. Its record says whether a call is needed.
@@ -130,7 +130,7 @@ class Removing:
         now = self._ports.snapshots.snapshot([key])
         stored, record = now.results.get(removal.uri), now.records.get(key)
         if not self._lacks_its_result(key, stored, record, own=removal.version):
-            return
+            return False
         upload = record_of_object(
             bucket=removal.bucket,
             key=removal.key,
@@ -143,6 +143,7 @@ class Removing:
         )
         if isinstance(upload, Upload):
             self._ports.upload_queue.send(upload.notification())
+        return True
 
     def _lacks_its_result(
         self,
