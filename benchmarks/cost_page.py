@@ -54,7 +54,7 @@ ROWS = {
     model.OWN_SECONDS: "seconds beside the API's answer, median",
     model.INDEX_ENTRIES: "IndexResults: entries in the index, a write unit each",
     model.INDEX_WRITES: "DynamoDB BatchWriteItem (up to 25 entries)",
-    model.INDEX_UPDATES: "DynamoDB UpdateItem (names of values, once an instance)",
+    model.INDEX_UPDATES: "DynamoDB UpdateItem (names of values, once an hour and instance)",
     model.INDEX_INVOCATIONS: "Lambda, invocations of IndexResults",
     model.INDEX_SECONDS: "seconds of a batch of IndexResults, median",
     model.INDEX_LOG_BYTES: "IndexResults' lines in the log, bytes",

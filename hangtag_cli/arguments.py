@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -103,31 +102,6 @@ def read_rate(text: str) -> float:
     if not 0.0001 <= rate <= 1_000_000:
         raise ValueError(f"{text!r} must be from 0.0001 to 1,000,000 per second")
     return rate
-
-
-_VALUE_FIELDS = (
-    *("type", "category", "item", "color"),
-    *("print", "texture", "look", "gender"),
-)
-"""`hangtag.index.VALUE_FIELDS`, without its imports."""
-
-
-def read_field(text: str) -> str:
-    """
-    A field whose values are known; British spelling is fine.
-
-    Raises:
-        ValueError: It is none.
-    """
-    fields = _VALUE_FIELDS
-    word = text.strip().lower().replace("colour", "color")
-    if word in fields:
-        return word
-    similar = get_close_matches(word, fields, 1, 0.5)
-    hint = f"; did you mean {similar[0]}?" if similar else ":"
-    if word == "product":
-        hint = ", because product ids are not listed:"
-    raise ValueError(f"{text!r} is no field{hint} The fields are {', '.join(fields)}")
 
 
 def read_cursor(text: str) -> str:
@@ -285,7 +259,6 @@ PREFIX_URI = Checked("uri", read_prefix_uri)
 AMOUNT = Checked("amount", read_amount)
 CONFIDENCE = Checked("number", read_confidence)
 RATE = Checked("rate", read_rate)
-FIELD = Checked("field", read_field)
 CURSOR = Checked("cursor", read_cursor)
 LETTER_NAME = Checked("uri|id", read_letter_name)
 STACK = Checked("name", read_stack_name)

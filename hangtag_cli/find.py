@@ -11,9 +11,9 @@ import click
 
 from . import output
 from .app import App, Command, json_option, pass_app
-from .arguments import CURSOR, FIELD
+from .arguments import CURSOR
 from .exits import NotDone
-from .query_options import query_of, query_options
+from .query_options import VALUE_FIELD, query_of, query_options
 
 if TYPE_CHECKING:
     from hangtag.operators.find import Finder, Found, Known, Query
@@ -60,9 +60,10 @@ def find(
     """
     Find results by their tags, newest first.
 
-    All options must hold; each may be given several times. Values are names in any language, or
-    ids, in upper or lower case; `hangtag results values` lists them. With --json, each line is a
-    result. New results can be found after a moment. Exits with 1 if nothing is found.
+    A result must match all options. The filters, --product to --gender, may be repeated. Values
+    are names in any language, or ids, in upper or lower case; `hangtag results values` lists them.
+    With --json, each line is a result. New results can be found after a moment. Exits with 1 if
+    nothing is found.
     """
     query = query_of(options)
     finder = app.stack().finder()
@@ -81,7 +82,7 @@ def find(
     examples=("hangtag results values color", "hangtag --json results values item"),
 )
 @json_option
-@click.argument("field", type=FIELD, metavar="FIELD")
+@click.argument("field", type=VALUE_FIELD, metavar="FIELD")
 @pass_app
 def values(app: App, field: str) -> None:
     """

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from . import output
-from .arguments import CONFIDENCE, SINCE, WORD
+from .arguments import CONFIDENCE, SINCE, WORD, Checked
 
 if TYPE_CHECKING:
     from hangtag.operators.find import Query
@@ -29,6 +30,27 @@ _FIELDS: Final = {
     "gender": "of this gender",
 }
 """The fields of `hangtag.index.FIELDS`, and what an option for each selects."""
+
+
+def read_value_field(text: str) -> str:
+    """
+    A field whose values are known; British spelling is fine.
+
+    Raises:
+        ValueError: It is none.
+    """
+    fields = [field for field in _FIELDS if field != "product"]
+    word = text.strip().lower().replace("colour", "color")
+    if word in fields:
+        return word
+    similar = get_close_matches(word, fields, 1, 0.5)
+    hint = f"; did you mean {similar[0]}?" if similar else ":"
+    if word == "product":
+        hint = ", because product ids are not listed:"
+    raise ValueError(f"{text!r} is no field{hint} The fields are {', '.join(fields)}")
+
+
+VALUE_FIELD = Checked("field", read_value_field)
 
 _OPTIONS = (
     *(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
 from hangtag.adapters.dynamodb_reader import DynamoDBReader
@@ -17,6 +16,7 @@ from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.announcements import FAILED
 from hangtag.index import Term, entries_of, position_of
+from hangtag.ports import IndexEntry
 from hangtag.results import Document
 from local.ledger import scan
 from local.watch import WatchedStack
@@ -24,27 +24,17 @@ from local.watch import WatchedStack
 STREAM_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """An entry of the index."""
-
-    uri: str
-    term: Term
-    position: str
-    confidence: Decimal | None
-
-
-def indexed(stack: WatchedStack) -> set[Indexed]:
+def indexed(stack: WatchedStack) -> set[IndexEntry]:
     """Read all entries of the index."""
     return set(_entries(stack))
 
 
-def _entries(stack: WatchedStack) -> Iterator[Indexed]:
+def _entries(stack: WatchedStack) -> Iterator[IndexEntry]:
     for item in scan(stack, "IndexTableName"):
         if "uri" in item:  # else a known value
             field, _, rest = item["tag"].partition("#")
             term = Term(field, rest.rpartition("#")[0])
-            yield Indexed(item["uri"], term, item["at"], item.get("confidence"))
+            yield IndexEntry(term, item["at"], item["uri"], item.get("confidence"))
 
 
 def index_troubles(
@@ -53,7 +43,7 @@ def index_troubles(
     """List each entry that is missing or left over, of these uris or of all."""
     found = {one for one in indexed(stack) if uris is None or one.uri in uris}
     expected = {
-        Indexed(uri, term, position_of(result), _as_stored(confidence))
+        IndexEntry(term, position_of(result), uri, _as_stored(confidence))
         for result in _results(stack)
         for uri in (result["image"]["uri"],)
         if uris is None or uri in uris
@@ -121,5 +111,5 @@ def wait_for_stream(
     return []
 
 
-def _shown(entry: Indexed) -> str:
+def _shown(entry: IndexEntry) -> str:
     return f"{entry.uri} by {entry.term.field} {entry.term.value!r}"

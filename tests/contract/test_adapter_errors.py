@@ -235,7 +235,7 @@ CALLS = [
     results("update_item", lambda store: store.move_up(an_upload())),
     reader("batch_get_item", lambda table: table.snapshot([UPLOAD])),
     reader("batch_get_item", lambda table: table.tagged([an_upload()])),
-    reader("query", lambda table: table.newest(URI)),
+    reader("query", lambda table: table.history(URI)),
     reader("query", lambda table: table.count_ended("TAGGED", since="2026")),
     failures("query", lambda book: list(book.failures())),
     failures("batch_get_item", lambda book: book.look_up([UPLOAD])),

@@ -128,7 +128,7 @@ def test_a_result_that_is_nested_too_deeply_for_an_item_is_large(
     assert stores.store(document)
 
     assert len(stores.keys()) == 1
-    assert stores.reader.newest(URI) == document
+    assert stores.reader.history(URI).newest() == document
 
 
 def test_a_result_with_an_empty_name_is_large(stores: Stores) -> None:
@@ -138,7 +138,7 @@ def test_a_result_with_an_empty_name_is_large(stores: Stores) -> None:
     assert stores.store(document)
 
     assert len(stores.keys()) == 1
-    assert stores.reader.newest(URI) == document
+    assert stores.reader.history(URI).newest() == document
 
 
 def test_a_result_that_python_cannot_convert_is_large(
@@ -156,7 +156,7 @@ def test_a_result_that_python_cannot_convert_is_large(
     assert stores.store(a_result())
 
     assert len(stores.keys()) == 1
-    assert stores.reader.newest(URI) == a_result()
+    assert stores.reader.history(URI).newest() == a_result()
 
 
 def test_a_small_result_is_in_no_bucket(stores: Stores) -> None:
@@ -233,7 +233,7 @@ def test_without_s3_no_item_is_written(stores: Stores) -> None:
     stores.large.fails_to = ""
 
     assert stores.store(a_large_result())
-    assert stores.reader.newest(URI) == a_large_result()
+    assert stores.reader.history(URI).newest() == a_large_result()
 
 
 def test_a_large_result_whose_object_is_gone_is_an_error(stores: Stores) -> None:
@@ -245,7 +245,7 @@ def test_a_large_result_whose_object_is_gone_is_an_error(stores: Stores) -> None
 
     assert stores.large.read(key) is None
     with pytest.raises(ResultsUnavailable, match=key):
-        stores.reader.newest(URI)
+        stores.reader.history(URI).newest()
 
 
 def test_a_large_result_whose_object_is_gone_can_be_replaced(stores: Stores) -> None:
@@ -263,7 +263,7 @@ def test_a_large_result_whose_object_is_gone_can_be_replaced(stores: Stores) -> 
     assert (lost.version, lost.document) == (an_upload().version, None)
     assert (moved.order, moved.document) == (higher.order, None)
     assert stores.store(a_result(upload=higher), sequencer="F" * 20)
-    assert stores.reader.newest(URI) == a_result(upload=higher)
+    assert stores.reader.history(URI).newest() == a_result(upload=higher)
 
 
 def test_a_large_result_that_is_replaced_while_it_is_read_is_not_lost(

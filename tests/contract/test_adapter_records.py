@@ -16,6 +16,7 @@ from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.dynamodb_results import DynamoDBResults
 from hangtag.breaker import BreakerStore
 from hangtag.lifecycle import CallReason, FailedUpload, Record, Status, UploadKey
+from hangtag.operators.show import History
 from hangtag.ports import (
     BreakerState,
     RecordStore,
@@ -23,7 +24,6 @@ from hangtag.ports import (
     SnapshotReader,
     StoredResult,
 )
-from hangtag.results import Document
 from hangtag.text import to_timestamp
 from hangtag.uploads import SkipReason, Upload
 from tests.builders import (
@@ -49,7 +49,7 @@ from tests.fakes import (
     FakeResults,
     FakeSnapshots,
 )
-from tests.fakes.results import shown
+from tests.fakes.results import history
 
 KEY = (URI, "version:version-1")
 TTL_DAYS = 30
@@ -59,8 +59,8 @@ LATER = NOON_SECONDS + 60 * 24 * 3_600 + 0.4
 class Reader(SnapshotReader, Protocol):
     """What operators read about a key."""
 
-    def newest(self, uri: str) -> Document | None:
-        """The result that is shown for a key."""
+    def history(self, uri: str) -> History:
+        """All that is stored of a key."""
         ...
 
 
@@ -77,9 +77,9 @@ class FakeReader(FakeSnapshots):
         super().__init__(breaker, records, results)
         self._clock = clock
 
-    def newest(self, uri: str) -> Document | None:
-        """The result that is shown for a key."""
-        return shown(self._records, self._results, uri, now=self._clock.now())
+    def history(self, uri: str) -> History:
+        """All that is stored of a key."""
+        return history(self._records, self._results, uri, now=self._clock.now())
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def test_a_failed_record_keeps_the_format_that_was_found(table: Table) -> None:
     table.put(replace(record, failed=replace(record.failed, failure=failure)))
 
     refused = table.records.swap(KEY, None, Record(rev="other"))
-    shown = table.reader.newest(URI)
+    shown = table.reader.history(URI).newest()
 
     assert refused is not None
     assert refused.failed is not None
@@ -435,7 +435,7 @@ def test_a_result_of_any_size_is_stored_and_shown(
     assert stored.document == document
     assert (stored.version, stored.order) == (upload.version, upload.order)
     assert stored.retag == "token"
-    assert table.reader.newest(URI) == document
+    assert table.reader.history(URI).newest() == document
 
 
 @LARGE
@@ -470,7 +470,7 @@ def test_a_result_of_any_size_moves_up(table: Table, more: dict[str, object]) ->
     assert moved is not None
     assert moved.document == {**document, "image": higher.image()}
     assert table.stored() == moved
-    assert table.reader.newest(URI) == moved.document
+    assert table.reader.history(URI).newest() == moved.document
 
 
 def test_a_result_is_shown_until_it_expires(table: Table) -> None:
@@ -478,9 +478,9 @@ def test_a_result_is_shown_until_it_expires(table: Table) -> None:
     table.store(an_upload())
 
     table.clock.advance(TTL_DAYS * 86_400 - 1)
-    assert table.reader.newest(URI) == a_result()
+    assert table.reader.history(URI).newest() == a_result()
     table.clock.advance(1)
-    assert table.reader.newest(URI) is None
+    assert table.reader.history(URI).newest() is None
 
 
 def test_a_result_gets_the_sequencer_of_its_version(table: Table) -> None:
@@ -560,7 +560,7 @@ def test_a_tombstone_replaces_the_result(table: Table) -> None:
     assert table.stored() == tombstone
     snapshot = table.reader.snapshot([(URI, removal.version)])
     assert snapshot.results == {URI: tombstone}
-    assert table.reader.newest(URI) is None
+    assert table.reader.history(URI).newest() is None
 
 
 def test_a_tombstone_is_stored_in_the_place_of_what_has_expired(table: Table) -> None:
@@ -662,7 +662,7 @@ def test_a_failure_behind_a_tombstone_is_not_shown(
     table.put(a_failed_record(upload), (URI, upload.version))
     remove(table, a_removal("0B"), None)
 
-    shown = table.reader.newest(URI)
+    shown = table.reader.history(URI).newest()
 
     assert (shown and shown["status"]) == status
 
@@ -747,7 +747,7 @@ def test_a_snapshot_of_hundreds_of_uploads_is_complete(table: Table) -> None:
 
 def test_the_newest_version_that_has_ended_is_shown(table: Table) -> None:
     """A failure replaces a result that is not newer."""
-    assert table.reader.newest(URI) is None
+    assert table.reader.history(URI).newest() is None
     versions = [
         an_upload(version_id=f"version-{number}", sequencer=f"0{number}")
         for number in (1, 2, 3)
@@ -755,11 +755,11 @@ def test_the_newest_version_that_has_ended_is_shown(table: Table) -> None:
     seen = []
 
     table.put(a_failed_record(versions[0]), (URI, versions[0].version))
-    seen.append(table.reader.newest(URI))
+    seen.append(table.reader.history(URI).newest())
     table.store(versions[1])
-    seen.append(table.reader.newest(URI))
+    seen.append(table.reader.history(URI).newest())
     table.put(a_failed_record(versions[2]), (URI, versions[2].version))
-    seen.append(table.reader.newest(URI))
+    seen.append(table.reader.history(URI).newest())
 
     shown_now = [(one["status"], one["image"]["versionId"]) for one in seen if one]
     assert shown_now == [
@@ -777,7 +777,7 @@ def test_a_failure_is_shown_with_its_image(table: Table) -> None:
     discarded_at = "2026-11-23T00:00:00.000Z"
 
     table.put(record)
-    failed = table.reader.newest(URI)
+    failed = table.reader.history(URI).newest()
     table.put(
         replace(
             record,
@@ -785,7 +785,7 @@ def test_a_failure_is_shown_with_its_image(table: Table) -> None:
             failed=replace(record.failed, discarded_at=discarded_at),
         )
     )
-    discarded = table.reader.newest(URI)
+    discarded = table.reader.history(URI).newest()
 
     failure = record.failed.failure.document()
     assert failed == {"status": "FAILED", "image": upload.image(), "failure": failure}

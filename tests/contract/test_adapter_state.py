@@ -201,9 +201,9 @@ def test_the_state_is_in_no_index(client: DynamoDBClient) -> None:
     failures = DynamoDBFailures(client, "ResultsTable", FakeClock())
     results = DynamoDBReader(client, "ResultsTable", FakeClock(), no_large_result)
 
-    assert results.newest("hangtag:breaker") is None
-    assert results.newest("hangtag:slots") is None
-    assert results.newest("hangtag:replay") is None
+    assert results.history("hangtag:breaker").newest() is None
+    assert results.history("hangtag:slots").newest() is None
+    assert results.history("hangtag:replay").newest() is None
     assert list(failures.failures()) == []
     assert results.count_ended("TAGGED", since=NOON) == 0
 

@@ -8,7 +8,7 @@ from threading import Lock
 
 from hangtag.breaker import BreakerStore
 from hangtag.lifecycle import Status, UploadKey
-from hangtag.operators.show import newest
+from hangtag.operators.show import History
 from hangtag.ports import Snapshot, StoredResult
 from hangtag.results import Document
 from hangtag.uploads import Upload
@@ -166,9 +166,15 @@ class FakeSnapshots(CanFail):
         }
 
 
-def shown(
+def history(
     records: FakeRecords, results: FakeResults, uri: str, *, now: float
-) -> Document | None:
-    """The result that is shown for a key."""
-    of_the_key = [record for key, record in records.records.items() if key[0] == uri]
-    return newest(results.unexpired(uri, now=now), of_the_key)
+) -> History:
+    """All that is stored of a key."""
+    return History(
+        stored=results.unexpired(uri, now=now),
+        records={
+            version: record
+            for (one, version), record in records.records.items()
+            if one == uri
+        },
+    )

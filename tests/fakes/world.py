@@ -24,7 +24,7 @@ from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.queues import FakeAnnouncer, FakeDeadLetterQueue, FakeUploadQueue
 from tests.fakes.records import FakeRecords
-from tests.fakes.results import FakeResults, FakeSnapshots, shown
+from tests.fakes.results import FakeResults, FakeSnapshots, history
 from tests.fakes.state import FakeBreakerStore, FakeMapping, FakeSlots
 from tests.fakes.tagger import FakeTagger
 from tests.fakes.telemetry import FakeTelemetry
@@ -260,7 +260,8 @@ class World:
 
     def newest(self, uri: str) -> Document | None:
         """The result that is shown for a key."""
-        return shown(self.records, self.results, uri, now=self.clock.now())
+        now = self.clock.now()
+        return history(self.records, self.results, uri, now=now).newest()
 
     @property
     def skips(self) -> list[SkipReason]:

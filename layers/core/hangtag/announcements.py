@@ -24,7 +24,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from hangtag.results import Document, confidence_of, own_part
+from hangtag.results import Document, keep_highest, named_in, own_part
 from hangtag.text import to_attribute, to_printable_json
 
 TAGGED = "hangtag.image.tagged.v1"
@@ -219,22 +219,19 @@ def _add(
     values: dict[str, Decimal | None], value: object, confidence: Decimal | None
 ) -> None:
     text = _clean(value)
-    if not text:
-        return
-    known = values.setdefault(text, confidence)
-    if known is not None and (confidence is None or confidence > known):
-        values[text] = confidence
+    if text:
+        keep_highest(values, text, confidence)
 
 
 def _named(
     found: object, least: Decimal
 ) -> Iterator[tuple[Mapping[str, Any], Decimal | None]]:
-    """The values of an attribute, which is one or a list, with their confidence if any."""
-    for named in found if isinstance(found, list) else (found,):
-        if isinstance(named, Mapping):
-            confidence = confidence_of(named)
-            if confidence is None or confidence >= least:
-                yield named, confidence
+    """The values of an attribute, without those below the confidence *least*."""
+    return (
+        (named, confidence)
+        for named, confidence in named_in(found)
+        if confidence is None or confidence >= least
+    )
 
 
 def _clean(value: object) -> str:

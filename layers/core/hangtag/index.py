@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-from hangtag.results import Document, confidence_of
+from hangtag.results import Document, keep_highest, named_in
 
 SHARDS: Final = 4
 """
@@ -61,7 +61,7 @@ class Term:
 
 
 Entries = Mapping[Term, Decimal | None]
-"""The terms of a result, each with the highest confidence; None if the API once gives none."""
+"""The terms of a result, each with its highest confidence; None if the API gives one without."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,9 +101,7 @@ def entries_of(
     for term, _, confidence in values_of(result):
         if confidence is not None and confidence < min_confidence:
             continue
-        known = entries.setdefault(term, confidence)
-        if known is not None and (confidence is None or confidence > known):
-            entries[term] = confidence
+        keep_highest(entries, term, confidence)
     return entries
 
 
@@ -156,17 +154,15 @@ def _objects_in(found: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - se
     return (one for one in found or () if isinstance(one, Mapping))
 
 
-def _named(field: str, found: Any) -> Iterator[tuple[Term, str, Decimal | None]]:  # noqa: ANN401 - an answer may have any value
-    """The values of an attribute, which is one value or a list."""
-    for named in found if isinstance(found, list) else (found,):
-        if not isinstance(named, Mapping):
-            continue
+def _named(field: str, found: object) -> Iterator[tuple[Term, str, Decimal | None]]:
+    """The terms of an attribute, each with its name and confidence."""
+    for named, confidence in named_in(found):
         texts = [
             text for text in (named.get("id"), named.get("name")) if _is_text(text)
         ]
         if texts:
             term = Term(field, _bounded(texts[0]))
-            yield term, texts[-1], confidence_of(named)
+            yield term, texts[-1], confidence
 
 
 def _is_text(value: object) -> TypeGuard[str]:

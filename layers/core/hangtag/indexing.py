@@ -88,7 +88,7 @@ class Indexed:
 
 
 class Indexer:
-    """Carries out changes; not for several threads."""
+    """Applies changes; threads must not share it."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Indexer:
             if document is not None:
                 values |= known_values(document)
             entries = self._entries(uri, document, self._min_confidence)
-            # An earlier try of these changes may have ended anywhere, so all of them count
+            # An earlier attempt may have stopped anywhere, so each item before counts
             earlier = [self._entries(uri, self._whole(one)) for one in before]
             put += [
                 entry
@@ -174,7 +174,7 @@ class Indexer:
         """
         The entries of a result by their places.
 
-        Those of an old result have no minimum: it was perhaps indexed with a lower one.
+        The minimum is not for old results: they may have been indexed with a lower one.
         """
         if document is None:
             return {}

@@ -20,8 +20,8 @@ def is_newer(upload: Upload, stored: StoredResult, objects: ObjectStore) -> bool
     say which it is, the higher sequencer counts. An upload without a sequencer is never newer than
     a result that has one.
 
-    A tombstone gives way to the current version, also if that has no sequencer; as long as the
-    object is gone, it gives way to no upload.
+    Only the current version replaces a tombstone, even without a sequencer. As long as the object
+    is gone, no upload does.
 
     Raises:
         ObjectUnavailable: S3 failed.

@@ -31,7 +31,7 @@ queue for that long, then in the dead-letter queue, then, replayed, on the uploa
 """
 
 _MOST_RIVALS = 8
-"""A removal is handed back if other workers have stored a result first so many times."""
+"""If other workers store a result first this many times, the removal is handed back."""
 
 
 class Removing:
@@ -157,9 +157,9 @@ class Removing:
         Whether a result of the object's current version has to be made, or made again.
 
         The deletion of an older version must cause no call about an object that was never uploaded
-        through Hangtag, or whose result has expired, and must not repeat a failure. A tombstone of
-        another removal (its *own* version is not that) says that the object was gone: what is there
-        now counts as uploaded again.
+        through Hangtag, or whose result has expired, and must not repeat a failure. *own* is the
+        version of this removal. A tombstone of another removal says that the object was gone: what
+        is there now counts as uploaded again.
         """
         status = None if record is None else record.status
         if stored is None:

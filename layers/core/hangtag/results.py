@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from hangtag.events import read_body
 from hangtag.failure import Failure
 from hangtag.lifecycle import Record
 from hangtag.tagger_api import Answer, Context, Language
 from hangtag.uploads import Upload
+
+_Value = TypeVar("_Value")
 
 Document = dict[str, Any]
 """JSON-like: dicts, lists, text, bool, None, and numbers as `int` and `Decimal`."""
@@ -77,9 +79,27 @@ def removed_result(upload: Upload, *, removed_at: str) -> Document:
     }
 
 
-def confidence_of(named: Mapping[str, Any]) -> Decimal | None:
-    """The confidence of a value in an answer; None if it has none, or one that is no number."""
-    value = named.get("confidence")
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    return Decimal(value)
+def named_in(attribute: object) -> Iterator[tuple[Mapping[str, Any], Decimal | None]]:
+    """
+    The values of an attribute, which is one or a list, each with its confidence.
+
+    The confidence is None if the API gives none, or none that is a number.
+    """
+    for named in attribute if isinstance(attribute, list) else (attribute,):
+        if isinstance(named, Mapping):
+            value = named.get("confidence")
+            if isinstance(value, bool) or not isinstance(value, int | Decimal):
+                yield named, None
+            else:
+                yield named, Decimal(value)
+
+
+def keep_highest(
+    confidences: dict[_Value, Decimal | None],
+    value: _Value,
+    confidence: Decimal | None,
+) -> None:
+    """Add a value with its confidence, or raise the one it has; None is the highest."""
+    known = confidences.setdefault(value, confidence)
+    if known is not None and (confidence is None or confidence > known):
+        confidences[value] = confidence

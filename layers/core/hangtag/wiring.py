@@ -195,11 +195,11 @@ def client_config(
     read_seconds: float = 10.0,
 ) -> Config:
     """
-    Patience and connections of the AWS clients.
+    Timeouts, retries and connections of the AWS clients.
 
-    A connection for each thread; timeouts that fit several times into an invocation (botocore's
-    own are a minute each), and one second try. What lasts longer is tried again by those who
-    know how much time there is.
+    Each thread has a connection. The timeouts fit several times into an invocation (botocore's
+    own are a minute each), and botocore retries once. Callers who know how much time is left retry
+    further.
     """
     return Config(
         connect_timeout=connect_seconds,

@@ -6,7 +6,7 @@ An entry:
     tag             FIELD#VALUE#SHARD of the term, e.g. `color#T0326#2`
     at              `hangtag.index.position_of` the result
     uri             s3://bucket/key
-    confidence      left out if the API once gives none
+    confidence      the highest; left out if the API gives the value once without one
 
 A known value of a field:
 
@@ -78,7 +78,7 @@ class DynamoDBIndex:
         _at_once(self._write_batch, _batches(writes))
 
     def _write_batch(self, writes: list[Any]) -> None:
-        tries = 0
+        attempts = 0
         while writes:
             with translated(ResultsUnavailable, "writing the index"):
                 answer = self._client.batch_write_item(
@@ -87,8 +87,8 @@ class DynamoDBIndex:
             # DynamoDB leaves out what is above its capacity
             writes = list(answer.get("UnprocessedItems", {}).get(self._table, []))
             if writes:
-                tries += 1
-                self._clock.sleep(backoff(tries, base=0.05, cap=2.0))
+                attempts += 1
+                self._clock.sleep(backoff(attempts, base=0.05, cap=2.0))
 
     def _learn(self, value: KnownValue) -> None:
         name = value.name[:_LONGEST_NAME]

@@ -70,10 +70,6 @@ class DynamoDBReader:
                 records[key] = record_of(item)
         return Snapshot(breaker, records, stored)
 
-    def newest(self, uri: str) -> Document | None:
-        """The result of the newest version of a key that has ended, or None."""
-        return self.history(uri).newest()
-
     def history(self, uri: str) -> History:
         """All that is stored of a key."""
         result: Item | None = None

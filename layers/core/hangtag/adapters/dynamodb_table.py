@@ -146,7 +146,7 @@ class Table:
         clock: Clock,
     ) -> Iterator[Item]:
         """The items that are there of up to 100 keys, as boto3's `KeysAndAttributes`."""
-        asked, tries = {self.name: asked}, 0
+        asked, attempts = {self.name: asked}, 0
         while asked:
             with translated(ResultsUnavailable, "reading a batch of items"):
                 answer = self.client.batch_get_item(RequestItems=asked)
@@ -154,8 +154,8 @@ class Table:
             # DynamoDB answers with what fits into 16 MB, or into its capacity
             asked = answer.get("UnprocessedKeys")
             if asked:
-                tries += 1
-                clock.sleep(backoff(tries, base=0.05, cap=2.0))
+                attempts += 1
+                clock.sleep(backoff(attempts, base=0.05, cap=2.0))
 
 
 def _expressions(
