@@ -60,7 +60,7 @@ class Removing:
             stays = current is not None and not self._has_lost_its_version(
                 stored, removal
             )
-            if current is not None and (is_own or stays):
+            if current is not None and stays:
                 self._tag_again(removal, current)
             if stored is not None and is_own:
                 return self._announce(attempt, stored)
