@@ -86,7 +86,8 @@ def export(
     if first is None:
         raise NotDone(nothing_found(finder, query))
     with _destination(file_format, path) as write:
-        until = options["until"] or datetime.now(UTC)
+        now = datetime.now(UTC)
+        until = min(options["until"] or now, now)
         number = _write_all(first.result, found, write, until=until)
     output.talk(f"Exported {number:,} results{f' to {path}' if path else ''}.")
 

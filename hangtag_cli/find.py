@@ -251,6 +251,10 @@ def _next_command(app: App, query: Query, limit: int, cursor: str) -> str:
     words = ["hangtag"]
     if app.stack_name != "hangtag":
         words += ["--stack", app.stack_name]
+    if app.region is not None:
+        words += ["--region", app.region]
+    if app.endpoint_url is not None:
+        words += ["--endpoint-url", app.endpoint_url]
     if app.json:
         words.append("--json")
     words += ["results", "find"]

@@ -114,6 +114,7 @@ def query_of(options: Mapping[str, Any]) -> Query:
 
 
 def _timestamp(moment: datetime | None) -> str | None:
-    from hangtag.text import to_timestamp
-
-    return None if moment is None else to_timestamp(moment.timestamp())
+    """As `hangtag.text.to_timestamp`, but to the end of the year 9999: without a rounded number."""
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

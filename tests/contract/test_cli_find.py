@@ -67,6 +67,33 @@ def test_the_command_for_the_next_page_is_printed() -> None:
     assert second.stderr == ""
 
 
+def test_a_very_long_value_without_an_id_is_found_by_its_name(shop: InMemory) -> None:
+    """The index keeps the beginning of a name only, and its hash."""
+    value = "Long Colour " * 30
+    put(shop, tagged("long.png", {"name": value}))
+
+    shown = hangtag("--json", "results", "find", "--color", value)
+
+    assert keys_in(shown.stdout) == ["long.png"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_the_command_for_the_next_page_asks_the_same_stack_in_the_same_time() -> None:
+    """Also if the region was given as an option."""
+    times = ("--since", "2020-01-31", "--until", "2999-01-31T12:00Z")
+    first = hangtag(
+        *("--region", "eu-central-1", "--json", "results", "find", *times),
+        *("--color", "red", "--limit", "3"),
+    )
+    command = first.stderr.partition("More: ")[2]
+    second = hangtag(*shlex.split(command)[1:])
+
+    assert "--region eu-central-1" in command
+    assert "--since 2020-01-31T00:00:00.000Z" in command
+    assert "--until 2999-01-31T12:00:00.000Z" in command
+    assert keys_in(second.stdout) == ["1.png", "0.png"]
+
+
 @pytest.mark.usefixtures("shop")
 def test_a_table_shows_image_time_and_tags_with_confidence() -> None:
     """The fields that were searched have a column, too."""

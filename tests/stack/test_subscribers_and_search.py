@@ -453,9 +453,10 @@ def test_values_are_counted(shop: Observed, name: str) -> None:
 
 def hashed(value: str) -> str:
     """As docs/data-model.md says of values longer than 256 bytes."""
-    if len(value.encode()) <= 256:
-        return value
-    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+    same = value if len(value.encode()) <= 256 else plain(value)
+    if len(same.encode()) <= 256:
+        return same
+    return f"sha256:{hashlib.sha256(same.encode()).hexdigest()}"
 
 
 # ---- export

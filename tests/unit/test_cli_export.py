@@ -304,6 +304,15 @@ def test_the_options_are_the_query(exported: Run) -> None:
     ]
 
 
+def test_the_last_moment_of_the_calendar_is_a_time(exported: Run) -> None:
+    """As people write it who mean no limit; rounded up, it would be in the year 10000."""
+    finder = FakeFinder(a_result())
+
+    exported(finder, "--until", "9999-12-31T23:59:59.999999")
+
+    assert [one.until for one in finder.queries] == ["9999-12-31T23:59:59.999Z"]
+
+
 def test_every_field_has_an_option() -> None:
     """A field that the index has and no option names could not be searched."""
     assert set(OPTIONS) == set(FIELDS)
@@ -350,6 +359,22 @@ def test_the_bar_expects_results_as_often_as_so_far(last: str, expected: int) ->
     first, until = "2026-01-01T00:00:00.000Z", datetime(2026, 1, 11, tzinfo=UTC)
 
     assert expected_number(100, first, last, until) == expected
+
+
+def test_a_last_time_in_the_future_makes_no_more_results(
+    exported: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar expects none after now."""
+    untils: list[datetime] = []
+
+    def expected(_number: int, _first: str, _last: str, until: datetime) -> int:
+        untils.append(until)
+        return 0
+
+    monkeypatch.setattr("hangtag_cli.export.expected_number", expected)
+    exported(FakeFinder(*[a_result()] * 100), "--until", "9999-12-31")
+
+    assert [until <= datetime.now(UTC) for until in untils] == [True]
 
 
 # ---- values from outside

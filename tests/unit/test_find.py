@@ -115,6 +115,15 @@ def test_a_name_of_several_ids_finds_the_results_of_each() -> None:
     assert world.find(("color", "red")) == ["both.png", "other.png", "one.png"]
 
 
+def test_a_very_long_id_is_found_as_it_is_spelled() -> None:
+    """And in any case, although no key has more of it than its hash."""
+    value = "Long Colour " * 30
+    world = World(tagged("1.png", {"id": value, "name": "short"}))
+
+    for written in (value, value.upper(), value.lower(), "short"):
+        assert world.find(("color", written)) == ["1.png"]
+
+
 def test_all_filters_must_hold() -> None:
     """A field may be given twice."""
     world = World(

@@ -228,6 +228,16 @@ class Interleavings(RuleBasedStateMachine):
         return self._send_removal(self.world.delete(upload.key))
 
     @rule(target=removed, sent=uploaded)
+    def purge(self, sent: Delivery) -> Delivery | MultipleResults:
+        """A version is deleted for good: any one, also below others or below a delete marker."""
+        [upload] = read_body(sent.body)
+        assert isinstance(upload, Upload)
+        if upload.version in self.gone:
+            return multiple()
+        self.gone.add(upload.version)
+        return self._send_removal(self.world.purge(upload))
+
+    @rule(target=removed, sent=uploaded)
     def undelete(self, sent: Delivery) -> Delivery | MultipleResults:
         """The delete marker of a key is deleted."""
         [upload] = read_body(sent.body)
@@ -490,6 +500,7 @@ class Interleavings(RuleBasedStateMachine):
             self._removal_has_ended(removal)
         for uri in {upload.uri for upload in self.uploads}:
             self._current_wins(uri)
+            self._a_gone_version_has_no_result(uri)
             if self._has_removals(uri):
                 self._a_removed_key_has_no_result(uri)
             elif uri not in self.forged:
@@ -562,6 +573,12 @@ class Interleavings(RuleBasedStateMachine):
         if is_gone and uri not in self.silently_gone and not self._is_unsure(uri):
             shown = self.world.newest(uri)
             assert shown is None or shown["status"] == "FAILED"
+
+    def _a_gone_version_has_no_result(self, uri: str) -> None:
+        """Unless nobody was told that it is gone."""
+        stored = self.world.results.stored(uri)
+        if stored is not None and uri not in self.silently_gone:
+            assert self._is_unsure(uri) or stored.version not in self.gone
 
     def _is_dead_lettered(self, upload: Upload) -> bool:
         dead_lettered = [

@@ -57,7 +57,7 @@ class Term:
 
     field: str
     value: str
-    """As the API spells it; of a product id, `normalized`."""
+    """As the API spells it; of a product id, and if it is very long, `normalized`."""
 
 
 Entries = Mapping[Term, Decimal | None]
@@ -75,15 +75,19 @@ class KnownValue:
 
 def normalized(text: str) -> str:
     """*text* as terms compare it: without case, and without differences in Unicode and blanks."""
-    return _bounded(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))
+    same = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if _fits(same):
+        return same
+    return f"sha256:{hashlib.sha256(same.encode(errors='replace')).hexdigest()}"
 
 
-def _bounded(text: str) -> str:
-    """*text*, or its hash if it is too long for a key."""
-    encoded = text.encode(errors="replace")
-    if len(encoded) <= _LONGEST_VALUE:
-        return text
-    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+def _spelled(text: str) -> str:
+    """*text* as it is, or `normalized` if it is too long for a key."""
+    return text if _fits(text) else normalized(text)
+
+
+def _fits(text: str) -> bool:
+    return len(text.encode(errors="replace")) <= _LONGEST_VALUE
 
 
 def entries_of(
@@ -143,7 +147,7 @@ def values_of(result: Document) -> Iterator[tuple[Term, str, Decimal | None]]:
     for found in _objects_in(result.get("objects")):
         kind = found.get("type")
         if _is_text(kind):
-            yield Term(TYPE, _bounded(kind)), kind, None
+            yield Term(TYPE, _spelled(kind)), kind, None
         for tag in _objects_in(found.get("tags")):
             for field, attribute in _TAG_FIELDS.items():
                 yield from _named(field, tag.get(attribute))
@@ -161,7 +165,7 @@ def _named(field: str, found: object) -> Iterator[tuple[Term, str, Decimal | Non
             text for text in (named.get("id"), named.get("name")) if _is_text(text)
         ]
         if texts:
-            term = Term(field, _bounded(texts[0]))
+            term = Term(field, _spelled(texts[0]))
             yield term, texts[-1], confidence
 
 
