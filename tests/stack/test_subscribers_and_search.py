@@ -32,7 +32,7 @@ from hangtag_cli.main import cli
 from local.indexed import indexed
 from local.ledger import scan
 from local.watch import Announcement, Subscriber, WatchedStack
-from tests.stack.known_answers import FIELDS, Names, rounded, selects
+from tests.stack.known_answers import FIELDS, Names, plain, rounded, selects
 from tests.stack.known_uploads import PREFIX, Shop, Truth
 
 IMAGES = int(os.environ.get("HANGTAG_TEST_IMAGES", "60"))
