@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from hangtag.announcements import FAILED
+from hangtag.announcements import REMOVED, TAGGED
 from hangtag.uploads import order_of
 from local.watch import WatchedStack
 
@@ -87,9 +87,13 @@ class Ledger:
     letters: dict[ObjectVersion, list[str]]
     """The codes of the dead letters."""
     announced: dict[ObjectVersion, list[dict[str, Any]]]
-    """The announcements of tagged uploads and removals."""
+    """The announcements of tagged uploads."""
     calls: dict[str, list[dict[str, Any]]]
     """By the SHA-256 of the image."""
+    removed: dict[ObjectVersion, list[dict[str, Any]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """The announcements of removals, by delete marker or by the version that was deleted."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The items of the newest results, by key."""
     objects: set[ObjectVersion] = field(default_factory=set)
@@ -99,9 +103,12 @@ class Ledger:
 
     def add_announcement(self, document: dict[str, Any]) -> None:
         """Add an announcement, unless it is of a failure: `local.indexed` checks those."""
-        if document["type"] != FAILED:
-            image = document["data"]["image"]
-            self.announced[image["key"], image["versionId"]].append(document)
+        image = document["data"]["image"]
+        place = (image["key"], image["versionId"])
+        if document["type"] == TAGGED:
+            self.announced[place].append(document)
+        elif document["type"] == REMOVED:
+            self.removed[place].append(document)
 
     def ending_of(self, sent: Sent, marker: str | None = None) -> Ending:
         """
@@ -120,7 +127,7 @@ class Ledger:
         ]
         status, detail = status_of(removals[0] if removals else {})
         letters = self.letters.get((sent.key, marker), [])
-        announced = self.announced.get((sent.key, marker), [])
+        announced = self.removed.get((sent.key, marker), [])
         return replace(
             upload,
             status=status,

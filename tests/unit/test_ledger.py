@@ -161,7 +161,7 @@ def ending_of_removal(
         ledger.results[KEY] = result
     ledger.announced[KEY, VERSION] += [announcement()]
     ledger.letters[KEY, MARKER] += letters
-    ledger.announced[KEY, MARKER] += announced
+    ledger.removed[KEY, MARKER] += announced
     ledger.calls[SHA] += [PAID]
     return ledger.ending_of(SENT, MARKER)
 
@@ -213,18 +213,22 @@ def test_a_broken_promise_about_a_removal_is_reported(
     assert trouble in ending_of_removal(item, **changes).troubles
 
 
-@pytest.mark.parametrize(("type_", "counted"), [("removed", 1), ("failed", 0)])
-def test_announcements_of_removals_count_and_those_of_failures_do_not(
-    type_: str, counted: int
+@pytest.mark.parametrize(
+    ("type_", "tagged", "removed"),
+    [("tagged", 1, 0), ("removed", 0, 1), ("failed", 0, 0)],
+)
+def test_announcements_are_kept_by_their_type(
+    type_: str, tagged: int, removed: int
 ) -> None:
-    """A failed upload may be tagged later; `local.indexed` checks its announcement."""
+    """A version that is deleted for good may have announcements of all types."""
     ledger = Ledger({}, defaultdict(list), defaultdict(list), defaultdict(list))
 
     ledger.add_announcement(
         {
             "type": f"hangtag.image.{type_}.v1",
-            "data": {"image": {"key": KEY, "versionId": MARKER}},
+            "data": {"image": {"key": KEY, "versionId": VERSION}},
         }
     )
 
-    assert len(ledger.announced[KEY, MARKER]) == counted
+    assert len(ledger.announced[KEY, VERSION]) == tagged
+    assert len(ledger.removed[KEY, VERSION]) == removed
