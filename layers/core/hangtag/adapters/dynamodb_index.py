@@ -46,7 +46,7 @@ _LONGEST_NAME = 256  # characters
 _WRITES = 25  # DynamoDB's limit for a BatchWriteItem
 
 
-def tag_of(term: Term, shard: int) -> str:
+def tag_of(term: Term, shard: int | str) -> str:
     """The partition of a term's entries in a shard."""
     return f"{term.field}#{term.value}#{shard}"
 
@@ -65,7 +65,7 @@ class DynamoDBIndex:
         self._clock = clock
 
     def put(self, entries: Collection[IndexEntry]) -> None:
-        self.write({"PutRequest": {"Item": _item_of(entry)}} for entry in entries)
+        self.write({"PutRequest": {"Item": item_of(entry)}} for entry in entries)
 
     def remove(self, entries: Collection[IndexEntry]) -> None:
         self.write({"DeleteRequest": {"Key": _key_of(entry)}} for entry in entries)
@@ -122,7 +122,8 @@ def _key_of(entry: IndexEntry) -> Item:
     }
 
 
-def _item_of(entry: IndexEntry) -> Item:
+def item_of(entry: IndexEntry) -> Item:
+    """An entry as an item."""
     item = {**_key_of(entry), "uri": {"S": entry.uri}}
     if entry.confidence is not None:
         confidence = to_attribute(entry.confidence)

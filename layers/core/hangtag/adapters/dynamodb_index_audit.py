@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from hangtag.adapters.aws_errors import translated
-from hangtag.adapters.dynamodb_index import DynamoDBIndex, tag_of
+from hangtag.adapters.dynamodb_index import DynamoDBIndex, item_of, tag_of
 from hangtag.adapters.dynamodb_index_reader import get_all
-from hangtag.adapters.dynamodb_table import Item, Table, to_attribute
+from hangtag.adapters.dynamodb_table import Item, Table
 from hangtag.errors import ResultsUnavailable
 from hangtag.index import Term, shard_of
 from hangtag.operators.reindex import StoredEntry
@@ -56,15 +56,13 @@ class DynamoDBIndexAudit:
 
 def _is_of(item: Item, entry: IndexEntry) -> bool:
     """Whether an item is what is written for the *entry*."""
-    stored = item.get("confidence")
-    wanted = None if entry.confidence is None else to_attribute(entry.confidence)
-    if wanted is not None and "N" not in wanted:
-        wanted = None  # too large for a number: it is left out
-    return item["uri"]["S"] == entry.uri and _number(stored) == _number(wanted)
+    wanted = item_of(entry)
+    return item["uri"] == wanted["uri"] and _confidence(item) == _confidence(wanted)
 
 
-def _number(attribute: Item | None) -> Decimal | None:
-    return None if attribute is None else Decimal(attribute["N"])
+def _confidence(item: Item) -> Decimal | None:
+    # As a number: DynamoDB writes 1.0 as 1
+    return Decimal(item["confidence"]["N"]) if "confidence" in item else None
 
 
 def _stored_entry(item: Item) -> StoredEntry | None:
@@ -77,5 +75,7 @@ def _stored_entry(item: Item) -> StoredEntry | None:
 
 
 def _key_of(entry: StoredEntry) -> Item:
-    tag = f"{entry.term.field}#{entry.term.value}#{entry.shard}"
-    return {"tag": {"S": tag}, "at": {"S": entry.position}}
+    return {
+        "tag": {"S": tag_of(entry.term, entry.shard)},
+        "at": {"S": entry.position},
+    }
