@@ -109,7 +109,7 @@ def read_cursor(text: str) -> str:
     The position of a result, as `results find` prints it.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is no position.
     """
     if not _CURSOR.fullmatch(text):
         raise ValueError(

@@ -37,7 +37,7 @@ def read_value_field(text: str) -> str:
     A field whose values are known; British spelling is fine.
 
     Raises:
-        ValueError: It is none.
+        ValueError: There is no such field.
     """
     fields = [field for field in _FIELDS if field != "product"]
     word = text.strip().lower().replace("colour", "color")
