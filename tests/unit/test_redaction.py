@@ -19,7 +19,8 @@ from hangtag.redaction import (
     redacted_document,
     without_secrets,
 )
-from tests.ratios import LINEAR, growth, ratio
+from hangtag.tagger_api import MAX_ANSWER_BYTES
+from tests.cpu_time import no_hang
 
 KEY = "sk+Omni/9f8E{5b}=4a3&Q"
 """It has characters that JSON, HTML, URLs and the two alphabets of base64 write differently."""
@@ -208,12 +209,10 @@ def test_texts_names_and_numbers_of_a_document_are_redacted() -> None:
 )
 def test_hiding_takes_linear_time(unit: str) -> None:
     """A hostile text does not use up the function's time."""
+    text = f"{KEY} " + unit * (MAX_ANSWER_BYTES // len(unit))
 
-    def hide(size: int) -> Callable[[], object]:
-        text = f"{KEY} " + unit * (size // len(unit))
-        return lambda: without_secrets(redacted(text, [KEY]))
-
-    assert growth(hide, 4_000) < LINEAR
+    with no_hang():
+        assert KEY not in without_secrets(redacted(text, [KEY]))
 
 
 def test_many_combinations_of_spellings_take_no_longer_than_one() -> None:
@@ -222,12 +221,11 @@ def test_many_combinations_of_spellings_take_no_longer_than_one() -> None:
     spellings = [str.lower, bytes_in_hexadecimal, *map(in_base64, ("", "a", "ab"))]
     spelled = [spelling(secret) for secret in secrets for spelling in spellings]
     texts = [" ".join(some) for some in combinations(spelled, 4)]
-    longest = max(texts, key=len)
 
-    def hide(texts: list[str]) -> Callable[[], object]:
-        return lambda: redacted_document(texts, secrets)
+    with no_hang():
+        shown = redacted_document(texts, secrets)
 
-    assert ratio(hide([longest] * len(texts)), hide(texts)) < 3
+    assert set(shown) == {"... ... ... ..."}
 
 
 def test_a_secret_in_a_long_base64_text_takes_little_memory() -> None:
