@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from hangtag.attempt import Arrived, BatchContext, Ended, Retry
 from hangtag.dead_letters import RETENTION_SECONDS
@@ -35,6 +35,10 @@ from hangtag.ports import Deadline, Snapshot
 from hangtag.tagging import Tagging
 from hangtag.telemetry import OldestFailure, Skipped, Trouble, Unforeseen
 from hangtag.uploads import Skip, SkipReason, Upload
+
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class _Outcome:
 
 
 class Pipeline:
-    """Tags uploads. Keeps no state between invocations, except in the ports."""
+    """Tags uploads. Keeps no state between invocations, except its threads, and in the ports."""
 
     def __init__(
         self,
@@ -91,9 +95,11 @@ class Pipeline:
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
         self._ports = ports
-        self._width = policy.width
         self._selection = policy.selection
         self._tagging = Tagging(ports, policy, random_fraction=random_fraction)
+        # As wide as a batch of messages with one upload each, as S3 sends them; no wider, because
+        # each has a part of its image in memory.
+        self._pool = ThreadPoolExecutor(max_workers=policy.width)
 
     def tag(
         self, deliveries: Sequence[Delivery], invocation: Invocation
@@ -172,20 +178,22 @@ class Pipeline:
     def _work(
         self, parsed: Sequence[_Parsed], outcome: _Outcome, invocation: Invocation
     ) -> None:
-        # As wide as a batch of messages with one upload each, as S3 sends them; no wider, because
-        # each holds an image in memory.
-        with ThreadPoolExecutor(max_workers=self._width) as pool:
-            arrived = pool.map(self._identify, parsed)
-            copies = _copies_by_key(one for one in arrived if one is not None)
-            batch = self._context(copies, invocation)
-            together, alone = self._isolated(copies, batch)
-            for _ in pool.map(partial(self._tag, batch, outcome), together):
-                pass
-            for some in alone:
-                self._tag(batch, outcome, some)
-            others = _others_by_delivery(parsed)
-            for _ in pool.map(partial(self._end, batch, outcome), others):
-                pass
+        arrived = self._together(self._identify, parsed)
+        copies = _copies_by_key(one for one in arrived if one is not None)
+        batch = self._context(copies, invocation)
+        together, alone = self._isolated(copies, batch)
+        self._together(partial(self._tag, batch, outcome), together)
+        for some in alone:
+            self._tag(batch, outcome, some)
+        self._together(partial(self._end, batch, outcome), _others_by_delivery(parsed))
+
+    def _together(self, do: Callable[[T], U], items: Sequence[T]) -> list[U]:
+        """The results of *do* for the *items*, at the same time; all have ended then."""
+        if len(items) == 1:
+            return [do(items[0])]
+        futures = [self._pool.submit(do, item) for item in items]
+        wait(futures)
+        return [future.result() for future in futures]
 
     def _report_oldest_failure(self) -> None:
         """SQS's own age leaves out messages that were received three times."""
