@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Wait while the upload queue holds N messages, so that new uploads do not have to wait.",
+    help="Wait while the upload queue holds N messages. If you stop the backfill, what is on the "
+    "queue is still tagged and paid for. It expires after 14 days.",
 )
 @click.option(
     "--again",

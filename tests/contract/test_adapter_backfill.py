@@ -19,7 +19,8 @@ from hangtag.adapters.dynamodb_reader import DynamoDBReader
 from hangtag.adapters.dynamodb_records import DynamoDBRecords
 from hangtag.adapters.file_checkpoint import FileCheckpoint
 from hangtag.adapters.s3_listings import S3Inventory, S3Listing
-from hangtag.adapters.sqs_backfill_queue import SqsUploadFeed
+from hangtag.adapters.sqs_backfill_queue import BACKFILL_GROUP, SqsUploadFeed
+from hangtag.adapters.sqs_queues import REPLAY_GROUP
 from hangtag.errors import (
     HangtagError,
     ObjectUnavailable,
@@ -551,6 +552,25 @@ def test_ten_messages_are_sent_at_once(queue: Queue, again: str | None) -> None:
     assert list(refused) == []
     assert queue.feed.depth() == 10
     assert queue.sent() == [(body, again) for body in bodies]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_messages_of_all_backfills_are_one_group() -> None:
+    """SQS then delivers fresh uploads before them; replays are a group of their own."""
+    client = session().client("sqs", config=ONCE)
+    url = create_queue("UploadQueue")
+    for again in (None, "token-1"):
+        SqsUploadFeed(client, url).send(["{}", "{}"], again=again)
+
+    messages = client.receive_message(
+        QueueUrl=url,
+        MaxNumberOfMessages=10,
+        MessageSystemAttributeNames=["MessageGroupId"],
+    )["Messages"]
+
+    groups = [message["Attributes"]["MessageGroupId"] for message in messages]
+    assert groups == [BACKFILL_GROUP] * 4
+    assert BACKFILL_GROUP != REPLAY_GROUP
 
 
 def test_an_empty_queue_has_depth_0(queue: Queue) -> None:

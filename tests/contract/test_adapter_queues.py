@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hangtag.adapters.sqs_queues import (
+    REPLAY_GROUP,
     SqsDeadLetterBox,
     SqsDeadLetterQueue,
     SqsUploadQueue,
@@ -57,6 +58,7 @@ class Queues:
             QueueUrl=url,
             MaxNumberOfMessages=10,
             MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["MessageGroupId"],
             VisibilityTimeout=hidden_for,
             WaitTimeSeconds=0,
         ).get("Messages", [])
@@ -477,6 +479,34 @@ def test_a_replay_keeps_the_letters_that_it_does_not_select(box_of: BoxOf) -> No
 
 
 # ---- SQS only
+
+
+def test_replays_are_a_message_group_and_other_messages_have_none(
+    queues: Queues,
+) -> None:
+    """SQS then delivers fresh uploads before a backlog of replays."""
+    SqsUploadQueue(queues.client, queues.uploads).send('"fresh"')
+    for number in range(2):
+        letter = a_letter(f"letter-{number}", a_dead_letter())
+        queues.box().resend(letter, replays=1)
+
+    groups = [
+        message.get("Attributes", {}).get("MessageGroupId")
+        for message in queues.messages(queues.uploads)
+    ]
+
+    assert groups == [None, REPLAY_GROUP, REPLAY_GROUP]
+
+
+def test_a_message_that_is_handed_back_stays_in_its_group(queues: Queues) -> None:
+    """A retry of an old upload is no fresh upload."""
+    queues.box().resend(a_letter("letter-1", a_dead_letter()), replays=1)
+    [message] = queues.messages(queues.uploads, hidden_for=60)
+
+    SqsUploadQueue(queues.client, queues.uploads).delay({message["ReceiptHandle"]: 0.0})
+
+    [again] = queues.messages(queues.uploads)
+    assert again["Attributes"]["MessageGroupId"] == REPLAY_GROUP
 
 
 def test_a_letter_is_hidden_for_at_most_half_a_minute(queues: Queues) -> None:

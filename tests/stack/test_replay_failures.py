@@ -25,7 +25,12 @@ from hangtag.uploads import Upload
 from local.cloud import ROOT
 from local.watch import WatchedStack
 from tests.builders import a_failed_record, an_upload, key_of
-from tests.stack.helpers import request_replay, wait_until_idle
+from tests.stack.helpers import (
+    picture,
+    request_replay,
+    wait_until_idle,
+    without_notifications,
+)
 
 RUNBOOK = (ROOT / "docs/operations.md").read_text("utf-8")
 SAM_SECONDS = 120.0
@@ -45,7 +50,7 @@ def paused(stack: WatchedStack) -> Iterator[WatchedStack]:
 
     stack.wait_for(is_disabled, "the mapping to be disabled")
     yield stack
-    # The objects of these uploads do not exist: they are skipped
+    # The objects of the replayed uploads do not exist: they are skipped
     assert stack.hangtag("resume").returncode == 0
     wait_until_idle(stack)
 
@@ -92,20 +97,28 @@ def fail(stack: WatchedStack, prefix: str, count: int) -> list[str]:
     return keys
 
 
-def sent(stack: WatchedStack, prefix: str) -> list[tuple[float, str]]:
-    """The messages on the upload queue under a prefix, without receiving them: time and key."""
+def queued(stack: WatchedStack, prefix: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The messages on the upload queue under a prefix, without receiving them, and their keys."""
     path = "/_ministack/sqs/messages?QueueUrl=" + quote(
         stack.outputs["UploadQueueUrl"], safe=""
     )
     by_account = json.loads(stack.access.get(path))["messages"]
-    return sorted(
-        (int(message["Attributes"]["SentTimestamp"]) / 1000, entry.key)
+    return (
+        (message, entry.key)
         for regions in by_account.values()
         for queues in regions.values()
         for messages in queues.values()
         for message in messages
         for entry in read_body(message["Body"])
         if isinstance(entry, Upload) and entry.key.startswith(prefix)
+    )
+
+
+def sent(stack: WatchedStack, prefix: str) -> list[tuple[float, str]]:
+    """The messages on the upload queue under a prefix: time and key."""
+    return sorted(
+        (int(message["Attributes"]["SentTimestamp"]) / 1000, key)
+        for message, key in queued(stack, prefix)
     )
 
 
@@ -223,6 +236,41 @@ def test_the_maximum_is_kept_also_by_requests_that_are_carried_out_at_once(
 
     done = sum(answer.get("done", 0) for answer in answers)
     assert (done, len(sent(stack, "quick/"))) == (2, 2)
+
+
+def test_backfills_and_replays_are_message_groups_and_uploads_have_none(
+    paused: WatchedStack, tmp_path: Path
+) -> None:
+    """SQS can deliver fresh uploads before a backlog of old ones."""
+    stack = paused
+    stack.upload("groups/fresh.png", picture("groups/fresh.png"))
+    with without_notifications(stack):
+        stack.upload("groups/old.png", picture("groups/old.png"))
+    by_command, by_function = fail(stack, "groups/failed/", 2)
+
+    backfill = ("backfill", "--yes", "--checkpoint", str(tmp_path / "checkpoint.json"))
+    done = stack.hangtag(*backfill, stack.uri("groups/old"))
+    assert done.returncode == 0, done.stderr
+    done = stack.hangtag("failures", "replay", "--yes", "--prefix", by_command)
+    assert done.returncode == 0, done.stderr
+    assert invoke(stack, stack.client("lambda"), {"prefix": by_function})["done"] == 1
+
+    groups = stack.wait_for(
+        lambda: found if len(found := dict(groups_of(stack, "groups/"))) == 4 else None,
+        "all messages",
+    )
+    assert groups == {
+        "groups/fresh.png": None,
+        "groups/old.png": "backfill",
+        by_command: "replay",
+        by_function: "replay",
+    }
+
+
+def groups_of(stack: WatchedStack, prefix: str) -> Iterator[tuple[str, str | None]]:
+    """The keys of the messages under a prefix, with their message groups."""
+    for message, key in queued(stack, prefix):
+        yield key, message["MessageGroupId"]
 
 
 def test_a_client_that_repeats_an_invocation_does_not_multiply_the_replay(

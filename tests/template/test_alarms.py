@@ -37,6 +37,8 @@ AWS_METRICS = {
             "ApproximateNumberOfMessagesVisible",
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesVisibleInQuietGroups",
+            "ApproximateAgeOfOldestMessageInQuietGroups",
         },
         {"QueueName"},
     ),

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hangtag.adapters.sqs_backfill_queue import BACKFILL_GROUP
+from hangtag.adapters.sqs_queues import REPLAY_GROUP
 from hangtag.events import (
     MOST_RECORDS,
     RECONCILE,
@@ -171,6 +173,27 @@ def test_a_replayed_message_is_the_dead_letter_and_its_count_of_replays() -> Non
     assert delivery.replays == 1
     assert delivery.body == only_upload(delivery.body).notification()
     assert set(event["Records"][0]["messageAttributes"]) == {"Replays"}
+
+
+@pytest.mark.parametrize("group", [None, "backfill", "a group of another sender", 7])
+def test_a_message_is_read_alike_in_any_message_group(group: object) -> None:
+    """Groups matter to SQS only."""
+    event = sample_event("sqs-replayed")
+    del event["Records"][0]["attributes"]["MessageGroupId"]
+    without = read_deliveries(event)
+    event["Records"][0]["attributes"]["MessageGroupId"] = group
+
+    assert read_deliveries(event) == without
+
+
+def test_the_samples_of_a_replay_and_a_backfill_have_their_message_groups() -> None:
+    """The adapters set these."""
+    groups = [
+        sample_event(name)["Records"][0]["attributes"]["MessageGroupId"]
+        for name in ("sqs-replayed", "sqs-backfill-again")
+    ]
+
+    assert groups == [REPLAY_GROUP, BACKFILL_GROUP]
 
 
 def test_a_backfills_message_has_a_retag_token() -> None:

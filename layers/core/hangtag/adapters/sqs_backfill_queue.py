@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
+BACKFILL_GROUP = "backfill"
+"""The message group of all backfills: SQS delivers other messages before a backlog of a group."""
+
 
 class SqsUploadFeed:
     """`UploadFeed` on SQS."""
@@ -35,6 +38,7 @@ class SqsUploadFeed:
                         "Id": str(index),
                         "MessageBody": body,
                         "MessageAttributes": attributes,
+                        "MessageGroupId": BACKFILL_GROUP,
                     }
                     for index, body in enumerate(bodies)
                 ],

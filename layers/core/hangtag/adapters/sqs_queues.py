@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
 
+REPLAY_GROUP = "replay"
+"""The message group of all replays, apart from backfills: neither waits for the other's backlog."""
+
 _BATCH = 10  # SQS's limit of entries in a call
 _HIDDEN_SECONDS = 30  # the design's limit for a letter that an operator's command holds
 
@@ -116,6 +119,7 @@ class SqsDeadLetterBox:
                 QueueUrl=self._upload_queue_url,
                 MessageBody=letter.letter.body,
                 MessageAttributes=_text_attributes({"Replays": str(replays)}),
+                MessageGroupId=REPLAY_GROUP,
             )
 
 
