@@ -305,7 +305,9 @@ class Bench:
                 for worker in workers:
                     found = worker.read()
                     if found["failed"]:
-                        raise Invalid(f"{found['failed']} messages failed{worker.log()}")
+                        raise Invalid(
+                            f"{found['failed']} messages failed{worker.log()}"
+                        )
                     measured.megabytes = max(measured.megabytes, found["megabytes"])
                     if number:
                         measured.milliseconds += -(-found["milliseconds"] // 1)
@@ -316,7 +318,9 @@ class Bench:
 
     def _check(self, name: Name, messages: list[dict[str, Any]], calls: int) -> None:
         if calls != len(messages):
-            raise Invalid(f"{name}: {calls} calls of the API for {len(messages)} images")
+            raise Invalid(
+                f"{name}: {calls} calls of the API for {len(messages)} images"
+            )
         tagged = sum(1 for message in messages if self._is_tagged(name, message))
         if tagged != len(messages):
             raise Invalid(f"{name}: {tagged} results of {len(messages)} images")
@@ -447,9 +451,7 @@ def show(title: str, rows: dict[Name, dict[str, float]]) -> None:
 def settings_of(options: argparse.Namespace) -> list[Setting]:
     """What is to be measured: everything for one size of images, a part for the others."""
     if options.size or options.batch or options.memory is not None:
-        return [
-            Setting(options.size or 300, options.batch or 10, options.memory or 0)
-        ]
+        return [Setting(options.size or 300, options.batch or 10, options.memory or 0)]
     return [
         *(Setting(300, batch, memory) for batch in BATCHES for memory in MEMORIES),
         *(
@@ -477,7 +479,9 @@ def main() -> None:
         try:
             for setting in settings_of(options):
                 memory = f"{setting.memory} MB" if setting.memory else "a processor"
-                title = f"{setting.kilobytes:,} KB, batches of {setting.batch}, {memory}"
+                title = (
+                    f"{setting.kilobytes:,} KB, batches of {setting.batch}, {memory}"
+                )
                 show(f"An image: {title}", compare(bench, setting, options.runs))
             for title, found in bench.cold_starts().items():
                 show(title, {name: {"CPU ms": cpu} for name, cpu in found.items()})
