@@ -193,7 +193,10 @@ class Bench:
         self._table = "peer-results"
         self._uploads = 0
         self._workers = 0
-        self.programs = {"hangtag": self._hangtag(), "peer": self._peer()}
+        self.programs: dict[Name, Program] = {
+            "hangtag": self._hangtag(),
+            "peer": self._peer(),
+        }
 
     def _hangtag(self) -> Program:
         function = self._stack.outputs["TagUploadsFunctionName"]

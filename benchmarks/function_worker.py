@@ -55,7 +55,7 @@ def count_requests() -> Counter[str]:
         counts[f"{self.host}:{self.port}"] += 1
         send(self, *arguments, **options)
 
-    http.client.HTTPConnection.putrequest = counted  # type: ignore[assignment]
+    http.client.HTTPConnection.putrequest = counted  # type: ignore[method-assign]
     return counts
 
 

@@ -66,7 +66,7 @@ def tag(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 @metrics.log_metrics(capture_cold_start_metric=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401 - Powertools'
     """Tag the images of a batch of messages."""
     return process_partial_response(
         event=event, record_handler=tag, processor=processor, context=context

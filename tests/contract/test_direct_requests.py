@@ -77,10 +77,11 @@ def server() -> Iterator[LoopbackServer]:
 
 
 def client(service: str, url: str) -> Any:  # noqa: ANN401 - each service has its own
-    """botocore's client, which tries twice."""
-    return boto3.Session(
+    """A client of botocore, which tries twice."""
+    session: Any = boto3.Session(
         CREDENTIALS.access_key, CREDENTIALS.secret_key, CREDENTIALS.token, REGION
-    ).client(
+    )
+    return session.client(
         service,
         endpoint_url=url,
         config=Config(
@@ -152,7 +153,7 @@ def test_any_key_gets_the_path_that_the_client_gives_it(key: str) -> None:
             urls.append(request.url)
             raise DeadlineTooClose
 
-    plain._endpoint.http_session = Http()  # noqa: SLF001 - in the place of a connection
+    plain._endpoint.http_session = Http()
     with pytest.raises(DeadlineTooClose):
         direct_s3(plain, CREDENTIALS, lambda: None).get_object(
             Bucket="uploads", Key=key, VersionId="v"
@@ -199,10 +200,14 @@ def test_an_error_is_the_client_s(server: LoopbackServer, service: str) -> None:
     with pytest.raises(ClientError) as caught:
         send(direct(service, server.url), service)
 
-    code = caught.value.response["Error"]["Code"]
-    assert code in ("ConditionalCheckFailedException", "NoSuchKey", "NotFound")
+    response: Any = caught.value.response
+    assert response["Error"]["Code"] in (
+        "ConditionalCheckFailedException",
+        "NoSuchKey",
+        "NotFound",
+    )
     if service == "dynamodb":
-        assert caught.value.response["Item"] == ITEM
+        assert response["Item"] == ITEM
 
 
 @services

@@ -36,7 +36,6 @@ from hangtag.tagging import Tagging
 from hangtag.telemetry import OldestFailure, Skipped, Trouble, Unforeseen
 from hangtag.uploads import Skip, SkipReason, Upload
 
-
 T = TypeVar("T")
 U = TypeVar("U")
 
