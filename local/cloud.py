@@ -132,13 +132,14 @@ def own_environment() -> dict[str, str]:
     Return this process's environment without the developer's AWS and Hangtag variables.
 
     The programs of this Python come first on the PATH, because `sam build` looks there for the
-    Python of the function's runtime.
+    Python of the function's runtime. The variables of a `make` that runs this process are left out,
+    too, because `sam build` runs another one.
     """
     path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "HANGTAG_"))
+        if not name.startswith(("AWS_", "HANGTAG_", "MAKE"))
     }
     return kept | {"PATH": path}
 

@@ -6,7 +6,7 @@
     dist/LICENSE, README.md the pages that the Serverless Application Repository shows
     dist/SHA256SUMS         the hash of each file
 
-Two builds of one commit with the same Python version give the same bytes.
+Two builds of one commit with the same version of Python, 3.13.1 for example, give the same bytes.
 """
 
 from __future__ import annotations

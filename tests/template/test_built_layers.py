@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import platform
 import re
@@ -10,13 +11,17 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import distributions
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
+from types import CodeType
 
 import boto3
 import pytest
 import yaml
 
+from local.cloud import own_environment
 from local.sam import overrides
 from release.package import write_artefacts, write_zip
 from tests.template.cloudformation import ROOT
@@ -24,7 +29,8 @@ from tests.template.cloudformation import ROOT
 RUNTIME = f"python3.{sys.version_info.minor}"
 MACHINE = platform.machine().lower().replace("aarch64", "arm64")
 ARCHITECTURE = "arm64" if MACHINE == "arm64" else "x86_64"
-
+LAYERS = {"DependenciesLayer": "dependencies", "CoreLayer": "core"}
+"""The folder of each layer in the source."""
 
 PARAMETERS = {"PythonRuntime": RUNTIME, "Architecture": ARCHITECTURE}
 
@@ -40,7 +46,7 @@ def sam_build(root: Path, target: Path, umask: int = -1, **environment: str) -> 
             f"--parameter-overrides={overrides(PARAMETERS)}",
         ],
         cwd=root,
-        env={**os.environ, "SAM_CLI_TELEMETRY": "0", **environment},
+        env={**own_environment(), "SAM_CLI_TELEMETRY": "0", **environment},
         check=True,
         capture_output=True,
         umask=umask,
@@ -52,6 +58,34 @@ def sam_build(root: Path, target: Path, umask: int = -1, **environment: str) -> 
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built stack."""
     return sam_build(ROOT, tmp_path_factory.mktemp("build"))
+
+
+def run_recipe(
+    layer: str, folder: Path, architecture: str = ARCHITECTURE, path: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """
+    Build a layer as `sam build --use-container` does, into *folder*/artifacts.
+
+    The container has the layer's source and one folder of layers/runtimes, but not the repository.
+    """
+    shutil.copytree(ROOT / "layers" / LAYERS[layer], folder / "source")
+    manifest = ROOT / "layers/runtimes" / RUNTIME / architecture
+    shutil.copytree(manifest, folder / "manifest")
+    make = shutil.which("make")
+    assert make is not None
+    environment = own_environment()
+    return subprocess.run(
+        [make, "--makefile", str(folder / "manifest/Makefile"), f"build-{layer}"],
+        cwd=folder / "source",
+        env={
+            **environment,
+            "PATH": environment["PATH"] if path is None else path,
+            "ARTIFACTS_DIR": str(folder / "artifacts"),
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
 
 def run_in_the_layers(built: Path, program: str) -> list[str]:
@@ -77,6 +111,11 @@ def run_in_the_layers(built: Path, program: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+def compiled_packages(layer: Path) -> list[Path]:
+    """The compiled modules in a built layer."""
+    return sorted((layer / "python").rglob("*.so"))
+
+
 def test_compiled_packages_fit_the_runtime_and_the_architecture(built: Path) -> None:
     """Wheels for another Python fail to import in Lambda."""
     compiled = list((built / "DependenciesLayer/python/pydantic_core").glob("*.so"))
@@ -86,6 +125,37 @@ def test_compiled_packages_fit_the_runtime_and_the_architecture(built: Path) -> 
     assert [file.name for file in compiled] == [
         f"_pydantic_core.cpython-{tag}-{machine}-linux-gnu.so"
     ]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")]
+)
+def test_any_machine_builds_for_both_architectures(
+    architecture: str, machine: str, tmp_path: Path
+) -> None:
+    """Most laptops do not have the function's processor."""
+    done = run_recipe("DependenciesLayer", tmp_path, architecture)
+
+    compiled = compiled_packages(tmp_path / "artifacts")
+    assert done.returncode == 0, done.stderr
+    assert compiled
+    assert {file.name.split("-", 2)[2] for file in compiled} == {
+        f"{machine}-linux-gnu.so"
+    }
+
+
+def test_compiled_packages_need_no_newer_glibc_than_the_runtime_has(
+    built: Path,
+) -> None:
+    """Amazon Linux 2, under Python 3.11, has glibc 2.26; the later runtimes have 2.34."""
+    versions = {
+        int(version)
+        for file in compiled_packages(built / "DependenciesLayer")
+        for version in re.findall(rb"\0GLIBC_2\.(\d+)", file.read_bytes())
+    }
+
+    assert versions
+    assert max(versions) <= (26 if RUNTIME == "python3.11" else 34)
 
 
 IMPORT_ALL = """
@@ -127,7 +197,7 @@ def test_the_code_imports_every_distribution_in_the_layer(built: Path) -> None:
 
 
 def test_the_layer_has_the_locked_distributions_and_nothing_else(built: Path) -> None:
-    """`sam build` copies the two lists beside them."""
+    """The recipe unpacks wheels, and no wheel has modules that only pip can put in place."""
     layer = built / "DependenciesLayer/python"
     locked = (ROOT / "layers/dependencies/requirements.txt").read_text("utf-8")
     found = list(distributions(path=[str(layer)]))
@@ -135,10 +205,8 @@ def test_the_layer_has_the_locked_distributions_and_nothing_else(built: Path) ->
 
     names = {f"{one.name.replace('_', '-')}=={one.version}" for one in found}
     assert names == set(re.findall(r"^\S+==\S+", locked, re.MULTILINE))
-    assert {path.name for path in layer.iterdir()} - tops == {
-        "requirements.in",
-        "requirements.txt",
-    }
+    assert {path.name for path in layer.iterdir()} - tops == {"__pycache__"}
+    assert {path.name for path in layer.glob("*.data/*")} <= {"scripts"}
 
 
 def test_the_core_layer_has_the_modules_of_the_core_and_nothing_else(
@@ -147,11 +215,80 @@ def test_the_core_layer_has_the_modules_of_the_core_and_nothing_else(
     """Compiled files and notes of a developer's machine stay there."""
     source = ROOT / "layers/core"
 
-    assert files_of(built / "CoreLayer/python") == {
+    assert {
         path: content
+        for path, content in files_of(built / "CoreLayer").items()
+        if path.suffix != ".pyc"
+    } == {
+        Path("python") / path: content
         for path, content in files_of(source).items()
         if path.suffix in {".py", ".typed"}
     }
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_each_module_has_bytecode_that_python_does_not_check(
+    layer: str, built: Path
+) -> None:
+    """Lambda's layers are read-only, so each cold start would compile modules without it."""
+    modules = (built / layer).rglob("*.py")
+    compiled = set((built / layer).rglob("*.pyc"))
+
+    # PEP 552: the version of the bytecode, then flags: 1 is "by hash", 2 is "check the source".
+    headers = {file.read_bytes()[:8] for file in compiled}
+    assert headers == {MAGIC_NUMBER + (1).to_bytes(4, "little")}
+    assert compiled == {bytecode(module) for module in modules}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_bytecode_names_the_files_as_they_are_on_lambda(
+    layer: str, built: Path
+) -> None:
+    """Tracebacks show the lines of the source, and no folder of the machine that built it."""
+    named = {
+        module: set(file_names(marshal.loads(bytecode(module).read_bytes()[16:])))  # noqa: S302  # our own build
+        for module in (built / layer).rglob("*.py")
+    }
+
+    assert named == {
+        module: {str("/opt" / module.relative_to(built / layer))} for module in named
+    }
+
+
+def bytecode(module: Path) -> Path:
+    """The file with the bytecode of a module."""
+    return Path(cache_from_source(str(module), optimization=""))
+
+
+def file_names(code: CodeType) -> Iterator[str]:
+    """The name of the source in each code object of a module."""
+    yield code.co_filename
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from file_names(constant)
+
+
+def test_the_functions_start_from_the_bytecode(built: Path, tmp_path: Path) -> None:
+    """Python would read the sources if they were newer, or if the bytecode did not fit."""
+    copy = tmp_path / "build"
+    shutil.copytree(built, copy)
+    for layer in LAYERS:
+        for module in (copy / layer).rglob("*.py"):
+            module.write_text("raise ImportError('read from the source')")
+
+    assert run_in_the_layers(copy, "import handler; print('started')") == ["started"]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_build_without_the_python_of_the_runtime_says_what_is_missing(
+    layer: str, tmp_path: Path
+) -> None:
+    """The message is in what `sam build` prints of a failed make."""
+    done = run_recipe(layer, tmp_path, path=str(tmp_path / "nothing"))
+
+    assert done.returncode != 0
+    assert f"The layers need {RUNTIME}" in done.stderr
+    assert "--use-container" in done.stderr
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
@@ -185,6 +322,7 @@ def test_two_builds_of_one_commit_have_the_same_bytes(
         PYTHONHASHSEED="7",
         LC_ALL="C",
         TZ="Asia/Seoul",
+        MAKEFLAGS="-- PYTHON=python3.99",
     )
     write_artefacts(built / "template.yaml", tmp_path / "first", PARAMETERS)
     write_artefacts(again / "template.yaml", tmp_path / "second", PARAMETERS)

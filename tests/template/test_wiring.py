@@ -7,6 +7,7 @@ import re
 import tomllib
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -440,10 +441,33 @@ def test_layers_and_function_use_the_runtime_and_the_architecture(layer: str) ->
     """Two parameters control the build, the deployment and the function."""
     metadata = RESOURCES[layer]["Metadata"]
 
-    assert metadata["BuildMethod"] == {"Ref": "PythonRuntime"}
+    assert metadata["BuildMethod"] == "makefile"
+    assert metadata["ContextPath"] == {
+        "Fn::Sub": "layers/runtimes/${PythonRuntime}/${Architecture}"
+    }
     assert metadata["BuildArchitecture"] == {"Ref": "Architecture"}
     assert properties("TagUploads")["Runtime"] == {"Ref": "PythonRuntime"}
     assert properties("TagUploads")["Architectures"] == [{"Ref": "Architecture"}]
+
+
+def test_each_runtime_and_architecture_has_its_makefile() -> None:
+    """Make gets no parameters from `sam build`: the folder of its Makefile carries them."""
+    folder = ROOT / "layers/runtimes"
+    machines = {"arm64": "aarch64", "x86_64": "x86_64"}
+    parameters = TEMPLATE["Parameters"]
+
+    assert set(machines) == set(parameters["Architecture"]["AllowedValues"])
+    assert {
+        path.relative_to(folder): path.read_text("utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    } == {
+        Path(runtime, architecture, "Makefile"): (
+            f"RUNTIME := {runtime}\nMACHINE := {machine}\ninclude layer.mk\n"
+        )
+        for runtime in parameters["PythonRuntime"]["AllowedValues"]
+        for architecture, machine in machines.items()
+    }
 
 
 @pytest.mark.parametrize("environment", ["default", "local", "prod"])
