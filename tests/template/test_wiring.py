@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from typing import Any
@@ -148,7 +149,7 @@ def test_the_function_gets_exactly_the_settings_it_reads() -> None:
     variables = properties("TagUploads")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
-    assert {variable_of(name) for name in TaggingSettings.model_fields} == given
+    assert {variable_of(one.name) for one in fields(TaggingSettings)} == given
 
 
 def test_the_replay_function_gets_exactly_the_settings_it_reads() -> None:
@@ -156,7 +157,7 @@ def test_the_replay_function_gets_exactly_the_settings_it_reads() -> None:
     variables = properties("ReplayFailures")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
-    assert {variable_of(name) for name in ReplaySettings.model_fields} == given
+    assert {variable_of(one.name) for one in fields(ReplaySettings)} == given
 
 
 def test_the_index_function_gets_exactly_the_settings_it_reads() -> None:
@@ -164,7 +165,7 @@ def test_the_index_function_gets_exactly_the_settings_it_reads() -> None:
     variables = properties("IndexResults")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
-    assert {variable_of(name) for name in IndexSettings.model_fields} == given
+    assert {variable_of(one.name) for one in fields(IndexSettings)} == given
     assert properties("IndexResults")["Timeout"] == TIMEOUT_SECONDS
 
 
