@@ -2,8 +2,7 @@
 The documented shapes of the Tagger API's requests and answers, every field.
 
 The sandbox is built on these models, and the OpenAPI document is made of them. The functions do
-not load them: loading pydantic takes a quarter as long as all other imports
-(docs/decisions/0050-no-pydantic.md).
+not load them, for shorter cold starts (docs/decisions/0050-no-pydantic.md).
 
 An answer that was paid for must not be thrown away over an odd value: the models are strict about
 lists of objects and tags only, and keep any other value as it came. `hangtag.tagger_api.reading`
