@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hangtag.entry_points import (
 from hangtag.errors import HangtagError
 from hangtag.operators.replay_request import RequestError
 from tests import hostile
+from tests.unit.test_settings import COMPLETE, COMPLETE_INDEX
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -63,16 +65,26 @@ def test_a_library_warns_in_the_functions_own_format(
 
 
 def loaded_by(function: str) -> set[str]:
-    """All modules that a new process has loaded when it has made the handler of a function."""
+    """All modules that a new process has loaded when Lambda's init phase of a function ends."""
+    settings = COMPLETE | COMPLETE_INDEX | {"AWS_LAMBDA_FUNCTION_NAME": "a function"}
     program = (
         "import sys\n"
         f"from hangtag.entry_points import {function}\n"
-        f"{function}({{}})\n"
+        f"{function}({settings!r})\n"
         "print(*sorted(sys.modules))\n"
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {"AWS_DEFAULT_REGION": "eu-central-1"}
+        | {
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+        },
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return set(done.stdout.split())
 
