@@ -65,9 +65,7 @@ def _tagged(*objects: dict[str, Any], gender: dict[str, str] | None) -> Document
         _UPLOAD,
         read_answer(body.encode(), http_status=201),
         language="en",
-        context=Context.model_validate(
-            {"id": "SKU-1042", "detection": ["TOP"], "brand": "Example"}
-        ),
+        context=Context(id="SKU-1042", detection=("TOP",), brand="Example"),
         tagged_at=_TIME,
     )
 

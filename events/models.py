@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from hangtag.announcements import FAILED, REMOVED, TAGGED
-from hangtag.tagger_api.answer import DetectedObject, Named
+from hangtag.tagger_api.models import DetectedObject, Named
 
 _AsItCame = WrapValidator(lambda value, _: value)
 """Documents the usual form of a value of the API; it may have any other."""

@@ -15,9 +15,10 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TypeVar
 
-from hangtag.tagger_api import AnswerBody, Detection, Language
-from hangtag.tagger_api.answer import (
-    NOTHING_DETECTED,
+from hangtag.tagger_api import Detection, Language
+from hangtag.tagger_api.answer import NOTHING_DETECTED
+from hangtag.tagger_api.models import (
+    AnswerBody,
     AnswerData,
     AnswerError,
     Attribute,

@@ -20,11 +20,10 @@ from hangtag.errors import HangtagError
 from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     LANGUAGES,
-    AnswerBody,
     Detection,
-    TaggingRequest,
 )
 from hangtag.tagger_api.errors import leaves
+from hangtag.tagger_api.models import AnswerBody, TaggingRequest
 from hangtag_sandbox import vocabulary
 from hangtag_sandbox.answers import answer, refusal, to_json
 from hangtag_sandbox.calls import Call

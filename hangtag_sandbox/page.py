@@ -12,8 +12,9 @@ from string import Template
 from markupsafe import Markup
 from PIL import Image
 
-from hangtag.tagger_api import DETECTIONS, AnswerBody
-from hangtag.tagger_api.answer import (
+from hangtag.tagger_api import DETECTIONS
+from hangtag.tagger_api.models import (
+    AnswerBody,
     Attribute,
     ColorDetail,
     DetectedObject,

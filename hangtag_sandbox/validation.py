@@ -57,12 +57,11 @@ from hangtag.tagger_api import (
     SIGNATURE_BYTES,
     Detection,
     Language,
-    TaggingRequest,
     media_type,
     parse_json,
     read_language,
 )
-from hangtag.tagger_api.request import Image
+from hangtag.tagger_api.models import Image, TaggingRequest
 from hangtag_sandbox.fetching import NotFetched
 from hangtag_sandbox.limits import (
     LONGEST_RATIO,

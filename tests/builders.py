@@ -268,7 +268,7 @@ def a_result(
         upload or an_upload(),
         answer or an_answer(),
         language=language,
-        context=context or Context.model_validate({}),
+        context=context or Context(),
         tagged_at=tagged_at,
     )
 

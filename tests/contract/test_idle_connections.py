@@ -80,7 +80,7 @@ def test_the_limit_is_shorter_than_the_patience_of_the_other_side() -> None:
 def tagger_call(url: str, *, max_idle: float = MAX_IDLE) -> Call:
     """A call of the Tagger API by its adapter."""
     tagger = HttpTagger(url, connections=4, max_idle_seconds=max_idle)
-    body = Base64Body(PNG, "image/png", Context.model_validate({}), with_prefix=True)
+    body = Base64Body(PNG, "image/png", Context(), with_prefix=True)
     return lambda: tagger.ask(body, language="en", api_key=API_KEY, timeout_seconds=10)
 
 

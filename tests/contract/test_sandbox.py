@@ -166,7 +166,7 @@ def test_a_picture_is_tagged(url: str) -> None:
 def test_each_of_the_six_formats_is_accepted(url: str, kind: str) -> None:
     """The request has the prefix that the product sends."""
     image = picture(kind=kind)
-    context = Context.model_validate({})
+    context = Context()
     pieces = Base64Body(image, f"image/{kind.lower()}", context)
 
     tag = only_tag(answered(post(url, b"".join(pieces))))
@@ -477,7 +477,7 @@ def test_a_connection_serves_many_requests(url: str) -> None:
 
 def test_a_chunked_body_is_read(url: str) -> None:
     """Clients need not know its length."""
-    pieces = Base64Body(picture(), "image/png", Context.model_validate({}))
+    pieces = Base64Body(picture(), "image/png", Context())
 
     response = requests.post(
         url + TAGS, data=iter(pieces), headers={"x-api-key": KEY}, timeout=30

@@ -137,7 +137,7 @@ def tagged(
         a_result(
             an_upload(key, bucket=BUCKET, version_id=version, sequencer=sequencer),
             answer=an_answer(tag),
-            context=Context.model_validate({"id": product} if product else {}),
+            context=Context(id=product or None),
             tagged_at=at,
         ),
         bucket_arn=f"arn:aws:s3:::{BUCKET}",

@@ -520,7 +520,7 @@ def test_a_batch_for_new_code_with_an_old_environment_is_kept_and_counts_no_atte
     start_the_function()
 
     for _ in range(3):
-        with pytest.raises(SettingsError, match=f"{variable}: Field required"):
+        with pytest.raises(SettingsError, match=f"{variable} is missing"):
             invoke(sqs_event(body))
     untouched = stack.table.scan()["Items"], stack.messages(stack.dead_letters)
     monkeypatch.setenv(variable, deployed)

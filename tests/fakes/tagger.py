@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hangtag.tagger_api import Answer, Language, RequestBody, TaggingRequest
+from hangtag.tagger_api import Answer, Language, RequestBody
 from hangtag.tagger_api.errors import KeyRefused, PrefixRefused
+from hangtag.tagger_api.models import TaggingRequest
 from tests.builders import an_answer
 from tests.fakes.failing import CanFail
 

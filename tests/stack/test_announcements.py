@@ -35,7 +35,7 @@ def an_announcement(
     result = a_result(
         an_upload(key),
         answer=an_answer(*garments),
-        context=Context.model_validate(context),
+        context=Context(**context),  # type: ignore[arg-type]  # no detection
     )
     return announcement_of(result, bucket_arn=f"arn:aws:s3:::{BUCKET}", table="results")
 

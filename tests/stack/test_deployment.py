@@ -15,7 +15,7 @@ def test_an_upload_waits_while_code_and_environment_do_not_match(
 
     def named() -> bool | None:
         log = stack.function_log(events=1_000)
-        return True if "HANGTAG_RESULTS_TOPIC_ARN: Field required" in log else None
+        return True if "HANGTAG_RESULTS_TOPIC_ARN is missing" in log else None
 
     with configured(stack, HANGTAG_RESULTS_TOPIC_ARN=None):
         stack.upload("deployment.png", content)

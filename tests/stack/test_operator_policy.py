@@ -359,9 +359,7 @@ def index_a_result(scene: Scene) -> DynamoDBIndex:
     """
     client = scene.stack.client("dynamodb")
     index = DynamoDBIndex(client, scene.stack.outputs["IndexTableName"], SystemClock())
-    result = store_a_result(
-        scene, context=Context.model_validate({"id": PRODUCT.value})
-    )
+    result = store_a_result(scene, context=Context(id=PRODUCT.value))
     uri, position = result["image"]["uri"], position_of(result)
     index.learn({KnownValue(RED, "policy-red")})
     index.put(

@@ -75,7 +75,7 @@ def samples() -> list[Document]:
     in_the_bucket = a_result(an_upload("filters/bucket.png", bucket=BUCKET))
     product = a_result(
         an_upload("filters/product.png", bucket="another-bucket"),
-        context=Context.model_validate({"id": "SKU-1042", "brand": "Example"}),
+        context=Context(id="SKU-1042", brand="Example"),
     )
     return [
         tagged("filters/dress.png", category={"name": "dress"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_the_function_gets_exactly_the_settings_it_reads() -> None:
     variables = properties("TagUploads")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
-    assert {variable_of(name) for name in TaggingSettings.model_fields} == given
+    assert {variable_of(one.name) for one in fields(TaggingSettings)} == given
 
 
 def test_the_replay_function_gets_exactly_the_settings_it_reads() -> None:
@@ -157,7 +158,7 @@ def test_the_replay_function_gets_exactly_the_settings_it_reads() -> None:
     variables = properties("ReplayFailures")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
-    assert {variable_of(name) for name in ReplaySettings.model_fields} == given
+    assert {variable_of(one.name) for one in fields(ReplaySettings)} == given
 
 
 def test_the_index_function_gets_exactly_the_settings_it_reads() -> None:
@@ -165,7 +166,7 @@ def test_the_index_function_gets_exactly_the_settings_it_reads() -> None:
     variables = properties("IndexResults")["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("HANGTAG_")}
 
-    assert {variable_of(name) for name in IndexSettings.model_fields} == given
+    assert {variable_of(one.name) for one in fields(IndexSettings)} == given
     assert properties("IndexResults")["Timeout"] == TIMEOUT_SECONDS
 
 

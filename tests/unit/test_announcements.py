@@ -115,7 +115,7 @@ def test_attributes_have_a_space_for_each_character_that_sns_drops(
     """Names and product ids come from outside."""
     result = a_result(
         answer=an_answer({"item": {"id": f"T{character}1", "name": f"a{character}b"}}),
-        context=Context.model_validate({"id": f"SKU{character}1"}),
+        context=Context(id=f"SKU{character}1"),
     )
 
     announcement = announce(result)
@@ -308,7 +308,7 @@ def test_the_own_fields_fit_whatever_they_contain() -> None:
     result = a_result(
         upload,
         answer=an_answer({"colors": colors}),
-        context=Context.model_validate({"id": "x" * 2_000, "brand": "\x7f" * 2_000}),
+        context=Context(id="x" * 2_000, brand="\x7f" * 2_000),
     )
 
     announcement = announce(result)
@@ -401,10 +401,10 @@ def test_any_answer_makes_an_announcement_that_sns_takes(
         answer = read_answer(body, http_status=201)
     except HangtagError:
         return
-    metadata = {
+    metadata: dict[str, Any] = {
         name: text[:600].encode("utf-8", "replace").decode()
         for name, text in context.items()
     }
-    result = a_result(answer=answer, context=Context.model_validate(metadata))
+    result = a_result(answer=answer, context=Context(**metadata))
 
     World().announcer.announce(announce(result, least=least))

@@ -25,6 +25,7 @@ ENTRY_POINTS = (
 ROOMS = (
     # Events, requests, results: pure
     "text",
+    "parsing",
     "redaction",
     "api_key",
     "errors",
@@ -71,10 +72,8 @@ PURE = ROOMS[: ROOMS.index("ports")]
 WITHOUT_ADAPTERS = ROOMS[: ROOMS.index("adapters")]
 
 FOREIGN = {
-    "events": {"pydantic_core"},
     "tagger_api": {"pydantic"},
     "operators": {"pydantic"},
-    "settings": {"pydantic"},
     "wiring": {"boto3", "botocore"},
     "index_wiring": {"boto3"},
     "entry_points": {"aws_lambda_powertools"},

@@ -18,6 +18,7 @@ from hangtag.errors import (
 )
 from hangtag.events import read_body
 from hangtag.selection import Selection
+from hangtag.tagger_api import models
 from hangtag.tagger_api.errors import (
     KeyRefused,
 )
@@ -91,8 +92,9 @@ def test_language_and_context_come_with_the_upload() -> None:
     result = world.newest(URI)
     assert result is not None
     assert call.language == "ko"
-    assert call.request.context is not None
-    assert call.request.context.document() == {"id": "A111", "detection": ("HAT",)}
+    assert call.request.context == models.Context.model_validate(
+        {"id": "A111", "detection": ["HAT"]}
+    )
     assert (result["language"], result["context"]["id"]) == ("ko", "A111")
     assert announcement.texts["productId"] == "A111"
 

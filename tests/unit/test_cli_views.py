@@ -19,8 +19,8 @@ from hangtag.dead_letters import DeadLetter
 from hangtag.errors import UNCODED
 from hangtag.failure import Failure
 from hangtag.operators.replay import ReplayReport
-from hangtag.tagger_api.answer import Tag
 from hangtag.tagger_api.errors import leaves
+from hangtag.tagger_api.models import Tag
 from hangtag_cli import garments
 from hangtag_cli.advice import advice_on
 from hangtag_cli.garments import answer_page, result_page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hangtag.entry_points import (
 from hangtag.errors import HangtagError
 from hangtag.operators.replay_request import RequestError
 from tests import hostile
+from tests.unit.test_settings import COMPLETE, COMPLETE_INDEX
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -62,22 +64,50 @@ def test_a_library_warns_in_the_functions_own_format(
     assert written.err == ""
 
 
-def test_tag_uploads_loads_nothing_of_the_index() -> None:
-    """Its cold start is what an upload waits for."""
+def loaded_by(function: str) -> set[str]:
+    """All modules that a new process has loaded when Lambda's init phase of a function ends."""
+    settings = COMPLETE | COMPLETE_INDEX | {"AWS_LAMBDA_FUNCTION_NAME": "a function"}
     program = (
         "import sys\n"
-        "from hangtag.entry_points import tag_uploads\n"
-        "tag_uploads({})\n"
+        f"from hangtag.entry_points import {function}\n"
+        f"{function}({settings!r})\n"
         "print(*sorted(sys.modules))\n"
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {"AWS_DEFAULT_REGION": "eu-central-1"}
+        | {
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+        },
+        check=True,
+        capture_output=True,
+        text=True,
     )
+    return set(done.stdout.split())
 
-    loaded = {name for name in done.stdout.split() if name.startswith("hangtag.")}
+
+def test_tag_uploads_loads_nothing_of_the_index() -> None:
+    """Its cold start is what an upload waits for."""
+    loaded = {name for name in loaded_by("tag_uploads") if name.startswith("hangtag.")}
+
     assert "hangtag.tagging" in loaded
     assert {name for name in loaded if "index" in name or "stream" in name} == set()
+
+
+@pytest.mark.parametrize(
+    ("function", "packages"),
+    [
+        ("tag_uploads", set()),
+        ("index_results", set()),
+        ("replay_failures", {"pydantic", "pydantic_core"}),
+    ],
+)
+def test_only_replay_failures_loads_pydantic(function: str, packages: set[str]) -> None:
+    """An upload does not wait for it: docs/decisions/0050-no-pydantic.md."""
+    assert loaded_by(function) & {"pydantic", "pydantic_core"} == packages
 
 
 def test_an_error_that_lambda_logs_is_printable() -> None:
@@ -110,7 +140,7 @@ def test_an_error_of_any_class_is_printable(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("hangtag.entry_points.read_request", fail)
+    monkeypatch.setattr("hangtag.operators.replay_request.read_request", fail)
 
     with pytest.raises(Exception, match=r"status  TAGGED|No such file") as caught:
         replay_failures({})({}, cast("LambdaContext", Context()))

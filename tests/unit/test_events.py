@@ -809,6 +809,13 @@ def test_a_record_larger_than_16_kb_is_unreadable() -> None:
     only_unreadable(json.dumps(eventbridge_event() | {"more": "x" * 16_384}))
 
 
+def test_a_record_that_is_larger_when_written_again_is_unreadable() -> None:
+    """We escape an emoji as twelve characters: 1,400 of them exceed 16 KB."""
+    document = {"Records": [record("a") | {"more": "😀" * 1_400}]}
+
+    only_unreadable(json.dumps(document, ensure_ascii=False))
+
+
 @pytest.mark.parametrize(
     "hostile",
     ["1" * 5_000, "[" * 5_000 + "]" * 5_000, '"half a character: \\ud800"'],

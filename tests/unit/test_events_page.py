@@ -32,7 +32,7 @@ def every_type() -> list[Announcement]:
     failed = a_failed_result()
     failed["failure"] = a_failure(image_format="HEIC").document()
     return [
-        announced(a_result(context=Context.model_validate({"id": "SKU-1"}))),
+        announced(a_result(context=Context(id="SKU-1"))),
         announced(failed),
         announced(removed_result(an_upload(), removed_at=NOON)),
     ]

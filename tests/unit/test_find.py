@@ -43,7 +43,7 @@ def tagged(
     tagged_at: str = NOON,
 ) -> Document:
     """The result of a garment."""
-    context = Context.model_validate({"id": product} if product else {})
+    context = Context(id=product or None)
     return a_result(
         an_upload(key),
         answer=an_answer({"category": category or DRESSES, "colors": list(colors)}),

@@ -29,9 +29,7 @@ from tests.builders import (
 )
 
 ARN = f"arn:aws:s3:::{BUCKET}"
-RICH_CONTEXT = Context.model_validate(
-    {"id": "A111", "detection": ["TOP"], "productContentName": "봄 자켓"}
-)
+RICH_CONTEXT = Context(id="A111", detection=("TOP",), product_content_name="봄 자켓")
 
 
 def announce(**changes: Any) -> Announcement:  # noqa: ANN401 - see `a_result`

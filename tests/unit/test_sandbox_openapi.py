@@ -10,8 +10,8 @@ from openapi_spec_validator import validate
 from werkzeug.test import Client
 
 from docs.generate_openapi import openapi_yaml
-from hangtag.tagger_api import LANGUAGES, Context, TaggingRequest, read_answer
-from hangtag.tagger_api.answer import Tag
+from hangtag.tagger_api import LANGUAGES, read_answer
+from hangtag.tagger_api.models import Context, Tag, TaggingRequest
 from hangtag_sandbox import create_app
 from hangtag_sandbox.openapi import openapi
 from hangtag_sandbox.validation import http_status
@@ -84,7 +84,9 @@ def test_the_example_of_a_request_is_valid() -> None:
 
     assert asked.context is not None
     assert example["context"] == json.loads(
-        json.dumps(asked.context.document(), default=float)
+        json.dumps(
+            asked.context.model_dump(by_alias=True, exclude_none=True), default=float
+        )
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import MISSING, asdict, fields
 from decimal import Decimal
 
 import pytest
@@ -116,7 +117,7 @@ def test_the_settings_are_read_from_the_environment() -> None:
     """Numbers and lists are parsed."""
     settings = read_tagging_settings(COMPLETE)
 
-    assert settings.model_dump() == {
+    assert asdict(settings) == {
         "tagger_api_url": "https://api.example/tagger/v2.12/tags",
         "language": "ko",
         "detection": ("TOP", "SHOES"),
@@ -153,16 +154,16 @@ def test_without_a_least_confidence_all_values_are_kept() -> None:
 
 def test_the_complete_environment_has_every_setting() -> None:
     """A new setting needs a test of its absence, too."""
-    assert set(COMPLETE) == {variable_of(name) for name in TaggingSettings.model_fields}
+    assert set(COMPLETE) == {variable_of(one.name) for one in fields(TaggingSettings)}
 
 
 def test_a_later_version_adds_no_setting_without_a_default() -> None:
     """With it, the code works as before in an environment that does not have it yet."""
     required = {
-        variable_of(name)
+        variable_of(field.name)
         for settings in (TaggingSettings, ReplaySettings)
-        for name, field in settings.model_fields.items()
-        if field.is_required()
+        for field in fields(settings)
+        if field.default is MISSING
     }
 
     assert required <= set(REQUIRED)
@@ -215,6 +216,37 @@ def test_an_invalid_variable_is_named(variable: str, value: str) -> None:
 
     named = [name for name in COMPLETE if name in str(caught.value)]
     assert [variable] == named
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("BATCH_SIZE", "0", "'0' is not a whole number of 1 or more"),
+        ("BATCH_SIZE", "ten", "'ten' is not a whole number of 1 or more"),
+        ("RESULTS_TTL_DAYS", "-1", "'-1' is not a whole number of 0 or more"),
+        ("FUNCTION_TIMEOUT", "inf", "'inf' is not a number of 1 or more"),
+        ("RETRY_BASE_SECONDS", "1 s", "'1 s' is not a number of 0 or more"),
+        ("MIN_CONFIDENCE", "60", "'60' is not a number from 0 to 1"),
+        ("MIN_CONFIDENCE", "x" * 999, f"'{'x' * 196}... is not a number from 0 to 1"),
+        ("IMAGE_TRANSPORT", "\x1bftp", r"'\x1bftp' is neither base64 nor url"),
+        ("RESULTS_TABLE", "", "it is empty"),
+    ],
+)
+def test_the_message_has_the_value_and_what_is_expected(
+    variable: str, value: str, message: str
+) -> None:
+    """An operator needs not look up either."""
+    with pytest.raises(SettingsError) as caught:
+        read_tagging_settings(COMPLETE | {f"HANGTAG_{variable}": value})
+
+    assert f": HANGTAG_{variable}: {message}; build and" in str(caught.value)
+
+
+def test_a_whole_number_may_be_written_with_decimals() -> None:
+    """CloudFormation passes a number as the operator wrote it."""
+    settings = read_tagging_settings(COMPLETE | {"HANGTAG_BATCH_SIZE": "10.0"})
+
+    assert settings.batch_size == 10
 
 
 def test_all_invalid_variables_are_named_at_once() -> None:

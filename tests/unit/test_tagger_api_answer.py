@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hangtag.announcements import announcement_of
 from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
@@ -30,6 +31,7 @@ from hangtag.tagger_api.errors import (
     UnlistedApiCode,
     UrlNotFetched,
 )
+from hangtag.tagger_api.models import AnswerData
 from hangtag.tagger_api.reading import MAX_SPELLINGS, MAX_VALUES
 from hangtag.text import to_json
 from tests.builders import (
@@ -484,7 +486,7 @@ def test_an_echoed_secret_is_in_no_answer(
     document["data"]["genderInfo"] = {echo(URL): [echo(URL)]}
     document["debug"] = {"x-api-key": echo(KEY)}
     body = write(document).encode()
-    secrets = (KEY, *UrlBody(URL, Context.model_validate({})).secrets())
+    secrets = (KEY, *UrlBody(URL, Context()).secrets())
 
     answer = read_answer(body, http_status=201, secrets=secrets)
 
@@ -503,7 +505,7 @@ def test_an_echoed_secret_is_hidden_before_an_error_is_cut(
     echo: Callable[[str], str], status: int
 ) -> None:
     """A half of it would not be recognised."""
-    secrets = (KEY, *UrlBody(URL, Context.model_validate({})).secrets())
+    secrets = (KEY, *UrlBody(URL, Context()).secrets())
     said = f"{echo(KEY)} {echo(URL)} "
 
     for text in (said, said * 20, "x" * 150 + said, "x" * 950 + said):
@@ -533,7 +535,7 @@ def test_an_echoed_secret_is_hidden_before_an_error_is_cut(
 def test_an_echoed_image_is_in_no_text(echo: Callable[[bytes], str]) -> None:
     """Neither in a good answer nor in an error."""
     image = PNG + bytes(range(256))
-    secrets = Base64Body(image, "image/png", Context.model_validate({})).secrets()
+    secrets = Base64Body(image, "image/png", Context()).secrets()
     echoed = echo(image)
 
     answer = read_answer(
@@ -552,7 +554,7 @@ def test_an_echoed_image_is_in_no_text(echo: Callable[[bytes], str]) -> None:
 def test_an_echoed_image_is_in_no_answer() -> None:
     """Not one byte of it is stored."""
     image = PNG + bytes(range(256))
-    body = Base64Body(image, "image/png", Context.model_validate({}))
+    body = Base64Body(image, "image/png", Context())
     content = json.loads(b"".join(body))["image"]["content"]
 
     answer = read_answer(
@@ -668,6 +670,44 @@ def test_any_json_is_an_answer_or_one_of_our_errors(document: object) -> None:
     announcement = announcement_of(result, bucket_arn="arn:aws:s3:::b")
 
     assert parse_json(announcement.message.encode())["data"] == result
+
+
+_EXPECTED = {"tuple_type": "not a list", "model_type": "not an object"}
+"""The model's types of errors in the words of `read_answer`."""
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "objects": st.lists(objects | json_values, max_size=3) | json_values,
+            "genderInfo": named | json_values,
+            "imageInfo": json_values,
+            "notMatchedObject": json_values,
+        },
+    )
+)
+@example({"objects": [{"tags": [7]}, 7]})
+@example({"objects": [{"tags": [{}, None]}]})
+@example({"objects": [{"tags": None, "type": 1}], "notMatchedObject": 7})
+def test_an_answer_is_valid_if_the_model_accepts_it(data: dict[str, Any]) -> None:
+    """The function reads answers without the model; both find the same first error."""
+    body = to_body({"status": "ok", "data": data})
+    try:
+        AnswerData.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        expected = f"{where} is {_EXPECTED[first['type']]}: "
+    else:
+        expected = "" if "objects" in data else "its data has no objects: "
+
+    if not expected:
+        read_answer(body, http_status=201)
+        return
+    with pytest.raises(BadAnswer) as caught:
+        read_answer(body, http_status=201)
+    assert f"not a Tagger answer: {expected}" in str(caught.value)
 
 
 @pytest.mark.fuzz("hangtag.tagger_api.read_answer")

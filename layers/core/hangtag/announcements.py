@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hangtag.results import Document, keep_highest, named_in, own_part
-from hangtag.text import to_attribute, to_printable_json
+from hangtag.text import to_attribute, to_json, to_printable_json
 
 TAGGED = "hangtag.image.tagged.v1"
 FAILED = "hangtag.image.failed.v1"
@@ -173,10 +173,7 @@ def _attributes(
 ) -> dict[str, tuple[str, str]]:
     return {
         **{name: ("String", value) for name, value in texts.items()},
-        **{
-            name: ("String.Array", json.dumps(values, ensure_ascii=False))
-            for name, values in lists.items()
-        },
+        **{name: ("String.Array", to_json(values)) for name, values in lists.items()},
     }
 
 

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 from hangtag.adapters.lambda_deadline import LambdaDeadline
 from hangtag.batch import Invocation, Pipeline
 from hangtag.events import RECONCILE, read_deliveries
-from hangtag.operators.replay import ReplayReport
-from hangtag.operators.replay_request import ReplayRequest, read_request
 from hangtag.ports import Deadline
 from hangtag.settings import (
     SettingsError,
@@ -34,6 +32,9 @@ from hangtag.wiring import failure_replayer, tagging_pipeline
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from hangtag.operators.replay import ReplayReport
+    from hangtag.operators.replay_request import ReplayRequest
 
 _FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
@@ -92,6 +93,9 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     The handler raises `SettingsError` like that of `tag_uploads`, and the errors of `read_request`
     and `carry_out`.
     """
+    # Imported here, so that TagUploads does not load pydantic
+    from hangtag.operators.replay_request import read_request  # noqa: PLC0415
+
     logger = _logger(environment)
 
     @cache

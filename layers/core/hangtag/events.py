@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 from urllib.parse import quote_plus, unquote_plus
 
-from pydantic_core import from_json
-
 from hangtag.errors import UnreadableEvent
+from hangtag.parsing import parse_event
 from hangtag.text import shortened, to_timestamp
 from hangtag.uploads import (
     SEQUENCER_DIGITS,
@@ -254,8 +253,7 @@ class _Place:
 
 def _read_text(text: str, place: _Place) -> tuple[ParsedRecord, ...]:
     try:
-        # This parser has limits of depth and digits, and refuses what UTF-8 cannot encode.
-        document = from_json(text.encode())
+        document = parse_event(text)
     except ValueError as error:
         return place.unreadable(f"is not JSON: {error}")
     return _read_document(document, place)
@@ -340,11 +338,12 @@ def _read_sns_event(
 
 def _read_records(records: Sequence[object], place: _Place) -> tuple[ParsedRecord, ...]:
     place.counter.add(len(records))
+    may_be_large = _MOST_GROWTH * len(place.body) > RECORD_BYTES
     parsed: list[ParsedRecord] = []
     troubles: list[str] = []
     for number, record in enumerate(records, start=1):
         try:
-            if len(to_notification(record)) > RECORD_BYTES:
+            if may_be_large and len(to_notification(record)) > RECORD_BYTES:
                 raise _InvalidRecord("larger than 16 KB")
             parsed.append(_read_record(record))
         except ValueError as error:
@@ -366,6 +365,9 @@ class _InvalidRecord(ValueError):
 
 RECORD_BYTES = 16 * 1_024
 """The largest record that Hangtag reads. S3's own have about 1 KB."""
+
+_MOST_GROWTH = 12
+"""A record has at most that many bytes per character of the body: an emoji is two escapes."""
 
 # S3's limits, those of buckets in us-east-1 from before 2018 included: no slash, no ARN
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
@@ -395,7 +397,7 @@ def _read_record(record: object) -> Upload | Skip:
         raise _InvalidRecord("no bucket can have this name")
     found = _object(s3, "object")
     key = unquote_plus(_text(found, "key", longest=3 * _KEY_BYTES), errors="strict")
-    if len(key.encode()) > _KEY_BYTES:
+    if _is_longer(key, _KEY_BYTES):
         raise _InvalidRecord(f"key is longer than {_KEY_BYTES:,} bytes")
     # Bucket notifications have "ObjectCreated:Put", configurations "s3:ObjectCreated:Put".
     kind = event_name.removeprefix("s3:").partition(":")[0]
@@ -554,9 +556,15 @@ def _optional_text(
     value = parent.get(name)
     if not isinstance(value, str) or not value:
         return None
-    if len(value.encode()) > longest:
+    if _is_longer(value, longest):
         raise _InvalidRecord(f"{name} is longer than {longest:,} bytes")
     return value
+
+
+def _is_longer(text: str, most_bytes: int) -> bool:
+    return len(text) > most_bytes or (
+        not text.isascii() and len(text.encode()) > most_bytes
+    )
 
 
 def _is_text(value: object) -> TypeGuard[str]:

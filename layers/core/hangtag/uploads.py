@@ -238,7 +238,10 @@ def to_notification(*records: object) -> str:
 
     SQS refuses some characters in a message, so that all but ASCII is escaped.
     """
-    return json.dumps({"Records": records}, separators=(",", ":"))
+    return _COMPACT.encode({"Records": records})
+
+
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def _bounded(prefix: str, value: str) -> str:

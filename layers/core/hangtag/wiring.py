@@ -34,13 +34,6 @@ from hangtag.adapters.sqs_queues import (
 from hangtag.adapters.system_clock import SystemClock
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
-from hangtag.operators.replay import ReplayReport
-from hangtag.operators.replay_request import (
-    COLD_START_SECONDS,
-    LONGEST_SECONDS,
-    ReplayRequest,
-    carry_out,
-)
 from hangtag.policy import Policy, Ports
 from hangtag.ports import Deadline
 from hangtag.rate_limit import RateLimiter
@@ -50,6 +43,9 @@ from hangtag.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
+
+    from hangtag.operators.replay import ReplayReport
+    from hangtag.operators.replay_request import ReplayRequest
 
 C = TypeVar("C", bound=BaseClient)
 
@@ -150,6 +146,13 @@ def failure_replayer(
     max_idle_seconds: float = MAX_IDLE_SECONDS,
 ) -> Callable[[ReplayRequest, Deadline], ReplayReport]:
     """A replay for ReplayFailures, the same as `hangtag failures replay`."""
+    # Imported here, so that TagUploads does not load pydantic
+    from hangtag.operators.replay_request import (  # noqa: PLC0415
+        COLD_START_SECONDS,
+        LONGEST_SECONDS,
+        carry_out,
+    )
+
     session = session or boto3.Session()
     budget = TimeBudget.of(LONGEST_SECONDS)
     aws_deadline = BotoDeadline(seconds=budget.request)

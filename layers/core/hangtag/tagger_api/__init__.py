@@ -1,13 +1,14 @@
 """The Tagger API, version 2.12: its requests, its answers, and the image formats it takes."""
 
-from hangtag.tagger_api.answer import Answer, AnswerBody
+from hangtag.parsing import parse_json
+from hangtag.tagger_api.answer import Answer
 from hangtag.tagger_api.images import (
     MEDIA_TYPES,
     SIGNATURE_BYTES,
     media_type,
     require_media_type,
 )
-from hangtag.tagger_api.reading import MAX_ANSWER_BYTES, parse_json, read_answer
+from hangtag.tagger_api.reading import MAX_ANSWER_BYTES, read_answer
 from hangtag.tagger_api.request import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
@@ -18,7 +19,6 @@ from hangtag.tagger_api.request import (
     Language,
     ProbeBody,
     RequestBody,
-    TaggingRequest,
     UrlBody,
     read_detection,
     read_language,
@@ -33,14 +33,12 @@ __all__ = [
     "MEDIA_TYPES",
     "SIGNATURE_BYTES",
     "Answer",
-    "AnswerBody",
     "Base64Body",
     "Context",
     "Detection",
     "Language",
     "ProbeBody",
     "RequestBody",
-    "TaggingRequest",
     "UrlBody",
     "media_type",
     "parse_json",

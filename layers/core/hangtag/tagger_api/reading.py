@@ -8,23 +8,20 @@ The API's documentation contradicts itself about field names: `colorDetail` and 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, NoReturn
-
-from pydantic import ValidationError
+from typing import Any
 
 from hangtag.errors import BadAnswer
+from hangtag.parsing import parse_json
 from hangtag.redaction import (
     has_secret,
     redacted,
     redacted_document,
     without_secrets,
 )
-from hangtag.tagger_api.answer import NOTHING_DETECTED, Answer, AnswerData
+from hangtag.tagger_api.answer import NOTHING_DETECTED, Answer
 from hangtag.tagger_api.errors import ApiRedirected, HttpStatus, error_from_api
 from hangtag.text import printable, shortened
 
@@ -113,56 +110,6 @@ def _document(
     return document, ""
 
 
-# ---- JSON
-
-
-def parse_json(body: bytes | str) -> Any:
-    """
-    A JSON document with numbers as `int` and `Decimal`, not rounded.
-
-    Raises:
-        ValueError: It is not JSON, or nested too deeply.
-    """
-    try:
-        document = json.loads(
-            body, parse_float=_to_decimal, parse_constant=_refuse_constant
-        )
-        return _whole_characters(document, _DEEPEST)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _to_decimal(digits: str) -> Decimal:
-    try:
-        return Decimal(digits)
-    except InvalidOperation as error:
-        raise ValueError(f"the exponent of {digits[:40]} is too large") from error
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-_DEEPEST = 100
-"""Nested lists and objects that are read; answers have fewer than ten."""
-
-
-def _whole_characters(value: Any, deepest: int) -> Any:
-    r"""Replace lone surrogates ("\ud800"), which JSON can spell and UTF-8 cannot encode."""
-    if deepest < 0:
-        raise ValueError("nested too deeply")
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="replace").decode()
-    if isinstance(value, list):
-        return [_whole_characters(part, deepest - 1) for part in value]
-    if isinstance(value, dict):
-        return {
-            _whole_characters(name, deepest): _whole_characters(part, deepest - 1)
-            for name, part in value.items()
-        }
-    return value
-
-
 # ---- refusals
 
 _MAX_CODE_DIGITS = 6
@@ -249,20 +196,26 @@ _PARTS = frozenset(_DATA_SPELLINGS.values())
 _TAG_SPELLINGS = {"colordetail": "colorDetails", "colordetails": "colorDetails"}
 _NOTHING_SPELLINGS = {"no detected product", "nodetc"}
 
-_EXPECTED = {"tuple_type": "not a list", "model_type": "not an object"}
-"""pydantic's error types in JSON's words."""
-
 
 def _require_valid_objects(parts: dict[str, Any]) -> None:
+    """The objects and their tags are lists of objects, or null; `hangtag.tagger_api.models`."""
     if "objects" not in parts:
         raise ValueError("its data has no objects")
-    try:
-        AnswerData.model_validate(parts)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        expected = _EXPECTED.get(first["type"], first["msg"])
-        raise ValueError(f"{where} is {expected}") from error
+    for number, found in _objects_in(parts["objects"], "objects"):
+        where = f"objects.{number}.tags"
+        for _ in _objects_in(found.get("tags"), where):
+            pass
+
+
+def _objects_in(value: Any, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    if value is None:
+        return
+    if not isinstance(value, list):
+        raise ValueError(f"{where} is not a list")
+    for number, part in enumerate(value):
+        if not isinstance(part, dict):
+            raise ValueError(f"{where}.{number} is not an object")
+        yield number, part
 
 
 def _one_spelling(

@@ -1,8 +1,8 @@
 """
 Requests of the Tagger API: `POST /tagger/v2.12/tags`.
 
-The sandbox reads requests with the models. The function writes them with `Base64Body`, in pieces,
-so that the memory holds the image, but neither its base64 nor the JSON.
+`Base64Body` writes a request in pieces, so that the memory holds the image, but neither its base64
+nor the JSON. The sandbox reads requests with `hangtag.tagger_api.models`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from email.errors import MessageError
 from email.header import decode_header, make_header
-from typing import Annotated, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 from urllib.parse import unquote, urlsplit
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from hangtag.errors import InvalidContext
 from hangtag.text import shortened
@@ -44,47 +42,36 @@ METADATA_PREFIX = "tagger-"
 """S3 user metadata with this prefix (`x-amz-meta-tagger-…`) is context for the API."""
 
 
-class Context(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Context:
     """The product in the image; every field is optional."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
-
-    id: str | None = Field(None, description="Product id as kept by the user")
-    detection: tuple[Detection, ...] | None = Field(
-        None, description="What to tag; empty for all clothing, SHOES only if asked for"
-    )
-    gender: str | None = Field(None, examples=["female", "male", "unisex"])
+    id: str | None = None
+    """Product id as kept by the user."""
+    detection: tuple[Detection, ...] | None = None
+    """What to tag; empty for all clothing, SHOES only if asked for."""
+    gender: str | None = None
     brand: str | None = None
-    currency: str | None = Field(None, examples=["KRW", "USD"])
-    price: str | int | Decimal | None = Field(
-        None, description="A number, or a number as text: both are documented"
-    )
-    age: str | None = Field(None, examples=["early20s", "over50s"])
+    currency: str | None = None
+    price: str | None = None
+    """A number as text."""
+    age: str | None = None
     keywords: str | None = None
-    product_content_name: Annotated[str | None, Field(alias="productContentName")] = (
-        None
-    )
-    season: str | None = Field(None, examples=["19SS", "19FW"])
+    product_content_name: str | None = None
+    season: str | None = None
 
     def document(self) -> dict[str, object]:
         """The fields that are set, by the API's names."""
-        return self.model_dump(by_alias=True, exclude_none=True, mode="python")
+        return {
+            name: value
+            for field, name in _API_NAMES.items()
+            if (value := getattr(self, field)) is not None
+        }
 
 
-class Image(BaseModel):
-    """The image itself, or its URL."""
-
-    type: Literal["url", "base64"]
-    content: str = Field(
-        description="The image's URL, or data:<media type>;base64,<base64>"
-    )
-
-
-class TaggingRequest(BaseModel):
-    """The body of a request."""
-
-    image: Image
-    context: Context | None = None
+_API_NAMES = {field.name: field.name for field in fields(Context)} | {
+    "product_content_name": "productContentName"
+}
 
 
 class RequestBody(Protocol):
@@ -186,8 +173,7 @@ def _tail(context: Context) -> bytes:
     document = context.document()
     if not document:
         return b'"}}'
-    # json cannot encode a Decimal price; the API takes prices as text, too.
-    return b'"},"context":' + json.dumps(document, default=str).encode("ascii") + b"}"
+    return b'"},"context":' + json.dumps(document).encode("ascii") + b"}"
 
 
 _PIECE = 3 * 64 * 1024  # a multiple of three: no padding between the pieces
@@ -246,7 +232,7 @@ def read_metadata(
         InvalidContext: A `tagger-` key is unknown, which may be a typo, or a value is not
             allowed. The message names the key, the value and what is allowed.
     """
-    fields: dict[str, object] = {"detection": detection or None}
+    found: dict[str, Any] = {"detection": detection or None}
     for key, raw in sorted(metadata.items()):
         name = key.lower()
         if not name.startswith(METADATA_PREFIX):
@@ -260,16 +246,16 @@ def read_metadata(
             if field == "language":
                 language = read_language(value)
             elif field == "detection":
-                fields["detection"] = read_detection(value) or None
+                found["detection"] = read_detection(value) or None
             elif field == "price":
-                fields["price"] = _numeric(value)
+                found["price"] = _numeric(value)
             else:
-                fields[_text_field(field)] = value
+                found[_text_field(field)] = value
         except ValueError as error:
             raise InvalidContext(
                 f"x-amz-meta-{shortened(name)} = {shortened(repr(value))}: {error}"
             ) from error
-    return language, Context.model_validate(fields)
+    return language, Context(**found)
 
 
 _TEXT_FIELDS = {
