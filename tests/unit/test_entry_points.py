@@ -110,7 +110,7 @@ def test_an_error_of_any_class_is_printable(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("hangtag.entry_points.read_request", fail)
+    monkeypatch.setattr("hangtag.operators.replay_request.read_request", fail)
 
     with pytest.raises(Exception, match=r"status  TAGGED|No such file") as caught:
         replay_failures({})({}, cast("LambdaContext", Context()))
