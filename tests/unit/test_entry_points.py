@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import subprocess
@@ -21,6 +22,7 @@ from hangtag.entry_points import (
 from hangtag.errors import HangtagError
 from hangtag.operators.replay_request import RequestError
 from tests import hostile
+from tests.unit.test_settings import COMPLETE
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -78,6 +80,41 @@ def test_tag_uploads_loads_nothing_of_the_index() -> None:
     loaded = {name for name in done.stdout.split() if name.startswith("hangtag.")}
     assert "hangtag.tagging" in loaded
     assert {name for name in loaded if "index" in name or "stream" in name} == set()
+
+
+def test_tag_uploads_loads_neither_boto3_nor_what_operators_need() -> None:
+    """With all the clients that it makes in Lambda's init phase."""
+    environment = COMPLETE | {"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"}
+    program = (
+        "import sys\n"
+        "from hangtag.entry_points import tag_uploads\n"
+        f"tag_uploads({environment!r})\n"
+        "print(*sorted(sys.modules))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    loaded = done.stdout.split()
+    assert "botocore.client" in loaded
+    assert [
+        name
+        for name in loaded
+        if name.startswith(("boto3", "s3transfer", "hangtag.operators"))
+        or name in ("hangtag.index_wiring", "hangtag.replay_wiring")
+    ] == []
+
+
+def test_the_garbage_collector_pauses_only_while_the_clients_are_made() -> None:
+    """Batches make garbage, too."""
+    tag_uploads(COMPLETE | {"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"})
+
+    assert gc.isenabled()
+
+    tag_uploads({"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"})  # without settings
+
+    assert gc.isenabled()
 
 
 def test_an_error_that_lambda_logs_is_printable() -> None:

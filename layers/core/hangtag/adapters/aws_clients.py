@@ -76,7 +76,8 @@ class AwsClients:
                 read_seconds=self._budget.aws_read,
             ),
         )
-        client.meta.events.register_first("request-created.sns", _encode_once)
+        if service == "sns":
+            client.meta.events.register_first("request-created.sns", _encode_once)
         return limit_idle_time(
             self.deadline.watch_over(client), max_idle_seconds=self._max_idle_seconds
         )
