@@ -7,6 +7,7 @@ from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -187,6 +188,47 @@ def same(left: object, right: object) -> bool:
 def test_any_value_survives_a_round_trip(value: object) -> None:
     """Values may be empty, null, booleans, numbers and any characters."""
     assert same(value, kept(value))
+
+
+def with_plain_zeros(value: object) -> object:
+    """The value, in which 0.00 and 0E+9 are 0."""
+    match value:
+        case dict():
+            return {name: with_plain_zeros(part) for name, part in value.items()}
+        case list():
+            return [with_plain_zeros(part) for part in value]
+        case Decimal() if value.is_zero():
+            return Decimal(0)
+        case _:
+            return value
+
+
+@given(VALUES)
+def test_any_value_is_written_as_boto3_writes_it(value: object) -> None:
+    """boto3's own serializer is not used, because loading it takes longer than a cold start has."""
+    assert TypeSerializer().serialize(with_plain_zeros(value)) == to_attribute(value)
+
+
+@given(VALUES)
+def test_any_value_is_read_as_boto3_reads_it(value: object) -> None:
+    """Apart from whole numbers, which are integers."""
+    attribute = TypeSerializer().serialize(value)
+
+    assert same(TypeDeserializer().deserialize(attribute), from_attribute(attribute))
+
+
+@pytest.mark.parametrize("value", [0.5, b"bytes", {1, 2}, object()])
+def test_values_that_are_not_json_like_are_refused(value: object) -> None:
+    """Floats would be rounded; the API's numbers are read as decimals."""
+    with pytest.raises(TypeError, match="DynamoDB takes no"):
+        to_attribute(value)
+
+
+@pytest.mark.parametrize("attribute", [{}, {"SS": ["a"]}, {"B": b"a"}, "text", None])
+def test_attributes_of_other_types_are_refused(attribute: object) -> None:
+    """Only an item that was written by hand has sets or binary values."""
+    with pytest.raises(TypeError, match="not the attribute"):
+        from_attribute(attribute)
 
 
 @given(tag=UNKNOWN_FIELDS, found=UNKNOWN_FIELDS, confidence=NUMBERS)

@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hangtag.adapters import direct_requests
 from hangtag.adapters.aws_deadline import DeadlineTooClose
-from hangtag.adapters.direct_requests import direct_dynamodb, direct_s3, direct_sns
 from tests.contract.loopback import (
     LoopbackServer,
     Received,
@@ -61,11 +61,6 @@ GOOD = {
     "sns": answer(200, PUBLISHED),
     "s3": answer(200, b"image", ETag='"e"', x_amz_meta_tagger_id="7"),
 }
-MAKERS: dict[str, Callable[..., Any]] = {
-    "dynamodb": direct_dynamodb,
-    "sns": direct_sns,
-    "s3": direct_s3,
-}
 services = pytest.mark.parametrize("service", sorted(REQUESTS))
 
 
@@ -86,6 +81,7 @@ def client(service: str, url: str) -> Any:  # noqa: ANN401 - each service has it
         endpoint_url=url,
         config=Config(
             retries={"mode": "standard", "total_max_attempts": 2},
+            user_agent="Botocore",
             s3={"addressing_style": "path"},
         ),
     )
@@ -93,7 +89,7 @@ def client(service: str, url: str) -> Any:  # noqa: ANN401 - each service has it
 
 def direct(service: str, url: str, check: Callable[[], None] = lambda: None) -> Any:  # noqa: ANN401 - as above
     """The client with the direct operation."""
-    return MAKERS[service](client(service, url), CREDENTIALS, check)
+    return direct_requests.direct(client(service, url), CREDENTIALS, check)
 
 
 def send(caller: Any, service: str) -> Any:  # noqa: ANN401 - as above
@@ -155,7 +151,7 @@ def test_any_key_gets_the_path_that_the_client_gives_it(key: str) -> None:
 
     plain._endpoint.http_session = Http()
     with pytest.raises(DeadlineTooClose):
-        direct_s3(plain, CREDENTIALS, lambda: None).get_object(
+        direct_requests.direct(plain, CREDENTIALS, lambda: None).get_object(
             Bucket="uploads", Key=key, VersionId="v"
         )
 
@@ -252,10 +248,10 @@ def test_a_client_without_known_connections_sends_the_request(
                 raise AttributeError(name)
             return getattr(plain, name)
 
-    send(MAKERS[service](Other(), CREDENTIALS, lambda: None), service)
+    send(direct_requests.direct(Other(), CREDENTIALS, lambda: None), service)
 
     assert len(server.received) == 1
-    assert "Botocore" in server.received[0].headers["user-agent"]
+    assert "amz-sdk-request" in server.received[0].headers
 
 
 def test_an_object_is_read_like_the_client_reads_it(server: LoopbackServer) -> None:

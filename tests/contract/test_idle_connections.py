@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
+from botocore.session import Session
 from urllib3 import HTTPConnectionPool, PoolManager
 
 from hangtag import wiring
@@ -25,14 +26,15 @@ from hangtag.adapters.idle_connections import (
 )
 from hangtag.batch import Invocation
 from hangtag.index_wiring import stream_indexer
+from hangtag.replay_wiring import failure_replayer
 from hangtag.settings import (
     read_index_settings,
     read_replay_settings,
     read_tagging_settings,
 )
 from hangtag.tagger_api import Base64Body, Context
-from hangtag.wiring import failure_replayer, tagging_pipeline
-from tests.builders import API_KEY, PNG, answer_document, to_body
+from hangtag.wiring import tagging_pipeline
+from tests.builders import API_KEY, PNG, an_upload, answer_document, to_body
 from tests.contract.aws_parts import ONCE
 from tests.contract.loopback import (
     Exchange,
@@ -236,16 +238,16 @@ PROBES: dict[str, tuple[str, dict[str, Any]]] = {
 """A request of each service."""
 
 
-class RecordingSession(boto3.Session):
+class RecordingSession(Session):
     """Remembers the clients that are made."""
 
     def __init__(self) -> None:
-        super().__init__("key", "secret", region_name=REGION)
+        super().__init__()
         self.made: dict[str, Any] = {}
 
-    def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - boto3's
+    def create_client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - botocore's
         """A client of a service."""
-        self.made[service_name] = super().client(service_name, *args, **kwargs)  # type: ignore[call-overload]
+        self.made[service_name] = super().create_client(service_name, *args, **kwargs)
         return self.made[service_name]
 
 
@@ -258,8 +260,10 @@ def clients_of_tag_uploads(session: RecordingSession) -> None:
         session=session,
         max_idle_seconds=MAX_IDLE,
     )
-    # The client of Lambda is made when it is first used
-    pipeline.reconcile(Invocation("request-1", FakeDeadline(60, FakeClock())))
+    # The clients of Lambda and SQS are made when they are first used
+    invocation = Invocation("request-1", FakeDeadline(60, FakeClock()))
+    pipeline.reconcile(invocation)
+    pipeline.enqueue(an_upload("summer/a.jpg").notification(), invocation)
 
 
 def test_the_wired_tagger_has_the_limit(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
+from botocore.session import Session
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
@@ -24,8 +25,8 @@ from hangtag.operators.replay_request import (
     RequestError,
     read_request,
 )
+from hangtag.replay_wiring import failure_replayer
 from hangtag.settings import ReplaySettings, SettingsError
-from hangtag.wiring import failure_replayer
 from hangtag_cli.main import cli
 from tests.builders import a_dead_letter, a_failed_record, an_upload, key_of
 from tests.contract.aws_parts import create_queue, create_table
@@ -205,12 +206,12 @@ def test_slow_services_do_not_delay_the_answer_past_the_limit(stack: Stack) -> N
     clock = FakeClock()
     began = clock.now()
 
-    def pass_time(exception: Exception | None, **_: object) -> None:
-        if exception is None:  # else the request was not sent
+    def pass_time(**response: Any) -> None:  # noqa: ANN401 - botocore's
+        if response["exception"] is None:  # else the request was not sent
             clock.advance(6.9)
 
-    session = boto3.Session()
-    session.events.register("response-received", pass_time)
+    session = Session()
+    session.register("response-received", pass_time)
 
     report = failure_replayer(
         ReplaySettings(

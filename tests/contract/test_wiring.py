@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 
+from hangtag.adapters.aws_clients import client_config
 from hangtag.adapters.s3_objects import S3Objects
-from hangtag.wiring import client_config, s3_config
 from hangtag_cli.aws import Aws
 from tests.builders import an_upload
 
@@ -18,7 +18,7 @@ from tests.builders import an_upload
 def link_to(bucket: str, *, region: str, endpoint: str | None = None) -> str:
     """A presigned URL of the function in *region*."""
     client = boto3.Session("key", "secret", region_name=region).client(
-        "s3", config=s3_config(client_config()), endpoint_url=endpoint
+        "s3", config=client_config("s3"), endpoint_url=endpoint
     )
     return S3Objects(client, max_image_bytes=1).link(
         an_upload("a b.jpg", bucket=bucket), seconds=60

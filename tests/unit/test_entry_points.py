@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -108,6 +109,41 @@ def test_tag_uploads_loads_nothing_of_the_index() -> None:
 def test_only_replay_failures_loads_pydantic(function: str, packages: set[str]) -> None:
     """An upload does not wait for it: docs/decisions/0050-no-pydantic.md."""
     assert loaded_by(function) & {"pydantic", "pydantic_core"} == packages
+
+
+def test_tag_uploads_loads_neither_boto3_nor_what_operators_need() -> None:
+    """With all the clients that it makes in Lambda's init phase."""
+    environment = COMPLETE | {"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"}
+    program = (
+        "import sys\n"
+        "from hangtag.entry_points import tag_uploads\n"
+        f"tag_uploads({environment!r})\n"
+        "print(*sorted(sys.modules))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    loaded = done.stdout.split()
+    assert "botocore.client" in loaded
+    assert [
+        name
+        for name in loaded
+        if name.startswith(("boto3", "s3transfer", "hangtag.operators"))
+        or name in ("hangtag.index_wiring", "hangtag.replay_wiring")
+    ] == []
+
+
+def test_the_garbage_collector_pauses_only_while_the_clients_are_made() -> None:
+    """Batches make garbage, too."""
+    tag_uploads(COMPLETE | {"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"})
+
+    assert gc.isenabled()
+
+    tag_uploads({"AWS_LAMBDA_FUNCTION_NAME": "TagUploads"})  # without settings
+
+    assert gc.isenabled()
 
 
 def test_an_error_that_lambda_logs_is_printable() -> None:

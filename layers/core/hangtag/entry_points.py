@@ -11,13 +11,13 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from hangtag.adapters.lambda_deadline import LambdaDeadline
-from hangtag.batch import Invocation, Pipeline
+from hangtag.batch import Invocation
 from hangtag.events import RECONCILE, read_deliveries
 from hangtag.ports import Deadline
 from hangtag.settings import (
@@ -27,12 +27,12 @@ from hangtag.settings import (
     read_tagging_settings,
 )
 from hangtag.text import printable, to_log_line
-from hangtag.wiring import failure_replayer, tagging_pipeline
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from hangtag.batch import Pipeline
     from hangtag.operators.replay import ReplayReport
     from hangtag.operators.replay_request import ReplayRequest
 
@@ -49,6 +49,9 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
     `RECONCILE`, for the breaker. The handler raises `SettingsError` if a variable of *environment*
     is missing or wrong: the whole batch stays on the queue, and the alarm on errors is sent.
     """
+    # Imported here, so that the other functions do not load it
+    from hangtag.wiring import tagging_pipeline  # noqa: PLC0415
+
     logger = _logger(environment)
 
     @cache
@@ -77,11 +80,8 @@ def tag_uploads(environment: Mapping[str, str]) -> LambdaHandler:
 
     if _FUNCTION_NAME in environment:
         # In Lambda's init phase. An error there would make each batch begin with a cold start.
-        with suppress(SettingsError):
+        with _init_phase(), suppress(SettingsError):
             pipeline()
-        # What was loaded stays: a collection need not look at it again (docs/performance.md)
-        gc.collect()
-        gc.freeze()
     return handle
 
 
@@ -93,8 +93,9 @@ def replay_failures(environment: Mapping[str, str]) -> LambdaHandler:
     The handler raises `SettingsError` like that of `tag_uploads`, and the errors of `read_request`
     and `carry_out`.
     """
-    # Imported here, so that TagUploads does not load pydantic
+    # Imported here, so that the other functions do not load it
     from hangtag.operators.replay_request import read_request  # noqa: PLC0415
+    from hangtag.replay_wiring import failure_replayer  # noqa: PLC0415
 
     logger = _logger(environment)
 
@@ -128,7 +129,7 @@ def index_results(environment: Mapping[str, str]) -> LambdaHandler:
     It raises every error, so that Lambda repeats the batch, then halves of it. The answer is for
     people who invoke it by hand. It raises `SettingsError` like the handler of `tag_uploads`.
     """
-    # Imported here, so that TagUploads does not load it
+    # Imported here, so that the other functions do not load it
     from hangtag.index_wiring import StreamIndexer, stream_indexer  # noqa: PLC0415
 
     logger = _logger(environment)
@@ -144,9 +145,25 @@ def index_results(environment: Mapping[str, str]) -> LambdaHandler:
         return done
 
     if _FUNCTION_NAME in environment:
-        with suppress(SettingsError):
+        with _init_phase(), suppress(SettingsError):
             indexer()
     return handle
+
+
+@contextmanager
+def _init_phase() -> Iterator[None]:
+    """
+    Pause the garbage collector.
+
+    Clients are many objects that stay. The collector would search them again and again, and find
+    nothing (docs/decisions/0051-aws-clients.md).
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # it never searches them later, either
+        gc.enable()
 
 
 def _logger(environment: Mapping[str, str]) -> Logger:

@@ -1,17 +1,15 @@
-"""IndexResults on AWS: its clients, apart from those of the other functions."""
+"""IndexResults on AWS."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-
-from hangtag.adapters.aws_deadline import BotoDeadline
+from hangtag.adapters.aws_clients import AwsClients
 from hangtag.adapters.dynamodb_index import WIDTH, DynamoDBIndex
 from hangtag.adapters.dynamodb_stream import oldest_change, read_changes
-from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
+from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.adapters.system_clock import SystemClock
@@ -19,7 +17,9 @@ from hangtag.indexing import Indexer
 from hangtag.ports import Deadline
 from hangtag.settings import IndexSettings
 from hangtag.time_budget import TimeBudget
-from hangtag.wiring import C, client_config, s3_config
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 TIMEOUT_SECONDS: Final = 60
 """The timeout of the function."""
@@ -31,28 +31,20 @@ StreamIndexer = Callable[[dict[str, Any], Deadline], dict[str, Any]]
 def stream_indexer(
     settings: IndexSettings,
     *,
-    session: boto3.Session | None = None,
+    session: Session | None = None,
     max_idle_seconds: float = MAX_IDLE_SECONDS,
 ) -> StreamIndexer:
     """The work of IndexResults, on AWS."""
-    session = session or boto3.Session()
-    budget = TimeBudget.of(TIMEOUT_SECONDS)
-    aws_deadline = BotoDeadline(seconds=budget.request)
-    config = client_config(
+    clients = AwsClients(
+        TimeBudget.of(TIMEOUT_SECONDS),
         connections=WIDTH,
-        connect_seconds=budget.aws_connect,
-        read_seconds=budget.aws_read,
+        session=session,
+        max_idle_seconds=max_idle_seconds,
     )
-
-    def prepared(client: C) -> C:
-        return limit_idle_time(
-            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
-        )
-
     clock = SystemClock()
-    sns = prepared(session.client("sns", config=config))
-    dynamodb = prepared(session.client("dynamodb", config=config))
-    s3 = prepared(session.client("s3", config=s3_config(config)))
+    sns = clients.client("sns")
+    dynamodb = clients.client("dynamodb")
+    s3 = clients.client("s3")
     indexer = Indexer(
         DynamoDBIndex(dynamodb, settings.index_table, clock),
         S3LargeResults(s3, settings.large_results_bucket),
@@ -63,7 +55,7 @@ def stream_indexer(
     )
 
     def index(event: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-        aws_deadline.begin(deadline)
+        clients.deadline.begin(deadline)
         begun = time.monotonic()
         done = indexer.apply(read_changes(event))
         oldest = oldest_change(event)

@@ -2,18 +2,17 @@
 The requests that every upload needs, without most of botocore's client.
 
 Per request, botocore's client takes 0.3 to 0.5 ms of CPU for its events, serializers and parsers:
-four fifths of what tagging an image cost (docs/performance.md). `direct_dynamodb`, `direct_sns` and
-`direct_s3` return the client with one operation replaced. The replacement signs the request by
-botocore's own signer, and sends it by the client's own connections. Only a success ends there: on
-any other response, the client sends the request again, with its own retries and errors. Each of
-these requests may be sent twice.
+four fifths of what tagging an image cost (docs/performance.md). `direct` returns the client with
+one operation replaced. The replacement signs the request by botocore's own signer, and sends it by
+the client's own connections. Only a success ends there: on any other response, the client sends
+the request again, with its own retries and errors. Each of these requests may be sent twice.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -24,42 +23,23 @@ from botocore.response import StreamingBody
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sns import SNSClient
 
 _SUCCESSES = (200, 206)
-_USER_AGENT = "hangtag"
 
 
-def direct_dynamodb(
-    client: DynamoDBClient, credentials: Credentials, check: Callable[[], None]
-) -> DynamoDBClient:
+def direct(
+    client: Any,  # noqa: ANN401 - a client has the methods of its service
+    credentials: Credentials,
+    check: Callable[[], None],
+) -> Any:  # noqa: ANN401 - as the client
     """
-    *client* with a direct `put_item`.
+    *client*, of DynamoDB, SNS or S3, with a direct `put_item`, `publish` or `get_object`.
 
-    *check* is called before each request, and raises an error if there is no time for it.
+    *check* is called before each request, and raises an error if there is no time for it. Of an
+    object come only `Body`, `ContentLength`, `ContentRange`, `ETag` and `Metadata`; its checksum is
+    not compared, because TLS protects the bytes on their way.
     """
-    return cast("DynamoDBClient", _DynamoDB(client, credentials, check))
-
-
-def direct_sns(
-    client: SNSClient, credentials: Credentials, check: Callable[[], None]
-) -> SNSClient:
-    """*client* with a direct `publish`; *check* as in `direct_dynamodb`."""
-    return cast("SNSClient", _Sns(client, credentials, check))
-
-
-def direct_s3(
-    client: S3Client, credentials: Credentials, check: Callable[[], None]
-) -> S3Client:
-    """
-    *client* with a direct `get_object`; *check* as in `direct_dynamodb`.
-
-    The response has no more than `Body`, `ContentLength`, `ContentRange`, `ETag` and `Metadata`.
-    Its checksum is not compared: TLS protects the bytes on their way.
-    """
-    return cast("S3Client", _S3(client, credentials, check))
+    return _CLASSES[client.meta.service_model.service_name](client, credentials, check)
 
 
 class _Direct:
@@ -95,7 +75,7 @@ class _Direct:
         if self._http is None:
             return None
         self._check()
-        request.headers["User-Agent"] = _USER_AGENT
+        request.headers["User-Agent"] = self._client.meta.config.user_agent
         # Frozen: refreshable credentials may change between two looks at them
         frozen = self._credentials.get_frozen_credentials()
         self._signer(frozen, *self._scope).add_auth(request)
@@ -187,3 +167,6 @@ class _S3(_Direct):
             )
             found = self._folders[bucket] = url.partition("?")[0].removesuffix("-")
         return found
+
+
+_CLASSES: dict[str, type[_Direct]] = {"dynamodb": _DynamoDB, "sns": _Sns, "s3": _S3}

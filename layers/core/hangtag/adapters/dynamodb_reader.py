@@ -17,13 +17,14 @@ from hangtag.adapters.dynamodb_results import (
 from hangtag.adapters.dynamodb_table import Item, Table, from_attribute
 from hangtag.errors import ResultsUnavailable
 from hangtag.lifecycle import Record, Status, UploadKey
-from hangtag.operators.show import History
 from hangtag.ports import Clock, Snapshot, StoredResult
 from hangtag.results import Document
 from hangtag.uploads import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from hangtag.operators.show import History
 
 _ATTRIBUTES = (
     # Of a record, without what a FAILED one keeps for a replay
@@ -72,6 +73,9 @@ class DynamoDBReader:
 
     def history(self, uri: str) -> History:
         """All that is stored of a key."""
+        # Imported here, so that TagUploads does not load it
+        from hangtag.operators.show import History  # noqa: PLC0415
+
         result: Item | None = None
         records: dict[str, Record] = {}
         with translated(ResultsUnavailable, f"reading {uri}"):

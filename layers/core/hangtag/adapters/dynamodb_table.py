@@ -8,7 +8,6 @@ from decimal import Context, Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import code_of, translated
@@ -193,7 +192,7 @@ _SMALLEST_EXPONENT = -130
 _NUMBERS = Context(prec=38, Emin=-128, Emax=_LARGEST_EXPONENT, traps=[])
 
 
-def to_attribute(value: object) -> Any:  # noqa: ANN401 - the library's union of shapes
+def to_attribute(value: object) -> Any:  # noqa: ANN401 - DynamoDB's notation
     """
     A JSON-like value in DynamoDB's notation.
 
@@ -202,25 +201,48 @@ def to_attribute(value: object) -> Any:  # noqa: ANN401 - the library's union of
 
     Raises:
         ItemTooLarge: A name is empty.
+        TypeError: The value is not JSON-like. Floats are not, because they are not exact.
     """
-    return TypeSerializer().serialize(_storable(value))
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, dict | Mapping):  # first the type that nearly all have
+        if "" in value:
+            raise ItemTooLarge("DynamoDB takes no empty name")
+        return {"M": {name: to_attribute(part) for name, part in value.items()}}
+    if isinstance(value, list | tuple):
+        return {"L": [to_attribute(part) for part in value]}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | Decimal):
+        number = _storable_number(value)
+        return {"S" if isinstance(number, str) else "N": str(number)}
+    raise TypeError(f"DynamoDB takes no {type(value).__name__}")
 
 
 def from_attribute(value: Any) -> Any:  # noqa: ANN401 - JSON-like, in two notations
-    """The value of an attribute; whole numbers come back as `int`, others as `Decimal`."""
-    return _plain(TypeDeserializer().deserialize(value))
+    """
+    The value of an attribute; whole numbers come back as `int`, others as `Decimal`.
 
-
-def _storable(value: object) -> object:
-    if isinstance(value, Mapping):
-        if "" in value:
-            raise ItemTooLarge("DynamoDB takes no empty name")
-        return {name: _storable(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(part) for part in value]
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return value
-    return _storable_number(value)
+    Raises:
+        TypeError: The attribute is of another type than those of `to_attribute`.
+    """
+    match value:
+        case {"S": text}:
+            return text
+        case {"M": parts}:
+            return {name: from_attribute(part) for name, part in parts.items()}
+        case {"L": several}:
+            return [from_attribute(part) for part in several]
+        case {"N": number}:
+            return _plain_number(number)
+        case {"BOOL": answer}:
+            return answer
+        case {"NULL": True}:
+            return None
+        case _:
+            raise TypeError(f"not the attribute of a JSON-like value: {value!r:.100}")
 
 
 def _storable_number(value: int | Decimal) -> Decimal | str:
@@ -233,11 +255,6 @@ def _storable_number(value: int | Decimal) -> Decimal | str:
     return rounded if rounded.is_finite() else str(value)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON-like
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return int(value)
-    return value
+def _plain_number(text: str) -> int | Decimal:
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else number

@@ -12,13 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hangtag.adapters.aws_errors import translated
 from hangtag.dead_letters import DeadLetter, read_letter
 from hangtag.errors import QueueUnavailable
-from hangtag.operators.ports import Letter
 from hangtag.text import to_timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
 
+    from hangtag.operators.ports import Letter
 REPLAY_GROUP = "replay"
 """The message group of all replays, apart from backfills: neither waits for the other's backlog."""
 
@@ -124,6 +124,9 @@ class SqsDeadLetterBox:
 
 
 def _letter_of(message: MessageTypeDef) -> Letter:
+    # Imported here, so that TagUploads does not load it
+    from hangtag.operators.ports import Letter  # noqa: PLC0415
+
     attributes = {
         name: {"StringValue": value.get("StringValue", "")}
         for name, value in message.get("MessageAttributes", {}).items()
