@@ -24,7 +24,6 @@ from hangtag.ports import Tagger
 from hangtag.tagger_api import (
     MAX_ANSWER_BYTES,
     Answer,
-    Base64Body,
     Context,
     Language,
     RequestBody,
@@ -43,6 +42,7 @@ from hangtag.text import to_json
 from tests.builders import (
     API_KEY,
     PNG,
+    a_body,
     an_answer,
     answer_document,
     failed_answer_document,
@@ -94,10 +94,7 @@ def ask(
 ) -> Answer:
     """Makes one call with a small image."""
     return tagger.ask(
-        request
-        or Base64Body(
-            image, "image/png", context or Context.model_validate({}), with_prefix
-        ),
+        request or a_body(image, context=context, with_prefix=with_prefix),
         language=language,
         api_key=api_key,
         timeout_seconds=timeout_seconds,
@@ -237,7 +234,7 @@ def test_the_request_is_the_documented_one(
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(request.body))
     assert "transfer-encoding" not in headers
-    body = Base64Body(PNG * 10_000, "image/png", context)
+    body = a_body(PNG * 10_000, context=context)
     assert request.body == b"".join(body)
     assert TaggingRequest.model_validate_json(request.body).context == context
 

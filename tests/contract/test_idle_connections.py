@@ -30,9 +30,8 @@ from hangtag.settings import (
     read_replay_settings,
     read_tagging_settings,
 )
-from hangtag.tagger_api import Base64Body, Context
 from hangtag.wiring import failure_replayer, tagging_pipeline
-from tests.builders import API_KEY, PNG, answer_document, to_body
+from tests.builders import API_KEY, a_body, answer_document, to_body
 from tests.contract.aws_parts import ONCE
 from tests.contract.loopback import (
     Exchange,
@@ -80,7 +79,7 @@ def test_the_limit_is_shorter_than_the_patience_of_the_other_side() -> None:
 def tagger_call(url: str, *, max_idle: float = MAX_IDLE) -> Call:
     """A call of the Tagger API by its adapter."""
     tagger = HttpTagger(url, connections=4, max_idle_seconds=max_idle)
-    body = Base64Body(PNG, "image/png", Context.model_validate({}), with_prefix=True)
+    body = a_body()
     return lambda: tagger.ask(body, language="en", api_key=API_KEY, timeout_seconds=10)
 
 

@@ -83,7 +83,7 @@ FOREIGN = {
 
 CLIENT_LIBRARIES = (
     {"boto3", "botocore"},
-    {"requests", "urllib3"},
+    {"urllib3"},
     {"aws_lambda_powertools"},
 )
 
