@@ -270,9 +270,9 @@ def test_the_wired_tagger_has_the_limit(
     class Recorded(HttpTagger):
         """Notes the limit."""
 
-        def __init__(self, url: str, *, connections: int, **limits: float) -> None:
+        def __init__(self, url: str, **limits: Any) -> None:  # noqa: ANN401 - the adapter's
             made.append(limits["max_idle_seconds"])
-            super().__init__(url, connections=connections, **limits)
+            super().__init__(url, **limits)
 
     monkeypatch.setattr(wiring, "HttpTagger", Recorded)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)

@@ -83,7 +83,7 @@ FOREIGN = {
 
 CLIENT_LIBRARIES = (
     {"boto3", "botocore"},
-    {"urllib3"},
+    {"certifi", "urllib3"},
     {"aws_lambda_powertools"},
 )
 

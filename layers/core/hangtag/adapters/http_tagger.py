@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -73,12 +72,21 @@ class HttpTagger:
         *,
         connections: int,
         max_idle_seconds: float = MAX_IDLE_SECONDS,
+        ca_bundle: str | None = None,
     ) -> None:
-        """Raises ApiUnreachable if the environment's proxy or authorities are of no use."""
+        """
+        *ca_bundle*: a file or a folder of certificate authorities, instead of certifi's.
+
+        Raises:
+            ApiUnreachable: It cannot be read, or the environment's proxy is none.
+        """
         self._url = url
         with _translated(url, ()):
             self._connections = _connections(
-                url, connections=connections, max_idle_seconds=max_idle_seconds
+                url,
+                connections=connections,
+                max_idle_seconds=max_idle_seconds,
+                ca_bundle=ca_bundle or certifi.where(),
             )
         self._keys: tuple[str, ...] = ()
 
@@ -126,14 +134,16 @@ class HttpTagger:
         )
 
 
-def _connections(url: str, *, connections: int, max_idle_seconds: float) -> PoolManager:
+def _connections(
+    url: str, *, connections: int, max_idle_seconds: float, ca_bundle: str
+) -> PoolManager:
     """
-    The pool of connections to *url*, with the environment's proxy and certificate authorities.
+    The pool of connections to *url*, through the environment's proxy.
 
     Its responses are bounded, and it does not reuse connections that were idle for long.
     """
     proxy = _proxy_of_environment(url)
-    tls = _tls_context() if "https:" in f"{url} {proxy}" else None
+    tls = _tls_context(ca_bundle) if "https:" in f"{url} {proxy}" else None
     if proxy is None:
         manager = PoolManager(maxsize=connections, ssl_context=tls)
     else:
@@ -161,22 +171,17 @@ def _proxy_of_environment(url: str) -> str | None:
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-def _tls_context() -> ssl.SSLContext:
+def _tls_context(ca_bundle: str) -> ssl.SSLContext:
     """One for all connections: reading the authorities takes 12 ms of CPU."""
-    authorities = (
-        os.environ.get("REQUESTS_CA_BUNDLE")
-        or os.environ.get("CURL_CA_BUNDLE")
-        or certifi.where()
-    )
-    is_folder = Path(authorities).is_dir()
+    is_folder = Path(ca_bundle).is_dir()
     try:
         return ssl.create_default_context(
-            cafile=None if is_folder else authorities,
-            capath=authorities if is_folder else None,
+            cafile=None if is_folder else ca_bundle,
+            capath=ca_bundle if is_folder else None,
         )
     except OSError as error:
         raise ApiUnreachable(
-            f"the certificate authorities in {authorities} cannot be read: {error}"
+            f"the certificate authorities in {ca_bundle} cannot be read: {error}"
         ) from error
 
 
