@@ -72,7 +72,7 @@ WITHOUT_ADAPTERS = ROOMS[: ROOMS.index("adapters")]
 
 FOREIGN = {
     "events": {"pydantic_core"},
-    "tagger_api": {"pydantic"},
+    "tagger_api": {"pybase64", "pydantic"},
     "operators": {"pydantic"},
     "settings": {"pydantic"},
     "wiring": {"boto3", "botocore"},

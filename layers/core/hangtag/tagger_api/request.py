@@ -8,7 +8,6 @@ so that the memory holds neither the whole base64 nor the JSON.
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -17,6 +16,7 @@ from email.header import decode_header, make_header
 from typing import Annotated, Literal, Protocol, get_args
 from urllib.parse import unquote, urlsplit
 
+from pybase64 import b64encode
 from pydantic import BaseModel, ConfigDict, Field
 
 from hangtag.errors import InvalidContext
