@@ -15,6 +15,7 @@ from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
 from hangtag.adapters.s3_large_results import S3LargeResults
 from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.adapters.system_clock import SystemClock
+from hangtag.adapters.tls_contexts import share_tls_context
 from hangtag.indexing import Indexer
 from hangtag.ports import Deadline
 from hangtag.settings import IndexSettings
@@ -45,9 +46,8 @@ def stream_indexer(
     )
 
     def prepared(client: C) -> C:
-        return limit_idle_time(
-            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
-        )
+        client = aws_deadline.watch_over(share_tls_context(client))
+        return limit_idle_time(client, max_idle_seconds=max_idle_seconds)
 
     clock = SystemClock()
     sns = prepared(session.client("sns", config=config))

@@ -32,6 +32,7 @@ from hangtag.adapters.sqs_queues import (
     SqsUploadQueue,
 )
 from hangtag.adapters.system_clock import SystemClock
+from hangtag.adapters.tls_contexts import share_tls_context
 from hangtag.batch import Pipeline
 from hangtag.breaker import Breaker
 from hangtag.operators.replay import ReplayReport
@@ -73,9 +74,8 @@ def tagging_pipeline(
     )
 
     def prepared(client: C) -> C:
-        return limit_idle_time(
-            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
-        )
+        client = aws_deadline.watch_over(share_tls_context(client))
+        return limit_idle_time(client, max_idle_seconds=max_idle_seconds)
 
     clock = SystemClock()
     telemetry = Fanout(LogTelemetry(logger), EmfMetrics(str(logger.service), clock))
@@ -158,9 +158,8 @@ def failure_replayer(
     )
 
     def prepared(client: C) -> C:
-        return limit_idle_time(
-            aws_deadline.watch_over(client), max_idle_seconds=max_idle_seconds
-        )
+        client = aws_deadline.watch_over(share_tls_context(client))
+        return limit_idle_time(client, max_idle_seconds=max_idle_seconds)
 
     clock = SystemClock()
     box = SqsDeadLetterBox(
