@@ -14,6 +14,7 @@ from hangtag.lifecycle import CallReason
 from hangtag.ports import StoredImage, Tagger
 from hangtag.rate_limit import RateLimiter
 from hangtag.tagger_api import (
+    PIECE_BYTES,
     SIGNATURE_BYTES,
     Answer,
     Context,
@@ -114,4 +115,8 @@ def read_image(file: Path) -> StoredImage:
         content = first_bytes + stream.read(MAX_IMAGE_BYTES)
     if len(content) > MAX_IMAGE_BYTES:
         raise ImageTooLarge(f"{file} has more than {MAX_IMAGE_BYTES:,} bytes")
-    return StoredImage((content,), len(content), kind, metadata={})
+    pieces = [
+        content[start : start + PIECE_BYTES]
+        for start in range(0, len(content), PIECE_BYTES)
+    ]
+    return StoredImage(pieces, len(content), kind, metadata={})
