@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hangtag.lifecycle import CallReason
 from hangtag.ports import StoredImage, Tagger
 from hangtag.rate_limit import RateLimiter
 from hangtag.tagger_api import (
+    PIECE_BYTES,
     SIGNATURE_BYTES,
     Answer,
     Context,
@@ -63,14 +65,15 @@ class Question:
                 image, self.context, language=self.language, calling=calling
             )
 
-        try:
+        with closing(image):
+            try:
+                return call()
+            except HangtagError as error:
+                wait = error.retry_after_seconds
+                if wait is None or wait > LONGEST_WAIT_SECONDS:
+                    raise
+            clock.sleep(wait)
             return call()
-        except HangtagError as error:
-            wait = error.retry_after_seconds
-            if wait is None or wait > LONGEST_WAIT_SECONDS:
-                raise
-        clock.sleep(wait)
-        return call()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +115,8 @@ def read_image(file: Path) -> StoredImage:
         content = first_bytes + stream.read(MAX_IMAGE_BYTES)
     if len(content) > MAX_IMAGE_BYTES:
         raise ImageTooLarge(f"{file} has more than {MAX_IMAGE_BYTES:,} bytes")
-    return StoredImage(content, kind, metadata={})
+    pieces = [
+        content[start : start + PIECE_BYTES]
+        for start in range(0, len(content), PIECE_BYTES)
+    ]
+    return StoredImage(pieces, len(content), kind, metadata={})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -82,6 +83,7 @@ def check(ctx: click.Context, app: App, *, from_stdin: bool) -> None:
     """
     from hangtag.adapters.http_tagger import HttpTagger
     from hangtag.operators.key_check import check_key
+    from hangtag.settings import read_ca_bundle
 
     _refuse_arguments(ctx)
     given = key_in(ask_for_key()) if from_stdin else None
@@ -89,7 +91,9 @@ def check(ctx: click.Context, app: App, *, from_stdin: bool) -> None:
     url = stack.tagger_api_url()
     api_key = given or _key_of_the_stack(stack)
     with output.working(f"Asking {url} ..."):
-        verdict = check_key(HttpTagger(url, connections=1), api_key)
+        ca_bundle = read_ca_bundle(os.environ)
+        tagger = HttpTagger(url, connections=1, ca_bundle=ca_bundle)
+        verdict = check_key(tagger, api_key)
     word = {True: "good", False: "bad", None: "unknown"}[verdict.is_good]
     if app.json:
         output.data({"key": word, "code": verdict.code, "message": verdict.message})

@@ -104,7 +104,9 @@ def _question(*, url: str | None, language: str | None, detection: str) -> Quest
         raise click.UsageError(str(error)) from error
     _, context = read_metadata({}, language=settings.language, detection=kinds)
     return Question(
-        tagger=HttpTagger(settings.tagger_api_url, connections=1),
+        tagger=HttpTagger(
+            settings.tagger_api_url, connections=1, ca_bundle=settings.ca_bundle
+        ),
         language=settings.language,
         context=context,
         api_key=_api_key(settings.api_key),

@@ -15,7 +15,14 @@ from hangtag.failure import Failure
 from hangtag.lifecycle import CallReason, FailedUpload, Record, UploadKey, fail
 from hangtag.operators.ports import Letter
 from hangtag.results import Document, failed_result, tagged_result
-from hangtag.tagger_api import Answer, Context, Language, read_answer
+from hangtag.tagger_api import (
+    PIECE_BYTES,
+    Answer,
+    Base64Body,
+    Context,
+    Language,
+    read_answer,
+)
 from hangtag.text import to_json
 from hangtag.uploads import Upload
 
@@ -245,6 +252,27 @@ def failed_answer_document(code: object, message: str = "no") -> dict[str, Any]:
 def to_body(document: object) -> bytes:
     """A document as an HTTP body, with all digits of a `Decimal`."""
     return to_json(document).encode()
+
+
+def a_body(
+    image: bytes = PNG,
+    media_type: str = "image/png",
+    context: Context | None = None,
+    *,
+    with_prefix: bool = True,
+) -> Base64Body:
+    """A request with an image, in as many pieces as the function would have."""
+    pieces = [
+        image[start : start + PIECE_BYTES]
+        for start in range(0, len(image), PIECE_BYTES)
+    ]
+    return Base64Body(
+        pieces,
+        len(image),
+        media_type,
+        context or Context(),
+        with_prefix,
+    )
 
 
 def an_answer(*tags: dict[str, Any]) -> Answer:

@@ -128,9 +128,9 @@ def _peak_mb() -> float:
 
 
 def _asked_directly(content: bytes, client: Client) -> str | None:
-    from hangtag.tagger_api import Base64Body, Context  # noqa: PLC0415 - for this alone
+    from tests.builders import a_body  # noqa: PLC0415 - for this alone
 
-    request = Base64Body(content, "image/jpeg", Context())
+    request = a_body(content, "image/jpeg")
     try:
         Api(client).ask(request, language="en", api_key=API_KEY, timeout_seconds=1)
     except HangtagError as error:

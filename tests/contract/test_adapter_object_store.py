@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+import tempfile
+import tracemalloc
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from hangtag.adapters.s3_objects import S3Objects
+from hangtag.adapters.aws_deadline import DeadlineTooClose
+from hangtag.adapters.s3_objects import MAX_BYTES_IN_MEMORY, S3Objects
 from hangtag.errors import (
+    DiskFull,
     EmptyImage,
     HangtagError,
     ImageTooLarge,
@@ -22,7 +30,7 @@ from hangtag.errors import (
     UnsupportedFormat,
 )
 from hangtag.ports import ObjectFacts, ObjectStore, StoredImage
-from hangtag.tagger_api import SIGNATURE_BYTES
+from hangtag.tagger_api import PIECE_BYTES, SIGNATURE_BYTES, Base64Body, Context
 from hangtag.uploads import Upload
 from tests.builders import BUCKET, FIRST_BYTES, KEY, PNG, an_upload
 from tests.contract.aws_parts import ONCE, session
@@ -61,6 +69,18 @@ class Bucket:
         """Puts an object; returns the upload of its event."""
         facts = self.put(key, content, metadata or {})
         return an_upload(key, version_id=facts.version_id, etag=facts.etag)
+
+    def read(
+        self, upload: Upload
+    ) -> tuple[bytes, str, Mapping[str, str], str | None] | None:
+        """The image's bytes, its media type, metadata and etag; None if it is gone."""
+        image = self.store.read(upload)
+        if image is None:
+            return None
+        with closing(image):
+            content = b"".join(image.content)
+        assert image.size == len(content)
+        return content, image.media_type, image.metadata, image.etag
 
 
 def fake_bucket(*, versioned: bool) -> Bucket:
@@ -168,9 +188,7 @@ def test_an_image_is_read_with_its_metadata(bucket: Bucket) -> None:
     metadata = {"tagger-id": "SKU 1", "tagger-brand": "=?UTF-8?B?7ISc7Jq4?="}
     upload = bucket.upload(PNG, metadata=metadata)
 
-    assert bucket.store.read(upload) == StoredImage(
-        PNG, "image/png", metadata, upload.etag
-    )
+    assert bucket.read(upload) == (PNG, "image/png", metadata, upload.etag)
 
 
 @pytest.mark.parametrize("kind", FIRST_BYTES)
@@ -178,9 +196,7 @@ def test_the_first_bytes_determine_the_media_type(bucket: Bucket, kind: str) -> 
     """The name is often wrong."""
     upload = bucket.upload(FIRST_BYTES[kind], key="no name for.txt")
 
-    assert bucket.store.read(upload) == StoredImage(
-        FIRST_BYTES[kind], kind, {}, upload.etag
-    )
+    assert bucket.read(upload) == (FIRST_BYTES[kind], kind, {}, upload.etag)
 
 
 @pytest.mark.parametrize(
@@ -198,12 +214,11 @@ def test_any_key_is_read(bucket: Bucket, key: str) -> None:
     """The raw key is used."""
     upload = bucket.upload(PNG, key=key)
 
-    image = bucket.store.read(upload)
     facts = bucket.store.find(upload)
 
-    assert image is not None
+    assert bucket.read(upload) == (PNG, "image/png", {}, upload.etag)
     assert facts is not None
-    assert (image.content, facts.version_id) == (PNG, upload.version_id)
+    assert facts.version_id == upload.version_id
 
 
 def test_the_version_of_the_event_is_read(bucket: Bucket) -> None:
@@ -211,9 +226,9 @@ def test_the_version_of_the_event_is_read(bucket: Bucket) -> None:
     contents = [PNG + bytes([number]) for number in range(3)]
     uploads = [bucket.upload(content) for content in contents]
 
-    images = [bucket.store.read(upload) for upload in uploads]
+    images = [bucket.read(upload) for upload in uploads]
 
-    assert [image.content if image else None for image in images] == contents
+    assert [image and image[0] for image in images] == contents
 
 
 def test_a_version_is_read_behind_a_delete_marker(bucket: Bucket) -> None:
@@ -221,7 +236,7 @@ def test_a_version_is_read_behind_a_delete_marker(bucket: Bucket) -> None:
     upload = bucket.upload()
     bucket.delete(KEY)
 
-    assert bucket.store.read(upload) == StoredImage(PNG, "image/png", {}, upload.etag)
+    assert bucket.read(upload) == (PNG, "image/png", {}, upload.etag)
 
 
 def test_a_missing_version_is_gone(bucket: Bucket) -> None:
@@ -242,9 +257,7 @@ def test_without_versions_the_object_is_read_by_its_etag(plain_bucket: Bucket) -
     """It is read while its etag is that of the event."""
     upload = plain_bucket.upload()
 
-    assert plain_bucket.store.read(upload) == StoredImage(
-        PNG, "image/png", {}, upload.etag
-    )
+    assert plain_bucket.read(upload) == (PNG, "image/png", {}, upload.etag)
 
 
 def test_without_versions_an_overwritten_object_is_gone(plain_bucket: Bucket) -> None:
@@ -281,9 +294,7 @@ def test_an_image_of_the_largest_size_is_read(bucket: Bucket) -> None:
     content = PNG.ljust(MAX_IMAGE_BYTES, b"\0")
     upload = bucket.upload(content)
 
-    assert bucket.store.read(upload) == StoredImage(
-        content, "image/png", {}, upload.etag
-    )
+    assert bucket.read(upload) == (content, "image/png", {}, upload.etag)
 
 
 def test_an_image_that_is_too_large_is_refused(bucket: Bucket) -> None:
@@ -618,6 +629,172 @@ def test_a_truncated_object_is_unavailable(
         objects.read(an_upload())
 
     assert caught.value.__cause__ is not None
+
+
+# ---- large images, on the disk
+
+LARGE = PNG.ljust(3 * MAX_BYTES_IN_MEMORY + 1, b"\7")
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may have more than 2 MiB, which takes effect like a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024 * 1024, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def open_files(folder: Path) -> list[str]:
+    """The files in a folder that this process has open, also those without a name."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # a thread of the server has closed it
+            links.append(str(descriptor.readlink()))
+    return [link for link in links if link.startswith(f"{folder}/")]
+
+
+def test_a_large_image_is_on_the_disk_until_it_is_closed(
+    server: LoopbackServer, objects: S3Objects, disk: Path
+) -> None:
+    """Its file has no name, so that not even a crash leaves it there."""
+    server.replies(answer(200, LARGE, ETag='"0123"'))
+
+    image = objects.read(an_upload())
+
+    assert image is not None
+    assert (len(open_files(disk)), list(disk.iterdir())) == (1, [])
+    assert [b"".join(image.content) for _ in range(2)] == [LARGE] * 2
+    assert image.size == len(LARGE)
+    image.close()
+    assert open_files(disk) == []
+
+
+@pytest.mark.parametrize("size", [100, MAX_BYTES_IN_MEMORY])
+def test_a_small_image_needs_no_disk(
+    server: LoopbackServer, objects: S3Objects, disk: Path, size: int
+) -> None:
+    """Most images are small, and a file takes time."""
+    server.replies(answer(200, PNG.ljust(size, b"\7"), ETag='"0123"'))
+
+    image = objects.read(an_upload())
+
+    assert image is not None
+    assert open_files(disk) == []
+
+
+def test_the_pieces_of_an_image_can_be_encoded_one_by_one(
+    server: LoopbackServer, objects: S3Objects
+) -> None:
+    """Base64 turns three bytes into four characters."""
+    for content in (PNG, LARGE, LARGE[:500_000]):
+        server.replies(answer(200, content, ETag='"0123"'))
+        image = objects.read(an_upload())
+        assert image is not None
+        with closing(image):
+            encoded = b"".join(map(b64encode, image.content))
+
+        assert encoded == b64encode(content)
+
+
+@pytest.mark.parametrize("sent", [10, SIGNATURE_BYTES, 500_000, len(LARGE) - 1])
+def test_a_truncated_large_object_leaves_no_file(
+    server: LoopbackServer, objects: S3Objects, disk: Path, sent: int
+) -> None:
+    """The error is raised in the middle."""
+    server.replies(part_of_an_answer(200, LARGE[:sent], length=len(LARGE)))
+
+    with pytest.raises(ObjectUnavailable):
+        objects.read(an_upload())
+
+    assert open_files(disk) == []
+
+
+def test_a_large_object_that_takes_too_long_leaves_no_file(
+    server: LoopbackServer, disk: Path
+) -> None:
+    """The function's time is checked before each piece."""
+    checks = iter(range(5))
+
+    def check() -> None:
+        if next(checks) == 4:
+            raise DeadlineTooClose
+
+    client = session().client("s3", endpoint_url=server.url, config=ONCE)
+    objects = S3Objects(client, max_image_bytes=10_000_000, check_deadline=check)
+    server.replies(answer(200, LARGE, ETag='"0123"'))
+
+    with pytest.raises(ObjectUnavailable, match="no time is left"):
+        objects.read(an_upload())
+
+    assert open_files(disk) == []
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("room", ["part of a piece", "whole pieces"])
+def test_a_full_disk_has_its_own_error(
+    server: LoopbackServer, objects: S3Objects, disk: Path, room: str
+) -> None:
+    """A retry may find more room; the operator sees which parameter to change."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if room == "whole pieces":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * PIECE_BYTES, limit[1]))
+    server.replies(answer(200, LARGE, ETag='"0123"'))
+
+    with pytest.raises(DiskFull, match="has no room on the disk"):
+        objects.read(an_upload())
+
+    assert open_files(disk) == []
+
+
+def test_a_missing_disk_has_the_same_error(
+    server: LoopbackServer, objects: S3Objects, disk: Path
+) -> None:
+    """The folder may be gone, or not be writable."""
+    disk.rmdir()
+    server.replies(answer(200, LARGE, ETag='"0123"'))
+
+    with pytest.raises(DiskFull, match="No such file"):
+        objects.read(an_upload())
+
+
+def test_ten_large_images_take_little_memory(
+    server: LoopbackServer, objects: S3Objects, disk: Path
+) -> None:
+    """Neither the images nor their requests are held whole."""
+    content = PNG.ljust(9_000_000, b"\7")
+    server.replies(answer(200, content, ETag='"0123"'))
+    first = objects.read(an_upload())  # makes what is made once
+    assert first is not None
+    first.close()
+
+    tracemalloc.start()
+    try:
+        images = [objects.read(an_upload()) for _ in range(10)]
+        sent = sum(len(piece) for image in images for piece in _request(image))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert sent > 10 * len(content) * 4 / 3
+    assert peak < len(content)
+    assert len(open_files(disk)) == len(images)
+    for image in images:
+        assert image is not None
+        image.close()
+
+
+def _request(image: StoredImage | None) -> Base64Body:
+    assert image is not None
+    context = Context()
+    return Base64Body(image.content, image.size, image.media_type, context)
 
 
 def _md5(content: bytes) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import time
 import traceback
 import tracemalloc
 import zlib
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
@@ -24,7 +27,6 @@ from hangtag.ports import Tagger
 from hangtag.tagger_api import (
     MAX_ANSWER_BYTES,
     Answer,
-    Base64Body,
     Context,
     Language,
     RequestBody,
@@ -44,12 +46,14 @@ from hangtag.text import to_json
 from tests.builders import (
     API_KEY,
     PNG,
+    a_body,
     an_answer,
     answer_document,
     failed_answer_document,
     jacket,
     to_body,
 )
+from tests.contract.certificates import certificate, subject_hash
 from tests.contract.loopback import (
     Exchange,
     LoopbackServer,
@@ -95,7 +99,7 @@ def ask(
 ) -> Answer:
     """Makes one call with a small image."""
     return tagger.ask(
-        request or Base64Body(image, "image/png", context or Context(), with_prefix),
+        request or a_body(image, context=context, with_prefix=with_prefix),
         language=language,
         api_key=api_key,
         timeout_seconds=timeout_seconds,
@@ -235,7 +239,7 @@ def test_the_request_is_the_documented_one(
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(request.body))
     assert "transfer-encoding" not in headers
-    body = Base64Body(PNG * 10_000, "image/png", context)
+    body = a_body(PNG * 10_000, context=context)
     assert request.body == b"".join(body)
     context_received = TaggingRequest.model_validate_json(request.body).context
     assert context_received == models.Context.model_validate(
@@ -309,6 +313,106 @@ def test_the_proxy_of_the_environment_is_used(
     ask(HttpTagger(url, connections=1))
 
     assert [request.path for request in api.received] == [url]
+
+
+def test_a_proxy_may_need_a_password(
+    api: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in its address, and only the proxy gets it."""
+    proxy = api.url.replace("http://", "http://user:pass%20word@")
+    monkeypatch.setenv("http_proxy", proxy)
+
+    ask(HttpTagger(f"http://tagger.invalid{TAGS}", connections=1))
+
+    sent = api.received[0].headers["proxy-authorization"]
+    assert b64decode(sent.removeprefix("Basic ")) == b"user:pass word"
+
+
+def test_a_proxy_may_be_named_without_a_scheme(
+    api: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many people write it that way; and one variable may be for all schemes."""
+    monkeypatch.setenv("all_proxy", api.url.removeprefix("http://"))
+
+    ask(HttpTagger(f"http://tagger.invalid{TAGS}", connections=1))
+
+    assert len(api.received) == 1
+
+
+def test_an_address_may_be_excepted_from_the_proxy(
+    api: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens where the proxy should be."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port()}")
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+
+    ask(HttpTagger(api.url + TAGS, connections=1))
+
+    assert [request.path for request in api.received] == [TAGS]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[", "ftp://x"])
+def test_a_proxy_that_cannot_be_used_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """The API is not called without it instead."""
+    monkeypatch.setenv("https_proxy", proxy)
+
+    with pytest.raises(ApiUnreachable):
+        HttpTagger(f"https://tagger.invalid{TAGS}", connections=1)
+
+
+# ---- certificate authorities
+
+
+@pytest.fixture
+def authority(api: LoopbackServer, tmp_path: Path) -> Path:
+    """The certificate of the API, which now speaks TLS; no known authority has signed it."""
+    certificate_file, key_file = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_file, key_file)
+    api.socket = context.wrap_socket(api.socket, server_side=True)
+    return certificate_file
+
+
+def test_an_unknown_authority_is_not_trusted(
+    api: LoopbackServer, authority: Path
+) -> None:
+    """Neither the key nor the image is sent."""
+    assert authority.exists()
+    tagger = HttpTagger(api.url.replace("http:", "https:") + TAGS, connections=1)
+
+    with pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(tagger)
+
+    assert api.received == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_named_authority_is_trusted(
+    api: LoopbackServer, authority: Path, kind: str
+) -> None:
+    """A company's proxy may sign for all names."""
+    if kind == "folder":
+        # OpenSSL finds a certificate in a folder by the hash of its subject
+        hashed = authority.with_name(f"{subject_hash(authority)}.0")
+        hashed.symlink_to(authority)
+    ca_bundle = authority if kind == "file" else authority.parent
+    url = api.url.replace("http:", "https:") + TAGS
+
+    tagger = HttpTagger(url, connections=2, ca_bundle=str(ca_bundle))
+
+    assert [ask(tagger) for _ in range(2)] == [an_answer()] * 2
+
+
+def test_authorities_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
+    """The API is not called without them."""
+    with pytest.raises(ApiUnreachable, match="cannot be read"):
+        HttpTagger(
+            f"https://tagger.invalid{TAGS}",
+            connections=1,
+            ca_bundle=str(tmp_path / "missing.pem"),
+        )
 
 
 # ---- answers

@@ -32,9 +32,8 @@ from hangtag.settings import (
     read_replay_settings,
     read_tagging_settings,
 )
-from hangtag.tagger_api import Base64Body, Context
 from hangtag.wiring import tagging_pipeline
-from tests.builders import API_KEY, PNG, an_upload, answer_document, to_body
+from tests.builders import API_KEY, a_body, an_upload, answer_document, to_body
 from tests.contract.aws_parts import ONCE
 from tests.contract.loopback import (
     Exchange,
@@ -82,7 +81,7 @@ def test_the_limit_is_shorter_than_the_patience_of_the_other_side() -> None:
 def tagger_call(url: str, *, max_idle: float = MAX_IDLE) -> Call:
     """A call of the Tagger API by its adapter."""
     tagger = HttpTagger(url, connections=4, max_idle_seconds=max_idle)
-    body = Base64Body(PNG, "image/png", Context(), with_prefix=True)
+    body = a_body()
     return lambda: tagger.ask(body, language="en", api_key=API_KEY, timeout_seconds=10)
 
 
@@ -275,9 +274,9 @@ def test_the_wired_tagger_has_the_limit(
     class Recorded(HttpTagger):
         """Notes the limit."""
 
-        def __init__(self, url: str, *, connections: int, **limits: float) -> None:
+        def __init__(self, url: str, **limits: Any) -> None:  # noqa: ANN401 - the adapter's
             made.append(limits["max_idle_seconds"])
-            super().__init__(url, connections=connections, **limits)
+            super().__init__(url, **limits)
 
     monkeypatch.setattr(wiring, "HttpTagger", Recorded)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)

@@ -37,8 +37,6 @@ from hangtag.tagger_api import (
     LANGUAGES,
     MEDIA_TYPES,
     Answer,
-    Base64Body,
-    Context,
     media_type,
     read_answer,
 )
@@ -51,6 +49,7 @@ from hangtag_sandbox.limits import MOST_BODY_BYTES, MOST_IMAGE_BYTES
 from hangtag_sandbox.perception import delta_e_2000, to_lab
 from hangtag_sandbox.server import Deadlines
 from local.garments import Garment, draw_garments
+from tests.builders import a_body
 from tests.contract.loopback import LoopbackServer, loopback_server
 from tests.contract.loopback import answer as loopback_answer
 
@@ -166,8 +165,7 @@ def test_a_picture_is_tagged(url: str) -> None:
 def test_each_of_the_six_formats_is_accepted(url: str, kind: str) -> None:
     """The request has the prefix that the product sends."""
     image = picture(kind=kind)
-    context = Context()
-    pieces = Base64Body(image, f"image/{kind.lower()}", context)
+    pieces = a_body(image, f"image/{kind.lower()}")
 
     tag = only_tag(answered(post(url, b"".join(pieces))))
 
@@ -477,7 +475,7 @@ def test_a_connection_serves_many_requests(url: str) -> None:
 
 def test_a_chunked_body_is_read(url: str) -> None:
     """Clients need not know its length."""
-    pieces = Base64Body(picture(), "image/png", Context())
+    pieces = a_body(picture())
 
     response = requests.post(
         url + TAGS, data=iter(pieces), headers={"x-api-key": KEY}, timeout=30

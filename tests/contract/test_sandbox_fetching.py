@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import ssl
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from hangtag_sandbox.fetching import Fetcher, NotFetched, tls_context
 from hangtag_sandbox.limits import MOST_IMAGE_BYTES, MOST_REDIRECTS
 from hangtag_sandbox.networks import REACHES, Reach
+from tests.contract.certificates import certificate
 from tests.contract.loopback import (
     LoopbackServer,
     answer,
@@ -293,39 +288,6 @@ def test_no_more_than_an_image_is_read_of_a_response(server: LoopbackServer) -> 
     server.replies(answer(200, bytes(MOST_IMAGE_BYTES + 2)))
 
     assert len(fetcher(server).fetch(server.url)) == MOST_IMAGE_BYTES + 1
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local")])
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    certificate_file, key_file = folder / "server.crt", folder / "server.key"
-    certificate_file.write_bytes(signed.public_bytes(pem))
-    key_file.write_bytes(
-        key.private_bytes(
-            pem,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate_file, key_file
 
 
 def test_a_self_signed_certificate_is_accepted_when_it_is_named(

@@ -34,6 +34,10 @@ class FakeObjectStore(CanFail):
         """Called before an object is read."""
         self.after_finding: Callable[[], object] = lambda: None
         """Called once, after an object was looked for and before the response arrives."""
+        self.reads = 0
+        """How often an image was read."""
+        self.open_images: list[Upload] = []
+        """The images that were read and not closed."""
         self._count = 0
 
     def put(
@@ -109,12 +113,22 @@ class FakeObjectStore(CanFail):
         if size > self._max_image_bytes:
             raise ImageTooLarge(f"{upload.uri} has {size} bytes")
         kind = require_media_type(version.content[:SIGNATURE_BYTES], upload.uri)
-        return StoredImage(version.content, kind, version.metadata, version.facts.etag)
+        self.reads += 1
+        self.open_images.append(upload)
+        return StoredImage(
+            (version.content,),
+            size,
+            kind,
+            version.metadata,
+            version.facts.etag,
+            lambda: self.open_images.remove(upload),
+        )
 
     def peek(self, upload: Upload) -> ImageHead | None:
         image = self.read(upload)
         if image is None:
             return None
+        image.close()
         etag = image.etag or ""
         return ImageHead(image.media_type, image.metadata, etag, image.size)
 

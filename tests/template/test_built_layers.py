@@ -168,8 +168,8 @@ for found in pkgutil.walk_packages(hangtag.__path__, 'hangtag.'):
 def test_the_handler_and_the_core_import_from_the_layers_alone(built: Path) -> None:
     """The process has an empty environment, the layers and the runtime's boto3."""
     program = IMPORT_ALL + (
-        "import aws_lambda_powertools, pydantic, requests\n"
-        "for module in (hangtag, pydantic, requests, aws_lambda_powertools):\n"
+        "import aws_lambda_powertools, pydantic, urllib3\n"
+        "for module in (hangtag, pydantic, urllib3, aws_lambda_powertools):\n"
         "    print(module.__file__)\n"
     )
 

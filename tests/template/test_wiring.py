@@ -67,6 +67,7 @@ PARAMETERS = {
     "DeletionProtection": "false",
     "KmsKeyArn": "",
     "MemorySize": 512,
+    "EphemeralStorage": 512,
     "LogRetentionDays": 30,
     "PythonRuntime": "python3.13",
     "Architecture": "arm64",

@@ -73,7 +73,7 @@ PURE = ROOMS[: ROOMS.index("ports")]
 WITHOUT_ADAPTERS = ROOMS[: ROOMS.index("adapters")]
 
 FOREIGN = {
-    "tagger_api": {"pydantic"},
+    "tagger_api": {"pybase64", "pydantic"},
     "operators": {"pydantic"},
     "entry_points": {"aws_lambda_powertools"},
 }
@@ -81,7 +81,7 @@ FOREIGN = {
 
 CLIENT_LIBRARIES = (
     {"boto3", "botocore"},
-    {"requests", "urllib3"},
+    {"certifi", "urllib3"},
     {"aws_lambda_powertools"},
 )
 

@@ -122,7 +122,7 @@ def test_the_reference_is_the_commands_own_help() -> None:
 
 def test_help_does_not_wait_for_slow_imports() -> None:
     """--help answers at once, although boto3 alone takes half a second to import."""
-    slow = ("boto3", "botocore", "pydantic", "requests", "rich")
+    slow = ("boto3", "botocore", "pydantic", "urllib3", "rich")
     program = (
         f"import sys, hangtag_cli.main; print([m for m in {slow} if m in sys.modules])"
     )

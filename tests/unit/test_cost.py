@@ -18,7 +18,7 @@ from benchmarks.cost_page import (
     read_month,
     updated,
 )
-from hangtag.tagger_api import Base64Body, Context
+from tests.builders import a_body
 
 COUNTED = model.measured()["rows"]
 BATCHED: list[Run] = [FULL, SINGLE]
@@ -69,7 +69,7 @@ def test_the_index_costs_a_write_unit_for_each_entry() -> None:
 def test_the_function_sends_as_many_bytes_as_the_formula_says(megabytes: float) -> None:
     """4/3 of the image, and less than 100 bytes of JSON."""
     size = round(megabytes * model.MILLION)
-    body = Base64Body(bytes(size), "image/jpeg", Context())
+    body = a_body(bytes(size), "image/jpeg")
 
     sent = sum(map(len, body))
 

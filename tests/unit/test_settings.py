@@ -297,7 +297,7 @@ def test_tagging_local_files_needs_no_settings() -> None:
     """The defaults are the vendor's address and English; the command asks for the key."""
     settings = read_ask_settings({})
 
-    assert settings == AskSettings(DEFAULT_TAGGER_API_URL, "en", None)
+    assert settings == AskSettings(DEFAULT_TAGGER_API_URL, "en", None, None)
 
 
 def test_tagging_local_files_reads_its_settings() -> None:
@@ -307,10 +307,13 @@ def test_tagging_local_files_reads_its_settings() -> None:
             "HANGTAG_TAGGER_API_URL": "http://localhost:1",
             "HANGTAG_LANGUAGE": "ja",
             "HANGTAG_API_KEY": "secret",
+            "REQUESTS_CA_BUNDLE": "/etc/company.pem",
         }
     )
 
-    assert settings == AskSettings("http://localhost:1", "ja", "secret")
+    assert settings == AskSettings(
+        "http://localhost:1", "ja", "secret", "/etc/company.pem"
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
 from hangtag.tagger_api import (
     MAX_ANSWER_BYTES,
     Answer,
-    Base64Body,
     Context,
     UrlBody,
     parse_json,
@@ -36,6 +35,7 @@ from hangtag.tagger_api.reading import MAX_SPELLINGS, MAX_VALUES
 from hangtag.text import to_json
 from tests.builders import (
     PNG,
+    a_body,
     a_result,
     an_answer,
     answer_document,
@@ -535,7 +535,7 @@ def test_an_echoed_secret_is_hidden_before_an_error_is_cut(
 def test_an_echoed_image_is_in_no_text(echo: Callable[[bytes], str]) -> None:
     """Neither in a good answer nor in an error."""
     image = PNG + bytes(range(256))
-    secrets = Base64Body(image, "image/png", Context()).secrets()
+    secrets = a_body(image).secrets()
     echoed = echo(image)
 
     answer = read_answer(
@@ -554,7 +554,7 @@ def test_an_echoed_image_is_in_no_text(echo: Callable[[bytes], str]) -> None:
 def test_an_echoed_image_is_in_no_answer() -> None:
     """Not one byte of it is stored."""
     image = PNG + bytes(range(256))
-    body = Base64Body(image, "image/png", Context())
+    body = a_body(image)
     content = json.loads(b"".join(body))["image"]["content"]
 
     answer = read_answer(

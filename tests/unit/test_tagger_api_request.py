@@ -13,7 +13,6 @@ from hangtag.errors import InvalidContext
 from hangtag.tagger_api import (
     DETECTIONS,
     LANGUAGES,
-    Base64Body,
     Context,
     media_type,
     models,
@@ -22,7 +21,7 @@ from hangtag.tagger_api import (
     read_metadata,
 )
 from hangtag.tagger_api.models import TaggingRequest
-from tests.builders import FIRST_BYTES, PNG
+from tests.builders import FIRST_BYTES, PNG, a_body
 
 EVERY_FIELD = {
     "tagger-id": "A111",
@@ -52,7 +51,7 @@ def read(metadata: dict[str, str]) -> tuple[str, dict[str, object]]:
 def test_a_request_carries_the_image_byte_for_byte(size: int) -> None:
     """Base64 in pieces is the same as base64 of the whole."""
     image = bytes(number % 251 for number in range(size))
-    body = Base64Body(image, "image/webp", Context())
+    body = a_body(image, "image/webp")
 
     request = TaggingRequest.model_validate_json(b"".join(body))
 
@@ -65,7 +64,7 @@ def test_a_request_carries_the_image_byte_for_byte(size: int) -> None:
 
 def test_a_request_without_the_prefix_is_bare_base64() -> None:
     """The English text of error 801 asks for that."""
-    body = Base64Body(PNG, "image/png", Context(), with_prefix=False)
+    body = a_body(with_prefix=False)
 
     request = TaggingRequest.model_validate_json(b"".join(body))
 
@@ -74,7 +73,7 @@ def test_a_request_without_the_prefix_is_bare_base64() -> None:
 
 def test_a_request_can_be_iterated_again() -> None:
     """A second call sends the same bytes."""
-    body = Base64Body(PNG, "image/png", Context(brand="봄"))
+    body = a_body(context=Context(brand="봄"))
 
     assert list(body) == list(body)
 
@@ -105,7 +104,7 @@ def test_a_request_reads_back_unchanged(
     *, image: bytes, kind: str, context: Context, with_prefix: bool
 ) -> None:
     """The sandbox reads requests with the models; the client writes them without."""
-    body = Base64Body(image, kind, context, with_prefix)
+    body = a_body(image, kind, context, with_prefix=with_prefix)
 
     written = b"".join(body)
     request = TaggingRequest.model_validate_json(written)
@@ -134,7 +133,7 @@ def test_the_context_is_sent_by_the_apis_names() -> None:
     context = Context(
         id="A111", product_content_name="one-piece", detection=("SHOES",), price="1.50"
     )
-    body = Base64Body(PNG, "image/png", context)
+    body = a_body(context=context)
 
     written = json.loads(b"".join(body))
 

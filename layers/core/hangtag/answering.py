@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from hangtag.attempt import Attempt
 from hangtag.calling import Caller
@@ -67,16 +67,17 @@ class Answering:
         attempt.stopwatch.end("read")
         if image is None:
             return None
-        attempt.upload = attempt.upload.read_as(etag=image.etag, size=image.size)
-        language, context = self._context(image)
-        with _call_about(image, attempt):
-            answer = self._caller.call_with_image(
-                image,
-                context,
-                language=language,
-                calling=attempt.calling,
-                is_second_form=is_second_form,
-            )
+        with closing(image):
+            attempt.upload = attempt.upload.read_as(etag=image.etag, size=image.size)
+            language, context = self._context(image)
+            with _call_about(image, attempt):
+                answer = self._caller.call_with_image(
+                    image,
+                    context,
+                    language=language,
+                    calling=attempt.calling,
+                    is_second_form=is_second_form,
+                )
         return language, context, answer
 
     def _sends_urls(self, attempt: Attempt) -> bool:

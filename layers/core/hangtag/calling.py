@@ -96,7 +96,7 @@ class Caller:
         """
         reason = CallReason.AS_BASE64 if is_second_form else calling.reason
         prefix = self._sends_prefix
-        body = Base64Body(image.content, image.media_type, context, prefix)
+        body = Base64Body(image.content, image.size, image.media_type, context, prefix)
         try:
             answer = self._call(body, language, calling, reason)
         except PrefixRefused:

@@ -35,6 +35,7 @@ docs/error-codes.md is generated from this module.
     │   ├── QueueUnavailable      QUEUE_UNAVAILABLE
     │   ├── MappingUnavailable    MAPPING_UNAVAILABLE
     │   ├── OutOfTime             OUT_OF_TIME
+    │   ├── DiskFull              DISK_FULL
     │   └── InternalError         INTERNAL_ERROR
     ├── AuthError: the API key
     │   ├── KeyRefused            609
@@ -366,6 +367,16 @@ class OutOfTime(TransientError):
     cause = "operator; uploader, by a large image"
     who = "operator"
     advice = "Raise FunctionTimeout, or lower BatchSize, then replay."
+
+
+class DiskFull(TransientError):
+    """The image has no room in the function's ephemeral storage."""
+
+    code = "DISK_FULL"
+    source = "internal"
+    cause = "operator; uploaders, by large images"
+    who = "operator"
+    advice = "Raise EphemeralStorage, or lower BatchSize, then replay."
 
 
 class InternalError(TransientError):

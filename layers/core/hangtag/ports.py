@@ -7,7 +7,7 @@ contract tests. Adapters translate every foreign error into a leaf of `hangtag.e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
@@ -64,17 +64,17 @@ class ObjectFacts:
 class StoredImage:
     """An object version that is an image the API takes."""
 
-    content: bytes | bytearray
+    content: Iterable[bytes]
+    """Pieces, all but the last of `PIECE_BYTES`; a second call iterates again."""
+    size: int
+    """Bytes, of all pieces."""
     media_type: str
     metadata: Mapping[str, str]
     """User metadata, its keys without `x-amz-meta-`."""
     etag: str | None = None
     """Without quotes; None for a file that is not in S3."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return len(self.content)
+    close: Callable[[], object] = lambda: None
+    """Called when the content is not needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class ObjectStore(Protocol):
         Raises:
             EmptyImage, ImageTooLarge, UnsupportedFormat: It is not to be sent.
             ObjectForbidden, ObjectUnavailable: S3 refused or failed.
+            DiskFull: It has no room on the disk.
         """
         ...
 

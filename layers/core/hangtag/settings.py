@@ -20,7 +20,7 @@ from hangtag.tagger_api import (
 from hangtag.text import shortened
 
 PREFIX = "HANGTAG_"
-"""Every variable's name is this and the setting's name in capitals."""
+"""The name of a variable of Hangtag is this and the setting's name in capitals."""
 
 DEFAULT_TAGGER_API_URL = "https://api.omnious.com/tagger/v2.12/tags"
 
@@ -232,6 +232,8 @@ class AskSettings:
     tagger_api_url: str
     language: Language
     api_key: str | None
+    ca_bundle: str | None
+    """See `read_ca_bundle`."""
 
 
 def read_ask_settings(environment: Mapping[str, str]) -> AskSettings:
@@ -250,9 +252,19 @@ def read_ask_settings(environment: Mapping[str, str]) -> AskSettings:
                 environment.get(variable_of("language"), DEFAULT_LANGUAGE)
             ),
             api_key=environment.get(variable_of("api_key")) or None,
+            ca_bundle=read_ca_bundle(environment),
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def read_ca_bundle(environment: Mapping[str, str]) -> str | None:
+    """The file or folder of certificate authorities that other HTTP clients use as well."""
+    return (
+        environment.get("REQUESTS_CA_BUNDLE")
+        or environment.get("CURL_CA_BUNDLE")
+        or None
+    )
 
 
 def variable_of(setting: str) -> str:

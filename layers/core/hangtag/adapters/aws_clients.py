@@ -18,6 +18,7 @@ from botocore.session import Session
 from hangtag.adapters.aws_deadline import BotoDeadline
 from hangtag.adapters.direct_requests import direct
 from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
+from hangtag.adapters.tls_contexts import share_tls_context
 from hangtag.time_budget import TimeBudget
 
 USER_AGENT: Final = f"hangtag botocore/{botocore.__version__}"
@@ -85,7 +86,8 @@ class AwsClients:
             ),
         )
         return limit_idle_time(
-            self.deadline.watch_over(client), max_idle_seconds=self._max_idle_seconds
+            self.deadline.watch_over(share_tls_context(client)),
+            max_idle_seconds=self._max_idle_seconds,
         )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import closing
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hangtag.adapters.aws_errors import status_of, translated
 from hangtag.adapters.s3_errors import object_error
-from hangtag.errors import EmptyImage, ImageTooLarge, ObjectUnavailable
+from hangtag.errors import DiskFull, EmptyImage, ImageTooLarge, ObjectUnavailable
 from hangtag.ports import ImageHead, ObjectFacts, StoredImage
-from hangtag.tagger_api import SIGNATURE_BYTES, require_media_type
+from hangtag.tagger_api import PIECE_BYTES, SIGNATURE_BYTES, require_media_type
 from hangtag.uploads import Upload
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
         GetObjectRequestTypeDef,
     )
 
-_CHUNK_BYTES = 256 * 1024
+MAX_BYTES_IN_MEMORY = 1024 * 1024
+"""A larger image is kept on the disk while an attempt needs it."""
 
 # 404: no such bucket, key or version. 405: the version is a delete marker. 412: without a
 # version id the etag tells the version, and another one is there now.
@@ -69,10 +72,13 @@ class S3Objects:
         size = found["ContentLength"]
         with translated(ObjectUnavailable, upload.uri), closing(found["Body"]) as body:
             self._check_size(upload, size)
-            first_bytes = _first_bytes(upload, body, size=size)
+            first_bytes = _read(upload, body, 0, min(SIGNATURE_BYTES, size), size=size)
             kind = require_media_type(first_bytes, upload.uri)
-            content = self._filled(upload, body, first_bytes, size=size)
-        return StoredImage(content, kind, found["Metadata"], _etag_of(found))
+            pieces = self._pieces(upload, body, first_bytes, size=size)
+            if size <= MAX_BYTES_IN_MEMORY:
+                return _image(found, kind, tuple(pieces))
+            file = _file_of(pieces, upload.uri)
+            return _image(found, kind, file, file.close)
 
     def peek(self, upload: Upload) -> ImageHead | None:
         found = self._get(upload, first_bytes_only=True)
@@ -83,7 +89,7 @@ class S3Objects:
             whole = found.get("ContentRange", "").rpartition("/")[2]
             size = int(whole) if whole.isdigit() else found["ContentLength"]
             self._check_size(upload, size)
-            first_bytes = _first_bytes(upload, body, size=size)
+            first_bytes = _read(upload, body, 0, min(SIGNATURE_BYTES, size), size=size)
             kind = require_media_type(first_bytes, upload.uri)
         return ImageHead(kind, found["Metadata"], _etag_of(found), size)
 
@@ -118,23 +124,16 @@ class S3Objects:
         except BotoCoreError as error:
             raise ObjectUnavailable(f"{upload.uri}: {error}") from error
 
-    def _filled(
+    def _pieces(
         self, upload: Upload, body: StreamingBody, first_bytes: bytes, *, size: int
-    ) -> bytearray:
-        """The whole image, filled in place: joining pieces would hold it twice."""
-        content = bytearray(size)
-        content[: len(first_bytes)] = first_bytes
-        filled = len(first_bytes)
-        while filled < size:
+    ) -> Iterator[bytes]:
+        """The whole image, which begins with the *first_bytes*."""
+        read = first_bytes
+        for start in range(0, size, PIECE_BYTES):
             self._check_deadline()  # a trickle keeps every timeout
-            chunk = body.read(_CHUNK_BYTES)
-            if not chunk:
-                raise ObjectUnavailable(
-                    f"{upload.uri} ended after {filled:,} of {size:,} bytes"
-                )
-            content[filled : filled + len(chunk)] = chunk
-            filled += len(chunk)
-        return content
+            end = min(start + PIECE_BYTES, size)
+            yield read + _read(upload, body, start + len(read), end, size=size)
+            read = b""
 
     def _check_size(self, upload: Upload, size: int) -> None:
         if size == 0:
@@ -145,27 +144,77 @@ class S3Objects:
             )
 
 
+class _ImageFile:
+    """
+    The pieces of a large image, on the disk.
+
+    The file has no name, so that it is gone when it is closed, and after a crash.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        try:
+            # Without a buffer: an error of the disk comes from the write that it belongs to
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - `close` does it
+        except OSError as error:
+            raise DiskFull(f"{name} has no room on the disk: {error}") from error
+        self.close = self._file.close
+
+    def append(self, piece: bytes) -> None:
+        try:
+            written = self._file.write(piece)
+        except OSError as error:
+            raise DiskFull(f"{self._name} has no room on the disk: {error}") from error
+        if written < len(piece):
+            raise DiskFull(f"{self._name} has no room on the disk")
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        return iter(partial(self._file.read, PIECE_BYTES), b"")
+
+
+def _file_of(pieces: Iterable[bytes], name: str) -> _ImageFile:
+    file = _ImageFile(name)
+    with ExitStack() as unless_filled:
+        unless_filled.callback(file.close)
+        for piece in pieces:
+            file.append(piece)
+        unless_filled.pop_all()
+    return file
+
+
+def _image(
+    found: GetObjectOutputTypeDef,
+    kind: str,
+    content: Iterable[bytes],
+    close: Callable[[], object] = lambda: None,
+) -> StoredImage:
+    size, metadata = found["ContentLength"], found["Metadata"]
+    return StoredImage(content, size, kind, metadata, _etag_of(found), close)
+
+
 def _etag_of(found: GetObjectOutputTypeDef) -> str:
     return found["ETag"].strip('"')
 
 
-def _first_bytes(upload: Upload, body: StreamingBody, *, size: int) -> bytes:
+def _read(
+    upload: Upload, body: StreamingBody, start: int, end: int, *, size: int
+) -> bytes:
     """
-    Enough bytes for the media type.
+    The bytes from *start*, where *body* is, to *end*.
 
     A connection that breaks off may return fewer bytes than requested. Judged by a single byte, a
     good image would be refused for good.
     """
-    wanted = min(SIGNATURE_BYTES, size)
-    first = b""
-    while len(first) < wanted:
-        piece = body.read(wanted - len(first))
-        if not piece:
+    read = b""
+    while len(read) < end - start:
+        more = body.read(end - start - len(read))
+        if not more:
             raise ObjectUnavailable(
-                f"{upload.uri} ended after {len(first)} of {size:,} bytes"
+                f"{upload.uri} ended after {start + len(read):,} of {size:,} bytes"
             )
-        first += piece
-    return first
+        read += more
+    return read
 
 
 def _is_gone(error: ClientError) -> bool:

@@ -8,14 +8,15 @@ nor the JSON. The sandbox reads requests with `hangtag.tagger_api.models`.
 from __future__ import annotations
 
 import json
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Any, Literal, Protocol, get_args
 from urllib.parse import unquote, urlsplit
+
+from pybase64 import b64encode
 
 from hangtag.errors import InvalidContext
 from hangtag.text import shortened
@@ -37,6 +38,9 @@ Detection = Literal[
 ]
 DETECTIONS: tuple[Detection, ...] = get_args(Detection)
 """The first five are documented for version 2.12, the others on the vendor's other pages."""
+
+PIECE_BYTES = 3 * 64 * 1024
+"""Bytes of a piece of an image. A multiple of three: no padding between the pieces."""
 
 METADATA_PREFIX = "tagger-"
 """S3 user metadata with this prefix (`x-amz-meta-tagger-…`) is context for the API."""
@@ -92,9 +96,12 @@ class RequestBody(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Base64Body:
-    """A request that contains its image as base64; only the image is held in memory."""
+    """A request that contains its image as base64; a piece at a time is held in memory."""
 
-    image: bytes | bytearray
+    image: Iterable[bytes]
+    """Pieces, all but the last of `PIECE_BYTES`; a second call iterates again."""
+    size: int
+    """Bytes, of all pieces."""
     media_type: str
     context: Context
     with_prefix: bool = True
@@ -102,18 +109,16 @@ class Base64Body:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._head()
-        view = memoryview(self.image)
-        for start in range(0, len(view), _PIECE):
-            yield b64encode(view[start : start + _PIECE])
+        yield from map(b64encode, self.image)
         yield _tail(self.context)
 
     def __len__(self) -> int:
-        encoded = (len(self.image) + 2) // 3 * 4
+        encoded = (self.size + 2) // 3 * 4
         return len(self._head()) + encoded + len(_tail(self.context))
 
     def secrets(self) -> tuple[str, ...]:
         """The image's beginning in base64 and hexadecimal; the rest is hidden with it."""
-        first_bytes = bytes(memoryview(self.image)[:_RECOGNISED_BYTES])
+        first_bytes = next(iter(self.image))[:_RECOGNISED_BYTES]
         return b64encode(first_bytes).rstrip(b"=").decode("ascii"), first_bytes.hex()
 
     def _head(self) -> bytes:
@@ -176,7 +181,6 @@ def _tail(context: Context) -> bytes:
     return b'"},"context":' + json.dumps(document).encode("ascii") + b"}"
 
 
-_PIECE = 3 * 64 * 1024  # a multiple of three: no padding between the pieces
 _RECOGNISED_BYTES = 48  # also a multiple of three: its base64 is that of the image
 _SECRET_PARAMETERS = {"x-amz-credential", "x-amz-security-token", "x-amz-signature"}
 
