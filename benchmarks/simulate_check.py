@@ -11,20 +11,20 @@ the local cloud and in the simulation, and the table shows both.
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 
-from benchmarks.simulate import Setup
+from benchmarks.simulate import Setup, simulate
 from local.indexed import wait_for_stream
+from local.ledger import scan
 from local.pictures import small_picture
 from local.processes import LocalError
 from local.progress import steps_on
@@ -35,6 +35,10 @@ CONCURRENCY = 4
 WAIT_SECONDS = 300.0
 TOLERANCE = 0.15
 
+FREE = Setup(images=400, api=0.0)
+"""A backlog without a delay of the API: the local cloud's own time for an image."""
+ALONE = Setup(images=20, api=0.0, arrivals=2.0)
+"""Images that meet no other one."""
 SETTINGS = {
     "bound by the API": Setup(images=400, api=4.0),
     "bound by the rate": Setup(images=300, api=1.0, rate=6.0),
@@ -47,6 +51,7 @@ class Measured:
     """What a run on the local cloud took."""
 
     images_per_second: float
+    p50: float
     p95: float
 
 
@@ -81,6 +86,7 @@ def run(stack: WatchedStack, name: str, setup: Setup) -> Measured:
         raise LocalError("\n".join(troubles))
     return Measured(
         setup.images / (max(tagged.values()) - began),
+        waits[int(0.5 * len(waits))],
         waits[int(0.95 * len(waits))],
     )
 
@@ -125,41 +131,61 @@ def switch(stack: WatchedStack, *, on: bool) -> None:
 
 def wait_for_tagged(stack: WatchedStack, prefix: str, images: int) -> dict[str, float]:
     """Wait until that many images are tagged; returns when each was, by its key."""
-
-    def all_tagged() -> dict[str, float] | None:
-        found = dict(tagged_lines(stack, prefix))
-        return found if len(found) == images else None
-
+    queue = {
+        "QueueUrl": stack.outputs["UploadQueueUrl"],
+        "AttributeNames": [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+        ],
+    }
+    sqs = stack.client("sqs")
     until = time.monotonic() + WAIT_SECONDS
-    while (found := all_tagged()) is None:
+    while any(map(int, sqs.get_queue_attributes(**queue)["Attributes"].values())):
         if time.monotonic() > until:
-            raise LocalError(stack.with_log(f"not all images of {prefix} are tagged"))
-        time.sleep(2.0)
-    return found
+            raise LocalError(stack.with_log(f"images of {prefix} are not tagged"))
+        time.sleep(1.0)
+    start = stack.uri("")
+    found = {
+        item["uri"].removeprefix(start): datetime.fromisoformat(item["endedAt"])
+        for item in scan(stack)
+        if item["uri"].startswith(start + prefix) and item.get("status") == "TAGGED"
+    }
+    if len(found) != images:
+        raise LocalError(stack.with_log(f"{len(found)} of {images} are tagged"))
+    return {key: at.timestamp() for key, at in found.items()}
 
 
-def tagged_lines(stack: WatchedStack, prefix: str) -> Iterator[tuple[str, float]]:
-    """Yield the key of each tagged upload with this prefix, and the moment of its log line."""
-    start = stack.uri(prefix)
-    for line in lines(stack):
-        if line.get("message") == "tagged" and line["uri"].startswith(start):
-            at = datetime.fromisoformat(line["timestamp"]).timestamp()
-            yield line["uri"].removeprefix(stack.uri("")), at
-
-
-def lines(stack: WatchedStack) -> Iterator[dict[str, Any]]:
-    """Yield the JSON lines of the function's log."""
-    for text in stack.log_events():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line
+def compared(stack: WatchedStack) -> Iterator[tuple[str, float]]:
+    """Run everything; yields the rows of the table, each with the difference that it shows."""
+    free = run(stack, "free", FREE)
+    shared = 1 / free.images_per_second
+    alone = run(stack, "alone", ALONE)
+    own = max(0.0, alone.p50 - shared)
+    yield f"| measured first | seconds an image, in a backlog | {shared:.4f} | | |", 0.0
+    yield f"| measured first | seconds of an image alone | {alone.p50:.4f} | | |", 0.0
+    for name, setup in SETTINGS.items():
+        found = run(stack, name, setup)
+        simulated = simulate(
+            replace(
+                setup,
+                concurrency=CONCURRENCY,
+                warm=CONCURRENCY,
+                shared=shared,
+                own=own,
+            )
+        )
+        for figure in ("images_per_second", "p50", "p95"):
+            real, ideal = getattr(found, figure), getattr(simulated, figure)
+            difference = ideal / real - 1
+            yield (
+                f"| {name} | {figure.replace('_', ' ')} | {real:.2f} | {ideal:.2f} "
+                f"| {difference:+.1%} |",
+                difference,
+            )
 
 
 def main() -> None:
-    """Print the measured and the simulated figures of each setting."""
+    """Print the figures of each setting; exits with 1 if one differs by more than `TOLERANCE`."""
     with TemporaryDirectory(prefix="hangtag-simulate-") as directory:
         path = Path(directory)
         parameters = {
@@ -173,15 +199,15 @@ def main() -> None:
             "simulate-subscriber",
         )
         try:
-            free = run(stack, "free", Setup(images=200, api=0.0))
-            print(free)
-            for line in list(lines(stack))[-2:]:
-                print(json.dumps(line))
-            for name, setup in SETTINGS.items():
-                found = run(stack, name, setup)
-                print(name, found)
+            rows = list(compared(stack))
         finally:
             take_down(path)
+    print("| setting | figure | local cloud | simulation | difference |")
+    print("|---|---|---|---|---|")
+    for row, _ in rows:
+        print(row)
+    if any(abs(difference) > TOLERANCE for _, difference in rows):
+        sys.exit(f"a difference is larger than {TOLERANCE:.0%}")
 
 
 if __name__ == "__main__":
