@@ -8,7 +8,9 @@ from html import escape
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 44, 56
+LEFT, RIGHT, TOP, BOTTOM = 70, 24, 64, 56
+LEGEND_WIDTH = 190
+MOST_TICKS = 9
 
 STYLE = """
 text { font: 13px sans-serif; fill: #1f2328; }
@@ -28,25 +30,32 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """A logarithmic axis in pixels, from a power of ten to another."""
+    """A logarithmic axis in pixels, with ticks at 1, 2 and 5 times powers of ten."""
 
-    low: int
-    high: int
+    steps: Sequence[float]
     begin: float
     end: float
 
     @classmethod
     def over(cls, values: Sequence[float], begin: float, end: float) -> _Axis:
-        low, high = floor(log10(min(values))), ceil(log10(max(values)))
-        return cls(low, max(high, low + 1), begin, end)
+        low, high = min(values), max(values)
+        powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+        steps = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+        first = max(one for one in steps if one <= low)
+        last = min(one for one in steps if one >= high)
+        return cls([one for one in steps if first <= one <= last], begin, end)
 
     def at(self, value: float) -> float:
-        share = (log10(value) - self.low) / (self.high - self.low)
-        return self.begin + share * (self.end - self.begin)
+        low, high = log10(self.steps[0]), log10(self.steps[-1])
+        return self.begin + (log10(value) - low) / (high - low) * (
+            self.end - self.begin
+        )
 
     def ticks(self) -> list[float]:
-        """The powers of ten."""
-        return [10.0**power for power in range(self.low, self.high + 1)]
+        """All steps, or of many only the powers of ten."""
+        if len(self.steps) <= MOST_TICKS:
+            return list(self.steps)
+        return [one for one in self.steps if log10(one).is_integer()]
 
 
 def draw(title: str, x: str, y: str, lines: Mapping[str, Points]) -> str:
@@ -73,12 +82,11 @@ def draw(title: str, x: str, y: str, lines: Mapping[str, Points]) -> str:
     for number, (name, line) in enumerate(lines.items()):
         path = " ".join(f"{across.at(a):.1f},{up.at(b):.1f}" for a, b in line)
         parts.append(f'<polyline class="line c{number}" points="{path}"/>')
-        at = TOP + 18 + 20 * number
+        at = LEFT + LEGEND_WIDTH * number
         parts.append(
-            f'<line class="line c{number}" x1="{LEFT + 330}" y1="{at}" '
-            f'x2="{LEFT + 356}" y2="{at}"/>'
+            f'<line class="line c{number}" x1="{at}" y1="44" x2="{at + 24}" y2="44"/>'
         )
-        parts.append(_text(LEFT + 364, at + 4, name))
+        parts.append(_text(at + 32, 48, name))
     return "\n".join([*parts, "</svg>", ""])
 
 

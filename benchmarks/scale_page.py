@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import cost_model as model
-from benchmarks.cost_model import FULL, GB, MILLION, SINGLE
+from benchmarks.cost_model import FULL, MILLION, SINGLE
 from benchmarks.plot import draw
 from benchmarks.simulate import Setup, simulate
 from hangtag.adapters.dynamodb_records import SHARDS as SHARDS_OF_ENDED
@@ -41,7 +41,7 @@ DAY: Final = 86_400
 BURSTS: Final = {
     "answers in 0.5 s": Setup(images=BURST, api=0.5),
     "answers in 2 s": Setup(images=BURST),
-    "2 s, MaxRequestsPerSecond 100": Setup(images=BURST, rate=100.0),
+    "2 s, 100 calls a second": Setup(images=BURST, rate=100.0),
 }
 RATES: Final = {
     5: Setup(images=50_000, rate=20.0, concurrency=5),
@@ -133,11 +133,20 @@ def loads() -> str:
             model.INDEX_LOG_BYTES, run
         )
         lines.append(
-            f"| {name} | {each:.3g} | {max(1, ceil(invocations))} "
-            f"| {each * result_units():,.2g}, {each * model.ENTRIES:,.2g} "
-            f"| {log * images / GB:,.3g} GB | {model.total(run) * images:,.2f} |"
+            f"| {name} | {_rounded(each)} | {max(1, ceil(invocations))} "
+            f"| {_rounded(each * result_units())}, {_rounded(each * model.ENTRIES)} "
+            f"| {log * images / MILLION:,.0f} MB | {model.total(run) * images:,.2f} |"
         )
     return "\n".join(lines)
+
+
+def _rounded(value: float) -> str:
+    """Two digits, or all before the decimal point."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3_600:.2g} h" if seconds >= 3_600 else f"{seconds / 60:.0f} min"
 
 
 def limits() -> str:
@@ -146,11 +155,15 @@ def limits() -> str:
     known = json.loads(FIGURES.read_text("utf-8"))
     varying = dict(map(tuple, known["spreads"]))[SPREAD]
     rows = [
-        (5 * full, "`MaxConcurrency` at its default, 5", "raise `MaxConcurrency`"),
+        (
+            5 * full,
+            "`MaxConcurrency` at its default, 5, if they do not",
+            "raise `MaxConcurrency`",
+        ),
         (
             varying,
-            f"the same, with answers that vary (sigma {SPREAD})",
-            "the same: a batch takes as long as its slowest answer",
+            f"`MaxConcurrency` at its default, 5, if answers vary (sigma {SPREAD})",
+            "raise `MaxConcurrency`: a batch takes as long as its slowest answer",
         ),
         (
             UNITS_OF_A_NEW_TABLE / model.ENTRIES,

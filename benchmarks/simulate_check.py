@@ -178,8 +178,10 @@ def compared(stack: WatchedStack) -> Iterator[tuple[str, float]]:
             real, ideal = getattr(found, figure), getattr(simulated, figure)
             difference = ideal / real - 1
             yield (
-                f"| {name} | {figure.replace('_', ' ')} | {real:.2f} | {ideal:.2f} "
-                f"| {difference:+.1%} |",
+                (
+                    f"| {name} | {figure.replace('_', ' ')} | {real:.2f} | {ideal:.2f} "
+                    f"| {difference:+.1%} |"
+                ),
                 difference,
             )
 
