@@ -171,6 +171,11 @@ def limits() -> str:
             "nothing: DynamoDB grows it, and meanwhile searches lag behind",
         ),
         (
+            300,
+            "SNS in the smallest regions: 300 messages a second (9,000 in us-west-2)",
+            "quota *Messages Published per Second*, `L-F8E2BA85`",
+        ),
+        (
             UNITS_OF_A_NEW_TABLE / result_units(),
             "a new results table: 4,000 write units a second",
             "raise `MaxConcurrency` in steps; or pre-warm the table",
@@ -212,7 +217,7 @@ def limits() -> str:
         ),
         (
             30_000,
-            "SNS: 30,000 messages a second in us-east-1, 300 in the smallest regions",
+            "SNS in us-east-1: 30,000 messages a second",
             "quota *Messages Published per Second*, `L-F8E2BA85`",
         ),
     ]
@@ -232,9 +237,7 @@ def burst() -> str:
     lines = ["| `MaxConcurrency` | " + " | ".join(names) + " |", "|---" * 4 + "|"]
     for number, concurrency in enumerate(CONCURRENCIES):
         hours = [
-            f"{known[name][number][1] / 3_600:.2g} h"
-            if number < len(known[name])
-            else ""
+            _duration(known[name][number][1]) if number < len(known[name]) else ""
             for name in names
         ]
         lines.append(f"| {concurrency:,} | {' | '.join(hours)} |")
