@@ -42,7 +42,7 @@ ALONE = Setup(images=20, api=0.0, arrivals=2.0)
 SETTINGS = {
     "bound by the API": Setup(images=400, api=4.0),
     "bound by the rate": Setup(images=300, api=1.0, rate=6.0),
-    "arrivals below capacity": Setup(images=200, api=2.0, arrivals=4.0),
+    "arrivals below capacity": Setup(images=400, api=2.0, arrivals=4.0),
 }
 
 
