@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,13 @@ from hangtag.ports import BreakerState
 from hangtag.rate_limit import Slot, SlotStore
 from tests.builders import NOON, NOON_SECONDS
 from tests.contract.aws_parts import create_table, no_large_result, session
-from tests.fakes import FakeBreakerStore, FakeClock, FakeRunLease, FakeSlots
+from tests.fakes import (
+    FakeBreakerStore,
+    FakeClock,
+    FakeRunLease,
+    FakeSlots,
+    HotItem,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,11 +49,14 @@ def breaker(request: pytest.FixtureRequest) -> BreakerStore:
     return DynamoDBBreaker(request.getfixturevalue("client"), "ResultsTable")
 
 
-@pytest.fixture(params=["fake", "moto"])
+@pytest.fixture(params=["fake", "hot item", "moto"])
 def slots(request: pytest.FixtureRequest) -> SlotStore:
-    """The fake, then the adapter."""
+    """The fake, then the adapter on a fake of its item, then on moto."""
     if request.param == "fake":
         return FakeSlots()
+    if request.param == "hot item":
+        client: Any = HotItem(FakeClock())
+        return DynamoDBSlots(client, "ResultsTable")
     return DynamoDBSlots(request.getfixturevalue("client"), "ResultsTable")
 
 

@@ -8,6 +8,7 @@ from tests.fakes.backfill import FakeCheckpoint, FakeListing, FakeUploadFeed
 from tests.fakes.failed_uploads import ALL, FailedUploads, upload_in
 from tests.fakes.failing import CanFail, Killed, Killer
 from tests.fakes.failures import FakeFailureBook
+from tests.fakes.hot_item import HotItem
 from tests.fakes.index import FakeIndex, FakeLargeResults
 from tests.fakes.keys import FakeApiKeys
 from tests.fakes.objects import FakeObjectStore
@@ -27,7 +28,7 @@ from tests.fakes.state import (
 )
 from tests.fakes.tagger import Call, FakeTagger
 from tests.fakes.telemetry import FakeTelemetry
-from tests.fakes.time import FakeClock, FakeDeadline
+from tests.fakes.time import FakeClock, FakeDeadline, VirtualTime
 from tests.fakes.world import BUDGET, LEASE_SECONDS, World, upload_of
 
 __all__ = [
@@ -60,8 +61,10 @@ __all__ = [
     "FakeTelemetry",
     "FakeUploadFeed",
     "FakeUploadQueue",
+    "HotItem",
     "Killed",
     "Killer",
+    "VirtualTime",
     "World",
     "upload_in",
     "upload_of",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count, pairwise
-from threading import Condition, Event, Thread
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,7 +13,7 @@ from hypothesis import strategies as st
 from hangtag.errors import ResultsUnavailable
 from hangtag.rate_limit import RateLimited, RateLimiter, Slot
 from tests.builders import NOON_SECONDS
-from tests.fakes import FakeClock, FakeSlots
+from tests.fakes import FakeClock, FakeSlots, VirtualTime
 
 RATE = 5
 PREFIX = "lookbook"
@@ -272,58 +269,6 @@ def test_an_outage_of_the_table_prevents_the_call() -> None:
 
 
 # ---- fairness
-
-
-class VirtualTime:
-    """`Clock` of many threads: one runs at a time, and time passes when all of them sleep."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._changed = Condition()
-        self._running = 0
-        self._numbers = count()
-        self._sleeping: list[tuple[float, int, Event]] = []
-
-    def now(self) -> float:
-        """Seconds since the test began."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Lets the other threads run meanwhile."""
-        woken = Event()
-        with self._changed:
-            wake_at = self._now + max(0.0, seconds)
-            heappush(self._sleeping, (wake_at, next(self._numbers), woken))
-            self._running -= 1
-            self._changed.notify()
-        woken.wait()
-
-    def start(self, run: Callable[[], None], *, at: float) -> None:
-        """Runs something in a thread of its own, from that moment on."""
-
-        def begin() -> None:
-            self.sleep(at - self._now)
-            try:
-                run()
-            finally:
-                with self._changed:
-                    self._running -= 1
-                    self._changed.notify()
-
-        with self._changed:
-            self._running += 1
-        Thread(target=begin, daemon=True).start()
-
-    def run(self) -> None:
-        """Lets time pass until all threads have ended."""
-        while True:
-            with self._changed:
-                assert self._changed.wait_for(lambda: self._running == 0, timeout=60)
-                if not self._sleeping:
-                    return
-                self._now, _, woken = heappop(self._sleeping)
-                self._running += 1
-            woken.set()
 
 
 @dataclass

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from hangtag.ports import Clock
 
-_SPACING = 1.05
+SPACING = 1.05
 """
 Slots are that much further apart than the rate asks for.
 
@@ -31,7 +31,7 @@ _LATE_SECONDS = 0.045
 
 _LONGEST_LEAD_SECONDS = 2.0
 
-_LONGEST_DELAY_SECONDS = 1_800.0
+LONGEST_DELAY_SECONDS = 1_800.0
 """A message that always waits that long is received 672 times in 14 days: SQS allows 1,000."""
 
 
@@ -88,7 +88,7 @@ class RateLimiter:
         """
         self._slots = slots if requests_per_second > 0 else None
         self._clock = clock
-        self._step = _SPACING / requests_per_second if requests_per_second > 0 else 0.0
+        self._step = SPACING / requests_per_second if requests_per_second > 0 else 0.0
         self._random_fraction = random_fraction
         self._next_free = 0.0
         """The next free slot, as the last reservation has found it."""
@@ -168,4 +168,4 @@ class RateLimiter:
         """
         until_free = self._next_free - self._clock.now()
         seconds = until_free * (1 + self._random_fraction())
-        return RateLimited(min(max(1.0, seconds), _LONGEST_DELAY_SECONDS))
+        return RateLimited(min(max(1.0, seconds), LONGEST_DELAY_SECONDS))
