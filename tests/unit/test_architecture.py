@@ -165,6 +165,7 @@ def test_an_adapter_imports_the_core_and_one_client_library(file: Path) -> None:
     helpers = {
         "adapters.aws_deadline",
         "adapters.aws_errors",
+        "adapters.direct_requests",
         "adapters.dynamodb_breaker",
         "adapters.dynamodb_index",
         "adapters.dynamodb_index_reader",
@@ -174,6 +175,7 @@ def test_an_adapter_imports_the_core_and_one_client_library(file: Path) -> None:
         "adapters.idle_connections",
         "adapters.s3_errors",
         "adapters.s3_large_results",
+        "adapters.tls_contexts",
     }
 
     foreign = core_and_packages_imported_by(file) - set(WITHOUT_ADAPTERS) - helpers
