@@ -31,8 +31,6 @@ from local.ledger import Sent
 
 SLOW_SECONDS = 11.0  # longer than FunctionTimeout, which limits every call
 KILL_DELAY_SECONDS = 6.0  # longer than it takes to find and kill the worker
-CLIENT_ATTEMPTS = 2
-"""The attempts of a client (`hangtag.adapters.aws_clients`), so that a call of the core fails once."""
 TRICKLE_KBPS = 0.00001  # so slow that the worker is killed before a byte arrives
 REFUSAL = "806"
 LARGE_BYTES = 500_000
@@ -75,20 +73,21 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
         # A rule without effect, which identifies the worker that is about to call the API.
         [step] = [one for one in STEPS if one.name == last_step]
         return [{**step.match(run.bucket, run.key, 0), **times(cell, 1), "latency": 1}]
+    tries = tries_of(step)
     effects: dict[str, tuple[dict[str, Any], int]] = {
         THROTTLED: (
             {"error": {"code": step.throttled, "status": throttle_status(step)}},
-            CLIENT_ATTEMPTS,
+            tries,
         ),
         ERROR_500: (
             {"error": {"code": step.internal, "status": 500}},
-            CLIENT_ATTEMPTS,
+            tries,
         ),
-        RESET: ({"reset": True}, CLIENT_ATTEMPTS),
+        RESET: ({"reset": True}, tries),
         # boto3 does not retry when the reading of an object's body fails.
         HALF: (
             {"response": {"abort_bytes": 1}},
-            1 if step.operation == "GetObject" else CLIENT_ATTEMPTS,
+            1 if step.operation == "GetObject" else tries,
         ),
         DENIED: ({"error": {"code": step.denied, "status": 403}}, 1),
         SLOW: ({"latency": SLOW_SECONDS * 1000}, 1),
@@ -98,6 +97,12 @@ def rules_of(run: Run, *, last_step: str) -> list[Rule]:
     effect, once = effects[cell.fault]
     match = step.match(run.bucket, run.key, run.delay)
     return [{**match, **times(cell, once), **effect}]
+
+
+def tries_of(step: UploadStep) -> int:
+    """How often the function sends a request of this step before its call fails once."""
+    is_direct = step.operation in ("GetObject", "PutItem", "Publish")
+    return 3 if is_direct else 2  # the client's two, after one without the client
 
 
 def throttle_status(step: UploadStep) -> int:

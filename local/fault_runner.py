@@ -27,11 +27,11 @@ from local.fault_cells import (
 )
 from local.fault_outcomes import NOT_INJECTED, Outcome, check
 from local.fault_rules import (
-    CLIENT_ATTEMPTS,
     SLOW_SECONDS,
     Run,
     rules_of,
     sandbox_faults,
+    tries_of,
 )
 from local.faults import Faults, Rule
 from local.indexed import wait_for_stream
@@ -291,7 +291,7 @@ class CellRunner:
             ended = ledger.ending_of(run.sent, run.marker).status != "OPEN"
             if run.cell.step.by_index:
                 ended = run.cell.mode == "once" and run.injected > 0
-            least = 3 * CLIENT_ATTEMPTS
+            least = 3 * tries_of(run.cell.step)
             if run.cell.fault in DELAYING:
                 least = 2 if run.cell.alone else 3
             enough = run.cell.mode == "for ever" and run.injected >= least

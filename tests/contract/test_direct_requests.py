@@ -61,6 +61,10 @@ GOOD = {
     "sns": answer(200, PUBLISHED),
     "s3": answer(200, b"image", ETag='"e"', x_amz_meta_tagger_id="7"),
 }
+SAME_HEADERS = (
+    *("content-type", "host", "user-agent", "x-amz-content-sha256"),
+    *("x-amz-security-token", "x-amz-target", "x-amzn-trace-id"),
+)
 services = pytest.mark.parametrize("service", sorted(REQUESTS))
 
 
@@ -111,9 +115,11 @@ def signed_as(request: Received) -> object:
 
 @services
 def test_the_request_is_that_of_the_client(
-    server: LoopbackServer, service: str
+    server: LoopbackServer, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same content for the same address, in the name of the same caller."""
+    """The same content for the same address, in the name and on behalf of the same caller."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "TagUploads")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
     server.replies(GOOD[service])
 
     send(direct(service, server.url), service)
@@ -123,7 +129,8 @@ def test_the_request_is_that_of_the_client(
     assert (own.method, own.path) == (botos.method, botos.path)
     assert content_of(own) == content_of(botos)
     assert signed_as(own) == signed_as(botos)
-    for name in ("host", "content-type", "x-amz-target", "x-amz-security-token"):
+    assert "x-amzn-trace-id" in own.headers
+    for name in SAME_HEADERS:
         assert own.headers.get(name) == botos.headers.get(name)
 
 

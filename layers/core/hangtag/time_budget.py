@@ -20,7 +20,8 @@ class TimeBudget:
     """
     No write of a record is repeated with less than this left.
 
-    Should it be as slow as the client allows, there is still time to release the claim.
+    Should all its three tries be as slow as the client allows (`hangtag.adapters.direct_requests`),
+    there is still time to release the claim.
     """
     reserve: float
     """Kept at the end: to store, announce, dead-letter and hand back."""
@@ -48,7 +49,7 @@ class TimeBudget:
             aws_connect=connect,
             aws_read=read,
             request=request,
-            write=request + once + request,
+            write=2 * once + request + request,
             reserve=once + 1.5,
             least_call=_within(1.0, function_timeout / 6, 10.0),
         )

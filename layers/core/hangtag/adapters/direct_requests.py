@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from botocore import handlers
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.exceptions import ConnectionError as NotConnected
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
 _SUCCESSES = (200, 206)
+
+# For AWS's detection of recursive loops; other versions of botocore may lack it
+_add_trace: Callable[..., object] = getattr(
+    handlers, "add_recursion_detection_header", lambda **_: None
+)
 
 
 def direct(
@@ -76,6 +82,7 @@ class _Direct:
             return None
         self._check()
         request.headers["User-Agent"] = self._client.meta.config.user_agent
+        _add_trace(params={"headers": request.headers})
         # Frozen: refreshable credentials may change between two looks at them
         frozen = self._credentials.get_frozen_credentials()
         self._signer(frozen, *self._scope).add_auth(request)
