@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
+from zlib import crc32
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,8 +68,9 @@ GOOD = {
     "s3": answer(200, b"image", ETag='"e"', x_amz_meta_tagger_id="7"),
 }
 SAME_HEADERS = (
-    *("content-type", "host", "user-agent", "x-amz-content-sha256"),
-    *("x-amz-security-token", "x-amz-target", "x-amzn-trace-id"),
+    *("content-type", "host", "user-agent", "x-amz-checksum-mode"),
+    *("x-amz-content-sha256", "x-amz-security-token", "x-amz-target"),
+    "x-amzn-trace-id",
 )
 services = pytest.mark.parametrize("service", sorted(REQUESTS))
 
@@ -278,6 +285,19 @@ def test_an_object_is_read_like_the_client_reads_it(server: LoopbackServer) -> N
     own, botos = server.received
     assert own.headers["range"] == botos.headers["range"]
     assert own.headers["if-match"] == botos.headers["if-match"]
+
+
+def test_a_damaged_object_is_an_error(server: LoopbackServer) -> None:
+    """S3 sends the checksum of the upload."""
+    checksum = b64encode(crc32(b"image").to_bytes(4)).decode()
+    caller = direct("s3", server.url)
+    server.replies(answer(200, b"image", ETag='"e"', x_amz_checksum_crc32=checksum))
+    assert send(caller, "s3")["Body"].read() == b"image"
+
+    server.replies(answer(200, b"imagf", ETag='"e"', x_amz_checksum_crc32=checksum))
+
+    with pytest.raises(BotoCoreError, match="checksum"):
+        send(caller, "s3")["Body"].read()
 
 
 def test_a_connection_is_used_again_after_an_object(server: LoopbackServer) -> None:

@@ -49,7 +49,7 @@ class TimeBudget:
             aws_connect=connect,
             aws_read=read,
             request=request,
-            write=2 * once + request + request,
+            write=3 * once + 1.0 + request,
             reserve=once + 1.5,
             least_call=_within(1.0, function_timeout / 6, 10.0),
         )

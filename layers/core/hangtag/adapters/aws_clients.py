@@ -16,7 +16,6 @@ from botocore.loaders import JSONFileLoader, Loader, create_loader
 from botocore.session import Session
 
 from hangtag.adapters.aws_deadline import BotoDeadline
-from hangtag.adapters.direct_requests import direct
 from hangtag.adapters.idle_connections import MAX_IDLE_SECONDS, limit_idle_time
 from hangtag.adapters.tls_contexts import share_tls_context
 from hangtag.time_budget import TimeBudget
@@ -69,6 +68,10 @@ class AwsClients:
         credentials = self._session.get_credentials()
         if credentials is None:
             return client  # whose requests say so
+        try:
+            from hangtag.adapters.direct_requests import direct  # noqa: PLC0415
+        except ImportError:
+            return client  # of another version of botocore
         return direct(client, credentials, self.deadline.check)
 
     def lazy(self, service: str) -> Any:  # noqa: ANN401 - the adapters have the types

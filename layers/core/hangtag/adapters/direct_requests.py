@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from botocore import handlers
+from botocore import handlers, httpchecksum
 from botocore.auth import S3SigV4Auth, SigV4Auth
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError
 from botocore.response import StreamingBody
@@ -42,10 +42,17 @@ def direct(
     *client*, of DynamoDB, SNS or S3, with a direct `put_item`, `publish` or `get_object`.
 
     *check* is called before each request, and raises an error if there is no time for it. Of an
-    object come only `Body`, `ContentLength`, `ContentRange`, `ETag` and `Metadata`; its checksum is
-    not compared, because TLS protects the bytes on their way.
+    object come only `Body`, `ContentLength`, `ContentRange`, `ETag` and `Metadata`. If this version
+    of botocore is not as expected, the client is returned as it is.
     """
-    return _CLASSES[client.meta.service_model.service_name](client, credentials, check)
+    try:
+        found = _CLASSES[client.meta.service_model.service_name](
+            client, credentials, check
+        )
+        found.rehearse()
+    except Exception:  # noqa: BLE001 - Lambda updates botocore by itself
+        return client
+    return found
 
 
 class _Direct:
@@ -64,11 +71,14 @@ class _Direct:
         self._check = check
         self._scope = (client.meta.service_model.signing_name, client.meta.region_name)
         # botocore has no public access to a client's connections
-        endpoint = getattr(client, "_endpoint", None)
-        self._http: Any = getattr(endpoint, "http_session", None)
+        self._http = client._endpoint.http_session  # noqa: SLF001
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the client's
         return getattr(self._client, name)
+
+    def rehearse(self) -> None:
+        """Sign a request that is not sent."""
+        self._signed(AWSRequest("GET", self._client.meta.endpoint_url))
 
     def _post(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the request has succeeded."""
@@ -78,22 +88,23 @@ class _Direct:
 
     def _send(self, request: AWSRequest) -> AWSResponse | None:
         """The response, if it is a success."""
-        if self._http is None:
-            return None
         self._check()
-        request.headers["User-Agent"] = self._client.meta.config.user_agent
-        _add_trace(params={"headers": request.headers})
-        # Frozen: refreshable credentials may change between two looks at them
-        frozen = self._credentials.get_frozen_credentials()
-        self._signer(frozen, *self._scope).add_auth(request)
         try:
-            response: AWSResponse = self._http.send(request.prepare())
+            response: AWSResponse = self._http.send(self._signed(request))
         except (HTTPClientError, NotConnected):
             return None
         if response.status_code in _SUCCESSES:
             return response
         response.content  # noqa: B018 - reads it, so that the connection can be used again
         return None
+
+    def _signed(self, request: AWSRequest) -> AWSPreparedRequest:
+        request.headers["User-Agent"] = self._client.meta.config.user_agent
+        _add_trace(params={"headers": request.headers})
+        # Frozen: refreshable credentials may change between two looks at them
+        frozen = self._credentials.get_frozen_credentials()
+        self._signer(frozen, *self._scope).add_auth(request)
+        return request.prepare()
 
 
 class _DynamoDB(_Direct):
@@ -148,13 +159,21 @@ class _S3(_Direct):
             for name, header in _S3_HEADERS.items()
             if name in request
         }
+        headers["x-amz-checksum-mode"] = "ENABLED"
         response = self._send(AWSRequest("GET", url, headers, stream_output=True))
         if response is None:
             return self._client.get_object(**request)
         found = response.headers
         length = int(found["Content-Length"])
+        # The one that boto3 gives to an upload, and that needs no other library
+        checksum = found.get("x-amz-checksum-crc32", "-")
+        is_of_a_part = "Range" in request or "-" in checksum
         return {
-            "Body": StreamingBody(response.raw, length),
+            "Body": StreamingBody(response.raw, length)
+            if is_of_a_part
+            else httpchecksum.StreamingChecksumBody(
+                response.raw, length, httpchecksum.Crc32Checksum(), checksum
+            ),
             "ContentLength": length,
             "ContentRange": found.get("Content-Range", ""),
             "ETag": found["ETag"],
