@@ -17,6 +17,10 @@ from hangtag.metrics import Metric
 
 MEASURED = Path(__file__).with_name("cost.json")
 """What `python -m benchmarks.cost` printed last."""
+FUNCTION = Path(__file__).with_name("function.json")
+"""What `python -m benchmarks.function --save` measured last."""
+API_SECONDS = 0.5
+"""The API's answer there."""
 
 REGION = "us-east-1"
 SEEN = "November 2025"
@@ -187,9 +191,38 @@ def per_batch(row: str) -> tuple[float, float]:
     return count(row) - of_batch * count(INVOCATIONS), of_batch
 
 
-def compute(seconds: float) -> float:
+def compute(seconds: float, memory_gb: float = MEMORY_GB) -> float:
     """Return the dollars for that many seconds of the function."""
-    return LAMBDA_GB_SECOND.of(seconds * MEMORY_GB)
+    return LAMBDA_GB_SECOND.of(seconds * memory_gb)
+
+
+@cache
+def own_seconds(memory: int, batch: int) -> float:
+    """Return the measured seconds of an invocation beside the answer, for images of 300 KB."""
+    (found,) = (
+        one["hangtag"]["billed ms"]
+        for one in json.loads(FUNCTION.read_text("utf-8"))
+        if (one["kilobytes"], one["memory"], one["batch"]) == (300, memory, batch)
+    )
+    return float(found) * batch / 1_000 - API_SECONDS
+
+
+def of_lambda(memory: int, batch: float, seconds: float) -> float:
+    """Return the dollars for an image with *memory* MB, if an invocation takes *seconds*."""
+    return (LAMBDA_REQUEST.of(1) + compute(seconds, memory / 1_024)) / batch
+
+
+def with_window(per_minute: float, window: float) -> tuple[float, float]:
+    """
+    Return the images of a batch, and the seconds that one waits, with that `BatchingWindow`.
+
+    Lambda invokes the function when the window of the batch's first image is over, or ten are
+    there. Images come evenly; all are received by the same poller, which is the best case.
+    """
+    others = min(per_minute / 60 * window, 9.0)
+    # The first one waits for the whole window, the others for half of it
+    wait = others / (per_minute / 60) if others == 9.0 else window
+    return 1 + others, wait * (1 + others / 2) / (1 + others)
 
 
 def per_image(run: Run) -> dict[str, float]:

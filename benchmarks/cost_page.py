@@ -1,10 +1,11 @@
 """
-Writes the computed parts of docs/cost.md and README.md.
+Writes the computed parts of docs/cost.md, docs/performance.md and README.md.
 
     python -m benchmarks.cost_page
 
-The usage comes from benchmarks/cost.json, the prices from `benchmarks.cost_model`, the numbers of
-alarms and metrics from template.yaml and `hangtag.metrics`.
+The usage comes from benchmarks/cost.json, what `benchmarks.function` measured from
+benchmarks/function.json, the prices from `benchmarks.cost_model`, the numbers of alarms and metrics
+from template.yaml and `hangtag.metrics`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ import yaml
 
 from benchmarks import cost_model as model
 from benchmarks.cost_model import FULL, MILLION, SINGLE, Month, Run, Transport
+from benchmarks.function import saved, table_of
+from benchmarks.function_bench import NAMES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "cost.md"
 README = ROOT / "README.md"
+PERFORMANCE = ROOT / "docs" / "performance.md"
+PAGES = (PAGE, README, PERFORMANCE)
 TEMPLATE = ROOT / "template.yaml"
 
 IMAGE_SIZES = (0.1, 0.5, 2.0)
@@ -270,6 +275,74 @@ def _transfer() -> str:
     return f"{table}\n\n{comparison}\n\n{price}"
 
 
+MEMORIES = (256, 512, 1024, 1769)
+BATCHES = (1, 5, 10)
+ANSWERS = (0.5, 2.0)
+"""Seconds of the API's answer."""
+
+
+def _memory() -> str:
+    return _table(
+        (
+            "`MemorySize`",
+            *(
+                title
+                for batch in BATCHES
+                for title in (
+                    f"`b` = {batch}: seconds beside the answer",
+                    *(f"answers in {one:g} s" for one in ANSWERS),
+                )
+            ),
+        ),
+        *(
+            (
+                f"{memory:,} MB",
+                *(
+                    cell
+                    for batch in BATCHES
+                    for own in [model.own_seconds(memory, batch)]
+                    for cell in (
+                        f"{own:.2f}",
+                        *(
+                            f"{MILLION * model.of_lambda(memory, batch, one + own):.2f}"
+                            for one in ANSWERS
+                        ),
+                    )
+                ),
+            )
+            for memory in MEMORIES
+        ),
+    )
+
+
+def _grid() -> str:
+    rows = [
+        (one["setting"], {name: one[name] for name in NAMES})
+        for one in saved()
+        if one["batch"] in (1, 10)
+    ]
+    return "\n".join(table_of(rows))
+
+
+def _window() -> str:
+    own = [model.own_seconds(512, batch) for batch in (1, 10)]
+
+    def cells(per_minute: int, window: int) -> tuple[str, ...]:
+        batch, wait = model.with_window(per_minute, window)
+        seconds = model.ANSWER_SECONDS + own[0] + (own[1] - own[0]) * (batch - 1) / 9
+        dollars = MILLION * model.of_lambda(512, batch, seconds)
+        return f"{batch:.2g}", f"{dollars:.2f}", f"{wait:.1f} s"
+
+    return _table(
+        ("uploads a minute", "`BatchingWindow`", "images a batch", "Lambda", "waits"),
+        *(
+            (str(per_minute), f"{window} s", *cells(per_minute, window))
+            for per_minute in (1, 10, 60)
+            for window in (0, 1, 5)
+        ),
+    )
+
+
 def _month() -> str:
     month = read_month(TEMPLATE.read_text("utf-8"))
     stored = model.table_bytes() * MILLION
@@ -324,6 +397,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "formula": _formula,
     "example": _example,
     "transfer": _transfer,
+    "memory": _memory,
+    "window": _window,
+    "grid": _grid,
     "month": _month,
     "cost": _readme,
 }
@@ -331,8 +407,8 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Write both pages."""
-    for page in (PAGE, README):
+    """Write the pages."""
+    for page in PAGES:
         page.write_text(updated(page.read_text("utf-8")), "utf-8")
 
 
