@@ -32,7 +32,7 @@ from local.ledger import Sent
 SLOW_SECONDS = 11.0  # longer than FunctionTimeout, which limits every call
 KILL_DELAY_SECONDS = 6.0  # longer than it takes to find and kill the worker
 CLIENT_ATTEMPTS = 2
-"""The attempts of a client (`hangtag.adapters.aws_clients`), so that a call of the core fails once."""
+"""The attempts of a client (`adapters/aws_clients.py`), so that a call of the core fails once."""
 TRICKLE_KBPS = 0.00001  # so slow that the worker is killed before a byte arrives
 REFUSAL = "806"
 LARGE_BYTES = 500_000
