@@ -72,6 +72,7 @@ PRIMITIVES = {
 """The parsers of libraries; a module that calls one of them reads text."""
 
 READ_BY = {
+    "hangtag.adapters.aws_clients": "the files of botocore",
     "hangtag.adapters.dynamodb_records": "its own records, which only the stack writes",
     "hangtag.adapters.dynamodb_results": "its own results, which only the stack writes",
     "hangtag.tagger_api.raw_photos": "hangtag.tagger_api.require_media_type",
