@@ -60,12 +60,12 @@ Row = dict[str, float]
 
 
 def compared(
-    found: Bench, setting: Setting, runs: int, *, step: Step
+    found: Bench, names: Sequence[Name], setting: Setting, runs: int, *, step: Step
 ) -> dict[Name, Row]:
-    """The medians of both functions, which run in turn."""
-    rows: dict[Name, list[Row]] = {name: [] for name in NAMES}
+    """The medians of the functions, which run in turn."""
+    rows: dict[Name, list[Row]] = {name: [] for name in names}
     for run in range(1, runs + 1):
-        for name in NAMES:
+        for name in names:
             with step(f"{setting}: {name}, run {run} of {runs}"):
                 rows[name].append(found.run(name, setting).row(found.api))
     return {name: medians(some) for name, some in rows.items()}
@@ -91,16 +91,27 @@ def table_of(rows: Sequence[tuple[str, dict[Name, Row]]]) -> Iterator[str]:
     yield f"| Hangtag / peer | {' | '.join(columns)} |"
     yield f"|---{'|---' * len(columns)}|"
     for title, row in rows:
-        cells = [beside(row["hangtag"][one], row["peer"][one]) for one in columns]
+        cells = [
+            beside(row["hangtag"][one], row["peer"][one])
+            if "peer" in row
+            else f"{row['hangtag'][one]:.3g}"
+            for one in columns
+        ]
         yield f"| {title} | {' | '.join(cells)} |"
 
 
 def compare(
-    found: Bench, settings: Sequence[Setting], runs: int, *, step: Step, saves: bool
+    found: Bench,
+    names: Sequence[Name],
+    settings: Sequence[Setting],
+    runs: int,
+    *,
+    step: Step,
+    saves: bool,
 ) -> None:
     """Print a line for each setting as soon as it is measured."""
     for number, setting in enumerate(settings):
-        row = compared(found, setting, runs, step=step)
+        row = compared(found, names, setting, runs, step=step)
         if saves:
             save(setting, row)
         for line in list(table_of([(str(setting), row)]))[2 if number else 0 :]:
@@ -129,6 +140,7 @@ def save(setting: Setting, row: dict[Name, Row]) -> None:
             "kilobytes": setting.kilobytes,
             "batch": setting.batch,
             "memory": setting.memory,
+            "processes": setting.processes,
             "date": datetime.now(UTC).date().isoformat(),
             **{
                 name: {column: round(value, 2) for column, value in numbers.items()}
@@ -136,7 +148,14 @@ def save(setting: Setting, row: dict[Name, Row]) -> None:
             },
         }
     )
-    known.sort(key=lambda one: (one["kilobytes"], -one["batch"], one["memory"]))
+    known.sort(
+        key=lambda one: (
+            one["kilobytes"],
+            -one["batch"],
+            one["memory"],
+            -one["processes"],
+        )
+    )
     lines = ",\n".join(json.dumps(one) for one in known)
     SAVED.write_text(f"[\n{lines}\n]\n", "utf-8")
 
@@ -203,11 +222,12 @@ def settings_of(options: argparse.Namespace) -> list[Setting]:
     """What is to be measured."""
     if options.all:
         return [Setting(*one) for one in product(SIZES, BATCHES, MEMORIES)]
-    if options.size or options.batch or options.memory is not None:
-        memories = [0] if options.memory is None else options.memory
-        chosen = product(options.size or [300], options.batch or [10], memories)
-        return [Setting(*one) for one in chosen]
-    return list(SHORT)
+    if not (options.size or options.batch or options.memory or options.processes):
+        return list(SHORT)
+    chosen = product(
+        options.size or [300], options.batch or [10], options.memory or [0]
+    )
+    return [Setting(*one, processes=options.processes or 2) for one in chosen]
 
 
 def main() -> None:
@@ -220,6 +240,8 @@ def main() -> None:
         "--memory", type=int, nargs="+", help="MB of the function; 0: no limit"
     )
     parser.add_argument("--all", action="store_true", help="all sizes and memories")
+    parser.add_argument("--processes", type=int, help="invocations at a time (2)")
+    parser.add_argument("--own", action="store_true", help="Hangtag alone")
     parser.add_argument("--save", action="store_true", help="keep the figures")
     parser.add_argument("--growth", action="store_true", help="Hangtag, more images")
     parser.add_argument("--parts", action="store_true", help="Hangtag, CPU by part")
@@ -232,8 +254,10 @@ def main() -> None:
         elif options.parts:
             divide(found, settings[0], options.runs, step=step)
         else:
-            compare(found, settings, options.runs, step=step, saves=options.save)
-            start_cold(found, step=step)
+            names = NAMES[:1] if options.own else NAMES
+            compare(found, names, settings, options.runs, step=step, saves=options.save)
+            if not options.own:
+                start_cold(found, step=step)
 
 
 if __name__ == "__main__":

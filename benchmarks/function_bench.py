@@ -38,8 +38,6 @@ from local.sam import overrides, runtime, sam
 from local.stack import Stack, bring_up, take_down
 
 API_MILLISECONDS = 500
-AT_A_TIME = 2
-"""Invocations, each in a process of its own."""
 COLD_STARTS = 7
 RUNTIME = ROOT / ".local/cloud/bin/python"
 """Stands for Lambda's Python, which has boto3; its packages have bytecode."""
@@ -82,6 +80,8 @@ class Setting:
     """MB of the function; 0 for a whole processor."""
     measured: int = 0
     """Images to measure; 0 for a number that suits the size and the batch."""
+    processes: int = 2
+    """Invocations at a time, each in a process of its own."""
 
     @property
     def share(self) -> float:
@@ -92,7 +92,7 @@ class Setting:
     def batches(self) -> int:
         """How many each process gets, after one to warm up."""
         if self.measured:
-            return max(1, self.measured // (AT_A_TIME * self.batch))
+            return max(1, self.measured // (self.processes * self.batch))
         if self.kilobytes > 1_000:
             return 1 if self.batch > 1 else 5
         return 2 if self.batch > 1 else 10
@@ -100,11 +100,12 @@ class Setting:
     @property
     def images(self) -> int:
         """How many a run tags, the first batches included."""
-        return AT_A_TIME * (self.batches + 1) * self.batch
+        return self.processes * (self.batches + 1) * self.batch
 
     def __str__(self) -> str:
         memory = f"{self.memory:,} MB" if self.memory else "a processor"
-        return f"{self.kilobytes:,} KB, batches of {self.batch}, {memory}"
+        alone = ", one at a time" if self.processes == 1 else ""
+        return f"{self.kilobytes:,} KB, batches of {self.batch}, {memory}{alone}"
 
 
 @dataclass(slots=True)
@@ -382,7 +383,9 @@ class Bench:
         program.environment["HANGTAG_BATCH_SIZE"] = str(setting.batch)
         workers: list[Worker] = []
         try:
-            workers.extend(self._worker(program, parts=parts) for _ in range(AT_A_TIME))
+            workers.extend(
+                self._worker(program, parts=parts) for _ in range(setting.processes)
+            )
             measured = invoke(workers, events, setting)
         finally:
             for worker in workers:

@@ -139,7 +139,10 @@ def test_a_line_of_the_table_has_both_numbers_and_their_ratio() -> None:
         table_of([("an image", {"hangtag": medians(rows), "peer": {"ms": 560.0}})])
     )
 
+    alone = list(table_of([("an image", {"hangtag": {"ms": 70.0}})]))
+
     assert lines[-1] == "| an image | 70 / 560 (1/8.0) |"
+    assert alone[-1] == "| an image | 70 |"
     assert beside(5.1, 3.0) == "5.1 / 3 (1.7)"
     assert beside(0.0, 3.0) == "0 / 3"
 
