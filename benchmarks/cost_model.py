@@ -104,7 +104,7 @@ ANSWER_SECONDS = 2.0
 AWS_SECONDS = 0.15
 """For the requests of an image, one after the other; an emulator does not show them."""
 INVOCATION_SECONDS = 0.3
-"""Of a full batch, beside the API's answer: those of AWS, and the measured CPU at `MEMORY`."""
+"""Of a full batch, beside the API's answer: `AWS_SECONDS`, and those measured at `MEMORY`."""
 SINGLE_SECONDS = 0.2
 """Of a batch of one."""
 MEMORY = 512
@@ -228,13 +228,12 @@ def _measured_row(memory: int, batch: int) -> dict[str, float]:
     return row
 
 
-def cpu_seconds(batch: int) -> float:
-    """Return how long the measured CPU time of a batch takes with the share of `MEMORY`."""
-    return _measured_row(MEMORY, batch)["CPU ms"] * batch / 1_000 / CORE_SHARE
-
-
 def cold_cpu_seconds() -> float:
-    """Return the same for loading, which has a whole processor, and for the first requests."""
+    """
+    Return how long the measured CPU time of a cold start takes.
+
+    Loading has a whole processor, the first requests have the share of `MEMORY`.
+    """
     row = _measured_row(MEMORY, 1)
     first = row["first batch, CPU ms"] - row["CPU ms"] - LOAD_MILLISECONDS
     return (LOAD_MILLISECONDS + first / CORE_SHARE) / 1_000

@@ -239,9 +239,9 @@ def _example() -> str:
         {model.per_rare_image() * 1_000:.4f} for 1,000 images, if a cold start takes
         {model.COLD_START_SECONDS:g} s: {model.cold_cpu_seconds():.1f} s are measured CPU, the
         rest, of Python and Lambda's runtime, is assumed. Of `o`, {model.AWS_SECONDS:g} s are an
-        assumption for AWS's requests. The rest is the measured CPU with the share of a processor
-        that {model.MEMORY} MB have: {model.cpu_seconds(10):.2f} s for ten images,
-        {model.cpu_seconds(1):.2f} s for one.
+        assumption for AWS's requests. The rest was measured with the share of a processor that
+        {model.MEMORY} MB have: {model.own_seconds(model.MEMORY, 10):.2f} s for ten images,
+        {model.own_seconds(model.MEMORY, 1):.2f} s for one ([below](#memory-and-batches)).
     """)
     return f"{assumptions}\n\n{table}\n\n{comparison}"
 
@@ -289,37 +289,39 @@ ANSWERS = (0.5, 2.0)
 
 
 def _memory() -> str:
-    return _table(
+    def cells(memory: int, batch: int) -> tuple[str, ...]:
+        own = model.own_seconds(memory, batch)
+        dollars = (model.of_lambda(memory, batch, one + own) for one in ANSWERS)
+        return f"{own:.2f}", *(f"{MILLION * one:.2f}" for one in dollars)
+
+    titles = (
         (
-            "`MemorySize`",
-            *(
-                title
-                for batch in BATCHES
-                for title in (
-                    f"`b` = {batch}: seconds beside the answer",
-                    *(f"answers in {one:g} s" for one in ANSWERS),
-                )
-            ),
-        ),
+            f"`b` = {batch}: beside the answer",
+            *(f"answers in {one:g} s" for one in ANSWERS),
+        )
+        for batch in BATCHES
+    )
+    table = _table(
+        ("`MemorySize`", *(title for some in titles for title in some)),
         *(
             (
                 f"{memory:,} MB",
-                *(
-                    cell
-                    for batch in BATCHES
-                    for own in [model.own_seconds(memory, batch)]
-                    for cell in (
-                        f"{own:.2f}",
-                        *(
-                            f"{MILLION * model.of_lambda(memory, batch, one + own):.2f}"
-                            for one in ANSWERS
-                        ),
-                    )
-                ),
+                *(cell for batch in BATCHES for cell in cells(memory, batch)),
             )
             for memory in MEMORIES
         ),
     )
+    less, usual = (
+        MILLION * model.of_lambda(memory, 10, 2.0 + model.own_seconds(memory, 10))
+        for memory in (256, 512)
+    )
+    comparison = _prose(f"""
+        With 256 MB instead of 512, a million images in full batches, with answers in 2 s, cost
+        {usual - less:.2f} less: {(usual - less) / (MILLION * model.total(FULL)):.0%} of what AWS
+        charges for them before transfer. A batch then takes
+        {model.own_seconds(256, 10) - model.own_seconds(512, 10):.2f} s longer.
+    """)
+    return f"{table}\n\n{comparison}"
 
 
 def _grid() -> str:

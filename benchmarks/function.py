@@ -76,9 +76,14 @@ def medians(rows: Sequence[Row]) -> Row:
     return {column: median(row[column] for row in rows) for column in rows[0]}
 
 
+def plain(value: float) -> str:
+    """Three digits, or all before the decimal point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def beside(own: float, other: float) -> str:
     """Both numbers with their ratio, as the pages write it: `60.0 / 510 (1/8.5)`."""
-    numbers = f"{own:.3g} / {other:.3g}"
+    numbers = f"{plain(own)} / {plain(other)}"
     if not own or not other:
         return numbers
     ratio = f"1/{other / own:.1f}" if own < other else f"{own / other:.1f}"
@@ -94,7 +99,7 @@ def table_of(rows: Sequence[tuple[str, dict[Name, Row]]]) -> Iterator[str]:
         cells = [
             beside(row["hangtag"][one], row["peer"][one])
             if "peer" in row
-            else f"{row['hangtag'][one]:.3g}"
+            else plain(row["hangtag"][one])
             for one in columns
         ]
         yield f"| {title} | {' | '.join(cells)} |"
@@ -177,7 +182,7 @@ def grow(found: Bench, setting: Setting, runs: int, *, step: Step) -> None:
         row = medians(rows)
         if not number:
             print(f"| images | {' | '.join(row)} |\n|---{'|---' * len(row)}|")
-        cells = (f"{value:.3g}" for value in row.values())
+        cells = map(plain, row.values())
         print(f"| {images:,} | {' | '.join(cells)} |", flush=True)
 
 

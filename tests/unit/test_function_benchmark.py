@@ -145,6 +145,7 @@ def test_a_line_of_the_table_has_both_numbers_and_their_ratio() -> None:
     assert alone[-1] == "| an image | 70 |"
     assert beside(5.1, 3.0) == "5.1 / 3 (1.7)"
     assert beside(0.0, 3.0) == "0 / 3"
+    assert beside(387.2, 1_134.0) == "387 / 1,134 (1/2.9)"
 
 
 def test_the_parts_are_shares_of_all_cpu_time() -> None:
