@@ -1,8 +1,8 @@
 """
 Compares the function TagUploads with a plain one that has the same job (benchmarks/peer).
 
-    python -m benchmarks.function            some sizes and memories, about ten minutes
-    python -m benchmarks.function --all      all of them, an hour and a half
+    python -m benchmarks.function            some sizes and memories, about seven minutes
+    python -m benchmarks.function --all      all of them, about half an hour
     python -m benchmarks.function --size 300 --batch 10 --memory 512 --runs 1
     python -m benchmarks.function --growth   Hangtag alone, with 100, 500 and 2,000 images
     python -m benchmarks.function --parts    Hangtag alone: where its CPU time goes
@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -172,18 +173,19 @@ def saved() -> list[dict[str, Any]]:
 
 
 def grow(found: Bench, setting: Setting, runs: int, *, step: Step) -> None:
-    """Print what an image costs in runs with more and more of them."""
-    for number, images in enumerate(GROWTH):
-        each = Setting(setting.kilobytes, setting.batch, setting.memory, images)
-        rows = []
-        for run in range(1, runs + 1):
+    """Print what an image costs in runs with more and more of them, which alternate."""
+    rows: dict[int, list[Row]] = {images: [] for images in GROWTH}
+    for run in range(1, runs + 1):
+        for images in GROWTH:
+            each = replace(setting, measured=images)
             with step(f"{each}, {images:,} images: run {run} of {runs}"):
-                rows.append(found.run("hangtag", each).row(found.api))
-        row = medians(rows)
-        if not number:
-            print(f"| images | {' | '.join(row)} |\n|---{'|---' * len(row)}|")
-        cells = map(plain, row.values())
-        print(f"| {images:,} | {' | '.join(cells)} |", flush=True)
+                rows[images].append(found.run("hangtag", each).row(found.api))
+    table = [
+        (f"{images:,} images", {NAMES[0]: medians(some)})
+        for images, some in rows.items()
+    ]
+    for line in table_of(table):
+        print(line)
 
 
 def divide(found: Bench, setting: Setting, runs: int, *, step: Step) -> None:
