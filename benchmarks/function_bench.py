@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
@@ -256,7 +256,10 @@ class Worker:
 
     def send(self, event: dict[str, Any]) -> None:
         """Begin an invocation."""
-        print(json.dumps(event), file=self._pipe(self._process.stdin), flush=True)
+        try:
+            print(json.dumps(event), file=self._pipe(self._process.stdin), flush=True)
+        except BrokenPipeError:
+            raise Invalid(f"the function ended{self.log()}") from None
 
     def read(self) -> dict[str, Any]:
         """Wait for the next measurements."""
@@ -274,7 +277,8 @@ class Worker:
         """End the process; what it is doing does not count any more."""
         self._process.kill()
         self._process.wait()
-        self._pipe(self._process.stdin).close()
+        with suppress(BrokenPipeError):  # an event that it did not read
+            self._pipe(self._process.stdin).close()
         self._pipe(self._process.stdout).close()
 
     def _pipe(self, pipe: IO[str] | None) -> IO[str]:

@@ -224,3 +224,23 @@ def test_there_are_no_numbers_if_a_function_cannot_be_loaded(tmp_path: Path) -> 
 
     with pytest.raises(Invalid, match="not today"):
         Worker(program, tmp_path / "log", python=Path(sys.executable))
+
+
+def test_there_are_no_numbers_if_a_function_crashes(tmp_path: Path) -> None:
+    """Whether it is noticed when its measurements are read, or at the next event."""
+    program = handler_in(
+        tmp_path,
+        "import os\n"
+        "def lambda_handler(event, context):\n"
+        "    os.write(1, b'out of memory')\n"
+        "    os._exit(1)\n",
+    )
+    worker = Worker(program, tmp_path / "log", python=Path(sys.executable))
+    try:
+        worker.send({})
+        with pytest.raises(Invalid, match="the function ended:\nout of memory"):
+            worker.read()
+        with pytest.raises(Invalid, match="the function ended:\nout of memory"):
+            worker.send({"large": "x" * 1_000_000})
+    finally:
+        worker.close()
