@@ -15,8 +15,9 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from math import ceil
+from math import ceil, exp
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Final
 
 from benchmarks import cost_model as model
@@ -154,15 +155,16 @@ def limits() -> str:
     full = BATCH / SECONDS_OF_A_BATCH
     known = json.loads(FIGURES.read_text("utf-8"))
     varying = dict(map(tuple, known["spreads"]))[SPREAD]
+    slow = model.ANSWER_SECONDS * exp(SPREAD * NormalDist().inv_cdf(0.95))
     rows = [
         (
             5 * full,
-            "`MaxConcurrency` at its default, 5, if they do not",
+            "`MaxConcurrency` at its default, 5, if all take 2 s",
             "raise `MaxConcurrency`",
         ),
         (
             varying,
-            f"`MaxConcurrency` at its default, 5, if answers vary (sigma {SPREAD})",
+            f"`MaxConcurrency` at its default, 5, if an answer in twenty takes {slow:.1f} s",
             "raise `MaxConcurrency`: a batch takes as long as its slowest answer",
         ),
         (
