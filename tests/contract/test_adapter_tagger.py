@@ -388,6 +388,19 @@ def test_an_unknown_authority_is_not_trusted(
     assert api.received == []
 
 
+def test_another_host_s_certificate_is_not_trusted(
+    api: LoopbackServer, authority: Path
+) -> None:
+    """The certificate is for 127.0.0.1, and its authority is trusted."""
+    url = api.url.replace("http://127.0.0.1", "https://localhost") + TAGS
+    tagger = HttpTagger(url, connections=1, ca_bundle=str(authority))
+
+    with pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(tagger)
+
+    assert api.received == []
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_named_authority_is_trusted(
     api: LoopbackServer, authority: Path, kind: str
