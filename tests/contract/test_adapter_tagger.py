@@ -351,15 +351,19 @@ def test_an_address_may_be_excepted_from_the_proxy(
     assert [request.path for request in api.received] == [TAGS]
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[", "ftp://x"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "http://[", "ftp://x", "http://user:s3cr3t/@x"]
+)
 def test_a_proxy_that_cannot_be_used_is_an_error(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    """The API is not called without it instead."""
+    """The API is not called without it instead. A password is not shown."""
     monkeypatch.setenv("https_proxy", proxy)
 
-    with pytest.raises(ApiUnreachable):
+    with pytest.raises(ApiUnreachable, match="proxy") as caught:
         HttpTagger(f"https://tagger.invalid{TAGS}", connections=1)
+
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
 # ---- certificate authorities
