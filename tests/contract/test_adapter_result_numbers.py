@@ -231,6 +231,13 @@ def test_attributes_of_other_types_are_refused(attribute: object) -> None:
         from_attribute(attribute)
 
 
+@pytest.mark.parametrize("number", ["1E+126", "1E+999999999", "1E-999", "1" * 39, "x"])
+def test_numbers_that_dynamodb_cannot_store_are_refused(number: str) -> None:
+    """They come from an event that was written by hand; as an integer one would fill the memory."""
+    with pytest.raises(ArithmeticError):
+        from_attribute({"N": number})
+
+
 @given(tag=UNKNOWN_FIELDS, found=UNKNOWN_FIELDS, confidence=NUMBERS)
 def test_any_answer_survives_a_round_trip(
     tag: dict[str, Any], found: dict[str, Any], confidence: Decimal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -190,11 +190,11 @@ def _item_found(error: ClientError) -> Item:
 _LARGEST_EXPONENT = 125
 _SMALLEST_EXPONENT = -130
 _NUMBERS = Context(prec=38, Emin=-128, Emax=_LARGEST_EXPONENT, traps=[])
-_DYNAMODB = Context(
+_STORED_NUMBERS = Context(
     prec=38,
-    Emin=_SMALLEST_EXPONENT,
+    Emin=-128,
     Emax=_LARGEST_EXPONENT,
-    traps=[Inexact, InvalidOperation, Overflow],
+    traps=[Inexact, InvalidOperation, Overflow, Underflow],
 )
 
 
@@ -232,8 +232,8 @@ def from_attribute(value: Any) -> Any:  # noqa: ANN401 - JSON-like, in two notat
     The value of an attribute; whole numbers come back as `int`, others as `Decimal`.
 
     Raises:
+        ArithmeticError: It has a number that DynamoDB cannot store.
         TypeError: The attribute is of another type than those of `to_attribute`.
-        ArithmeticError: It is no number, or one that DynamoDB cannot have.
     """
     match value:
         case {"S": text}:
@@ -263,6 +263,6 @@ def _storable_number(value: int | Decimal) -> Decimal | str:
 
 
 def _plain_number(text: str) -> int | Decimal:
-    # Written out, a number that DynamoDB cannot have might take all memory
-    number = _DYNAMODB.create_decimal(text)
+    # As an integer, a number like 1E+999999 would take all the memory
+    number = _STORED_NUMBERS.create_decimal(text)
     return int(number) if number == number.to_integral_value() else number
