@@ -69,7 +69,9 @@ lint: linters ## Check style, types and the template
 	@$(CHECKOV)/bin/checkov --framework cloudformation --file $(CHECKOV)/template.json \
 		--skip-download --compact --quiet
 
-bench: $(DEV)/ready ## Measure the sandbox, AWS usage of an image, memory of backfills and exports, searches
+bench: environments ## Measure the function beside a plain one, AWS usage, sandbox, backfills, exports, searches
+	@$(DEV)/bin/python -m benchmarks.function
+	@$(DEV)/bin/python -m benchmarks.warm_upload
 	@$(DEV)/bin/python -m benchmarks.sandbox
 	@$(DEV)/bin/python -m benchmarks.cost
 	@$(DEV)/bin/python -m benchmarks.backfill

@@ -17,6 +17,14 @@ from hangtag.metrics import Metric
 
 MEASURED = Path(__file__).with_name("cost.json")
 """What `python -m benchmarks.cost` printed last."""
+FUNCTION = Path(__file__).with_name("function.json")
+"""What `python -m benchmarks.function --save` measured last."""
+API_SECONDS = 0.5
+"""The API's answer there."""
+LOAD_MILLISECONDS = 160
+"""The CPU of a cold start as built, as `benchmarks.function` printed it on 2026-11-30."""
+CORE_SHARE = 512 / 1769
+"""Of a processor, which Lambda gives to a function of `MEMORY`."""
 
 REGION = "us-east-1"
 SEEN = "November 2025"
@@ -93,12 +101,20 @@ RECONCILE_READS = 1 + SHARDS
 
 # Assumptions, which no count can give
 ANSWER_SECONDS = 2.0
+AWS_SECONDS = 0.15
+"""For the requests of an image, one after the other; an emulator does not show them."""
 INVOCATION_SECONDS = 0.3
-"""Seconds of an invocation beside the API's answer."""
+"""Of a full batch, beside the API's answer: `AWS_SECONDS`, and those measured at `MEMORY`."""
+SINGLE_SECONDS = 0.2
+"""Of a batch of one."""
+MEMORY = 512
 MEMORY_GB = 0.5
 RESULT_KB = 4
-COLD_START_SECONDS = 1.0
-"""Billed like the invocation since August 2025."""
+COLD_START_SECONDS = 0.4
+"""
+Billed like the invocation since August 2025: the measured CPU of loading (with a whole processor)
+and of the first requests (with the share of `MEMORY`), and 0.2 s for Python and Lambda's runtime.
+"""
 
 ENTRIES = 20
 """Entries in the index of a result of `RESULT_KB`: its distinct values."""
@@ -187,9 +203,58 @@ def per_batch(row: str) -> tuple[float, float]:
     return count(row) - of_batch * count(INVOCATIONS), of_batch
 
 
-def compute(seconds: float) -> float:
+def compute(seconds: float, memory_gb: float = MEMORY_GB) -> float:
     """Return the dollars for that many seconds of the function."""
-    return LAMBDA_GB_SECOND.of(seconds * MEMORY_GB)
+    return LAMBDA_GB_SECOND.of(seconds * memory_gb)
+
+
+def own_seconds(memory: int, batch: int) -> float:
+    """Return the measured seconds of an invocation beside the answer, for images of 300 KB."""
+    found = _measured_row(memory, batch)["billed ms"]
+    return found * batch / 1_000 - API_SECONDS
+
+
+@cache
+def _measured_row(memory: int, batch: int) -> dict[str, float]:
+    """What was measured for images of 300 KB."""
+    (found,) = (
+        one["hangtag"]
+        for one in json.loads(FUNCTION.read_text("utf-8"))
+        if one["setting"].startswith(f"300 KB, batches of {batch}, ")
+        and one["memory"] == memory
+        and one["processes"] == 2
+    )
+    row: dict[str, float] = found
+    return row
+
+
+def cold_cpu_seconds() -> float:
+    """
+    Return how long the measured CPU time of a cold start takes.
+
+    Loading has a whole processor, the first requests have the share of `MEMORY`.
+    """
+    row = _measured_row(MEMORY, 1)
+    first = row["first batch, CPU ms"] - row["CPU ms"] - LOAD_MILLISECONDS
+    return (LOAD_MILLISECONDS + first / CORE_SHARE) / 1_000
+
+
+def of_lambda(memory: int, batch: float, seconds: float) -> float:
+    """Return the dollars for an image with *memory* MB, if an invocation takes *seconds*."""
+    return (LAMBDA_REQUEST.of(1) + compute(seconds, memory / 1_024)) / batch
+
+
+def with_window(per_minute: float, window: float) -> tuple[float, float]:
+    """
+    Return the images of a batch, and the seconds that one waits, with that `BatchingWindow`.
+
+    Lambda invokes the function when the window of the batch's first image is over, or ten are
+    there. Images come evenly; all are received by the same poller, which is the best case.
+    """
+    others = min(per_minute / 60 * window, 9.0)
+    # The first one waits for the whole window, the others for half of it
+    wait = others / (per_minute / 60) if others == 9.0 else window
+    return 1 + others, wait * (1 + others / 2) / (1 + others)
 
 
 def per_image(run: Run) -> dict[str, float]:
@@ -197,9 +262,10 @@ def per_image(run: Run) -> dict[str, float]:
     batches = count(INVOCATIONS, run)
     # The result is one of the requests, with units for each KB; its entry in the index is one more
     write_units = count("PutItem", run) + count("UpdateItem", run) + RESULT_KB
+    own = SINGLE_SECONDS if run == SINGLE else INVOCATION_SECONDS
     return {
         "Lambda": LAMBDA_REQUEST.of(batches)
-        + compute(batches * (ANSWER_SECONDS + INVOCATION_SECONDS)),
+        + compute(batches * (ANSWER_SECONDS + own)),
         "SQS": SQS_REQUEST.of(1 + 2 * batches),
         "DynamoDB": WRITE_UNIT.of(write_units)
         + READ_UNIT.of(2 + count("BatchGetItem", run)),
@@ -296,7 +362,7 @@ class Month:
         return self.reconciles * (
             SCHEDULED_RUN.of(1)
             + LAMBDA_REQUEST.of(1)
-            + compute(COLD_START_SECONDS + INVOCATION_SECONDS)
+            + compute(COLD_START_SECONDS + SINGLE_SECONDS)
             + READ_UNIT.of(RECONCILE_READS)
             + LOG.of(per_batch(LOG_BYTES)[1] + LAMBDA_LOG_BYTES)
         )

@@ -1,10 +1,11 @@
 """
-Writes the computed parts of docs/cost.md and README.md.
+Writes the computed parts of docs/cost.md, docs/performance.md and README.md.
 
     python -m benchmarks.cost_page
 
-The usage comes from benchmarks/cost.json, the prices from `benchmarks.cost_model`, the numbers of
-alarms and metrics from template.yaml and `hangtag.metrics`.
+The usage comes from benchmarks/cost.json, what `benchmarks.function` measured from
+benchmarks/function.json, the prices from `benchmarks.cost_model`, the numbers of alarms and metrics
+from template.yaml and `hangtag.metrics`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ import yaml
 
 from benchmarks import cost_model as model
 from benchmarks.cost_model import FULL, MILLION, SINGLE, Month, Run, Transport
+from benchmarks.function import saved, table_of
+from benchmarks.function_bench import NAMES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "cost.md"
 README = ROOT / "README.md"
+PERFORMANCE = ROOT / "docs" / "performance.md"
+PAGES = (PAGE, README, PERFORMANCE)
 TEMPLATE = ROOT / "template.yaml"
 
 IMAGE_SIZES = (0.1, 0.5, 2.0)
@@ -194,9 +199,12 @@ with `ImageTransport=url` `n` MB from S3 and {sent_by_url:.4f} MB from Lambda |
 def _example() -> str:
     full, single = model.per_image(FULL), model.per_image(SINGLE)
     all_full, all_single = model.total(FULL), model.total(SINGLE)
+    owns = (
+        f"{model.INVOCATION_SECONDS:g} for `b` = 10 and {model.SINGLE_SECONDS:g} for 1"
+    )
     assumptions = _prose(f"""
         In US dollars, rounded, without free tiers. `t` = {model.ANSWER_SECONDS:g}, `o` =
-        {model.INVOCATION_SECONDS:g}, `m` = {model.MEMORY_GB:g}, `s` = {model.RESULT_KB},
+        {owns}, `m` = {model.MEMORY_GB:g}, `s` = {model.RESULT_KB},
         `e` = {model.ENTRIES}, `k` =
         {1 / model.count("GetSecretValue"):.0f} as measured. The prices are those for
         {model.REGION} in {model.SEEN} (data transfer: {model.TRANSFER.seen}, EventBridge
@@ -229,7 +237,11 @@ def _example() -> str:
         answer alone, and is {single["Lambda"] / all_single:.0%} of it. With less than one image
         in five minutes, each pays for a cold start and a read of the key, too:
         {model.per_rare_image() * 1_000:.4f} for 1,000 images, if a cold start takes
-        {model.COLD_START_SECONDS:g} s, which is assumed.
+        {model.COLD_START_SECONDS:g} s: {model.cold_cpu_seconds():.1f} s are measured CPU, the
+        rest, of Python and Lambda's runtime, is assumed. Of `o`, {model.AWS_SECONDS:g} s are an
+        assumption for AWS's requests. The rest was measured with the share of a processor that
+        {model.MEMORY} MB have: {model.own_seconds(model.MEMORY, 10):.2f} s for ten images,
+        {model.own_seconds(model.MEMORY, 1):.2f} s for one ([below](#memory-and-batches)).
     """)
     return f"{assumptions}\n\n{table}\n\n{comparison}"
 
@@ -268,6 +280,76 @@ def _transfer() -> str:
         base64, {free} by URL.
     """)
     return f"{table}\n\n{comparison}\n\n{price}"
+
+
+MEMORIES = (256, 512, 1024, 1769)
+BATCHES = (1, 5, 10)
+ANSWERS = (0.5, 2.0)
+"""Seconds of the API's answer."""
+
+
+def _memory() -> str:
+    def cells(memory: int, batch: int) -> tuple[str, ...]:
+        own = model.own_seconds(memory, batch)
+        dollars = (model.of_lambda(memory, batch, one + own) for one in ANSWERS)
+        return f"{own:.2f}", *(f"{MILLION * one:.2f}" for one in dollars)
+
+    titles = (
+        (
+            f"`b` = {batch}: beside the answer",
+            *(f"answers in {one:g} s" for one in ANSWERS),
+        )
+        for batch in BATCHES
+    )
+    table = _table(
+        ("`MemorySize`", *(title for some in titles for title in some)),
+        *(
+            (
+                f"{memory:,} MB",
+                *(cell for batch in BATCHES for cell in cells(memory, batch)),
+            )
+            for memory in MEMORIES
+        ),
+    )
+    less, usual = (
+        MILLION * model.of_lambda(memory, 10, 2.0 + model.own_seconds(memory, 10))
+        for memory in (256, 512)
+    )
+    comparison = _prose(f"""
+        With 256 MB instead of 512, a million images in full batches, with answers in 2 s, cost
+        {usual - less:.2f} less: {(usual - less) / (MILLION * model.total(FULL)):.0%} of what AWS
+        charges for them before transfer. A batch then takes
+        {model.own_seconds(256, 10) - model.own_seconds(512, 10):.2f} s longer.
+    """)
+    return f"{table}\n\n{comparison}"
+
+
+def _grid() -> str:
+    rows = [
+        (one["setting"], {name: one[name] for name in NAMES})
+        for one in saved()
+        if "peer" in one
+    ]
+    return "\n".join(table_of(rows))
+
+
+def _window() -> str:
+    own = [model.own_seconds(512, batch) for batch in (1, 10)]
+
+    def cells(per_minute: int, window: int) -> tuple[str, ...]:
+        batch, wait = model.with_window(per_minute, window)
+        seconds = model.ANSWER_SECONDS + own[0] + (own[1] - own[0]) * (batch - 1) / 9
+        dollars = MILLION * model.of_lambda(512, batch, seconds)
+        return f"{batch:.2g}", f"{dollars:.2f}", f"{wait:.1f} s"
+
+    return _table(
+        ("uploads a minute", "`BatchingWindow`", "images a batch", "Lambda", "waits"),
+        *(
+            (str(per_minute), f"{window} s", *cells(per_minute, window))
+            for per_minute in (1, 10, 60)
+            for window in (0, 1, 5)
+        ),
+    )
 
 
 def _month() -> str:
@@ -324,6 +406,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "formula": _formula,
     "example": _example,
     "transfer": _transfer,
+    "memory": _memory,
+    "window": _window,
+    "grid": _grid,
     "month": _month,
     "cost": _readme,
 }
@@ -331,8 +416,8 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Write both pages."""
-    for page in (PAGE, README):
+    """Write the pages."""
+    for page in PAGES:
         page.write_text(updated(page.read_text("utf-8")), "utf-8")
 
 

@@ -1,495 +1,268 @@
 """
 Compares the function TagUploads with a plain one that has the same job (benchmarks/peer).
 
-    python -m benchmarks.function               the tables of docs/performance.md
-    python -m benchmarks.function --runs 1 --size 300 --batch 10 --memory 512
+    python -m benchmarks.function            some sizes and memories, about ten minutes
+    python -m benchmarks.function --all      all of them, an hour and a half
+    python -m benchmarks.function --size 300 --batch 10 --memory 512 --runs 1
+    python -m benchmarks.function --growth   Hangtag alone, with 100, 500 and 2,000 images
+    python -m benchmarks.function --parts    Hangtag alone: where its CPU time goes
 
-Both are built by `sam build` and run like Lambda runs them (`benchmarks.function_worker`), in turn,
-two invocations at a time, with the same images, local cloud and API (`benchmarks.stub_api`). Every
-number is the median of the runs. If a record failed, or a call is missing, there is no table.
-
-The milliseconds are those of the handler, the CPU that of the process. `--memory` gives a process
-the share of a processor that Lambda gives for so many MB (`benchmarks.cpu_share`); 0 is no limit. A
-cold start is the CPU of loading the handler, with its clients, in a new process.
+How it measures: `benchmarks.function_bench` and docs/performance.md. The functions run in turn, and
+every number is the median of the runs. If a record failed, or a call or a result is missing, there
+is no table. `--memory` gives each process the share of a processor that Lambda gives for so many MB
+(`benchmarks.cpu_share`); 0 is no limit. With `--save`, the figures go to benchmarks/function.json,
+from which `benchmarks.cost_page` makes tables of docs/cost.md and docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
-from typing import IO, Any, Literal
-from urllib.request import urlopen
+from typing import Any
 
 from rich.console import Console
 
-from benchmarks.cpu_share import MEGABYTES_OF_A_CORE, CpuShare
-from local.cloud import ROOT, free_port
-from local.pictures import small_picture
-from local.progress import steps_on
-from local.sam import overrides, runtime, sam
-from local.stack import Stack, bring_up, take_down
+from benchmarks.function_bench import (
+    NAMES,
+    Bench,
+    Invalid,
+    Measured,
+    Name,
+    Setting,
+    bench,
+)
+from local.processes import LocalError
+from local.progress import Step, steps_on
 
-API_MILLISECONDS = 500
-AT_A_TIME = 2
-"""Invocations, each in a process of its own."""
-COLD_STARTS = 7
 SIZES = (100, 300, 1_000, 10_000)
 """KB of an image."""
 BATCHES = (10, 1)
 MEMORIES = (0, 256, 512, 1024, 1769)
 """MB; 0 is a process without a limit."""
-RUNTIME = ROOT / ".local/cloud/bin/python"
-"""Stands for Lambda's Python, which has boto3; its packages have bytecode."""
+SHORT = (
+    *(Setting(300, batch, memory) for memory in (0, 512) for batch in BATCHES),
+    *(Setting(size, 10, 0) for size in SIZES if size != 300),
+)
+"""What is measured without an option."""
+GROWTH = (100, 500, 2_000)
+"""Images."""
 
-Name = Literal["hangtag", "peer"]
-NAMES: tuple[Name, Name] = ("hangtag", "peer")
+SAVED = Path(__file__).with_name("function.json")
 
-
-class Invalid(Exception):
-    """A run that must not be compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A built function."""
-
-    name: Name
-    module: str
-    path: tuple[Path, ...]
-    """Where its modules are, as on Lambda: its own folder and its layers."""
-    environment: dict[str, str]
-
-    def copied(self, folder: Path) -> Program:
-        """Copy the function to *folder*."""
-        paths = []
-        for number, path in enumerate(self.path):
-            paths.append(folder / self.name / str(number))
-            shutil.copytree(path, paths[-1])
-        return Program(self.name, self.module, tuple(paths), self.environment)
+Row = dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is measured."""
-
-    kilobytes: int
-    batch: int
-    memory: int
-
-    @property
-    def share(self) -> float:
-        """Of a processor, for each process."""
-        return min(1.0, self.memory / MEGABYTES_OF_A_CORE) if self.memory else 1.0
-
-    @property
-    def batches(self) -> int:
-        """How many each process gets, after one to warm up."""
-        if self.kilobytes > 1_000:
-            return 1
-        return 3 if self.batch > 1 else 10
-
-    @property
-    def images(self) -> int:
-        """How many a run tags, the first batches included."""
-        return AT_A_TIME * (self.batches + 1) * self.batch
+def compared(
+    found: Bench, names: Sequence[Name], setting: Setting, runs: int, *, step: Step
+) -> dict[Name, Row]:
+    """The medians of the functions, which run in turn."""
+    rows: dict[Name, list[Row]] = {name: [] for name in names}
+    for run in range(1, runs + 1):
+        for name in names:
+            with step(f"{setting}: {name}, run {run} of {runs}"):
+                rows[name].append(found.run(name, setting).row(found.api))
+    return {name: medians(some) for name, some in rows.items()}
 
 
-@dataclass(slots=True)
-class Measured:
-    """One run of a function."""
-
-    milliseconds: float = 0.0
-    """Billed, of all invocations: Lambda rounds each one up."""
-    cpu: float = 0.0
-    megabytes: float = 0.0
-    images: int = 0
-    requests: Counter[str] = field(default_factory=Counter)
-    """Of the invocations after the first ones, by `host:port`."""
-
-    def row(self, api: str) -> dict[str, float]:
-        """The numbers of an image, and the peak of memory."""
-        calls = self.requests[api]
-        return {
-            "billed ms": self.milliseconds / self.images,
-            "CPU ms": self.cpu / self.images,
-            "AWS calls": (self.requests.total() - calls) / self.images,
-            "API calls": calls / self.images,
-            "peak MB": self.megabytes,
-        }
+def medians(rows: Sequence[Row]) -> Row:
+    """The median of each column."""
+    return {column: median(row[column] for row in rows) for column in rows[0]}
 
 
-class Worker:
-    """A process that runs a function."""
-
-    def __init__(self, program: Program, log: Path, *, bytecode: bool = False) -> None:
-        log.touch()
-        environment = {
-            **program.environment,
-            "PYTHONPATH": os.pathsep.join(map(str, program.path)),
-            "WORKER_LOG": str(log),
-        }
-        if not bytecode:
-            # Lambda's folders are read-only
-            environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        self._log = log
-        worker = str(Path(__file__).with_name("function_worker.py"))
-        self._process = subprocess.Popen(
-            [str(RUNTIME), "-s", worker, program.module],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.pid = self._process.pid
-        self.loaded = self.read()
-
-    def send(self, event: dict[str, Any]) -> None:
-        """Begin an invocation."""
-        print(json.dumps(event), file=self._pipe(self._process.stdin), flush=True)
-
-    def read(self) -> dict[str, Any]:
-        """Wait for the next measurements."""
-        line = self._pipe(self._process.stdout).readline()
-        if not line:
-            raise Invalid(f"the function ended{self.log()}")
-        measured: dict[str, Any] = json.loads(line)
-        return measured
-
-    def log(self) -> str:
-        """The end of what the function has printed."""
-        return f":\n{self._log.read_text()[-4_000:]}"
-
-    def close(self) -> None:
-        """End the process."""
-        self._pipe(self._process.stdin).close()
-        self._process.wait(timeout=60)
-        self._pipe(self._process.stdout).close()
-
-    def _pipe(self, pipe: IO[str] | None) -> IO[str]:
-        if pipe is None:
-            raise AssertionError("the process has no pipes")
-        return pipe
+def plain(value: float) -> str:
+    """Three digits, or all before the decimal point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-class Bench:
-    """A stack of the local cloud, a stub of the API, and the two functions."""
+def beside(own: float, other: float) -> str:
+    """Both numbers with their ratio, as the pages write it: `60.0 / 510 (1/8.5)`."""
+    numbers = f"{plain(own)} / {plain(other)}"
+    if not own or not other:
+        return numbers
+    ratio = f"1/{other / own:.1f}" if own < other else f"{own / other:.1f}"
+    return f"{numbers} ({ratio})"
 
-    def __init__(self, stack: Stack, folder: Path, api_port: int) -> None:
-        self._stack = stack
-        self._folder = folder
-        self._api_port = api_port
-        self._table = "peer-results"
-        self._uploads = 0
-        self._workers = 0
-        self.programs: dict[Name, Program] = {
-            "hangtag": self._hangtag(),
-            "peer": self._peer(),
-        }
 
-    def _hangtag(self) -> Program:
-        function = self._stack.outputs["TagUploadsFunctionName"]
-        found = self._stack.client("lambda").get_function_configuration(
-            FunctionName=function
-        )
-        build = self._folder / "build"
-        return Program(
-            "hangtag",
-            "handler",
-            (
-                build / "TagUploads",
-                build / "CoreLayer/python",
-                build / "DependenciesLayer/python",
-            ),
-            {
-                **self._stack.access.environment(),
-                **found["Environment"]["Variables"],
-                "AWS_LAMBDA_FUNCTION_NAME": function,
-            },
-        )
-
-    def _peer(self) -> Program:
-        folder = self._folder / "peer"
-        sam(
-            "build",
-            "--template-file",
-            str(ROOT / "benchmarks/peer/template.yaml"),
-            "--build-dir",
-            str(folder / "build"),
-            "--parameter-overrides",
-            overrides(runtime()),
-            directory=folder,
-            env=dict(os.environ),
-        )
-        outputs = self._stack.outputs
-        self._stack.client("dynamodb").create_table(
-            TableName=self._table,
-            KeySchema=[{"AttributeName": "uri", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "uri", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        return Program(
-            "peer",
-            "app",
-            (folder / "build/Peer",),
-            {
-                **self._stack.access.environment(),
-                "AWS_LAMBDA_FUNCTION_NAME": "peer",
-                "POWERTOOLS_SERVICE_NAME": "peer",
-                "PEER_TABLE": self._table,
-                "PEER_API_KEY_SECRET": outputs["ApiKeySecretArn"],
-                "PEER_TAGGER_API_URL": f"http://{self.api}/tagger/v2.12/tags",
-                "PEER_TOPIC_ARN": outputs["ResultsTopicArn"],
-            },
-        )
-
-    @property
-    def api(self) -> str:
-        """The stub's `host:port`."""
-        return f"127.0.0.1:{self._api_port}"
-
-    def api_calls(self) -> int:
-        """How many requests the stub has answered."""
-        with urlopen(f"http://{self.api}/calls", timeout=10) as answer:
-            return int(answer.read())
-
-    def run(self, name: Name, setting: Setting) -> Measured:
-        """
-        Tag new images of that size with a function.
-
-        Raises:
-            Invalid: Not every image was tagged with one call.
-        """
-        messages = self._upload(setting)
-        events = [
-            {"Records": messages[first : first + setting.batch]}
-            for first in range(0, len(messages), setting.batch)
+def table_of(rows: Sequence[tuple[str, dict[Name, Row]]]) -> Iterator[str]:
+    """The lines of a table: a line for each setting, Hangtag's numbers before the peer's."""
+    columns = list(rows[0][1]["hangtag"])
+    yield f"| Hangtag / peer | {' | '.join(columns)} |"
+    yield f"|---{'|---' * len(columns)}|"
+    for title, row in rows:
+        cells = [
+            beside(row["hangtag"][one], row["peer"][one])
+            if "peer" in row
+            else plain(row["hangtag"][one])
+            for one in columns
         ]
-        calls_before = self.api_calls()
-        program = self.programs[name]
-        program.environment["HANGTAG_BATCH_SIZE"] = str(setting.batch)
-        workers = [self._worker(program) for _ in range(AT_A_TIME)]
-        try:
-            measured = self._invoke(workers, events, setting)
-        finally:
-            for worker in workers:
-                worker.close()
-        self._check(name, messages, self.api_calls() - calls_before)
-        return measured
+        yield f"| {title} | {' | '.join(cells)} |"
 
-    def _worker(self, program: Program, *, bytecode: bool = False) -> Worker:
-        self._workers += 1
-        log = self._folder / f"worker-{self._workers}.log"
-        return Worker(program, log, bytecode=bytecode)
 
-    def _invoke(
-        self, workers: Sequence[Worker], events: list[dict[str, Any]], setting: Setting
-    ) -> Measured:
-        measured = Measured()
-        with ExitStack() as limits:
-            for number in range(0, len(events), AT_A_TIME):
-                if number == AT_A_TIME:  # all are warm
-                    for worker in workers:
-                        limits.enter_context(CpuShare(worker.pid, setting.share))
-                some = events[number : number + AT_A_TIME]
-                for worker, event in zip(workers, some, strict=True):
-                    worker.send(event)
-                for worker in workers:
-                    found = worker.read()
-                    if found["failed"]:
-                        raise Invalid(
-                            f"{found['failed']} messages failed{worker.log()}"
-                        )
-                    measured.megabytes = max(measured.megabytes, found["megabytes"])
-                    if number:
-                        measured.milliseconds += -(-found["milliseconds"] // 1)
-                        measured.cpu += found["cpu"]
-                        measured.images += setting.batch
-                        measured.requests.update(found["requests"])
-        return measured
+def compare(
+    found: Bench,
+    names: Sequence[Name],
+    settings: Sequence[Setting],
+    runs: int,
+    *,
+    step: Step,
+    saves: bool,
+) -> None:
+    """Print a line for each setting as soon as it is measured."""
+    for number, setting in enumerate(settings):
+        row = compared(found, names, setting, runs, step=step)
+        if saves:
+            save(setting, row)
+        for line in list(table_of([(str(setting), row)]))[2 if number else 0 :]:
+            print(line, flush=True)
 
-    def _check(self, name: Name, messages: list[dict[str, Any]], calls: int) -> None:
-        if calls != len(messages):
-            raise Invalid(
-                f"{name}: {calls} calls of the API for {len(messages)} images"
-            )
-        tagged = sum(1 for message in messages if self._is_tagged(name, message))
-        if tagged != len(messages):
-            raise Invalid(f"{name}: {tagged} results of {len(messages)} images")
 
-    def _is_tagged(self, name: Name, message: dict[str, Any]) -> bool:
-        found = json.loads(message["body"])["Records"][0]["s3"]
-        uri = f"s3://{found['bucket']['name']}/{found['object']['key']}"
-        key = {"uri": {"S": uri}}
-        table = self._table
-        if name == "hangtag":
-            table = self._stack.outputs["ResultsTableName"]
-            key["version"] = {"S": "result"}
-        answer = self._stack.client("dynamodb").get_item(TableName=table, Key=key)
-        return "Item" in answer
-
-    def _upload(self, setting: Setting) -> list[dict[str, Any]]:
-        """Upload new images, and receive the messages about them like Lambda's poller."""
-        picture = small_picture("benchmark")
-        picture += os.urandom(1_000 * setting.kilobytes - len(picture))
-        for _ in range(setting.images):
-            self._uploads += 1
-            self._stack.upload(f"{self._uploads:06d}.png", picture)
-        return [self._receive() for _ in range(setting.images)]
-
-    def _receive(self) -> dict[str, Any]:
-        queue = self._stack.client("sqs")
-        url = self._stack.outputs["UploadQueueUrl"]
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            found = queue.receive_message(
-                QueueUrl=url, WaitTimeSeconds=1, MessageSystemAttributeNames=["All"]
-            ).get("Messages", [])
-            if found and "s3:TestEvent" not in found[0]["Body"]:
-                return {
-                    "messageId": found[0]["MessageId"],
-                    "receiptHandle": found[0]["ReceiptHandle"],
-                    "body": found[0]["Body"],
-                    "md5OfBody": found[0]["MD5OfBody"],
-                    "attributes": found[0]["Attributes"],
-                    "messageAttributes": {},
-                    "eventSource": "aws:sqs",
-                    "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:uploads",
-                    "awsRegion": "us-east-1",
-                }
-        raise Invalid("an upload's message did not arrive")
-
-    def cold_starts(self) -> dict[str, dict[Name, float]]:
-        """The CPU milliseconds of loading each function: as it was built, and with bytecode."""
-        copies = {
-            name: program.copied(self._folder / "compiled")
-            for name, program in self.programs.items()
+def start_cold(found: Bench, *, step: Step) -> None:
+    """Print the cold starts of both, and the round trip that is in all numbers."""
+    with step("Cold starts"):
+        cold = {
+            title: {name: {"CPU ms": cpu} for name, cpu in row.items()}
+            for title, row in found.cold_starts().items()
         }
-        for program in copies.values():
-            subprocess.run(
-                [str(RUNTIME), "-m", "compileall", "-q", *map(str, program.path)],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-        return {
-            "cold start, as built": self._loaded(self.programs),
-            "cold start, with bytecode": self._loaded(copies),
-        }
+    print()
+    for line in table_of(list(cold.items())):
+        print(line)
+    print(f"\nA PutItem's round trip: {found.round_trip():.1f} ms")
 
-    def _loaded(self, programs: dict[Name, Program]) -> dict[Name, float]:
-        seen: dict[Name, list[float]] = {name: [] for name in programs}
-        for _ in range(COLD_STARTS):
-            for name, program in programs.items():
-                worker = self._worker(program)
-                worker.close()
-                seen[name].append(worker.loaded["cpu"])
-        return {name: median(some) for name, some in seen.items()}
+
+def save(setting: Setting, row: dict[Name, Row]) -> None:
+    """Keep the figures of a setting, in place of older ones."""
+    known = [one for one in saved() if one["setting"] != str(setting)]
+    known.append(
+        {
+            "setting": str(setting),
+            "kilobytes": setting.kilobytes,
+            "batch": setting.batch,
+            "memory": setting.memory,
+            "processes": setting.processes,
+            "date": datetime.now(UTC).date().isoformat(),
+            **{
+                name: {column: round(value, 2) for column, value in numbers.items()}
+                for name, numbers in row.items()
+            },
+        }
+    )
+    known.sort(
+        key=lambda one: (
+            one["kilobytes"],
+            -one["batch"],
+            one["memory"],
+            -one["processes"],
+        )
+    )
+    lines = ",\n".join(json.dumps(one) for one in known)
+    SAVED.write_text(f"[\n{lines}\n]\n", "utf-8")
+
+
+def saved() -> list[dict[str, Any]]:
+    """The settings with their figures, the smallest images first."""
+    found: list[dict[str, Any]] = json.loads(SAVED.read_text("utf-8"))
+    return found
+
+
+def grow(found: Bench, setting: Setting, runs: int, *, step: Step) -> None:
+    """Print what an image costs in runs with more and more of them."""
+    for number, images in enumerate(GROWTH):
+        each = Setting(setting.kilobytes, setting.batch, setting.memory, images)
+        rows = []
+        for run in range(1, runs + 1):
+            with step(f"{each}, {images:,} images: run {run} of {runs}"):
+                rows.append(found.run("hangtag", each).row(found.api))
+        row = medians(rows)
+        if not number:
+            print(f"| images | {' | '.join(row)} |\n|---{'|---' * len(row)}|")
+        cells = map(plain, row.values())
+        print(f"| {images:,} | {' | '.join(cells)} |", flush=True)
+
+
+def divide(found: Bench, setting: Setting, runs: int, *, step: Step) -> None:
+    """Print the CPU time of each part of the function."""
+    seen: list[Measured] = []
+    for run in range(1, runs + 1):
+        with step(f"{setting}, by part: run {run} of {runs}"):
+            seen.append(found.run("hangtag", setting, parts=True))
+    for line in parts_table(seen):
+        print(line)
+
+
+def parts_table(seen: Sequence[Measured]) -> Iterator[str]:
+    """The lines of a table: CPU time of an image by part, the largest first, and what is left."""
+    images = sum(one.images for one in seen)
+    cpu = sum(one.cpu for one in seen)
+    names = {name for one in seen for name in one.parts}
+    parts = {name: sum(one.parts[name] for one in seen) for name in names}
+    rest = cpu - sum(parts.values())
+    yield "| part | CPU ms an image | share |\n|---|---|---|"
+    for name, milliseconds in sorted(parts.items(), key=lambda part: -part[1]):
+        yield f"| {name} | {milliseconds / images:.2f} | {milliseconds / cpu:.0%} |"
+    yield f"| the rest | {rest / images:.2f} | {rest / cpu:.0%} |"
+    yield f"| all | {cpu / images:.2f} | 100% |"
 
 
 @contextmanager
-def bench_in(folder: Path) -> Iterator[Bench]:
-    """Bring up everything that is needed, in *folder*, and take it down afterwards."""
-    console = Console(stderr=True)
-    port = free_port()
-    api = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.stub_api", str(port), str(API_MILLISECONDS)],
-        cwd=ROOT,
-    )
+def refusals() -> Iterator[None]:
+    """End the program with one line if there can be no numbers."""
     try:
-        url = f"http://127.0.0.1:{port}/tagger/v2.12/tags"
-        stack = bring_up(
-            folder, step=steps_on(console), parameters={"TaggerApiUrl": url}
-        )
-        try:
-            stop_own_function(stack)
-            yield Bench(stack, folder, port)
-        finally:
-            take_down(folder)
-    finally:
-        api.terminate()
-        api.wait()
-
-
-def stop_own_function(stack: Stack) -> None:
-    """Let no function but the measured ones receive the uploads' messages."""
-    functions = stack.client("lambda")
-    (mapping,) = functions.list_event_source_mappings(
-        FunctionName=stack.outputs["TagUploadsFunctionName"]
-    )["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-
-
-def compare(bench: Bench, setting: Setting, runs: int) -> dict[Name, dict[str, float]]:
-    """The medians of both functions, which run in turn."""
-    rows: dict[Name, list[dict[str, float]]] = {name: [] for name in NAMES}
-    for _ in range(runs):
-        for name in NAMES:
-            rows[name].append(bench.run(name, setting).row(bench.api))
-    return {
-        name: {column: median(row[column] for row in some) for column in some[0]}
-        for name, some in rows.items()
-    }
-
-
-def show(title: str, rows: dict[Name, dict[str, float]]) -> None:
-    """Print a table of both functions, with their ratio."""
-    print(f"\n### {title}\n\n| | Hangtag | peer | ratio |\n|---|---|---|---|")
-    for column, own in rows["hangtag"].items():
-        other = rows["peer"][column]
-        ratio = own / other if other else float("nan")
-        print(f"| {column} | {own:.1f} | {other:.1f} | {ratio:.2f} |", flush=True)
+        yield
+    except Invalid as error:
+        sys.exit(f"No comparison: {error}")
+    except LocalError as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
 
 
 def settings_of(options: argparse.Namespace) -> list[Setting]:
-    """What is to be measured: everything for one size of images, a part for the others."""
-    if options.size or options.batch or options.memory is not None:
-        return [Setting(options.size or 300, options.batch or 10, options.memory or 0)]
-    return [
-        *(Setting(300, batch, memory) for batch in BATCHES for memory in MEMORIES),
-        *(
-            Setting(size, batch, memory)
-            for size in SIZES
-            if size != 300
-            for batch in BATCHES
-            for memory in (0, 512)
-        ),
-    ]
+    """What is to be measured."""
+    if options.all:
+        return [Setting(*one) for one in product(SIZES, BATCHES, MEMORIES)]
+    if not (options.size or options.batch or options.memory or options.processes):
+        return list(SHORT)
+    chosen = product(
+        options.size or [300], options.batch or [10], options.memory or [0]
+    )
+    return [Setting(*one, processes=options.processes or 2) for one in chosen]
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.function")
     parser.add_argument("--runs", type=int, default=3, help="of each function (3)")
-    parser.add_argument("--size", type=int, help="KB of an image")
-    parser.add_argument("--batch", type=int, choices=BATCHES, help="images of an event")
-    parser.add_argument("--memory", type=int, help="MB of the function; 0: no limit")
+    parser.add_argument("--size", type=int, nargs="+", help="KB of an image")
+    parser.add_argument("--batch", type=int, nargs="+", help="images of an event")
+    parser.add_argument(
+        "--memory", type=int, nargs="+", help="MB of the function; 0: no limit"
+    )
+    parser.add_argument("--all", action="store_true", help="all sizes and memories")
+    parser.add_argument("--processes", type=int, help="invocations at a time (2)")
+    parser.add_argument("--own", action="store_true", help="Hangtag alone")
+    parser.add_argument("--save", action="store_true", help="keep the figures")
+    parser.add_argument("--growth", action="store_true", help="Hangtag, more images")
+    parser.add_argument("--parts", action="store_true", help="Hangtag, CPU by part")
     options = parser.parse_args()
-    with (
-        TemporaryDirectory(prefix="hangtag-bench-") as folder,
-        bench_in(Path(folder)) as bench,
-    ):
-        try:
-            for setting in settings_of(options):
-                memory = f"{setting.memory} MB" if setting.memory else "a processor"
-                title = (
-                    f"{setting.kilobytes:,} KB, batches of {setting.batch}, {memory}"
-                )
-                show(f"An image: {title}", compare(bench, setting, options.runs))
-            for title, found in bench.cold_starts().items():
-                show(title, {name: {"CPU ms": cpu} for name, cpu in found.items()})
-        except Invalid as error:
-            raise SystemExit(f"No comparison: {error}") from None
+    step = steps_on(Console(stderr=True))
+    settings = settings_of(options)
+    with refusals(), bench() as found:
+        if options.growth:
+            grow(found, settings[0], options.runs, step=step)
+        elif options.parts:
+            divide(found, settings[0], options.runs, step=step)
+        else:
+            names = NAMES[:1] if options.own else NAMES
+            compare(found, names, settings, options.runs, step=step, saves=options.save)
+            if not options.own:
+                start_cold(found, step=step)
 
 
 if __name__ == "__main__":

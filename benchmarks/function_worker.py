@@ -59,6 +59,15 @@ def count_requests() -> Counter[str]:
     return counts
 
 
+def watched_parts() -> Counter[str]:
+    """Measure the CPU of parts from now on."""
+    # This file's folder is where Python looks first
+    parts = importlib.import_module("cpu_parts").Parts()
+    parts.watch()
+    milliseconds: Counter[str] = parts.milliseconds
+    return milliseconds
+
+
 def peak_megabytes() -> float:
     """Return the highest resident set size of this process, without that of its parent."""
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - no pathlib here
@@ -85,9 +94,13 @@ def main(module: str) -> None:
         megabytes=peak_megabytes(),
     )
     requests = count_requests()
+    parts: Counter[str] = Counter()
+    if "WORKER_PARTS" in os.environ:
+        parts = watched_parts()
     for number, line in enumerate(sys.stdin):
         event = json.loads(line)
         requests.clear()
+        parts.clear()
         began, cpu_began = time.perf_counter(), time.process_time()
         answer = handler(event, Context(number))
         seconds = time.perf_counter() - began
@@ -100,6 +113,7 @@ def main(module: str) -> None:
             megabytes=peak_megabytes(),
             failed=len(answer["batchItemFailures"]),
             requests=requests,
+            parts=parts,
         )
 
 

@@ -24,7 +24,6 @@ import simpy
 
 from benchmarks.cost_model import (
     ANSWER_SECONDS,
-    COLD_START_SECONDS,
     INVOCATION_SECONDS,
 )
 from hangtag.backoff import backoff
@@ -67,7 +66,8 @@ class Setup:
     """An image's time in an invocation besides the answer: half before the call, half after."""
     shared: float = 0.0
     """The part of an image's work for which all invocations share one processor: an emulator's."""
-    cold: float = COLD_START_SECONDS
+    cold: float = 1.0
+    """Until a new instance works: Lambda prepares it, and the function loads."""
     timeout: float = 60.0
     attempts: int = 5
     retry_base: float = 10.0
