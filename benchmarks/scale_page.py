@@ -15,8 +15,9 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from math import ceil
+from math import ceil, exp
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Final
 
 from benchmarks import cost_model as model
@@ -32,6 +33,8 @@ FIGURES = Path(__file__).with_name("scale.json")
 
 BURST: Final = MILLION
 CONCURRENCIES: Final = (5, 10, 20, 50, 100, 200, 500, 1_000)
+OF_THE_BURST: Final = 100
+"""The concurrency of the burst in the table of loads."""
 ENOUGH: Final = 100
 """With a rate limit, more invocations only wait for slots."""
 ARRIVALS: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 13.0, 13.5)
@@ -117,16 +120,22 @@ def result_units() -> float:
 
 
 def loads() -> str:
-    """What a day's images need, if they arrive evenly."""
+    """What a day's images need, if they arrive evenly, and what a burst needs."""
     lines = [
         (
-            "| images | a second | invocations at a time | write units a second: results, index "
-            "| log a day | AWS a day, US dollars |"
+            "| images | a second | invocations at a time | SQS in flight "
+            "| write units a second: results, index | log | AWS, US dollars |"
         ),
-        "|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, images in LOADS.items():
-        each = images / DAY
+    bursts = json.loads(FIGURES.read_text("utf-8"))["bursts"]
+    seconds = dict(map(tuple, bursts["answers in 2 s"]))[OF_THE_BURST]
+    rows = [
+        *((name, images, DAY) for name, images in LOADS.items()),
+        (f"a burst of a million, `MaxConcurrency` {OF_THE_BURST}", BURST, seconds),
+    ]
+    for name, images, duration in rows:
+        each = images / duration
         run = FULL if each > BATCH else SINGLE
         invocations = each * SECONDS_OF_A_BATCH / (BATCH if run == FULL else 1)
         log = model.count(model.LOG_BYTES, run) + model.count(
@@ -134,6 +143,7 @@ def loads() -> str:
         )
         lines.append(
             f"| {name} | {_rounded(each)} | {max(1, ceil(invocations))} "
+            f"| {_rounded(each * SECONDS_OF_A_BATCH)} "
             f"| {_rounded(each * result_units())}, {_rounded(each * model.ENTRIES)} "
             f"| {log * images / MILLION:,.0f} MB | {model.total(run) * images:,.2f} |"
         )
@@ -154,15 +164,16 @@ def limits() -> str:
     full = BATCH / SECONDS_OF_A_BATCH
     known = json.loads(FIGURES.read_text("utf-8"))
     varying = dict(map(tuple, known["spreads"]))[SPREAD]
+    slow = model.ANSWER_SECONDS * exp(SPREAD * NormalDist().inv_cdf(0.95))
     rows = [
         (
             5 * full,
-            "`MaxConcurrency` at its default, 5, if they do not",
+            "`MaxConcurrency` at its default, 5, if all take 2 s",
             "raise `MaxConcurrency`",
         ),
         (
             varying,
-            f"`MaxConcurrency` at its default, 5, if answers vary (sigma {SPREAD})",
+            f"`MaxConcurrency` at its default, 5, if an answer in twenty takes {slow:.1f} s",
             "raise `MaxConcurrency`: a batch takes as long as its slowest answer",
         ),
         (

@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Wait while the upload queue holds N messages. If you stop the backfill, what is on the "
-    "queue is still tagged and paid for. It expires after 14 days.",
+    help="Wait while the upload queue holds N messages. They are tagged and paid for even if you "
+    "stop the backfill, and expire after 14 days.",
 )
 @click.option(
     "--again",

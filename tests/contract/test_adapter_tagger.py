@@ -351,15 +351,19 @@ def test_an_address_may_be_excepted_from_the_proxy(
     assert [request.path for request in api.received] == [TAGS]
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[", "ftp://x"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "http://[", "ftp://x", "http://user:s3cr3t/@x"]
+)
 def test_a_proxy_that_cannot_be_used_is_an_error(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    """The API is not called without it instead."""
+    """The API is not called without it instead. A password is not shown."""
     monkeypatch.setenv("https_proxy", proxy)
 
-    with pytest.raises(ApiUnreachable):
+    with pytest.raises(ApiUnreachable, match="proxy") as caught:
         HttpTagger(f"https://tagger.invalid{TAGS}", connections=1)
+
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
 # ---- certificate authorities
@@ -381,6 +385,19 @@ def test_an_unknown_authority_is_not_trusted(
     """Neither the key nor the image is sent."""
     assert authority.exists()
     tagger = HttpTagger(api.url.replace("http:", "https:") + TAGS, connections=1)
+
+    with pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(tagger)
+
+    assert api.received == []
+
+
+def test_another_host_s_certificate_is_not_trusted(
+    api: LoopbackServer, authority: Path
+) -> None:
+    """The certificate is for 127.0.0.1, and its authority is trusted."""
+    url = api.url.replace("http://127.0.0.1", "https://localhost") + TAGS
+    tagger = HttpTagger(url, connections=1, ca_bundle=str(authority))
 
     with pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
         ask(tagger)

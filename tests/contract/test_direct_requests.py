@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from hashlib import sha1, sha256
 from typing import Any
 from urllib.parse import parse_qs
 from zlib import crc32
@@ -14,15 +15,21 @@ import pytest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     EndpointConnectionError,
+    ParamValidationError,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hangtag.adapters import direct_requests
+from hangtag.adapters.aws_clients import AwsClients
 from hangtag.adapters.aws_deadline import DeadlineTooClose
+from hangtag.adapters.s3_objects import S3Objects
+from hangtag.errors import ObjectUnavailable
+from hangtag.time_budget import TimeBudget
+from tests.builders import PNG, an_upload
 from tests.contract.loopback import (
     LoopbackServer,
     Received,
@@ -30,6 +37,7 @@ from tests.contract.loopback import (
     answer,
     hang_up,
     loopback_server,
+    part_of_an_answer_and_silence,
     unused_port,
 )
 from tests.environment import REGION
@@ -91,6 +99,7 @@ def client(service: str, url: str) -> Any:  # noqa: ANN401 - each service has it
         service,
         endpoint_url=url,
         config=Config(
+            read_timeout=1,
             retries={"mode": "standard", "total_max_attempts": 2},
             user_agent="Botocore",
             s3={"addressing_style": "path"},
@@ -137,23 +146,19 @@ def test_the_request_is_that_of_the_client(
     assert content_of(own) == content_of(botos)
     assert signed_as(own) == signed_as(botos)
     assert "x-amzn-trace-id" in own.headers
+    # Powertools adds its own name to that of the client, where it is loaded
+    assert botos.headers["user-agent"].startswith(own.headers["user-agent"])
     for name in SAME_HEADERS:
         assert own.headers.get(name) == botos.headers.get(name)
 
 
-@given(key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
-def test_any_key_gets_the_path_that_the_client_gives_it(key: str) -> None:
-    """Also one with dots, slashes, question marks and percent signs."""
+def addresses(
+    plain: Any,  # noqa: ANN401 - as above
+    operation: str,
+    request: dict[str, Any],
+) -> tuple[str, str]:
+    """The direct request's address and the client's, which takes over; neither is sent."""
     urls: list[str] = []
-    plain = client("s3", f"http://127.0.0.1:{unused_port()}")
-
-    def note(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
-        urls.append(request.url)
-        raise DeadlineTooClose
-
-    plain.meta.events.register("before-send", note)
-    with pytest.raises(DeadlineTooClose):
-        plain.get_object(Bucket="uploads", Key=key, VersionId="v")
 
     class Http:
         """Notes the direct request."""
@@ -161,15 +166,76 @@ def test_any_key_gets_the_path_that_the_client_gives_it(key: str) -> None:
         def send(self, request: Any) -> None:  # noqa: ANN401 - botocore's
             """Do not send it."""
             urls.append(request.url)
-            raise DeadlineTooClose
+            raise ConnectionClosedError(endpoint_url=request.url)
 
+    def note(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
+        urls.append(request.url)
+        raise DeadlineTooClose
+
+    plain.meta.events.register("before-send", note)
     plain._endpoint.http_session = Http()
+    caller = direct_requests.direct(plain, CREDENTIALS, lambda: None)
     with pytest.raises(DeadlineTooClose):
-        direct_requests.direct(plain, CREDENTIALS, lambda: None).get_object(
-            Bucket="uploads", Key=key, VersionId="v"
-        )
+        getattr(caller, operation)(**request)
+    own, botos = urls
+    return own, botos
 
-    assert urls[0] == urls[1]
+
+@given(key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
+@example("/a")
+@example("//")
+@example("a/../b")
+@example("./.")
+@example("%2e%2e/100%?#+ ~")
+def test_any_key_gets_the_path_that_the_client_gives_it(key: str) -> None:
+    """Also one with dots, slashes, question marks and percent signs."""
+    plain = client("s3", f"http://127.0.0.1:{unused_port()}")
+
+    own, botos = addresses(
+        plain, "get_object", {"Bucket": "uploads", "Key": key, "VersionId": "v"}
+    )
+
+    assert own == botos
+
+
+@services
+@pytest.mark.parametrize(
+    ("region", "environment"),
+    [
+        ("us-east-1", {}),
+        ("cn-north-1", {}),
+        ("us-gov-west-1", {"AWS_USE_FIPS_ENDPOINT": "true"}),
+        ("us-east-1", {"AWS_USE_DUALSTACK_ENDPOINT": "true"}),
+        ("eu-central-1", {"AWS_ACCOUNT_ID": "123456789012"}),
+        ("eu-central-1", {"AWS_ENDPOINT_URL": "https://proxy.example.com/aws"}),
+        ("eu-central-1", {"AWS_ENDPOINT_URL_S3": "https://s3.example.com"}),
+    ],
+)
+def test_the_address_is_the_one_that_the_client_finds(
+    service: str,
+    region: str,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The environment may ask for other endpoints, and their rules have exceptions."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    plain = AwsClients(TimeBudget.of(60)).client(service)
+
+    own, botos = addresses(plain, OPERATIONS[service], REQUESTS[service])
+
+    assert own == botos
+
+
+@pytest.mark.parametrize("bucket", ["a.b.c", "Old_Bucket", "a-b-s3alias"])
+def test_the_bucket_is_named_where_the_client_names_it(bucket: str) -> None:
+    """In the path, where the certificate or the name's letters rule out the host."""
+    plain = AwsClients(TimeBudget.of(60)).client("s3")
+
+    own, botos = addresses(plain, "get_object", {**GET, "Bucket": bucket})
+
+    assert own == botos
 
 
 @services
@@ -193,6 +259,58 @@ def test_the_client_repeats_what_was_no_success(
     send(direct(service, server.url), service)
 
     assert len(server.received) == 2
+
+
+@services
+def test_a_success_that_is_not_aws_s_is_none(
+    server: LoopbackServer, service: str
+) -> None:
+    """A proxy may have answered: nothing is written, announced or read."""
+    server.replies(answer(200, b"<html>Welcome</html>"), GOOD[service])
+
+    send(direct(service, server.url), service)
+
+    assert len(server.received) == 2
+
+
+@services
+def test_the_client_repeats_what_has_an_error_without_an_end(
+    server: LoopbackServer, service: str
+) -> None:
+    """The direct request waits for the rest no longer than the client."""
+    half = part_of_an_answer_and_silence(503, b"<Error>", length=100)
+    server.replies(half, GOOD[service])
+
+    send(direct(service, server.url), service)
+
+    assert len(server.received) == 2
+
+
+@services
+def test_a_request_with_other_parameters_is_the_client_s(
+    server: LoopbackServer, service: str
+) -> None:
+    """None is left out."""
+    server.replies(GOOD[service])
+    more: dict[str, dict[str, Any]] = {
+        "dynamodb": {"ReturnValues": "ALL_OLD"},
+        "sns": {"Subject": "a"},
+        "s3": {"PartNumber": 1},
+    }
+
+    caller = direct(service, server.url)
+    getattr(caller, OPERATIONS[service])(**REQUESTS[service], **more[service])
+
+    [request] = server.received
+    assert "amz-sdk-request" in request.headers
+
+
+def test_an_empty_key_is_no_request_for_its_bucket(server: LoopbackServer) -> None:
+    """Its response would be a list of all objects."""
+    with pytest.raises(ParamValidationError):
+        direct("s3", server.url).get_object(Bucket="uploads", Key="")
+
+    assert server.received == []
 
 
 @services
@@ -287,17 +405,32 @@ def test_an_object_is_read_like_the_client_reads_it(server: LoopbackServer) -> N
     assert own.headers["if-match"] == botos.headers["if-match"]
 
 
-def test_a_damaged_object_is_an_error(server: LoopbackServer) -> None:
-    """S3 sends the checksum of the upload."""
-    checksum = b64encode(crc32(b"image").to_bytes(4)).decode()
-    caller = direct("s3", server.url)
-    server.replies(answer(200, b"image", ETag='"e"', x_amz_checksum_crc32=checksum))
-    assert send(caller, "s3")["Body"].read() == b"image"
+@pytest.mark.parametrize(
+    ("algorithm", "digest"),
+    [
+        ("crc32", crc32(PNG).to_bytes(4)),
+        ("sha1", sha1(PNG, usedforsecurity=False).digest()),
+        ("sha256", sha256(PNG).digest()),
+    ],
+)
+def test_a_damaged_image_is_an_error(
+    server: LoopbackServer, algorithm: str, digest: bytes
+) -> None:
+    """S3 sends the checksum of the upload. The next attempt may read a good image."""
+    objects = S3Objects(direct("s3", server.url), max_image_bytes=1_000)
+    headers = {
+        "ETag": '"e"',
+        f"x_amz_checksum_{algorithm}": b64encode(digest).decode(),
+    }
+    server.replies(answer(200, PNG, **headers))
+    image = objects.read(an_upload())
+    assert image is not None
+    assert b"".join(image.content) == PNG
 
-    server.replies(answer(200, b"imagf", ETag='"e"', x_amz_checksum_crc32=checksum))
+    server.replies(answer(200, PNG[:-1] + b"!", **headers))
 
-    with pytest.raises(BotoCoreError, match="checksum"):
-        send(caller, "s3")["Body"].read()
+    with pytest.raises(ObjectUnavailable, match="checksum"):
+        objects.read(an_upload())
 
 
 def test_a_connection_is_used_again_after_an_object(server: LoopbackServer) -> None:

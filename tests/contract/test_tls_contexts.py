@@ -84,6 +84,38 @@ def test_other_authorities_are_not_trusted(
         s3(server, other).get_object(Bucket="b", Key="k")
 
 
+def test_another_host_s_certificate_is_not_trusted(
+    server: LoopbackServer, authority: Path
+) -> None:
+    """The certificate is for 127.0.0.1, and its authority is trusted."""
+    s3(server, authority).get_object(Bucket="b", Key="k")
+    url = server.url.replace("http://127.0.0.1", "https://localhost")
+    client = session().client(
+        "s3", endpoint_url=url, verify=str(authority), config=ONCE
+    )
+
+    with pytest.raises(SSLError, match="'localhost'"):
+        share_tls_context(client).get_object(Bucket="b", Key="k")
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_a_client_without_verification_leaves_that_of_others(
+    server: LoopbackServer, authority: Path, tmp_path: Path
+) -> None:
+    """It does not get the shared context."""
+    url = server.url.replace("http:", "https:")
+    trusting = session().client("s3", endpoint_url=url, verify=False, config=ONCE)
+    (tmp_path / "other").mkdir()
+    other, _ = certificate(tmp_path / "other")
+
+    for _ in range(2):
+        share_tls_context(trusting).get_object(Bucket="b", Key="k")
+        with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+            s3(server, other).get_object(Bucket="b", Key="k")
+
+    s3(server, authority).get_object(Bucket="b", Key="k")
+
+
 def test_authorities_that_cannot_be_read_are_an_error(
     server: LoopbackServer, tmp_path: Path
 ) -> None:

@@ -289,6 +289,7 @@ def test_a_build_without_the_python_of_the_runtime_says_what_is_missing(
     assert done.returncode != 0
     assert f"The layers need {RUNTIME}" in done.stderr
     assert "--use-container" in done.stderr
+    assert "PythonRuntime" in done.stderr
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
@@ -304,7 +305,7 @@ def test_two_builds_of_one_commit_have_the_same_bytes(
     built: Path, tmp_path: Path
 ) -> None:
     """Anyone can check what a release was built from."""
-    checkout = tmp_path / "another checkout"
+    checkout = tmp_path / "another $HOME 옷 checkout"
     for name in ("template.yaml", "samconfig.toml", "functions", "layers"):
         source, target = ROOT / name, checkout / name
         if source.is_dir():

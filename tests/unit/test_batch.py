@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from threading import Barrier
 
@@ -159,6 +160,29 @@ def test_ten_uploads_run_at_the_same_time() -> None:
 
     assert handed_back == ()
     assert len(world.announcer.announced) == 10
+
+
+def test_nothing_of_a_failed_invocation_runs_in_the_next_one() -> None:
+    """Here no thread could begin, which is an error of the whole invocation."""
+    world = World()
+    runs_late: list[bool] = []
+    world.objects.after_finding = lambda: runs_late.append(True)
+    unknown = [
+        a_delivery(notification(record(f"{number}.png", version_id=None, etag=None)))
+        for number in range(2)
+    ]
+    threading.stack_size(1 << 46)  # more than there is
+    try:
+        with pytest.raises(RuntimeError):
+            world.tag(*unknown)
+    finally:
+        threading.stack_size(0)
+
+    handed_back = world.tag(world.upload("a.png"), world.upload("b.png"))
+
+    assert handed_back == ()
+    assert len(world.announcer.announced) == 2
+    assert not runs_late
 
 
 def test_the_records_of_one_message_run_at_the_same_time() -> None:

@@ -72,7 +72,8 @@ def test_each_list_of_packages_has_a_lock_file_that_make_lock_writes() -> None:
 
 def test_every_install_step_of_the_repository_is_with_hashes() -> None:
     """Except for the project itself, which the locked setuptools builds."""
-    files = [REPOSITORY / "Makefile", REPOSITORY / ".ci/run", *WORKFLOWS]
+    recipes = REPOSITORY.glob("layers/*/layer.mk")
+    files = [REPOSITORY / "Makefile", *recipes, REPOSITORY / ".ci/run", *WORKFLOWS]
     installs = [
         line
         for path in files
@@ -83,7 +84,7 @@ def test_every_install_step_of_the_repository_is_with_hashes() -> None:
         )
     ]
 
-    assert len(installs) >= 4
+    assert len(installs) >= 7
     assert [
         line
         for line in installs

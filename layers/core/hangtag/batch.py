@@ -98,7 +98,8 @@ class Pipeline:
         self._tagging = Tagging(ports, policy, random_fraction=random_fraction)
         # As wide as a batch of messages with one upload each, as S3 sends them; no wider, because
         # each has a part of its image in memory.
-        self._pool = ThreadPoolExecutor(max_workers=policy.width)
+        self._new_pool = partial(ThreadPoolExecutor, max_workers=policy.width)
+        self._pool = self._new_pool()
 
     def tag(
         self, deliveries: Sequence[Delivery], invocation: Invocation
@@ -190,8 +191,14 @@ class Pipeline:
         """The results of *do* for the *items*, at the same time; all have ended then."""
         if len(items) == 1:
             return [do(items[0])]
-        futures = [self._pool.submit(do, item) for item in items]
-        wait(futures)
+        try:
+            futures = [self._pool.submit(do, item) for item in items]
+            wait(futures)
+        except BaseException:  # such as no memory for a thread
+            # Nothing of this invocation may run in the next one
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = self._new_pool()
+            raise
         return [future.result() for future in futures]
 
     def _report_oldest_failure(self) -> None:

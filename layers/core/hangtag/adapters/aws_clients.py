@@ -126,16 +126,18 @@ def client_config(
         user_agent=USER_AGENT,
         parameter_validation=service not in _VALIDATED_BY_AWS,
     )
-    return config.merge(_S3) if service == "s3" else config
+    return config.merge(_s3_config()) if service == "s3" else config
 
 
-_S3 = Config(
+def _s3_config() -> Config:
     # Presigned URLs name the bucket's region. botocore's default is the global endpoint: newer
     # regions refuse it, and for new buckets in other regions it redirects, which invalidates the
     # signature. KMS requires signature version 4.
-    signature_version="s3v4",
-    s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
-)
+    return Config(
+        signature_version="s3v4",
+        # A new dictionary each time: botocore writes what the environment says into it
+        s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+    )
 
 
 def new_session() -> Session:

@@ -4,28 +4,35 @@ The requests that every upload needs, without most of botocore's client.
 Per request, botocore's client takes 0.3 to 0.5 ms of CPU for its events, serializers and parsers:
 four fifths of what tagging an image cost (docs/performance.md). `direct` returns the client with
 one operation replaced. The replacement signs the request by botocore's own signer, and sends it by
-the client's own connections. Only a success ends there: on any other response, the client sends
-the request again, with its own retries and errors. Each of these requests may be sent twice.
+the client's own connections. Only a success ends there: after anything else, the client sends the
+request again, with its own retries and errors. Each of these requests may be sent twice.
 """
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from botocore import handlers, httpchecksum
+from botocore import handlers
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
-from botocore.exceptions import ConnectionError as NotConnected
-from botocore.exceptions import HTTPClientError
+from botocore.httpchecksum import (
+    Crc32Checksum,
+    Sha1Checksum,
+    Sha256Checksum,
+    StreamingChecksumBody,
+)
 from botocore.response import StreamingBody
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
 _SUCCESSES = (200, 206)
+_MOST_BUCKETS = 100
 
 # For AWS's detection of recursive loops; other versions of botocore may lack it
 _add_trace: Callable[..., object] = getattr(
@@ -41,9 +48,10 @@ def direct(
     """
     *client*, of DynamoDB, SNS or S3, with a direct `put_item`, `publish` or `get_object`.
 
-    *check* is called before each request, and raises an error if there is no time for it. Of an
-    object come only `Body`, `ContentLength`, `ContentRange`, `ETag` and `Metadata`. If this version
-    of botocore is not as expected, the client is returned as it is.
+    *check* is called before each request, and raises an error if there is no time for it. The
+    response of `put_item` and `publish` is empty. Of an object come only `Body`, `ContentLength`,
+    `ContentRange`, `ETag` and `Metadata`. If this version of botocore is not as expected, the
+    client is returned as it is.
     """
     try:
         found = _CLASSES[client.meta.service_model.service_name](
@@ -55,10 +63,12 @@ def direct(
     return found
 
 
-class _Direct:
+class _Direct(ABC):
     """A client whose other operations are botocore's."""
 
     _signer = SigV4Auth
+    _parameters: ClassVar[frozenset[str]]
+    """A request with others is the client's."""
 
     def __init__(
         self,
@@ -80,23 +90,35 @@ class _Direct:
         """Sign a request that is not sent."""
         self._signed(AWSRequest("GET", self._client.meta.endpoint_url))
 
-    def _post(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the request has succeeded."""
-        url = f"{self._client.meta.endpoint_url.rstrip('/')}/"
-        request = AWSRequest("POST", url, headers, body)
-        return self._send(request) is not None
+    @abstractmethod
+    def _request(self, request: Mapping[str, Any]) -> AWSRequest:
+        """The HTTP request."""
 
-    def _send(self, request: AWSRequest) -> AWSResponse | None:
-        """The response, if it is a success."""
+    @abstractmethod
+    def _result(self, response: AWSResponse, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the client's
+        """What the operation returns. Raises any error if the response is not as expected."""
+
+    def _sent(self, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the client's
+        """The result of a request; None if the client is to send it."""
         self._check()
-        try:
-            response: AWSResponse = self._http.send(self._signed(request))
-        except (HTTPClientError, NotConnected):
+        if not request.keys() <= self._parameters:
             return None
-        if response.status_code in _SUCCESSES:
-            return response
-        response.content  # noqa: B018 - reads it, so that the connection can be used again
+        response: AWSResponse | None = None
+        try:
+            response = self._http.send(self._signed(self._request(request)))
+            if response.status_code in _SUCCESSES:
+                return self._result(response, request)
+            response.content  # noqa: B018 - reads it, so that the connection can be used again
+        # No connection, no whole response, another version of botocore: the client has the errors
+        except Exception:  # noqa: BLE001
+            if response is not None:
+                response.raw.close()
         return None
+
+    def _url(self, operation: str, parameters: Mapping[str, Any]) -> str:
+        """Where the client sends an operation; presigning finds it like a request."""
+        url: str = self._client.generate_presigned_url(operation, Params=parameters)
+        return url.partition("?")[0]
 
     def _signed(self, request: AWSRequest) -> AWSPreparedRequest:
         request.headers["User-Agent"] = self._client.meta.config.user_agent
@@ -108,18 +130,53 @@ class _Direct:
 
 
 class _DynamoDB(_Direct):
-    def put_item(self, **request: Any) -> Any:  # noqa: ANN401 - as the client's
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": "DynamoDB_20120810.PutItem",
+    _parameters = frozenset(
+        {
+            "TableName",
+            "Item",
+            "ConditionExpression",
+            "ExpressionAttributeNames",
+            "ExpressionAttributeValues",
+            "ReturnValuesOnConditionCheckFailure",
         }
-        if self._post(headers, json.dumps(request).encode()):
-            return {}
-        return self._client.put_item(**request)
+    )
+    _headers: ClassVar = {
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": "DynamoDB_20120810.PutItem",
+    }
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as the base's
+        super().__init__(*arguments)
+        self._address = self._url("put_item", {"TableName": "any", "Item": {}})
+
+    def put_item(self, **request: Any) -> Any:  # noqa: ANN401 - as the client's
+        found = self._sent(request)
+        return self._client.put_item(**request) if found is None else found
+
+    def _request(self, request: Mapping[str, Any]) -> AWSRequest:
+        body = json.dumps(request).encode()
+        return AWSRequest("POST", self._address, self._headers, body)
+
+    def _result(self, response: AWSResponse, _: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the client's
+        _require(response, b"{")
+        return {}
 
 
 class _Sns(_Direct):
+    _parameters = frozenset({"TopicArn", "Message", "MessageAttributes"})
+    _headers: ClassVar = {
+        "Content-Type": "application/x-www-form-urlencoded; charset=utf-8"
+    }
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as the base's
+        super().__init__(*arguments)
+        self._address = self._url("publish", {"Message": "any"})
+
     def publish(self, **request: Any) -> Any:  # noqa: ANN401 - as the client's
+        found = self._sent(request)
+        return self._client.publish(**request) if found is None else found
+
+    def _request(self, request: Mapping[str, Any]) -> AWSRequest:
         fields = {
             "Action": "Publish",
             "Version": "2010-03-31",
@@ -132,48 +189,60 @@ class _Sns(_Direct):
             fields[f"{entry}.Name"] = name
             fields[f"{entry}.Value.DataType"] = attribute["DataType"]
             fields[f"{entry}.Value.StringValue"] = attribute["StringValue"]
-        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-        if self._post(headers, urlencode(fields).encode()):
-            return {}
-        return self._client.publish(**request)
+        body = urlencode(fields).encode()
+        return AWSRequest("POST", self._address, self._headers, body)
+
+    def _result(self, response: AWSResponse, _: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the client's
+        _require(response, b"<MessageId>")
+        return {}
 
 
-_S3_HEADERS = {"IfMatch": "If-Match", "Range": "Range"}
+def _require(response: AWSResponse, part: bytes) -> None:
+    """A success without that *part* is not AWS's."""
+    if part not in response.content:
+        raise ValueError(part)
+
+
+_HEADERS = {"IfMatch": "If-Match", "Range": "Range"}
 _METADATA = "x-amz-meta-"
+_CHECKSUMS = {
+    "x-amz-checksum-crc32": Crc32Checksum,
+    "x-amz-checksum-sha1": Sha1Checksum,
+    "x-amz-checksum-sha256": Sha256Checksum,
+}
+"""Those that need no other library."""
 
 
 class _S3(_Direct):
     _signer = S3SigV4Auth
+    _parameters = frozenset({"Bucket", "Key", "VersionId", *_HEADERS})
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as the base's
         super().__init__(*arguments)
-        self._folders: dict[str, str] = {}
-        """The URL of each bucket, with a slash at the end."""
+        self._folder = lru_cache(_MOST_BUCKETS)(self._folder_of)
 
     def get_object(self, **request: Any) -> Any:  # noqa: ANN401 - as the client's
+        # Without a key, it would be a request for the bucket
+        found = self._sent(request) if request["Key"] else None
+        return self._client.get_object(**request) if found is None else found
+
+    def _request(self, request: Mapping[str, Any]) -> AWSRequest:
         url = self._folder(request["Bucket"]) + quote(request["Key"], safe="/~")
         if "VersionId" in request:
             url += f"?versionId={quote(request['VersionId'], safe='-_.~')}"
         headers = {
             header: request[name]
-            for name, header in _S3_HEADERS.items()
+            for name, header in _HEADERS.items()
             if name in request
         }
         headers["x-amz-checksum-mode"] = "ENABLED"
-        response = self._send(AWSRequest("GET", url, headers, stream_output=True))
-        if response is None:
-            return self._client.get_object(**request)
+        return AWSRequest("GET", url, headers, stream_output=True)
+
+    def _result(self, response: AWSResponse, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the client's
         found = response.headers
         length = int(found["Content-Length"])
-        # The one that boto3 gives to an upload, and that needs no other library
-        checksum = found.get("x-amz-checksum-crc32", "-")
-        is_of_a_part = "Range" in request or "-" in checksum
         return {
-            "Body": StreamingBody(response.raw, length)
-            if is_of_a_part
-            else httpchecksum.StreamingChecksumBody(
-                response.raw, length, httpchecksum.Crc32Checksum(), checksum
-            ),
+            "Body": _body(response, length, is_part="Range" in request),
             "ContentLength": length,
             "ContentRange": found.get("Content-Range", ""),
             "ETag": found["ETag"],
@@ -184,15 +253,18 @@ class _S3(_Direct):
             },
         }
 
-    def _folder(self, bucket: str) -> str:
-        found = self._folders.get(bucket)
-        if found is None:
-            # Presigning finds the endpoint like a request, and sends nothing
-            url: str = self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": bucket, "Key": "-"}
-            )
-            found = self._folders[bucket] = url.partition("?")[0].removesuffix("-")
-        return found
+    def _folder_of(self, bucket: str) -> str:
+        """The URL of a bucket, with a slash at the end."""
+        return self._url("get_object", {"Bucket": bucket, "Key": "-"}).removesuffix("-")
+
+
+def _body(response: AWSResponse, length: int, *, is_part: bool) -> StreamingBody:
+    for header, checksum in _CHECKSUMS.items():
+        expected = response.headers.get(header, "-")
+        # With a hyphen, it is that of the checksums of the parts of an upload
+        if "-" not in expected and not is_part:
+            return StreamingChecksumBody(response.raw, length, checksum(), expected)
+    return StreamingBody(response.raw, length)
 
 
 _CLASSES: dict[str, type[_Direct]] = {"dynamodb": _DynamoDB, "sns": _Sns, "s3": _S3}

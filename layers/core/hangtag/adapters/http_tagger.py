@@ -81,13 +81,12 @@ class HttpTagger:
             ApiUnreachable: It cannot be read, or the environment's proxy is none.
         """
         self._url = url
-        with _translated(url, ()):
-            self._connections = _connections(
-                url,
-                connections=connections,
-                max_idle_seconds=max_idle_seconds,
-                ca_bundle=ca_bundle or certifi.where(),
-            )
+        self._connections = _connections(
+            url,
+            connections=connections,
+            max_idle_seconds=max_idle_seconds,
+            ca_bundle=ca_bundle or certifi.where(),
+        )
         self._keys: tuple[str, ...] = ()
 
     def ask(
@@ -147,14 +146,20 @@ def _connections(
     if proxy is None:
         manager = PoolManager(maxsize=connections, ssl_context=tls)
     else:
-        credentials = unquote(parse_url(proxy).auth or "")
-        manager = ProxyManager(
-            proxy,
-            proxy_headers=make_headers(proxy_basic_auth=credentials or None),
-            proxy_ssl_context=tls,
-            maxsize=connections,
-            ssl_context=tls,
-        )
+        try:
+            credentials = unquote(parse_url(proxy).auth or "")
+            manager = ProxyManager(
+                proxy,
+                proxy_headers=make_headers(proxy_basic_auth=credentials or None),
+                proxy_ssl_context=tls,
+                maxsize=connections,
+                ssl_context=tls,
+            )
+        except HTTPError:
+            # Its message may quote the proxy's password
+            raise ApiUnreachable(
+                f"the environment's proxy for {url} has no http:// or https:// address"
+            ) from None
     manager.pool_classes_by_scheme = with_idle_limit(
         _with_bounded_responses(manager.pool_classes_by_scheme),
         max_idle_seconds=max_idle_seconds,

@@ -134,6 +134,7 @@ class S3Objects:
             end = min(start + PIECE_BYTES, size)
             yield read + _read(upload, body, start + len(read), end, size=size)
             read = b""
+        body.read(1)  # at the end, botocore compares the checksum
 
     def _check_size(self, upload: Upload, size: int) -> None:
         if size == 0:

@@ -203,7 +203,7 @@ class HttpStatus(UnlistedError):
     """An HTTP status from 400 up, and a body without a code."""
 
     advice = (
-        "HTTP_429: lower MaxRequestsPerSecond. Others: check TaggerApiUrl and the proxies "
+        "HTTP_429: set or lower MaxRequestsPerSecond. Others: check TaggerApiUrl and the proxies "
         "in between. Replay if that may help."
     )
 
