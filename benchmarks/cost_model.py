@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.cpu_share import MEGABYTES_OF_A_CORE
 from hangtag.adapters.dynamodb_records import SHARDS
 from hangtag.metrics import Metric
 
@@ -23,8 +24,6 @@ API_SECONDS = 0.5
 """The API's answer there."""
 LOAD_MILLISECONDS = 160
 """The CPU of a cold start as built, as `benchmarks.function` printed it on 2026-11-30."""
-CORE_SHARE = 512 / 1769
-"""Of a processor, which Lambda gives to a function of `MEMORY`."""
 
 REGION = "us-east-1"
 SEEN = "November 2025"
@@ -220,9 +219,8 @@ def _measured_row(memory: int, batch: int) -> dict[str, float]:
     (found,) = (
         one["hangtag"]
         for one in json.loads(FUNCTION.read_text("utf-8"))
-        if one["setting"].startswith(f"300 KB, batches of {batch}, ")
-        and one["memory"] == memory
-        and one["processes"] == 2
+        if (one["kilobytes"], one["batch"]) == (300, batch)
+        and (one["memory"], one["processes"]) == (memory, 2)
     )
     row: dict[str, float] = found
     return row
@@ -236,7 +234,8 @@ def cold_cpu_seconds() -> float:
     """
     row = _measured_row(MEMORY, 1)
     first = row["first batch, CPU ms"] - row["CPU ms"] - LOAD_MILLISECONDS
-    return (LOAD_MILLISECONDS + first / CORE_SHARE) / 1_000
+    share = MEMORY / MEGABYTES_OF_A_CORE
+    return (LOAD_MILLISECONDS + first / share) / 1_000
 
 
 def of_lambda(memory: int, batch: float, seconds: float) -> float:

@@ -4,7 +4,7 @@ Compares the function TagUploads with a plain one that has the same job (benchma
     python -m benchmarks.function            some sizes and memories, about seven minutes
     python -m benchmarks.function --all      all of them, about half an hour
     python -m benchmarks.function --size 300 --batch 10 --memory 512 --runs 1
-    python -m benchmarks.function --growth   Hangtag alone, with 100, 500 and 2,000 images
+    python -m benchmarks.function --growth   Hangtag alone, with 100 and 2,000 images
     python -m benchmarks.function --parts    Hangtag alone: where its CPU time goes
 
 How it measures: `benchmarks.function_bench` and docs/performance.md. The functions run in turn, and
@@ -52,7 +52,7 @@ SHORT = (
     *(Setting(size, 10, 0) for size in SIZES if size != 300),
 )
 """What is measured without an option."""
-GROWTH = (100, 500, 2_000)
+GROWTH = (100, 2_000)
 """Images."""
 
 SAVED = Path(__file__).with_name("function.json")
@@ -173,7 +173,7 @@ def saved() -> list[dict[str, Any]]:
 
 
 def grow(found: Bench, setting: Setting, runs: int, *, step: Step) -> None:
-    """Print what an image costs in runs with more and more of them, which alternate."""
+    """Print what an image costs in runs with few and many of them, which alternate."""
     rows: dict[int, list[Row]] = {images: [] for images in GROWTH}
     for run in range(1, runs + 1):
         for images in GROWTH:

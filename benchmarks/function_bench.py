@@ -24,7 +24,7 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Any, Literal
 from urllib.request import urlopen
 
 from rich.console import Console
@@ -144,29 +144,8 @@ class Measured:
         }
 
 
-class Running(Protocol):
-    """A process that runs a function: a `Worker`."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-
-    @property
-    def loaded(self) -> dict[str, Any]:
-        """What loading the handler took."""
-
-    def send(self, event: dict[str, Any]) -> None:
-        """Begin an invocation."""
-
-    def read(self) -> dict[str, Any]:
-        """Wait for the end of the invocation, and return its measurements."""
-
-    def log(self) -> str:
-        """The end of what the function has printed."""
-
-
 def invoke(
-    workers: Sequence[Running], events: Sequence[dict[str, Any]], setting: Setting
+    workers: Sequence[Worker], events: Sequence[dict[str, Any]], setting: Setting
 ) -> Measured:
     """
     Invoke all processes at the same time, again and again, until each event had its turn.
@@ -195,7 +174,7 @@ def invoke(
                     measured.cpu += found["cpu"]
                     measured.images += setting.batch
                     measured.requests.update(found["requests"])
-                    measured.parts.update(found.get("parts", {}))
+                    measured.parts.update(found["parts"])
                 else:
                     cold = worker.loaded["cpu"] + found["cpu"]
                     measured.cold_cpu += cold / len(workers)
@@ -223,7 +202,6 @@ class Worker:
         log: Path,
         *,
         python: Path = RUNTIME,
-        bytecode: bool = False,
         parts: bool = False,
     ) -> None:
         log.touch()
@@ -231,10 +209,8 @@ class Worker:
             **program.environment,
             "PYTHONPATH": os.pathsep.join(map(str, program.path)),
             "WORKER_LOG": str(log),
+            "PYTHONDONTWRITEBYTECODE": "1",  # Lambda's folders are read-only
         }
-        if not bytecode:
-            # Lambda's folders are read-only
-            environment["PYTHONDONTWRITEBYTECODE"] = "1"
         if parts:
             environment["WORKER_PARTS"] = "1"
         self._log = log
@@ -400,11 +376,9 @@ class Bench:
         self._forget_uploads()
         return measured
 
-    def _worker(
-        self, program: Program, *, bytecode: bool = False, parts: bool = False
-    ) -> Worker:
+    def _worker(self, program: Program, *, parts: bool = False) -> Worker:
         log = self._folder / f"worker-{next(self._logs)}.log"
-        return Worker(program, log, bytecode=bytecode, parts=parts)
+        return Worker(program, log, parts=parts)
 
     def _is_tagged(self, name: Name, message: dict[str, Any]) -> bool:
         found = json.loads(message["body"])["Records"][0]["s3"]

@@ -85,18 +85,11 @@ def main(module: str) -> None:
     # The handlers' own lines must not be between the measurements
     output = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.environ["WORKER_LOG"], os.O_WRONLY | os.O_APPEND), 1)
-    began, cpu_began = time.perf_counter(), time.process_time()
+    cpu_began = time.process_time()
     handler = importlib.import_module(module).lambda_handler
-    report(
-        output,
-        milliseconds=1000 * (time.perf_counter() - began),
-        cpu=1000 * (time.process_time() - cpu_began),
-        megabytes=peak_megabytes(),
-    )
+    report(output, cpu=1000 * (time.process_time() - cpu_began))
     requests = count_requests()
-    parts: Counter[str] = Counter()
-    if "WORKER_PARTS" in os.environ:
-        parts = watched_parts()
+    parts = watched_parts() if "WORKER_PARTS" in os.environ else Counter()
     for number, line in enumerate(sys.stdin):
         event = json.loads(line)
         requests.clear()

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -121,7 +119,7 @@ def measured(stack: Stack) -> dict[str, list[float]]:
     }
 
 
-def table_of(rows: dict[str, Sequence[float]]) -> str:
+def table_of(rows: dict[str, list[float]]) -> str:
     """A line for each part."""
     lines = ["| milliseconds | median | p95 | most |", "|---|---|---|---|"]
     for name, some in rows.items():
@@ -140,8 +138,7 @@ def main() -> None:
         TemporaryDirectory(prefix="hangtag-warm-") as folder,
         stack_with_stub(Path(folder)) as (stack, _),
     ):
-        print(table_of({**measured(stack)}))
-        sys.stdout.flush()
+        print(table_of(measured(stack)))
 
 
 if __name__ == "__main__":

@@ -27,12 +27,11 @@ CLOUD = "127.0.0.1:9000"
 TWO = Setting(kilobytes=300, batch=2, memory=0)
 
 
-class FakeWorker:
+class FakeWorker(Worker):
     """A process that measures the same for each invocation."""
 
-    pid = 1
-
     def __init__(self, **measured: Any) -> None:  # noqa: ANN401 - measurements
+        self.pid = 1
         self.loaded = {"cpu": 200.0}
         self.events: list[dict[str, Any]] = []
         self._measured = {
@@ -41,6 +40,7 @@ class FakeWorker:
             "megabytes": 60.0,
             "failed": 0,
             "requests": {API: 2, CLOUD: 10},
+            "parts": {},
             **measured,
         }
 
