@@ -2,7 +2,7 @@
 Compares the function TagUploads with a plain one that has the same job (benchmarks/peer).
 
     python -m benchmarks.function            some sizes and memories, about seven minutes
-    python -m benchmarks.function --all      all of them, about half an hour
+    python -m benchmarks.function --all      all of them, about forty minutes
     python -m benchmarks.function --size 300 --batch 10 --memory 512 --runs 1
     python -m benchmarks.function --growth   Hangtag alone, with 100 and 2,000 images
     python -m benchmarks.function --parts    Hangtag alone: where its CPU time goes
@@ -52,6 +52,12 @@ SHORT = (
     *(Setting(size, 10, 0) for size in SIZES if size != 300),
 )
 """What is measured without an option."""
+ALL = (
+    *(Setting(*one) for one in product(SIZES, BATCHES, MEMORIES)),
+    *(Setting(300, 5, memory) for memory in MEMORIES if memory),
+    Setting(300, 10, 0, processes=1),
+)
+"""With `--all`: also what docs/cost.md and docs/performance.md need besides."""
 GROWTH = (100, 2_000)
 """Images."""
 
@@ -228,7 +234,7 @@ def refusals() -> Iterator[None]:
 def settings_of(options: argparse.Namespace) -> list[Setting]:
     """What is to be measured."""
     if options.all:
-        return [Setting(*one) for one in product(SIZES, BATCHES, MEMORIES)]
+        return list(ALL)
     if not (options.size or options.batch or options.memory or options.processes):
         return list(SHORT)
     chosen = product(
@@ -246,13 +252,15 @@ def main() -> None:
     parser.add_argument(
         "--memory", type=int, nargs="+", help="MB of the function; 0: no limit"
     )
-    parser.add_argument("--all", action="store_true", help="all sizes and memories")
+    parser.add_argument("--all", action="store_true", help="all settings")
     parser.add_argument("--processes", type=int, help="invocations at a time (2)")
     parser.add_argument("--own", action="store_true", help="Hangtag alone")
     parser.add_argument("--save", action="store_true", help="keep the figures")
     parser.add_argument("--growth", action="store_true", help="Hangtag, more images")
     parser.add_argument("--parts", action="store_true", help="Hangtag, CPU by part")
     options = parser.parse_args()
+    if options.own and options.save:
+        parser.error("--save keeps figures of both")
     step = steps_on(Console(stderr=True))
     settings = settings_of(options)
     with refusals(), bench() as found:
