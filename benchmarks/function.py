@@ -133,12 +133,9 @@ def compare(
 def start_cold(found: Bench, *, step: Step) -> None:
     """Print the cold starts of both, and the round trip that is in all numbers."""
     with step("Cold starts"):
-        cold = {
-            title: {name: {"CPU ms": cpu} for name, cpu in row.items()}
-            for title, row in found.cold_starts().items()
-        }
+        cold = list(found.cold_starts().items())
     print()
-    for line in table_of(list(cold.items())):
+    for line in table_of(cold):
         print(line)
     print(f"\nA PutItem's round trip: {found.round_trip():.1f} ms")
 

@@ -459,8 +459,8 @@ class Bench:
             seen.append(1_000 * (time.perf_counter() - began))
         return median(seen)
 
-    def cold_starts(self) -> dict[str, dict[Name, float]]:
-        """The CPU milliseconds of loading each function: as it was built, and with bytecode."""
+    def cold_starts(self) -> dict[str, dict[Name, dict[str, float]]]:
+        """The CPU of loading each function: as it was built, and with bytecode."""
         copies = {
             name: program.copied(self._folder / "compiled")
             for name, program in self.programs.items()
@@ -476,14 +476,14 @@ class Bench:
             "cold start, with bytecode": self._loaded(copies),
         }
 
-    def _loaded(self, programs: dict[Name, Program]) -> dict[Name, float]:
+    def _loaded(self, programs: dict[Name, Program]) -> dict[Name, dict[str, float]]:
         seen: dict[Name, list[float]] = {name: [] for name in programs}
         for _ in range(COLD_STARTS):
             for name, program in programs.items():
                 worker = self._worker(program)
                 worker.close()
                 seen[name].append(worker.loaded["cpu"])
-        return {name: median(some) for name, some in seen.items()}
+        return {name: {"CPU ms": median(some)} for name, some in seen.items()}
 
 
 @contextmanager
