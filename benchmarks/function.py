@@ -245,7 +245,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.function")
     parser.add_argument("--runs", type=int, default=3, help="of each function (3)")
     parser.add_argument("--size", type=int, nargs="+", help="KB of an image")
-    parser.add_argument("--batch", type=int, nargs="+", help="images of an event")
+    parser.add_argument(
+        "--batch", type=int, nargs="+", choices=range(1, 11), help="images of an event"
+    )
     parser.add_argument(
         "--memory", type=int, nargs="+", help="MB of the function; 0: no limit"
     )

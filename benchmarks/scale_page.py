@@ -138,8 +138,14 @@ def loads() -> str:
         each = images / duration
         run = FULL if each > BATCH else SINGLE
         invocations = each * SECONDS_OF_A_BATCH / (BATCH if run == FULL else 1)
-        log = model.count(model.LOG_BYTES, run) + model.count(
-            model.INDEX_LOG_BYTES, run
+        log = (
+            model.count(model.LOG_BYTES, run)
+            + model.count(model.INDEX_LOG_BYTES, run)
+            + model.LAMBDA_LOG_BYTES
+            * (
+                model.count(model.INVOCATIONS, run)
+                + model.count(model.INDEX_INVOCATIONS, run)
+            )
         )
         lines.append(
             f"| {name} | {_rounded(each)} | {max(1, ceil(invocations))} "
