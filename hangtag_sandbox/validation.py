@@ -51,6 +51,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pydantic import ValidationError
 
+from hangtag.parsing import parse_json
 from hangtag.tagger_api import (
     DEFAULT_LANGUAGE,
     DETECTIONS,
@@ -58,7 +59,6 @@ from hangtag.tagger_api import (
     Detection,
     Language,
     media_type,
-    parse_json,
     read_language,
 )
 from hangtag.tagger_api.models import Image, TaggingRequest

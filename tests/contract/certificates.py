@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import ssl
 from ipaddress import IPv4Address
 from pathlib import Path
+from socketserver import TCPServer
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -44,6 +46,15 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         )
     )
     return certificate_file, key_file
+
+
+def speak_tls(server: TCPServer, folder: Path) -> Path:
+    """Let *server* speak TLS from now on; its self-signed certificate."""
+    certificate_file, key_file = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_file, key_file)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return certificate_file
 
 
 def subject_hash(certificate_file: Path) -> str:

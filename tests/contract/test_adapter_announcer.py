@@ -12,8 +12,9 @@ import pytest
 
 from hangtag.adapters.sns_announcer import SnsAnnouncer
 from hangtag.announcements import MAX_BYTES, Announcement, announcement_of
+from hangtag.parsing import parse_json
 from hangtag.ports import Announcer
-from hangtag.tagger_api import Context, parse_json
+from hangtag.tagger_api import Context
 from tests.builders import BUCKET, a_result, an_answer, an_upload, jacket
 from tests.contract.aws_parts import session
 from tests.fakes import FakeAnnouncer

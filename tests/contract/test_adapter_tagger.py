@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import ssl
 import time
 import traceback
 import tracemalloc
@@ -53,7 +52,7 @@ from tests.builders import (
     jacket,
     to_body,
 )
-from tests.contract.certificates import certificate, subject_hash
+from tests.contract.certificates import speak_tls, subject_hash
 from tests.contract.loopback import (
     Exchange,
     LoopbackServer,
@@ -372,11 +371,7 @@ def test_a_proxy_that_cannot_be_used_is_an_error(
 @pytest.fixture
 def authority(api: LoopbackServer, tmp_path: Path) -> Path:
     """The certificate of the API, which now speaks TLS; no known authority has signed it."""
-    certificate_file, key_file = certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    api.socket = context.wrap_socket(api.socket, server_side=True)
-    return certificate_file
+    return speak_tls(api, tmp_path)
 
 
 def test_an_unknown_authority_is_not_trusted(

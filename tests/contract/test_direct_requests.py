@@ -248,38 +248,26 @@ def test_a_success_is_one_request(server: LoopbackServer, service: str) -> None:
     assert len(server.received) == 1
 
 
+NO_SUCCESSES = {
+    "503": answer(503),
+    "400": answer(400),
+    "no answer": hang_up,
+    # Nothing is written, announced or read
+    "a page of a proxy": answer(200, b"<html>Welcome</html>"),
+    # The direct request waits for the rest no longer than the client
+    "an error without an end": part_of_an_answer_and_silence(
+        503, b"<Error>", length=100
+    ),
+}
+
+
 @services
-@pytest.mark.parametrize("reply", [answer(503), answer(400), hang_up])
+@pytest.mark.parametrize("reply", NO_SUCCESSES.values(), ids=NO_SUCCESSES.keys())
 def test_the_client_repeats_what_was_no_success(
     server: LoopbackServer, service: str, reply: Reply
 ) -> None:
     """Its own retries come on top: this is only the first try."""
     server.replies(reply, GOOD[service])
-
-    send(direct(service, server.url), service)
-
-    assert len(server.received) == 2
-
-
-@services
-def test_a_success_that_is_not_aws_s_is_none(
-    server: LoopbackServer, service: str
-) -> None:
-    """A proxy may have answered: nothing is written, announced or read."""
-    server.replies(answer(200, b"<html>Welcome</html>"), GOOD[service])
-
-    send(direct(service, server.url), service)
-
-    assert len(server.received) == 2
-
-
-@services
-def test_the_client_repeats_what_has_an_error_without_an_end(
-    server: LoopbackServer, service: str
-) -> None:
-    """The direct request waits for the rest no longer than the client."""
-    half = part_of_an_answer_and_silence(503, b"<Error>", length=100)
-    server.replies(half, GOOD[service])
 
     send(direct(service, server.url), service)
 

@@ -11,7 +11,7 @@ import pytest
 from hangtag_sandbox.fetching import Fetcher, NotFetched, tls_context
 from hangtag_sandbox.limits import MOST_IMAGE_BYTES, MOST_REDIRECTS
 from hangtag_sandbox.networks import REACHES, Reach
-from tests.contract.certificates import certificate
+from tests.contract.certificates import speak_tls
 from tests.contract.loopback import (
     LoopbackServer,
     answer,
@@ -294,10 +294,7 @@ def test_a_self_signed_certificate_is_accepted_when_it_is_named(
     server: LoopbackServer, tmp_path: Path
 ) -> None:
     """The local cloud's S3 uses such a certificate."""
-    certificate_file, key_file = certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    certificate_file = speak_tls(server, tmp_path)
     server.replies(answer(200, IMAGE))
     url = server.url.replace("http", "https")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from hangtag.adapters.tls_contexts import share_tls_context
 from tests.contract.aws_parts import ONCE, session
-from tests.contract.certificates import certificate
+from tests.contract.certificates import certificate, speak_tls
 from tests.contract.loopback import (
     LoopbackServer,
     answer,
@@ -41,11 +40,7 @@ def server() -> Iterator[LoopbackServer]:
 @pytest.fixture
 def authority(server: LoopbackServer, tmp_path: Path) -> Path:
     """The server's certificate, which has signed itself."""
-    certificate_file, key_file = certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    return certificate_file
+    return speak_tls(server, tmp_path)
 
 
 def s3(server: LoopbackServer, authority: Path) -> Any:  # noqa: ANN401 - a client

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hangtag.announcements import Announcement, announcement_of
 from hangtag.failure import Failure
+from hangtag.parsing import parse_json
 from hangtag.results import failed_result
-from hangtag.tagger_api import Context, parse_json
+from hangtag.tagger_api import Context
 from hangtag.text import to_json, to_timestamp
 from tests.builders import (
     BUCKET,

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from hangtag.announcements import announcement_of
 from hangtag.errors import MESSAGE_LIMIT, BadAnswer, HangtagError
+from hangtag.parsing import parse_json
 from hangtag.tagger_api import (
     MAX_ANSWER_BYTES,
     Answer,
     Context,
     UrlBody,
-    parse_json,
     read_answer,
 )
 from hangtag.tagger_api.errors import (

@@ -47,14 +47,23 @@ def limit_idle_time(client: C, *, max_idle_seconds: float) -> C:
     """
     *client*, a boto3 client that has sent no request yet, with the limit for each connection.
 
-    botocore has no public access to its pools. If another version keeps them elsewhere, the client
-    works without the limit, and a contract test fails.
+    If the pools of another version of botocore are elsewhere, the client works without the limit,
+    and a contract test fails.
+    """
+    pools = pools_of(client)
+    pools.update(with_idle_limit(pools, max_idle_seconds=max_idle_seconds))
+    return client
+
+
+def pools_of(client: object) -> dict[str, Any]:
+    """
+    The classes of the connection pools of a boto3 client, by URL scheme; a change has effect.
+
+    botocore has no public access to them. If another version keeps them elsewhere, there are none.
     """
     session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
     pools: Any = getattr(session, "_pool_classes_by_scheme", None)
-    if isinstance(pools, dict):
-        pools.update(with_idle_limit(pools, max_idle_seconds=max_idle_seconds))
-    return client
+    return pools if isinstance(pools, dict) else {}
 
 
 class _Connections(queue.LifoQueue[Any]):

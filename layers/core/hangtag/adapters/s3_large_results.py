@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from hangtag.adapters.aws_errors import status_of, translated
 from hangtag.errors import ResultsUnavailable
+from hangtag.parsing import parse_json
 from hangtag.results import Document
-from hangtag.tagger_api import parse_json
 from hangtag.text import to_json
 
 if TYPE_CHECKING:

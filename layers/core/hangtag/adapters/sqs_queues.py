@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
 
     from hangtag.operators.ports import Letter
+
 REPLAY_GROUP = "replay"
 """The message group of all replays, apart from backfills: neither waits for the other's backlog."""
 

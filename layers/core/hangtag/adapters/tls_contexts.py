@@ -11,6 +11,8 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hangtag.adapters.idle_connections import pools_of
+
 if TYPE_CHECKING:
     import ssl
 
@@ -25,13 +27,12 @@ def share_tls_context(client: C) -> C:
     """
     *client*, a boto3 client that has sent no request yet, with the context of all others.
 
-    botocore has no public access to its pools. If another version keeps them elsewhere, the client
-    works without the shared context, and a contract test fails.
+    If the pools of another version of botocore are elsewhere, the client works without the shared
+    context, and a contract test fails.
     """
-    session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
-    pools: Any = getattr(session, "_pool_classes_by_scheme", None)
-    if isinstance(pools, dict):
-        pool: Any = pools["https"]
+    pools = pools_of(client)
+    if "https" in pools:
+        pool = pools["https"]
         connection = _with_shared_context(pool.ConnectionCls)
         pools["https"] = type(pool.__name__, (pool,), {"ConnectionCls": connection})
     return client

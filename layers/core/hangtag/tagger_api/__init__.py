@@ -1,6 +1,5 @@
 """The Tagger API, version 2.12: its requests, its answers, and the image formats it takes."""
 
-from hangtag.parsing import parse_json
 from hangtag.tagger_api.answer import Answer
 from hangtag.tagger_api.images import (
     MEDIA_TYPES,
@@ -43,7 +42,6 @@ __all__ = [
     "RequestBody",
     "UrlBody",
     "media_type",
-    "parse_json",
     "read_answer",
     "read_detection",
     "read_language",
